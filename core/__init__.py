@@ -1,0 +1,1 @@
+"""What every part of QuantDG shares and none of them owns: errors and name lookup."""

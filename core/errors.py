@@ -1,0 +1,65 @@
+"""The exception tree.
+
+QuantDGError                 every error this package raises on purpose
+├── ConfigError              a setting is unknown, out of range or contradicts another
+│   └── UnknownNameError     a name that does not exist; carries the nearest one that does
+├── DataError                an image, a folder or a data set is not usable as asked
+├── RecordError              a stored record or run folder cannot be read
+├── QuantizerError           a quantizer broke its contract or was used wrongly
+│   └── NoMatchError         a rule whose pattern matches no layer
+├── MissingPackageError      an optional package is not installed; carries the pip line
+└── DivergedError            training produced a loss that is not finite
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class QuantDGError(Exception):
+    """Root of the tree; the command line prints its message in one line and exits with 2."""
+
+
+class ConfigError(QuantDGError):
+    """A setting is unknown, out of range or contradicts another."""
+
+
+class UnknownNameError(ConfigError):
+    """No such name.
+
+    Args:
+        kind: what was looked up, for example ``"quantizer"``.
+        name: what was asked for.
+        known: the names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        choices = sorted(known)
+        close = get_close_matches(name, choices, n=1, cutoff=0.4)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        super().__init__(f"no {kind} named {name!r}{hint} (there are: {', '.join(choices) or 'none'})")
+
+
+class DataError(QuantDGError):
+    """An image, a folder or a data set is not usable as asked."""
+
+
+class RecordError(QuantDGError):
+    """A stored record or run folder cannot be read."""
+
+
+class QuantizerError(QuantDGError):
+    """A quantizer broke its contract or was used wrongly."""
+
+
+class NoMatchError(QuantizerError):
+    """A rule whose pattern matches no layer."""
+
+
+class MissingPackageError(QuantDGError):
+    """An optional package is not installed; the message carries the pip line."""
+
+
+class DivergedError(QuantDGError):
+    """Training produced a loss that is not finite."""

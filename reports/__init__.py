@@ -1,0 +1,1 @@
+"""Reads records, writes tables and figures; trains nothing and never imports torch."""

@@ -1,10 +1,10 @@
 """A run folder: records written atomically, read back tolerantly. Imports no torch.
 
-    RUNS/run.json              schema version
-    RUNS/cells/KEY.json        one record a cell
-    RUNS/latency/NAME.json     latency measurements
-    RUNS/models/KEY.safetensors   packed models
-    RUNS/float/GROUP.safetensors  shared float phases
+RUNS/run.json              schema version
+RUNS/cells/KEY.json        one record a cell
+RUNS/latency/NAME.json     latency measurements
+RUNS/models/KEY.safetensors   packed models
+RUNS/float/GROUP.safetensors  shared float phases
 """
 
 from __future__ import annotations

@@ -1,0 +1,7 @@
+"""``python -m quantdg.bench`` is ``quantdg``."""
+
+import sys
+
+from quantdg.core.cli import main
+
+sys.exit(main())

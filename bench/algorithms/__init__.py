@@ -1,0 +1,1 @@
+"""Training algorithms with DomainBed's two-method contract."""

@@ -1,0 +1,63 @@
+"""The observer interface and the running mean all averages share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class Segment:
+    """Mean of the parameters over the steps since the last checkpoint, or over several such segments.
+
+    Attributes:
+        mean: parameter name -> tensor.
+        count: how many sets of parameters the mean holds.
+        step: last step inside.
+        loss: source-validation loss at that step.
+    """
+
+    mean: Weights
+    count: int = 0
+    step: int = 0
+    loss: float = float("inf")
+
+    @torch.no_grad()
+    def add(self, weights: Mapping[str, Tensor], step: int) -> None:
+        """mean <- mean + (weights - mean) / (count + 1); the first one added replaces the mean."""
+        self.count += 1
+        self.step = step
+        if self.count == 1:
+            self.mean = {name: w.detach().clone() for name, w in weights.items()}
+        else:
+            torch._foreach_lerp_(list(self.mean.values()), [weights[n] for n in self.mean], 1 / self.count)
+
+
+def mean_of(segments: Iterable[Segment]) -> Weights:
+    """The mean of segments with equal weight."""
+    total = Segment({})
+    for segment in segments:
+        total.add(segment.mean, segment.step)
+    return total.mean
+
+
+class WeightAverage(ABC):
+    """Sees the parameters after each step and the source-validation loss at each checkpoint."""
+
+    @abstractmethod
+    def after_step(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        """Called after every training step past the quantization step."""
+
+    @abstractmethod
+    def at_check(self, step: int, loss: float) -> None:
+        """Called at each checkpoint with the mean source-validation cross-entropy of the live model."""
+
+    @abstractmethod
+    def result(self) -> tuple[int, Weights]:
+        """(last step averaged, averaged parameters); called once, after the last checkpoint."""

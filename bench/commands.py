@@ -1,0 +1,45 @@
+"""The commands of the harness. Each imports what it needs when it runs, so that ``quantdg --help`` stays instant."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train the cells of a grid that have no record yet, then print the tables.
+
+    ``quantdg run [group=choice] [group=[choice,choice]] [setting=value] ...``
+    """
+    from quantdg.bench import config, session
+    from quantdg.core.cli import dispatch
+
+    parser = argparse.ArgumentParser("quantdg run", description=run.__doc__, add_help=False)
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("overrides", nargs="*")
+    options = parser.parse_args(argv)
+    if options.help:
+        print(config.help_text())
+        return 0
+    experiment = config.load(options.overrides)
+    failed = session.run_experiment(experiment)
+    dispatch(["report", str(experiment.paths.out)])
+    return 1 if failed else 0
+
+
+def list_components(argv: Sequence[str]) -> int:
+    """List every component with its reference and, where it cannot run here, the reason."""
+    from quantdg.bench import listing
+
+    argparse.ArgumentParser("quantdg list", description=list_components.__doc__).parse_args(argv)
+    print(listing.text())
+    return 0
+
+
+def check(argv: Sequence[str]) -> int:
+    """Run the contract tests on a quantizer class given as PACKAGE.MODULE:CLASS."""
+    from quantdg.bench import listing
+
+    parser = argparse.ArgumentParser("quantdg check", description=check.__doc__)
+    parser.add_argument("quantizer", help="PACKAGE.MODULE:CLASS, or the name of an installed quantizer")
+    return listing.check(parser.parse_args(argv).quantizer)

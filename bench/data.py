@@ -1,0 +1,96 @@
+"""The data of one cell: source batches for training, clean arrays for evaluation. The target never trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from quantdg.bench.algorithms.base import Minibatches
+from quantdg.bench.protocol import Protocol
+from quantdg.bench.seeds import SeedSource
+from quantdg.core.errors import DataError
+from quantdg.datasets.augment import augment, get_augmentation, normalise
+from quantdg.datasets.base import DomainDataset
+from quantdg.datasets.sampling import batch_indices
+from quantdg.datasets.splits import split
+
+CACHE_BYTES = 256 * 2**20
+"""Augmented batches past the start step are kept up to this size: every branch of a group trains on the same ones."""
+
+
+class CellData:
+    """Splits and batches for one held-out target.
+
+    Args:
+        dataset: all domains.
+        target: index of the held-out domain.
+        seed: trial seed; with the environment index it fixes the splits, as in DomainBed.
+        protocol: batch size, hold-out share, augmentation.
+        device: where batches go.
+    """
+
+    def __init__(self, dataset: DomainDataset, target: int, seed: int, protocol: Protocol, device: str) -> None:
+        self.dataset, self.target, self.protocol, self.device = dataset, target, protocol, device
+        self.seeds = SeedSource(dataset.name, dataset.domains[target].name, seed)
+        self.sources = [i for i in range(len(dataset.domains)) if i != target]
+        splits = [split(len(d.labels), seed, i, protocol.holdout) for i, d in enumerate(dataset.domains)]
+        self.train = {i: splits[i][0] for i in self.sources}
+        self.validation = {i: splits[i][1] for i in self.sources}
+        self.target_in, self.target_out = splits[target]
+        for i, (inside, outside) in enumerate(splits):
+            if not len(inside) or not len(outside):
+                raise DataError(
+                    f"each domain needs images on both sides of the split, {dataset.domains[i].name!r} has "
+                    f"{len(dataset.domains[i].labels)} in all; remove the domain or raise protocol.holdout"
+                )
+        self.augmentation = get_augmentation(protocol.augmentation)
+        self._kept: dict[int, Minibatches] = {}
+        self._free = CACHE_BYTES
+
+    def batches(self, step: int) -> Minibatches:
+        """The augmented source batches of a step, a pure function of the cell's seeds and the step; not to be changed."""
+        if step in self._kept:
+            return self._kept[step]
+        batches = self._draw(step)
+        size = sum(x.numel() * x.element_size() for x, _ in batches)
+        if step > self.protocol.start_step and size <= self._free:
+            self._kept[step] = batches
+            self._free -= size
+        return batches
+
+    def _draw(self, step: int) -> Minibatches:
+        generator = torch.Generator().manual_seed(self.seeds.of("augmentation", step))
+        out = []
+        for i in self.sources:
+            index = batch_indices(self.train[i], self.seeds.of("order"), i, step, self.protocol.batch_size)
+            x = augment(self._images(i, index), self.augmentation, generator)
+            out.append((self._normalise(x), self._labels(i, index)))
+        return out
+
+    def calibration(self) -> Iterator[Tensor]:
+        """Source-train batches without augmentation, the same for every quantizer."""
+        for number in range(self.protocol.calibration_batches):
+            parts = []
+            for i in self.sources:
+                seed = self.seeds.of("calibration")
+                index = batch_indices(self.train[i], seed, i, number, self.protocol.batch_size)
+                parts.append(self._normalise(self._images(i, index)))
+            yield torch.cat(parts)
+
+    def evaluation(self, domain: int, index: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Clean batches of the given examples, in order."""
+        for part in np.array_split(index, -(-len(index) // self.protocol.eval_batch)):
+            yield self._normalise(self._images(domain, part)), self._labels(domain, part)
+
+    def _images(self, domain: int, index: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(self.dataset.domains[domain].images[index]).to(self.device)
+
+    def _labels(self, domain: int, index: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(self.dataset.domains[domain].labels[index]).to(self.device)
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        return normalise(x, self.dataset.mean, self.dataset.std)

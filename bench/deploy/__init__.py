@@ -1,0 +1,1 @@
+"""What a trained cell costs: bytes of real files, time of real calls."""

@@ -1,0 +1,186 @@
+"""What is to be run: components, cells and groups of cells that share a float phase."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from quantdg.bench.protocol import Protocol
+from quantdg.bench.records import Labels, fingerprint
+from quantdg.core.errors import ConfigError
+from quantdg.quantizers.base import Quantizer
+from quantdg.quantizers.spec import QuantSpec
+
+TRAINING_VERSION = 1
+"""Raised whenever a change makes the same settings train differently."""
+
+
+def import_object(path: str) -> Any:
+    """The object named ``package.module.Name``; ConfigError where it cannot be imported."""
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"_target_ must name something importable, {path!r} is not ({error})") from error
+
+
+@dataclass(frozen=True)
+class Component:
+    """A configured part: its name, the import path of its class or function, its keyword arguments."""
+
+    name: str
+    target: str
+    options: dict[str, Any]
+
+    def build(self, *args: Any, **extra: Any) -> Any:
+        """Call the target; an argument it does not take is a ConfigError."""
+        factory: Callable[..., Any] = import_object(self.target)
+        try:
+            return factory(*args, **self.options, **extra)
+        except TypeError as error:
+            if "argument" not in str(error):
+                raise
+            raise ConfigError(f"{self.name} cannot be configured so: {error}") from error
+
+
+@dataclass(frozen=True)
+class QuantizerComponent(Component):
+    """A quantizer with what it quantizes; ``spec`` is None for a quantizer that reads none."""
+
+    spec: QuantSpec | None = None
+
+    def create(self, seed: int) -> Quantizer:
+        """The quantizer, its own generator seeded with ``seed``."""
+        quantizer: Quantizer = self.build(spec=self.spec, seed=seed)
+        return quantizer
+
+
+@dataclass(frozen=True)
+class Group:
+    """What cells share that have the same float phase: one (data set, target, seed, algorithm)."""
+
+    dataset: Component
+    data_fingerprint: str
+    target: str
+    seed: int
+    model: Component
+    protocol: Protocol
+    algorithm: Component
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The identity of the float phase."""
+        return {
+            "training_version": TRAINING_VERSION,
+            "dataset": {**asdict(self.dataset), "fingerprint": self.data_fingerprint},
+            "target": self.target,
+            "seed": self.seed,
+            "model": asdict(self.model),
+            "protocol": asdict(self.protocol),
+            "algorithm": asdict(self.algorithm),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Fingerprint of the settings."""
+        return fingerprint(self.settings)
+
+    @property
+    def label(self) -> str:
+        """For progress lines."""
+        return f"{self.dataset.name}/{self.target} seed {self.seed} {self.algorithm.name}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One quantizer on one group; ``averages`` observe its training."""
+
+    group: Group
+    quantizer: QuantizerComponent
+    averages: tuple[Component, ...]
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The identity of the cell."""
+        averages = {a.name: asdict(a) for a in self.averages}
+        return {**self.group.settings, "quantizer": asdict(self.quantizer), "averages": averages}
+
+    @cached_property
+    def key(self) -> str:
+        """Fingerprint of the settings: the record's name."""
+        return fingerprint(self.settings)
+
+    @property
+    def labels(self) -> Labels:
+        """What tables group by."""
+        group, spec = self.group, self.quantizer.spec
+        return Labels(
+            dataset=group.dataset.name,
+            target=group.target,
+            seed=group.seed,
+            algorithm=group.algorithm.name,
+            quantizer=self.quantizer.name,
+            bits=spec.label if spec else "float",
+            model=group.model.name,
+            protocol=group.protocol.name,
+        )
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where data, cache and results are; no part of any identity."""
+
+    out: Path
+    data_root: Path | None
+    cache: Path | None
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """How cells are spread over this machine.
+
+    Attributes:
+        jobs: processes at a time; 0 runs in this process; None: as many as cores allow.
+        threads: of each process. Results are bit-identical for a fixed number only.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    jobs: int | None = None
+    threads: int = 1
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.threads < 1 or (self.jobs is not None and self.jobs < 0):
+            raise ConfigError(
+                f"launcher.threads must be at least 1 and launcher.jobs at least 0, got {self.threads} and {self.jobs}"
+            )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A grid: every combination of target, seed, algorithm and quantizer."""
+
+    dataset: Component
+    model: Component
+    protocol: Protocol
+    algorithms: tuple[Component, ...]
+    quantizers: tuple[QuantizerComponent, ...]
+    averages: tuple[Component, ...]
+    targets: tuple[str, ...] | None
+    seeds: tuple[int, ...]
+    paths: Paths
+    launcher: Launcher
+
+    def cells(self, domains: list[str], data_fingerprint: str) -> list[Cell]:
+        """All cells in a stable order, those of a group together."""
+        out = []
+        for seed in self.seeds:
+            for target in self.targets or domains:
+                for algorithm in self.algorithms:
+                    group = Group(self.dataset, data_fingerprint, target, seed, self.model, self.protocol, algorithm)
+                    out += [Cell(group, quantizer, self.averages) for quantizer in self.quantizers]
+        return out

@@ -1,0 +1,1 @@
+"""Networks: a featurizer and a linear classifier."""

@@ -1,0 +1,23 @@
+"""A small convolutional network with BatchNorm for images of 16 to 32 pixels."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from quantdg.bench.models.base import DGModel
+
+
+def convnet(shape: tuple[int, int, int], classes: int, *, width: int = 16) -> DGModel:
+    """Three 3x3 convolutions (stride 1, 2, 2), each with BatchNorm and ReLU, then average pooling.
+
+    Args:
+        shape: (C, H, W) of the images.
+        classes: number of classes.
+        width: channels of the first layer; the others have 2 and 4 times as many.
+    """
+    layers: list[nn.Module] = []
+    channels = shape[0]
+    for out, stride in ((width, 1), (2 * width, 2), (4 * width, 2)):
+        layers += [nn.Conv2d(channels, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
+        channels = out
+    return DGModel(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), channels, classes)

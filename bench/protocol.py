@@ -1,0 +1,82 @@
+"""A named protocol: all choices of training and evaluation that are the same for every method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+
+from quantdg.core.errors import ConfigError
+
+BatchNormPolicy = Literal["frozen", "freeze_at_start"]
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Part of every cell's identity and printed with every result.
+
+    Attributes:
+        name: as in the configuration.
+        steps: of training in all.
+        start_step: quantizers are inserted after this step; float runs count it the same way.
+        check_every: a checkpoint is evaluated each so many steps after ``start_step``, and at the end.
+        batch_size: images of each source domain in a step.
+        lr, weight_decay: of Adam.
+        holdout: share of each domain kept for validation, DomainBed's 0.2.
+        bn: ``frozen``: BatchNorm statistics never move, affine parameters train (SWAD, QT-DoG);
+            ``freeze_at_start``: statistics train up to ``start_step``, then freeze (training from scratch).
+        augmentation: name in quantdg.datasets.augment, applied to source training images only.
+        calibration_batches: source-train batches that set a quantizer's ranges.
+        eval_batch: images in an evaluation batch.
+    """
+
+    name: str
+    steps: int
+    start_step: int
+    check_every: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    holdout: float
+    bn: BatchNormPolicy
+    augmentation: str
+    calibration_batches: int
+    eval_batch: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_step < self.steps:
+            raise ConfigError(
+                f"protocol.start_step must be at least 0 and below protocol.steps, got {self.start_step} of "
+                f"{self.steps}; write for example protocol.start_step={2 * self.steps // 5}"
+            )
+        for key in ("check_every", "batch_size", "calibration_batches", "eval_batch"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"protocol.{key} must be at least 1, got {getattr(self, key)}")
+        if not 0 < self.holdout < 1:
+            raise ConfigError(f"protocol.holdout must lie between 0 and 1, got {self.holdout}; DomainBed uses 0.2")
+        if not self.lr > 0:
+            raise ConfigError(f"protocol.lr must be above 0, got {self.lr}; write for example protocol.lr=5e-5")
+        if self.bn not in get_args(BatchNormPolicy):
+            raise ConfigError(f"protocol.bn must be one of {get_args(BatchNormPolicy)}, got {self.bn!r}")
+
+    def is_check(self, step: int) -> bool:
+        """Whether the model is evaluated after this step; never at or before the quantization step."""
+        past = step - self.start_step
+        return past > 0 and (past % self.check_every == 0 or step == self.steps)
+
+    def optimizer(self, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """DomainBed's optimizer: one Adam over everything, no schedule."""
+        return torch.optim.Adam(params, lr=self.lr, weight_decay=self.weight_decay, fused=True)
+
+
+def train_mode(network: nn.Module, freeze_bn: bool) -> None:
+    """Put a network in training mode; with ``freeze_bn`` its BatchNorm statistics stay, its affine part trains."""
+    network.train()
+    if freeze_bn:
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()

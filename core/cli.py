@@ -1,0 +1,50 @@
+"""``quantdg COMMAND ...``: finds the command among the entry points and turns errors into exit codes.
+
+0 all well; 1 the run ended with failed cells; 2 bad input, with one line that says what to write instead;
+130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+
+from quantdg.core.errors import QuantDGError, UnknownNameError
+
+Command = Callable[[Sequence[str]], int]
+
+
+def commands() -> dict[str, Callable[[], Command]]:
+    """Loaders of the installed commands by name (entry-point group ``quantdg.commands``)."""
+    return {entry.name: entry.load for entry in entry_points(group="quantdg.commands")}
+
+
+def _usage() -> str:
+    lines = ["usage: quantdg COMMAND [...]", ""]
+    for name, load in sorted(commands().items()):
+        lines.append(f"  {name:10} {(load().__doc__ or '').strip().splitlines()[0]}")
+    return "\n".join([*lines, "", "quantdg COMMAND --help tells more."])
+
+
+def dispatch(argv: Sequence[str]) -> int:
+    """Run one command; errors propagate."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_usage())
+        return 0
+    known = commands()
+    if argv[0] not in known:
+        raise UnknownNameError("command", argv[0], known)
+    return known[argv[0]]()(argv[1:])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the ``quantdg`` script."""
+    try:
+        return dispatch(sys.argv[1:] if argv is None else argv)
+    except QuantDGError as error:
+        print(f"quantdg: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("quantdg: stopped", file=sys.stderr)
+        return 130

@@ -1,0 +1,61 @@
+"""Small pieces every test may use: a quick grid on the embedded digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from quantdg.bench import config
+from quantdg.bench.data import CellData
+from quantdg.bench.experiment import Cell, Experiment
+from quantdg.bench.run import load_dataset
+from quantdg.bench.session import plan
+
+QUICK = (
+    "targets=[thick]",
+    "seeds=1",
+    "protocol.steps=12",
+    "protocol.start_step=5",
+    "protocol.check_every=2",
+    "model.width=4",
+    "launcher.jobs=0",
+)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Callable[..., Experiment]:
+    """An experiment of seconds, in this process, below tmp_path."""
+
+    def load(*overrides: str, out: str = "runs") -> Experiment:
+        return config.load([*QUICK, f"out={tmp_path / out}", *overrides])
+
+    return load
+
+
+def cell_data(experiment: Experiment, cell: Cell) -> CellData:
+    dataset = load_dataset(experiment.dataset, experiment.paths)
+    group = cell.group
+    return CellData(dataset, dataset.index(group.target), group.seed, group.protocol, "cpu")
+
+
+@pytest.fixture
+def cell(quick: Callable[..., Experiment]) -> Callable[..., tuple[Cell, CellData]]:
+    """The first cell of a quick experiment, with its data."""
+
+    def first(*overrides: str) -> tuple[Cell, CellData]:
+        experiment = quick(*overrides)
+        chosen = plan(experiment)[0]
+        return chosen, cell_data(experiment, chosen)
+
+    return first

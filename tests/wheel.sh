@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Install a built wheel and the example plugin in an environment of their own and run both in another folder.
+set -euo pipefail
+wheel=$(realpath "$1")
+root=$(realpath "$(dirname "$0")/..")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$root/.venv/bin/python" -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet --constraint "$root/constraints.txt" "$wheel" pytest "$root/examples/ternary_plugin"
+cd "$work"
+venv/bin/quantdg list | grep -A20 '^quantizer:' | grep ternary
+venv/bin/quantdg check ternary
+venv/bin/quantdg run quantizer=[float,ternary,nni_qat] targets=[thick] seeds=1 protocol.steps=12 protocol.start_step=6 out=runs/wheel
+venv/bin/quantdg report runs/wheel | grep "unavailable"
+venv/bin/python -m pytest -q -p no:cacheprovider "$root/examples/ternary_plugin"

@@ -1,0 +1,158 @@
+"""A folder of images as one memory-mapped uint8 file, built once.
+
+    CACHE/NAME-SIZE-KEY/images.u8    N images of 3 x SIZE x SIZE bytes
+    CACHE/NAME-SIZE-KEY/meta.json    count, size, hash of the content
+
+KEY hashes paths, sizes and times of the files, so a changed source gets another folder; old ones may be deleted. A
+build works in a hidden folder and is renamed when complete: a killed build leaves nothing that could be mistaken for
+a cache, and of two builders at once the second finds the first one's result and drops its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantdg.core.errors import DataError
+from quantdg.datasets.decode import decode_all
+from quantdg.datasets.scan import Listing
+
+Progress = Callable[[int, int], None]
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What a cache holds; equal on every machine for equal files."""
+
+    count: int
+    size: int
+    fingerprint: str
+
+
+def cache_key(listing: Listing, size: int) -> str:
+    """Hash of what can be seen of the files without opening them, 16 hexadecimal digits."""
+    digest = hashlib.sha256(f"{size} {len(listing.entries)}\n".encode())
+    for entry in listing.entries:
+        digest.update(f"{entry.path}\0{entry.bytes}\0{entry.mtime}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
+def write_pixels(listing: Listing, size: int, out: IO[bytes], progress: Progress | None, workers: int | None) -> Meta:
+    """Decode every image to ``out``, one after the other.
+
+    Raises:
+        DataError: images that cannot be decoded, up to five by name.
+    """
+    content = hashlib.sha256(f"{size}\n".encode())
+    broken: list[str] = []
+    total = len(listing.entries)
+    decoded = decode_all([listing.root / entry.path for entry in listing.entries], size, workers)
+    for done, (entry, image) in enumerate(zip(listing.entries, decoded, strict=True), start=1):
+        if image.error:
+            broken.append(f"{listing.root / entry.path} ({image.error})")
+        out.write(image.pixels.data)
+        content.update(entry.path.encode(errors="surrogateescape") + b"\0" + image.digest)
+        if progress is not None:
+            progress(done, total)
+    if broken:
+        more = f" and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
+        raise DataError(
+            f"{len(broken)} of {total} images cannot be read: {'; '.join(broken[:_SHOWN])}{more}; replace or remove them"
+        )
+    return Meta(total, size, content.hexdigest()[:16])
+
+
+def _open(folder: Path, count: int, size: int) -> tuple[Meta, NDArray[np.uint8]] | None:
+    """A complete cache, or None."""
+    try:
+        meta = Meta(**json.loads((folder / "meta.json").read_text()))
+        images = folder / "images.u8"
+        if (meta.count, meta.size, images.stat().st_size) != (count, size, count * 3 * size * size):
+            return None
+        mapped = np.memmap(images, np.uint8, "r", shape=(count, 3, size, size))
+    except (OSError, ValueError, TypeError):
+        return None
+    return meta, np.asarray(mapped)
+
+
+def _sweep(cache_dir: Path, host: str) -> None:
+    """Remove what killed builds of this machine left behind."""
+    for left in cache_dir.glob(f".build-{host}-*"):
+        pid = left.name.removeprefix(f".build-{host}-").split("-")[0]
+        if pid.isdecimal() and not _alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _build(folder: Path, listing: Listing, size: int, progress: Progress | None, workers: int | None) -> None:
+    host = socket.gethostname().replace("-", "_")
+    work = folder.parent / f".build-{host}-{os.getpid()}-{secrets.token_hex(4)}"
+    count = len(listing.entries)
+    try:
+        work.mkdir(parents=True)
+        _sweep(folder.parent, host)
+        with (work / "images.u8").open("wb") as out:
+            meta = write_pixels(listing, size, out, progress, workers)
+            out.flush()
+            os.fsync(out.fileno())
+        (work / "meta.json").write_text(json.dumps(asdict(meta)))
+        if folder.exists() and _open(folder, count, size) is None:
+            shutil.rmtree(folder)  # damaged
+        work.rename(folder)
+    except OSError as error:
+        if _open(folder, count, size) is not None:
+            return  # another builder came first
+        raise DataError(
+            f"cannot write the image cache {folder} ({count * 3 * size * size / 2**20:.1f} MiB): "
+            f"{error.strerror or error}; free some space or set data.cache to another disk"
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def cached_images(
+    name: str,
+    listing: Listing,
+    size: int,
+    cache_dir: Path,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> tuple[Meta, NDArray[np.uint8]]:
+    """The images of ``listing`` in its order, from the cache or built now.
+
+    Returns:
+        The meta data and a read-only map, uint8, shape (N, 3, size, size).
+
+    Raises:
+        DataError: an image cannot be read, or the cache cannot be written (for example the disk is full).
+    """
+    folder = cache_dir / f"{name}-{size}-{cache_key(listing, size)}"
+    count = len(listing.entries)
+    found = _open(folder, count, size)
+    if found is None:
+        _build(folder, listing, size, progress, workers)
+        found = _open(folder, count, size)
+    if found is None:
+        raise DataError(f"the image cache {folder} vanished while it was opened; run again")
+    return found

@@ -1,0 +1,108 @@
+"""Any data set in DomainBed's layout, ``root/domain/class/image``: PACS, VLCS, OfficeHome, your own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantdg.core.errors import ConfigError, DataError
+from quantdg.datasets.base import Domain, DomainDataset
+from quantdg.datasets.cache import Meta, Progress, cached_images, write_pixels
+from quantdg.datasets.scan import Listing, scan
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def find_root(name: str, root: Path | None, folder: str | None) -> Path:
+    """``root/folder`` where that exists, else ``root`` itself, which may be the data set's own folder.
+
+    Raises:
+        DataError: no root was given or neither exists.
+    """
+    if root is None:
+        raise DataError(f"data set {name!r} is read from disk; set data.root to the folder that holds {folder or name}")
+    below = Path(root) / (folder or "")
+    if below.is_dir():
+        return below
+    if Path(root).is_dir() and Path(root).name == folder:
+        return Path(root)
+    raise DataError(f"no folder {below} for data set {name!r}; put it there or set data.root to the folder above it")
+
+
+def read_exclusions(file: Path | str | None, base: Path) -> frozenset[str]:
+    """Paths to leave out, one per line, relative to the data set, as in DomainBed's domain_net_duplicates.txt."""
+    if file is None:
+        return frozenset()
+    path = base / file  # an absolute one stays as it is
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(
+            f"cannot read the list of duplicates {path}: {error.strerror}; write duplicates: null"
+        ) from error
+    return frozenset(line.strip().removeprefix("./") for line in lines if line.strip())
+
+
+def _images(
+    name: str, listing: Listing, size: int, cache_dir: Path | None, progress: Progress | None
+) -> tuple[Meta, NDArray[np.uint8]]:
+    if cache_dir is not None:
+        return cached_images(name, listing, size, Path(cache_dir), progress)
+    buffer = io.BytesIO()
+    meta = write_pixels(listing, size, buffer, progress, None)
+    return meta, np.frombuffer(buffer.getbuffer(), np.uint8).reshape(meta.count, 3, size, size)
+
+
+def _domains(listing: Listing, images: NDArray[np.uint8]) -> tuple[Domain, ...]:
+    number = {label: k for k, label in enumerate(listing.classes)}
+    labels = np.array([number[entry.label] for entry in listing.entries], dtype=np.int64)
+    out, start = [], 0
+    for domain, by_class in listing.counts().items():
+        stop = start + sum(by_class.values())
+        out.append(Domain(domain, images[start:stop], labels[start:stop]))
+        start = stop
+    return tuple(out)
+
+
+def load_folder(
+    name: str,
+    *,
+    root: Path | None,
+    cache_dir: Path | None,
+    size: int,
+    folder: str | None = None,
+    domains: Sequence[str] | None = None,
+    duplicates: Path | str | None = None,
+    progress: Progress | None = None,
+) -> DomainDataset:
+    """Load a folder of images, decoding them on first use only.
+
+    Args:
+        name: of the data set.
+        root: the data set's folder or the one above it.
+        cache_dir: where the decoded images are kept; None keeps them in memory, 3 * size**2 bytes each.
+        size: side of the images, pixels, 8..1024; aspect ratio is not kept, as in DomainBed.
+        folder: of the data set, below ``root``.
+        domains: the domains to use, in index order; None takes all, sorted.
+        duplicates: file that lists images to leave out, absolute or relative to the data set.
+        progress: called with (images done, all images).
+
+    Returns:
+        uint8 images (N, 3, size, size), ImageNet's mean and std; the fingerprint hashes the files' content and size.
+
+    Raises:
+        DataError: files are missing, broken or badly laid out, or the cache cannot be written.
+        ConfigError: the size is out of range.
+    """
+    if not 8 <= size <= 1024:
+        raise ConfigError(f"images come in sizes 8..1024, got {size}; write size: 64")
+    base = find_root(name, root, folder)
+    listing = scan(base, domains, read_exclusions(duplicates, base))
+    meta, images = _images(name, listing, size, cache_dir, progress)
+    parts = _domains(listing, images)
+    return DomainDataset(name, parts, listing.classes, meta.fingerprint, IMAGENET_MEAN, IMAGENET_STD)

@@ -1,0 +1,40 @@
+"""What a data set holds, for people to check before they spend hours on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantdg.datasets.base import DomainDataset
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Counts of one data set.
+
+    Attributes:
+        name: of the data set.
+        shape: (C, H, W) of the images.
+        fingerprint: of the content.
+        counts: images by domain and class, both in index order.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    fingerprint: str
+    counts: dict[str, dict[str, int]]
+
+    @property
+    def total(self) -> int:
+        """All images."""
+        return sum(sum(by_class.values()) for by_class in self.counts.values())
+
+
+def inspect(dataset: DomainDataset) -> Inventory:
+    """Count the images of every domain and class."""
+    counts = {}
+    for domain in dataset.domains:
+        numbers = np.bincount(domain.labels, minlength=len(dataset.classes)).tolist()
+        counts[domain.name] = dict(zip(dataset.classes, numbers, strict=True))
+    return Inventory(dataset.name, dataset.shape, dataset.fingerprint, counts)

@@ -1,0 +1,190 @@
+"""The image cache: built once, by whoever comes first, and never seen half-done."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from quantdg.core.errors import DataError
+from quantdg.datasets import cache as module
+from quantdg.datasets.folder import load_folder
+
+LOAD = """
+import sys, time
+from pathlib import Path
+from quantdg.core.errors import DataError
+from quantdg.datasets.folder import load_folder
+root, cache, mode = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+if mode == "full":
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+def progress(done, total):
+    if mode == "slow" and done == 3:
+        print("half", flush=True)
+        time.sleep(60)
+try:
+    print(load_folder("toy", root=root, cache_dir=cache, size=32, progress=progress).fingerprint)
+except DataError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for domain in "ab":
+        folder = tmp_path / "source" / domain / "cat"
+        folder.mkdir(parents=True)
+        for k in range(6):
+            Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(folder / f"{k}.png")
+    return tmp_path / "source"
+
+
+def run(source: Path, cache: Path, mode: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", LOAD, str(source), str(cache), mode]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def folders(cache: Path) -> list[str]:
+    return sorted(p.name for p in cache.iterdir())
+
+
+def decodes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one entry whenever a build decodes images."""
+    calls: list[int] = []
+    original = module.decode_all
+
+    def counting(paths: list[Path], size: int, workers: int | None) -> object:
+        calls.append(len(paths))
+        return original(paths, size, workers)
+
+    monkeypatch.setattr(module, "decode_all", counting)
+    return calls
+
+
+def test_second_load_decodes_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = decodes(monkeypatch)
+    first = load_folder("toy", root=source, cache_dir=tmp_path / "cache", size=32)
+    again = load_folder("toy", root=source, cache_dir=tmp_path / "cache", size=32)
+    assert calls == [12]
+    assert np.array_equal(first.domains[1].images, again.domains[1].images)
+    load_folder("toy", root=source, cache_dir=tmp_path / "cache", size=16)
+    assert calls == [12, 12]
+
+
+@pytest.mark.parametrize("change", ["content", "new", "gone", "touched"])
+def test_rebuilt_when_the_source_changes(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    load_folder("toy", root=source, cache_dir=tmp_path / "cache", size=32)
+    calls = decodes(monkeypatch)
+    victim = source / "a" / "cat" / "3.png"
+    if change == "content":
+        Image.new("RGB", (8, 8), "red").save(victim)
+    elif change == "new":
+        Image.new("RGB", (8, 8), "red").save(victim.with_name("9.png"))
+    elif change == "gone":
+        victim.unlink()
+    else:
+        os.utime(victim, (5, 5))
+    data = load_folder("toy", root=source, cache_dir=tmp_path / "cache", size=32)
+    assert calls == [{"new": 13, "gone": 11}.get(change, 12)]
+    direct = load_folder("toy", root=source, cache_dir=None, size=32)
+    assert np.array_equal(data.domains[0].images, direct.domains[0].images)
+
+
+@pytest.mark.parametrize("damage", ["short", "long", "meta", "no meta", "other count"])
+def test_damaged_cache_is_rebuilt(source: Path, tmp_path: Path, damage: str) -> None:
+    cache = tmp_path / "cache"
+    wanted = load_folder("toy", root=source, cache_dir=cache, size=32)
+    (folder,) = cache.iterdir()
+    meta = folder / "meta.json"
+    if damage == "short":
+        os.truncate(folder / "images.u8", 100)
+    elif damage == "long":
+        os.truncate(folder / "images.u8", 10**6)
+    elif damage == "meta":
+        meta.write_text("{")
+    elif damage == "no meta":
+        meta.unlink()
+    else:
+        meta.write_text(json.dumps(json.loads(meta.read_text()) | {"count": 3}))
+    again = load_folder("toy", root=source, cache_dir=cache, size=32)
+    direct = load_folder("toy", root=source, cache_dir=None, size=32)
+    assert again.fingerprint == wanted.fingerprint
+    assert np.array_equal(again.domains[1].images, direct.domains[1].images)
+    assert folders(cache) == [folder.name]
+
+
+def test_killed_build_leaves_nothing_bad(source: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    process = run(source, cache, "slow")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "half\n"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert [name[:7] for name in folders(cache)] == [".build-"]
+    data = load_folder("toy", root=source, cache_dir=cache, size=32)
+    direct = load_folder("toy", root=source, cache_dir=None, size=32)
+    assert np.array_equal(data.domains[1].images, direct.domains[1].images)
+    assert [name[:4] for name in folders(cache)] == ["toy-"]
+
+
+def test_builds_of_the_living_are_not_swept(source: Path, tmp_path: Path) -> None:
+    host = socket.gethostname().replace("-", "_")
+    mine = tmp_path / "cache" / f".build-{host}-{os.getpid()}-00000000"
+    foreign = tmp_path / "cache" / ".build-another_machine-1-00000000"
+    mine.mkdir(parents=True)
+    foreign.mkdir()
+    load_folder("toy", root=source, cache_dir=tmp_path / "cache", size=32)
+    assert mine.is_dir()
+    assert foreign.is_dir()
+
+
+def test_two_builders_at_once(source: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    builders = [run(source, cache, "plain") for _ in range(2)]
+    prints = [builder.communicate(timeout=120) for builder in builders]
+    assert [builder.returncode for builder in builders] == [0, 0], prints
+    assert prints[0][0] == prints[1][0]
+    assert len(folders(cache)) == 1
+
+
+def test_the_slower_builder_takes_the_first_result(source: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    finished: list[str] = []
+
+    def overtake(done: int, total: int) -> None:
+        if done == 6:
+            finished.append(load_folder("toy", root=source, cache_dir=cache, size=32).fingerprint)
+
+    slow = load_folder("toy", root=source, cache_dir=cache, size=32, progress=overtake)
+    assert finished == [slow.fingerprint]
+    assert [name[:4] for name in folders(cache)] == ["toy-"]
+
+
+def test_full_disk(source: Path, tmp_path: Path) -> None:
+    """A file-size limit stands in for a full disk: write fails half-way with an OSError."""
+    cache = tmp_path / "cache"
+    process = run(source, cache, "full")
+    _, message = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "cannot write the image cache" in message
+    assert "free some space" in message
+    assert folders(cache) == []
+    assert len(load_folder("toy", root=source, cache_dir=cache, size=32).domains) == 2
+
+
+def test_cache_folder_that_cannot_be_made(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"cannot write the image cache .* set data\.cache"):
+        load_folder("toy", root=source, cache_dir=tmp_path / "file" / "cache", size=32)

@@ -1,0 +1,185 @@
+"""Downloads against a server on the loopback: resumed, checked, and never half in place."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from quantdg.core.errors import ConfigError, DataError, UnknownNameError
+from quantdg.datasets import prepare as module
+from quantdg.datasets.download import fetch
+from quantdg.datasets.prepare import instructions, prepare
+
+CONTENT = bytes(range(256)) * 8000
+SHA = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves ``content``; ``cut`` bytes of the body at most."""
+
+    content, etag, cut = CONTENT, '"one"', 10**9
+    kind, ranges = "application/octet-stream", True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/file.bin"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.server.asked.append(wanted)
+        if self.path != "/file.bin":
+            self.send_error(404)
+            return
+        same = self.headers.get("If-Range") == self.server.etag
+        start = int(wanted[6:-1]) if wanted and same and self.server.ranges else 0
+        if start >= len(self.server.content):
+            self.send_error(416)
+            return
+        body = self.server.content[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Type", self.server.kind)
+        self.send_header("Content-Length", str(len(body)))
+        if self.server.etag:
+            self.send_header("ETag", self.server.etag)
+        if start:
+            self.send_header(
+                "Content-Range", f"bytes {start}-{len(self.server.content) - 1}/{len(self.server.content)}"
+            )
+        self.end_headers()
+        self.wfile.write(body[: self.server.cut])
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as instance:
+        thread = threading.Thread(target=instance.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield instance
+        instance.shutdown()
+        thread.join()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_whole_file(server: Server, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    target = fetch(server.url, tmp_path / "sub" / "f", SHA, lambda done, total: seen.append((done, total)))
+    assert target.read_bytes() == CONTENT
+    assert names(target.parent) == ["f"]
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    fetch(server.url, target, SHA)
+    assert server.asked == [None]
+
+
+def test_broken_download_is_resumed(server: Server, tmp_path: Path) -> None:
+    server.cut = 700_000
+    with pytest.raises(DataError, match="broke off after 700000 of 2048000"):
+        fetch(server.url, tmp_path / "f", SHA)
+    assert not (tmp_path / "f").exists()
+    with pytest.raises(DataError, match="broke off after 1400000 of 2048000"):
+        fetch(server.url, tmp_path / "f", SHA)
+    assert fetch(server.url, tmp_path / "f", SHA).read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=700000-", "bytes=1400000-"]
+    assert names(tmp_path) == ["f"]
+
+
+@pytest.mark.parametrize("reason", ["changed", "no ranges", "no validator"])
+def test_resume_never_mixes_two_files(server: Server, tmp_path: Path, reason: str) -> None:
+    server.cut = 700_000
+    if reason == "no validator":
+        server.etag = ""
+    with pytest.raises(DataError, match="broke off"):
+        fetch(server.url, tmp_path / "f")
+    server.cut = 10**9
+    if reason == "changed":
+        server.content, server.etag = CONTENT[::-1], '"two"'
+    server.ranges = reason != "no ranges"
+    assert fetch(server.url, tmp_path / "f").read_bytes() == server.content
+
+
+def test_wrong_checksum(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected checksum md5:00"):
+        fetch(server.url, tmp_path / "f", "md5:" + "00" * 16)
+    assert "f" not in names(tmp_path)
+    assert "f.part" not in names(tmp_path)
+
+
+def test_damaged_target_is_fetched_again(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"short")
+    assert fetch(server.url, tmp_path / "f", SHA).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(("kind", "body"), [("text/html", b"hi"), ("application/zip", b"\n<!DOCTYPE html><p>quota")])
+def test_web_page_instead_of_a_file(server: Server, tmp_path: Path, kind: str, body: bytes) -> None:
+    server.kind, server.content = kind, body
+    with pytest.raises(DataError, match="web page"):
+        fetch(server.url, tmp_path / "f")
+    assert "f" not in names(tmp_path)
+    server.kind, server.content = Server.kind, CONTENT
+    assert fetch(server.url, tmp_path / "f", SHA).is_file()
+
+
+def test_part_longer_than_the_file_starts_over(server: Server, tmp_path: Path) -> None:
+    server.cut = 700_000
+    with pytest.raises(DataError, match="broke off"):
+        fetch(server.url, tmp_path / "f")
+    server.cut, server.content = 10**9, CONTENT[:500_000]
+    with pytest.raises(DataError, match="416"):
+        fetch(server.url, tmp_path / "f")
+    assert fetch(server.url, tmp_path / "f").read_bytes() == server.content
+
+
+def test_no_such_address(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="404"):
+        fetch(server.url + "x", tmp_path / "f")
+    with pytest.raises(DataError, match="cannot fetch"):
+        fetch("http://127.0.0.1:9/none", tmp_path / "f", timeout=2)
+    with pytest.raises(ConfigError, match="https://"):
+        fetch("file:///etc/hostname", tmp_path / "f")
+
+
+def test_prepare_fetches_what_mnist_lacks(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MNIST_FILES", {"file.bin": hashlib.md5(CONTENT).hexdigest(), "have.gz": "0"})
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "have").write_text("there already")
+    prepare("rotated_mnist", tmp_path, source=server.url.removesuffix("file.bin"))
+    assert names(raw) == ["file.bin", "have"]
+
+
+def test_prepare_says_what_to_fetch_by_hand(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"by hand.*PACS/DOMAIN/CLASS/IMAGE.*sketch; 9,991 images"):
+        prepare("pacs", tmp_path)
+    (tmp_path / "PACS").mkdir()
+    prepare("pacs", tmp_path)
+    prepare("pacs", tmp_path / "PACS")
+    prepare("digits", None)
+    with pytest.raises(DataError, match=r"data\.root"):
+        prepare("pacs", None)
+    with pytest.raises(UnknownNameError, match="'office_home'"):
+        instructions("ofice_home", tmp_path)
+
+
+def test_checksums_are_torchvisions() -> None:
+    from torchvision.datasets import MNIST  # noqa: PLC0415
+
+    assert list(module.MNIST_FILES.items()) == MNIST.resources
+    assert module.MNIST_SOURCE in MNIST.mirrors

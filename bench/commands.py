@@ -43,3 +43,21 @@ def check(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("quantdg check", description=check.__doc__)
     parser.add_argument("quantizer", help="PACKAGE.MODULE:CLASS, or the name of an installed quantizer")
     return listing.check(parser.parse_args(argv).quantizer)
+
+
+def prepare(argv: Sequence[str]) -> int:
+    """Check the files of a data set, or fetch them where a public source still serves them; prints what is there.
+
+    ``quantdg prepare dataset=NAME data.root=DIR``
+    """
+    from quantdg.bench import config, listing
+    from quantdg.bench.run import load_dataset
+    from quantdg.datasets.prepare import inspect
+    from quantdg.datasets.prepare import prepare as fetch
+
+    parser = argparse.ArgumentParser("quantdg prepare", description=prepare.__doc__)
+    parser.add_argument("overrides", nargs="+")
+    experiment = config.load(parser.parse_args(argv).overrides)
+    fetch(experiment.dataset.name, experiment.paths.data_root)
+    print(listing.inventory_text(inspect(load_dataset(experiment.dataset, experiment.paths))))
+    return 0

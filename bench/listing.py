@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 from hydra import compose
 from omegaconf import OmegaConf
 
 from quantdg.bench.config import GROUPS, choices, hydra
 from quantdg.bench.experiment import import_object
 from quantdg.core.errors import ConfigError, QuantDGError
+from quantdg.datasets.inventory import Inventory
 from quantdg.quantizers.base import Quantizer
 from quantdg.quantizers.conformance import run_checks
 
@@ -56,3 +58,12 @@ def check(quantizer: str) -> int:
     for result in results:
         print(f"{result.status:8} {result.name}" + (f": {result.message}" if result.message else ""))
     return int(any(r.status == "failed" for r in results))
+
+
+def inventory_text(inventory: Inventory) -> str:
+    """Images by domain and class, and the fingerprint that goes into every record."""
+    frame = pd.DataFrame(inventory.counts).T
+    frame.insert(0, "all", frame.sum(axis=1))
+    channels, height, width = inventory.shape
+    head = f"{inventory.name}: {inventory.total} images, {channels} x {height} x {width}"
+    return f"{head}, fingerprint {inventory.fingerprint}\n\n{frame.to_markdown()}"

@@ -22,7 +22,7 @@ def derive(*parts: str | int) -> int:
 def seed_everything(seed: int) -> None:
     """Reset the global generators of torch (CPU and, where in use, CUDA), Python and numpy."""
     torch.default_generator.manual_seed(seed)  # torch.manual_seed queues a call for CUDA each time it is not in use
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)

@@ -107,11 +107,12 @@ class SiteAudit:
     """Evidence from one layer that its quantizer worked.
 
     Attributes:
-        levels_used: distinct weight codes in use, 1 to 2**bits.
+        levels_used: distinct weight codes in use, 1 to 2**bits; 0 for a layer that is frozen or perturbed, not quantized.
         noise_to_signal: std(w_q - w) / std(w) of the latent weight w, >= 0.
         saturation: share of the weights on the outermost code, 0 to 1.
         weight_moved: ||w - w_0|| / ||w_0|| since prepare.
-        steps_moved: largest |s - s_0| / |s_0| over the layer's learned quantizer parameters, or None.
+        steps_moved: largest |s - s_0| / |s_0| over the layer's learned quantizer parameters, or None;
+            |s| for those that start at 0, as zero points do.
         step_gradient: largest |gradient| on them after the last step, or None.
     """
 

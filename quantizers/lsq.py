@@ -30,8 +30,10 @@ class _RoundToStep(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, qmin: int, qmax: int, grad_scale: float) -> Tensor:
         v = x / step
-        low, high = torch.aminmax(v)
-        ctx.all_inside = bool((low >= qmin) & (high <= qmax))
+        ctx.all_inside = False
+        if not x.is_cuda:  # saves passes over the weight; on a GPU the answer would cost a synchronization
+            low, high = torch.aminmax(v)
+            ctx.all_inside = bool((low >= qmin) & (high <= qmax))
         inside = () if ctx.all_inside else ((v >= qmin) & (v <= qmax),)
         out = v.round_().clamp_(qmin, qmax).mul_(step)
         ctx.save_for_backward(x, out, step, *inside)
@@ -47,6 +49,13 @@ class _RoundToStep(torch.autograd.Function):
         dims = [d for d in range(x.dim()) if step.dim() == 0 or step.shape[d] == 1]
         grad_step = (grad * error).sum(dims, keepdim=step.dim() > 0) / step * ctx.grad_scale
         return grad_x, grad_step, None, None, None
+
+
+def first_step(x: Tensor, per_channel: bool, qmax: int) -> Tensor:
+    """2 E|x| / sqrt(qmax), the step LSQ starts from: shape (channels, 1, ...), or () for one step."""
+    magnitude = x.detach().abs()
+    mean = magnitude.mean(tuple(range(1, x.dim())), keepdim=True) if per_channel else magnitude.mean()
+    return (2 * mean / math.sqrt(qmax)).clamp_min(SMALLEST_STEP)
 
 
 class LSQQuant(FakeQuant):
@@ -80,10 +89,9 @@ class LSQQuant(FakeQuant):
         self._set_range()
 
     def restart(self) -> None:
-        """Forget the calibration of a layer input; a weight keeps its step size."""
-        if self.is_input:
-            self.signed.fill_(False)
-            self.batches.zero_()
+        """Forget the values seen so far."""
+        self.signed.fill_(not self.is_input)
+        self.batches.zero_()
 
     @torch.no_grad()
     def start_from(self, x: Tensor) -> None:
@@ -91,37 +99,40 @@ class LSQQuant(FakeQuant):
         if self.is_input:
             self.signed |= (x < 0).any()
             self._set_range()
-        dims = [d for d in range(x.dim()) if self.step_size.dim() == 0 or self.step_size.shape[d] == 1]
-        step = 2 * x.abs().mean(dims, keepdim=self.step_size.dim() > 0) / math.sqrt(self.qmax)
-        self.step_size.lerp_(step.clamp_min(SMALLEST_STEP), 1 / (int(self.batches) + 1))
+        step = first_step(x, self.step_size.dim() > 0, self.qmax)
+        self.step_size.lerp_(step, 1 / (int(self.batches) + 1))
         self.batches += 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """The fake-quantized tensor; calibration sets the step of an activation first."""
-        if self.calibrating and self.is_input:
+        """The fake-quantized tensor; calibration sets the step first."""
+        if self.calibrating:
             self.start_from(x)
         shared = x[0].numel() if self.is_input else x.numel() // self.step_size.numel()
         grad_scale = 1 / math.sqrt(shared * self.qmax)
         out: Tensor = _RoundToStep.apply(x, self.step_size, self.qmin, self.qmax, grad_scale)
         return out
 
-    def qparams(self) -> QParams:
+    def qparams(self, x: Tensor | None = None) -> QParams:
         """Step size and an all-zero zero point."""
         step = self.step_size.detach().reshape(-1 if self.step_size.dim() else ())
         return QParams(step, torch.zeros_like(step), self.qmin, self.qmax, 0 if self.step_size.dim() else None)
 
 
 class LSQ(SiteQuantizer):
-    """Learned step sizes on weights and, where the spec asks for it, on layer inputs."""
+    """Learned step sizes on weights and, where the spec asks for it, on layer inputs.
+
+    After weight averaging the averaged steps stay (``averaged="average"``) or start anew (``"recalibrate"``).
+    """
 
     name = "lsq"
+    averages = ("average", "recalibrate")
     reference = "Esser et al., Learned Step Size Quantization, ICLR 2020"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """A signed step size for each output channel or for the tensor."""
         per_channel = site.granularity == "per_channel"
         quant = LSQQuant(site.weight_bits, (weight.shape[0], *[1] * (weight.dim() - 1)) if per_channel else ())
-        quant.start_from(weight.detach())
+        quant.start_from(weight)
         return quant
 
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:

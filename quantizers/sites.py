@@ -1,196 +1,80 @@
-"""Quantizing layers in place: a class swap that keeps Parameters, state-dict keys and attributes.
+"""The base of most methods: one fake quantizer for each weight and, where the spec asks, each layer input.
 
-`conv.__class__` becomes a subclass of its own class, and the fake quantizers become the child modules
-``weight_quant`` and ``act_quant``. Of the insertion styles in use (module replacement, parametrization,
-graph rewriting) this one alone keeps Parameter identity, float keys and an overridden ``train()`` at once.
+Swap, calibration, audit and export are written here once; a method that fits subclasses `SiteQuantizer` and
+writes its fake quantizer. The pieces come from `quantdg.quantizers.layers` and are exported here too.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from quantdg.core.errors import QuantizerError
-from quantdg.quantizers.base import (
-    ActQuant,
-    Audit,
-    Plan,
-    QTensor,
-    Quantizer,
-    SiteAudit,
-    SiteExport,
-    Skipped,
+from quantdg.quantizers.base import ActQuant, Audit, Plan, QTensor, Quantizer, SiteAudit, SiteExport, Support
+from quantdg.quantizers.layers import (
+    FakeQuant,
+    QParams,
+    Site,
+    calibrating,
+    candidates,
+    choose,
+    fake_quants,
+    frozen_ranges,
+    quantized_class,
+    sites_of,
+    to_qtensor,
 )
 from quantdg.quantizers.spec import QuantSpec, SiteSpec
 
-LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-
-
-class QParams(NamedTuple):
-    """Grid of a fake quantizer.
-
-    ``scale`` and ``zero_point`` have shape ``(channels,)`` with an ``axis``, else ``()``;
-    codes run from ``qmin`` to ``qmax``; ``levels`` is the code book of a non-uniform grid.
-    """
-
-    scale: Tensor
-    zero_point: Tensor
-    qmin: int
-    qmax: int
-    axis: int | None = None
-    levels: Tensor | None = None
-
-
-class FakeQuant(nn.Module):
-    """Maps a float tensor to its quantized value *on the same scale* (BatchNorm may be frozen).
-
-    Ranges move only while ``calibrating`` or, for methods that track ranges, in training mode;
-    an eval forward changes nothing.
-    """
-
-    calibrating: bool = False
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The fake-quantized tensor, of x's shape and dtype."""
-        raise NotImplementedError
-
-    def qparams(self) -> QParams:
-        """The grid in use, detached."""
-        raise NotImplementedError
-
-    def restart(self) -> None:
-        """Forget the ranges seen so far; called when a calibration starts."""
-
-
-class Site:
-    """Mixin of a quantized layer; the layer's own forward sees the quantized weight under ``weight``."""
-
-    weight_quant: FakeQuant
-    act_quant: FakeQuant | None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The layer on a quantized input with a quantized weight."""
-        if self.act_quant is not None:
-            x = self.act_quant(x)
-        # An instance attribute shadows nn.Module's parameter lookup, so any layer subclass works unchanged.
-        self.__dict__["weight"] = self.weight_quant(self._parameters["weight"])  # type: ignore[attr-defined]
-        try:
-            return super().forward(x)  # type: ignore[misc,no-any-return]
-        finally:
-            del self.__dict__["weight"]
-
-
-class QuantConv2d(Site, nn.Conv2d):
-    """A quantized nn.Conv2d; a named class, so that a model with it pickles."""
-
-
-class QuantLinear(Site, nn.Linear):
-    """A quantized nn.Linear; a named class, so that a model with it pickles."""
-
-
-_SWAPPED: dict[type[nn.Module], type[nn.Module]] = {nn.Conv2d: QuantConv2d, nn.Linear: QuantLinear}
-
-
-def _site_class(layer: type[nn.Module]) -> type[nn.Module]:
-    if layer not in _SWAPPED:
-        _SWAPPED[layer] = type(f"Quant{layer.__name__}", (Site, layer), {})
-    return _SWAPPED[layer]
-
-
-def candidates(model: nn.Module) -> tuple[list[str], list[Skipped]]:
-    """Names of the layers that can be quantized, and those that cannot, with the reason."""
-    names, skipped, attention = [], [], ""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.MultiheadAttention):
-            attention = name + "."
-        if not isinstance(module, LAYERS):
-            continue
-        if isinstance(module, Site):
-            raise QuantizerError(f"a model can be prepared once, but {name!r} is already quantized; start from float")
-        if attention and name.startswith(attention):
-            skipped.append(Skipped(name, "nn.MultiheadAttention reads this weight without calling the layer"))
-        else:
-            names.append(name)
-    return names, skipped
-
-
-def choose(model: nn.Module, spec: QuantSpec) -> tuple[list[SiteSpec], list[Skipped]]:
-    """The layers that ``spec`` quantizes in ``model`` and those it does not; raises NoMatchError."""
-    names, skipped = candidates(model)
-    spec.check_rules(names)
-    sites = []
-    for name in names:
-        site = spec.site(name)
-        if site is None:
-            skipped.append(Skipped(name, "skipped by a rule of the spec"))
-        else:
-            sites.append(site)
-    return sites, skipped
-
-
-def sites_of(model: nn.Module) -> Iterator[tuple[str, Any]]:
-    """The quantized layers of a prepared model, by name, in module order."""
-    return ((name, m) for name, m in model.named_modules() if isinstance(m, Site))
-
-
-def fake_quants(model: nn.Module) -> list[FakeQuant]:
-    """All fake quantizers of a model."""
-    return [m for m in model.modules() if isinstance(m, FakeQuant)]
-
-
-@contextmanager
-def calibrating(model: nn.Module) -> Iterator[None]:
-    """Within, an eval forward without gradients sets the ranges; training flags are restored after."""
-    modes = {m: m.training for m in model.modules()}
-    quants = fake_quants(model)
-    model.eval()
-    for q in quants:
-        q.restart()
-        q.calibrating = True
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for q in quants:
-            q.calibrating = False
-        for m, training in modes.items():
-            m.training = training
-
-
-@contextmanager
-def frozen_ranges(model: nn.Module) -> Iterator[None]:
-    """Within, no range moves even in training mode: for a second pass on the same batch, as in SAM."""
-    quants = [m for q in fake_quants(model) for m in q.modules() if m.training]
-    for m in quants:
-        m.training = False
-    try:
-        yield
-    finally:
-        for m in quants:
-            m.training = True
-
-
-def to_qtensor(value: Tensor, q: QParams, bits: int) -> QTensor:
-    """Recover the integer codes from a fake-quantized tensor; exact for values that lie on the grid."""
-    shape = [1] * value.dim()
-    if q.axis is not None:
-        shape[q.axis] = -1
-    scale, zero = q.scale.detach().float(), q.zero_point.detach().float()
-    units = value.detach() / scale.reshape(shape)
-    if q.levels is None:
-        codes = torch.round(units) + zero.reshape(shape)
-        return QTensor(codes.to(torch.int16), scale, zero, bits, q.axis)
-    edges = (q.levels[1:] + q.levels[:-1]) / 2
-    return QTensor(torch.bucketize(units, edges).to(torch.int16), scale, zero, bits, q.axis, q.levels)
+__all__ = [
+    "FakeQuant",
+    "QParams",
+    "Site",
+    "SiteQuantizer",
+    "calibrating",
+    "candidates",
+    "choose",
+    "fake_quants",
+    "frozen_ranges",
+    "sites_of",
+    "to_qtensor",
+]
 
 
 class SiteQuantizer(Quantizer):
-    """A quantizer that consists of one fake quantizer for each weight and, optionally, each layer input."""
+    """A quantizer that consists of one fake quantizer for each weight and, optionally, each layer input.
+
+    A subclass writes `weight_quantizer`, where it quantizes inputs `act_quantizer`, and where it cannot do
+    everything a spec can ask for `refuses`.
+
+    Class attributes: ``affine`` says whether ``symmetric=False`` is honoured; ``averages`` names the policies for a
+    model with averaged weights, the default first: ``average`` keeps the averaged parameters, ``keep`` the buffers
+    as they are, ``recalibrate`` sets the ranges anew.
+
+    Args:
+        spec, lr_ratio, seed: as for `Quantizer`.
+        averaged: one of ``averages``, or None for the first.
+    """
+
+    affine: ClassVar[bool] = False
+    averages: ClassVar[tuple[str, ...]] = ("average",)
+
+    _origin: dict[str, Tensor]
+    _calibrated: bool
+
+    def __init__(
+        self, spec: QuantSpec | None = None, *, lr_ratio: float = 0.1, seed: int = 0, averaged: str | None = None
+    ) -> None:
+        super().__init__(spec, lr_ratio=lr_ratio, seed=seed)
+        self.averaged = averaged or self.averages[0]
+        if self.averaged not in self.averages:
+            raise QuantizerError(
+                f"averaged must be one of {', '.join(self.averages)} for {self.name}, got {averaged!r}"
+            )
 
     @abstractmethod
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
@@ -200,28 +84,70 @@ class SiteQuantizer(Quantizer):
         """The fake quantizer of one layer input; called only where ``site.act_bits`` is set."""
         raise QuantizerError(f"{self.name} quantizes weights only; write spec.act_bits=null")
 
+    def refuses(self, site: SiteSpec) -> str:
+        """Why this layer cannot be quantized as asked, or an empty string."""
+        if site.act_bits is not None and type(self).act_quantizer is SiteQuantizer.act_quantizer:
+            return f"{self.name} quantizes weights only, got act_bits={site.act_bits}; write act_bits=null"
+        if not site.symmetric and not self.affine:
+            return f"{self.name} keeps the zero point of weights at 0, got symmetric=False; write symmetric=True"
+        return ""
+
+    def supports(self, model: nn.Module, spec: QuantSpec) -> Support:
+        """Whether every layer that ``spec`` chooses can be quantized as asked; raises NoMatchError."""
+        for site in choose(model, spec)[0]:
+            reason = self.refuses(site)
+            if reason:
+                return Support(False, f"{site.name}: {reason}")
+        return Support(True)
+
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Swap the layers' classes, then run ``example`` once so that all state exists."""
+        support = self.supports(model, self.spec)
+        if not support.ok:
+            raise QuantizerError(support.reason)
         sites, skipped = choose(model, self.spec)
         before = {id(p) for p in model.parameters()}
-        self._origin = {}
         for site in sites:
             module: Any = model.get_submodule(site.name)
             weight_quant = self.weight_quantizer(module.weight, site).to(module.weight.device)
             act_quant = self.act_quantizer(site) if site.act_bits is not None else None
-            module.__class__ = _site_class(type(module))
+            module.__class__ = quantized_class(type(module))
             module.weight_quant = weight_quant.train(module.training)
             module.act_quant = None if act_quant is None else act_quant.to(example.device).train(module.training)
         new = tuple(name for name, p in model.named_parameters() if id(p) not in before)
         self.plan = Plan(tuple(sites), tuple(skipped), new)
-        self.calibrate(model, [example])
+        self._set_ranges(model, [example])
+        self._remember_origin(model)
+        self._calibrated = False
         return self.plan
 
     def calibrate(self, model: nn.Module, batches: Iterable[Tensor]) -> None:
-        """Run the batches through in calibration mode; remembers where weights and step sizes start."""
+        """Run the batches through in calibration mode.
+
+        The first call after prepare also sets the origin of the movement that `audit` reports; later ones, for
+        example on an averaged model, and a loaded checkpoint leave it at the branch point.
+        """
+        self._set_ranges(model, batches)
+        if not self._calibrated:
+            self._remember_origin(model)
+            self._calibrated = True
+
+    def after_average(self, model: nn.Module, batches: Iterable[Tensor]) -> str:
+        """Apply the policy ``averaged`` and return its name."""
+        if self.averaged == "recalibrate":
+            self._set_ranges(model, batches)
+        return self.averaged
+
+    def _set_ranges(self, model: nn.Module, batches: Iterable[Tensor]) -> None:
+        count = 0
         with calibrating(model):
             for batch in batches:
                 model(batch)
+                count += 1
+        if count == 0:
+            raise QuantizerError("calibrate needs at least one batch, got none; pass a list of input tensors")
+
+    def _remember_origin(self, model: nn.Module) -> None:
         self._origin = {name: p.detach().clone() for name, p in self._watched(model)}
 
     def _watched(self, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -236,29 +162,40 @@ class SiteQuantizer(Quantizer):
 
     @torch.no_grad()
     def _audit_site(self, name: str, site: Any) -> SiteAudit:
-        weight, q = site._parameters["weight"], site.weight_quant.qparams()
-        exported = self._weight(site, name)
-        w_q, codes = exported.dequantize(), exported.codes
+        weight = site._parameters["weight"]
+        q, exported = site.weight_quant.qparams(weight), self._weight(site, name)
+        codes = exported.codes
         low, high = (q.qmin, q.qmax) if q.levels is None else (0, len(q.levels) - 1)
-        start = self._origin[f"{name}.weight"]
         learned = [n for n in self.plan.parameters if n.startswith(name + ".")]
-        now = [(site.get_parameter(n[len(name) + 1 :]), self._origin[n]) for n in learned]
+        steps = [(n, site.get_parameter(n[len(name) + 1 :])) for n in learned]
+        gradients = [float(s.grad.abs().max()) for _, s in steps if s.grad is not None]
         return SiteAudit(
-            levels_used=len(codes.unique()),
-            noise_to_signal=float((w_q - weight).std() / weight.std().clamp_min(1e-12)),
+            levels_used=int(torch.unique(codes).numel()),
+            noise_to_signal=float((exported.dequantize() - weight).std() / weight.std().clamp_min(1e-12)),
             saturation=float(((codes <= low) | (codes >= high)).float().mean()),
-            weight_moved=float((weight - start).norm() / start.norm().clamp_min(1e-12)),
-            steps_moved=max((float(((s - s0).abs() / s0.abs().clamp_min(1e-12)).max()) for s, s0 in now), default=None),
-            step_gradient=max((float(s.grad.abs().max()) for s, _ in now if s.grad is not None), default=None),
+            weight_moved=self.moved(f"{name}.weight", weight),
+            steps_moved=max((self._step_moved(n, s) for n, s in steps), default=None),
+            step_gradient=max(gradients, default=None),
         )
 
+    def moved(self, name: str, now: Tensor) -> float:
+        """||now - start|| / ||start|| of the Parameter ``name``, start being the branch point."""
+        start = self._origin[name].to(now.device)
+        return float((now.detach() - start).norm() / start.norm().clamp_min(1e-12))
+
+    def _step_moved(self, name: str, now: Tensor) -> float:
+        start = self._origin[name].to(now.device)
+        return float(((now - start).abs() / start.abs().masked_fill(start == 0, 1)).max())
+
+    @torch.no_grad()
     def _weight(self, site: Any, name: str) -> QTensor:
         bits = next(s.weight_bits for s in self.plan.sites if s.name == name)
-        training, site.weight_quant.training = site.weight_quant.training, False
+        weight, quant = site._parameters["weight"], site.weight_quant
+        training, quant.training = quant.training, False
         try:
-            return to_qtensor(site.weight_quant(site._parameters["weight"]), site.weight_quant.qparams(), bits)
+            return to_qtensor(quant(weight), quant.qparams(weight), bits)
         finally:
-            site.weight_quant.training = training
+            quant.training = training
 
     @torch.no_grad()
     def export(self, model: nn.Module) -> dict[str, SiteExport]:

@@ -1,0 +1,33 @@
+r"""Float: nothing is quantized, the reference every other row is compared with.
+
+    w_q = w,  x_q = x
+
+Reference: none; empirical risk minimisation in float32 as in Gulrajani and Lopez-Paz, "In Search of Lost Domain
+Generalization", ICLR 2021.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from quantdg.quantizers.base import Audit, Plan, Quantizer, SiteExport
+
+
+class Float(Quantizer):
+    """Leaves the model alone: empty plan, empty audit, nothing to export."""
+
+    name = "float"
+    reference = "full-precision training"
+
+    def prepare(self, model: nn.Module, example: Tensor) -> Plan:
+        """Nothing is inserted; the spec is not read."""
+        self.plan = Plan()
+        return self.plan
+
+    def audit(self, model: nn.Module) -> Audit:
+        """No site, no evidence."""
+        return Audit(self.name, {})
+
+    def export(self, model: nn.Module) -> dict[str, SiteExport]:
+        """No integers."""
+        return {}

@@ -1,0 +1,57 @@
+r"""Freeze: the control that separates "stop training the layers" from "round them".
+
+    w_q = w,  dw = 0 from the moment of prepare on
+
+The layers that a quantizer with the same spec would choose keep their float weights and stop training; biases,
+BatchNorm and what the spec skips train on. A gain of quantization that this control shows too is no gain of rounding.
+
+Reference: control of this benchmark, suggested by the released code of Javed et al., "QT-DoG", ICML 2025, whose
+optimizer loses the quantized layers.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from quantdg.quantizers.base import Audit, Plan, Quantizer, SiteAudit, SiteExport, Skipped
+from quantdg.quantizers.layers import choose
+from quantdg.quantizers.spec import SiteSpec
+
+
+def freeze_weights(model: nn.Module, sites: tuple[SiteSpec, ...]) -> tuple[str, ...]:
+    """Stop training the sites' weights; returns their dotted names. Gradients left over are dropped."""
+    names = tuple(f"{site.name}.weight" for site in sites)
+    for name in names:
+        weight = model.get_parameter(name)
+        weight.requires_grad_(False)
+        weight.grad = None
+    return names
+
+
+class Freeze(Quantizer):
+    """Float weights that stop training; the layers are listed as frozen and as skipped, none as quantized."""
+
+    name = "freeze"
+    reference = "control: float weights frozen at the start step"
+
+    def prepare(self, model: nn.Module, example: Tensor) -> Plan:
+        """Freeze the chosen layers' weights; raises NoMatchError."""
+        sites, skipped = choose(model, self.spec)
+        frozen = freeze_weights(model, tuple(sites))
+        kept = tuple(Skipped(site.name, "frozen in float, not quantized") for site in sites)
+        self.plan = Plan((), (*kept, *skipped), (), frozen)
+        self._origin = {name: model.get_parameter(name).detach().clone() for name in frozen}
+        return self.plan
+
+    def audit(self, model: nn.Module) -> Audit:
+        """That the frozen weights stayed: no levels, no noise, and ``weight_moved`` of exactly 0."""
+        sites = {}
+        for name, start in self._origin.items():
+            weight = model.get_parameter(name).detach()
+            moved = float((weight - start.to(weight.device)).norm() / start.norm().clamp_min(1e-12))
+            sites[name.removesuffix(".weight")] = SiteAudit(0, 0.0, 0.0, moved)
+        return Audit(self.name, sites)
+
+    def export(self, model: nn.Module) -> dict[str, SiteExport]:
+        """No integers: the weights are float."""
+        return {}

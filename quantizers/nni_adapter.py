@@ -1,0 +1,137 @@
+"""Neural Network Intelligence (NNI) under our loop: the only file that imports it, and only when it is used.
+
+NNI wants to own the loop: it replaces Parameters, rebuilds the optimizer by name and empties the GPU cache at every
+layer call. Its quantization itself lives in ``ModuleWrapper.patch_helper(target, tensor)``: track, then fake-quantize.
+So a real NNI quantizer is built over a *carrier*, a model of layers of the sites' types that carries copies of
+their weights; each layer's real wrapper, with the carrier's layer taken out, becomes part of a `FakeQuant`, and
+``patch_helper`` is called on our tensors. Tracking, ranges, rounding and gradients are NNI's, bit for bit.
+
+Reference: NNI 3.0, https://github.com/microsoft/nni, package nni.compression.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from quantdg.core.errors import MissingPackageError
+from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer
+from quantdg.quantizers.spec import SiteSpec
+
+REQUIRES = {"nni": "pip install 'quantdg[nni]'"}
+WEIGHT, INPUT = "weight", "_input_0"
+
+
+def nni_quantizer(name: str) -> Any:
+    """The class ``name`` of nni.compression.quantization; raises MissingPackageError with the pip line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from nni.compression import quantization  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingPackageError(f"NNI is not installed ({error}); {REQUIRES['nni']}") from error
+    return getattr(quantization, name)
+
+
+def quiet_backward() -> None:
+    """NNI reads ``ctx.saved_variables``, which torch has renamed: one warning for each layer and step."""
+    warnings.filterwarnings("ignore", "'saved_variables' is deprecated", DeprecationWarning)
+
+
+class NNIQuant(FakeQuant):
+    """One NNI wrapper with the NNI quantizer it reports to, for one weight or one layer input.
+
+    Args:
+        quantizer: name of NNI's class.
+        layer: what the carrier holds; its type and, for a weight, its weight count.
+        config: NNI's configuration of the target, without names.
+        target: ``weight`` or ``_input_0``.
+    """
+
+    def __init__(self, quantizer: str, layer: nn.Module, config: dict[str, Any], target: str) -> None:
+        super().__init__()
+        carrier = nn.ModuleDict({"layer": layer})
+        names = {"op_names": ["layer"], "target_names": [WEIGHT if target == WEIGHT else "_input_"]}
+        self.backend = nni_quantizer(quantizer)(carrier, [{**config, **names}], None)
+        self.wrapper: Any = self.backend._module_wrappers["layer"]
+        self.target = target
+        self.wrapper.unwrap()
+        self.wrapper.__dict__.update(module=None, module_forward=None)
+        self.wrapper._parameters.pop("weight", None)
+        self.backend.bound_model = None
+        self._restart = False
+
+    def get(self, what: str) -> Any:
+        """NNI's tensor or number ``what`` of the target: scale, zero_point, qmin, qmax, tracked_min, ..."""
+        return getattr(self.wrapper, f"{self.target}_{what}")
+
+    def restart(self) -> None:
+        """The next observed batch sets the range."""
+        self._restart = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """NNI's fake quantization of x; it tracks ranges in training and in calibration only."""
+        self.wrapper.training = self.observing
+        if self.observing and self._restart:
+            self.wrapper._buffers[f"{self.target}_tracked_min"] = None
+            self.wrapper._buffers[f"{self.target}_tracked_max"] = None
+            self._restart = False
+        if self.target == WEIGHT:  # NNI reads the weight's shape from the wrapper
+            self.wrapper.__dict__[WEIGHT] = x
+        try:
+            return cast(Tensor, self.wrapper.patch_helper(self.target, x))
+        finally:
+            self.wrapper.__dict__.pop(WEIGHT, None)
+
+    def qparams(self, x: Tensor | None = None) -> QParams:
+        """NNI's grid; a per-channel scale is kept by NNI as (channels, 1, ...)."""
+        scale, zero = self.get("scale").detach(), self.get("zero_point").detach()
+        channels = scale.dim() > 1
+        shape = -1 if channels else ()
+        zero = zero.expand_as(scale).reshape(shape)
+        return QParams(scale.reshape(shape), zero, self.get("qmin"), self.get("qmax"), 0 if channels else None)
+
+
+def carrier_layer(weight: Tensor) -> nn.Module:
+    """A layer that holds a copy of ``weight``: Linear for a matrix, else a convolution; draws no random number."""
+    kinds: dict[int, Any] = {2: nn.Linear, 3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
+    sizes = weight.shape[:2][::-1] if weight.dim() == 2 else (weight.shape[1], weight.shape[0], tuple(weight.shape[2:]))
+    empty: Any = torch.nn.utils.skip_init
+    layer: nn.Module = empty(kinds[weight.dim()], *sizes, bias=False, device=weight.device)
+    layer.weight = nn.Parameter(weight.detach().clone())
+    return layer
+
+
+class NNISiteQuantizer(SiteQuantizer):
+    """What the NNI methods share: NNI's own configuration made from a site."""
+
+    requires = REQUIRES
+    nni_class: str
+    quant: type[NNIQuant] = NNIQuant
+
+    def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
+        """NNI's int type: codes -(2^(b-1) - 1) .. 2^(b-1) - 1."""
+        quiet_backward()
+        config = {
+            "quant_dtype": f"int{site.weight_bits}",
+            "quant_scheme": "symmetric" if site.symmetric else "affine",
+            "granularity": "out_channel" if site.granularity == "per_channel" else "default",
+        }
+        quant = self.quant(self.nni_class, carrier_layer(weight), config, WEIGHT)
+        quant.calibrating = True
+        with torch.no_grad():
+            quant(weight)
+        quant.calibrating = False
+        return quant
+
+    def act_config(self, site: SiteSpec) -> dict[str, Any]:
+        """NNI's configuration of a layer input."""
+        return {"quant_dtype": f"uint{site.act_bits}", "quant_scheme": "affine", "granularity": "default"}
+
+    def act_quantizer(self, site: SiteSpec) -> FakeQuant:
+        """One range for the tensor."""
+        layer = carrier_layer(torch.zeros(1, 1, 1, 1))
+        return self.quant(self.nni_class, layer, self.act_config(site), INPUT)

@@ -1,0 +1,110 @@
+r"""NNI LSQ: learned step sizes as Neural Network Intelligence 3.0 ships them, or with the paper's start.
+
+    w_q = s round(clip(w / s, -Qp, Qp)),   Qp = 2^(b-1) - 1
+    dw_q/dw = 1 inside the clip range, else 0;   dw_q/ds = round(w/s) - w/s inside, -Qp or Qp outside,
+    times 1 / sqrt(N Qp), N = values of the whole tensor also where steps are per channel
+
+Start: ``init="shipped"`` sets every step to 0.01 and NNI writes it again at each forward until the first optimizer
+step is done; ``init="paper"`` uses s = 2 E|x| / sqrt(Qp), over calibration batches the mean of their values. Inputs
+use the same signed range, since NNI fixes the type before it sees data: after a ReLU half of it is unused.
+
+Reference: Esser et al., "Learned Step Size Quantization", ICLR 2020, as implemented in NNI 3.0 (LsqQuantizer).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from quantdg.core.errors import QuantizerError
+from quantdg.quantizers.lsq import SMALLEST_STEP, first_step
+from quantdg.quantizers.nni_adapter import NNIQuant, NNISiteQuantizer
+from quantdg.quantizers.sites import fake_quants
+from quantdg.quantizers.spec import QuantSpec, SiteSpec
+
+
+class NNILSQQuant(NNIQuant):
+    """A wrapper of NNI's LsqQuantizer; ``started`` is its ``is_init`` as a buffer, so that a checkpoint has it."""
+
+    started: Tensor
+    batches: Tensor
+    paper_init = False
+
+    def __init__(self, quantizer: str, layer: nn.Module, config: dict[str, Any], target: str) -> None:
+        super().__init__(quantizer, layer, config, target)
+        self.register_buffer("started", torch.tensor(False))
+        self.register_buffer("batches", torch.tensor(0))
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self.backend.is_init = bool(self.started)
+
+    def start(self) -> None:
+        """From now on gradients set the step."""
+        self.started.fill_(True)
+        self.backend.is_init = True
+
+    def restart(self) -> None:
+        """Count calibration batches anew."""
+        self.batches.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """NNI's fake quantization; with the paper's start, calibration sets the step first."""
+        out = super().forward(x)
+        if not (self.paper_init and self.calibrating):
+            return out
+        with torch.no_grad():
+            scale = self.get("scale")
+            step = first_step(x, scale.dim() > 1, self.get("qmax")).reshape(scale.shape)
+            scale.lerp_(step, 1 / (int(self.batches) + 1))
+            self.batches += 1
+        self.start()
+        return super().forward(x)
+
+
+class PaperNNILSQQuant(NNILSQQuant):
+    """The same with the paper's start."""
+
+    paper_init = True
+
+
+class NNILSQ(NNISiteQuantizer):
+    """NNI's LsqQuantizer.
+
+    Args:
+        spec, lr_ratio, seed, averaged: as for `SiteQuantizer`.
+        init: ``shipped`` for NNI's constant 0.01, ``paper`` for 2 E|x| / sqrt(Qp).
+    """
+
+    name = "nni_lsq"
+    reference = "Esser et al., ICLR 2020, in NNI 3.0"
+    nni_class = "LsqQuantizer"
+
+    def __init__(
+        self,
+        spec: QuantSpec | None = None,
+        *,
+        lr_ratio: float = 0.1,
+        seed: int = 0,
+        averaged: str | None = None,
+        init: str = "shipped",
+    ) -> None:
+        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged)
+        if init not in ("shipped", "paper"):
+            raise QuantizerError(f"init must be 'shipped' or 'paper', got {init!r}; write for example init='paper'")
+        self.quant = PaperNNILSQQuant if init == "paper" else NNILSQQuant
+
+    def act_config(self, site: SiteSpec) -> dict[str, Any]:
+        """Signed and symmetric, the only scheme NNI's LSQ knows."""
+        return {"quant_dtype": f"int{site.act_bits}", "quant_scheme": "symmetric", "granularity": "default"}
+
+    @torch.no_grad()
+    def on_step(self, model: nn.Module, step: int) -> None:
+        """What NNI's patched optimizer does after its first step; steps stay positive, as shipped they need not."""
+        for quant in fake_quants(model):
+            if isinstance(quant, NNILSQQuant):
+                quant.start()
+            if isinstance(quant, PaperNNILSQQuant):
+                quant.get("scale").clamp_(min=SMALLEST_STEP)

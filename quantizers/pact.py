@@ -1,0 +1,196 @@
+r"""PACT activations and SAWB weights: a learned clip on inputs, a statistical clip on weights.
+
+PACT, for inputs without negative values:
+
+    y = clip(x, 0, a),   y_q = round(y / s) s,   s = a / (2^b - 1)
+    dy_q/dx = 1 for 0 <= x < a, else 0;   dy_q/da = 1 for x >= a, else 0;   loss += decay * sum of a^2
+
+Where calibration sees negative values (the image itself, residual sums) the clip is [-a, a], s = a / (2^(b-1) - 1)
+and dy_q/da = -1 for x <= -a: an extension of ours. a starts at the mean over calibration batches of max |x|.
+
+SAWB, on 2^b - 1 levels with 0 among them, per output channel or per tensor, a recomputed at each forward:
+
+    a = c1 sqrt(E w^2) + c2 E|w|,   w_q = s clip(round(w / s), -m, m),   m = 2^(b-1) - 1,   s = a / m
+    dw_q/dw = 1 for |w| <= a, else 0
+
+Fitted (c1, c2) exist for 2, 4, 7 and 8 bits; nothing is interpolated.
+
+Reference: Choi et al., "PACT: Parameterized Clipping Activation for Quantized Neural Networks", arXiv 1805.06085,
+section 3; Choi et al., "Accurate and Efficient 2-bit Quantized Neural Networks", MLSys 2019, section 4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from quantdg.core.errors import QuantizerError
+from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer, sites_of
+from quantdg.quantizers.spec import QuantSpec, SiteSpec
+
+COEFFICIENTS = {2: (2.6, -1.71), 4: (12.035, -12.03), 7: (28.24, -30.81), 8: (31.76, -35.04)}
+SMALLEST = 1e-8
+
+
+class _ClipRound(torch.autograd.Function):
+    """Rounds onto [low, high] in units of ``step``; gradients of the clip, linear in the incoming one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, clip: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+        ctx.save_for_backward(x, clip)
+        ctx.signed = low < 0
+        return (x / step).round_().clamp_(low, high).mul_(step)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
+        (grad,) = grads
+        x, clip = (t.detach() for t in ctx.saved_tensors)
+        above, below = x >= clip, x <= -clip if ctx.signed else x < 0
+        grad_clip = None
+        if ctx.needs_input_grad[1]:
+            sign = above.to(grad.dtype) - below.to(grad.dtype) if ctx.signed else above.to(grad.dtype)
+            grad_clip = (grad * sign).sum()
+        return grad.masked_fill(above | below, 0), grad_clip, None, None, None
+
+
+class PACTQuant(FakeQuant):
+    """A learned clip for a layer's input.
+
+    Args:
+        bits: 2 to 8.
+    """
+
+    signed: Tensor
+    batches: Tensor
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+        self.alpha = nn.Parameter(torch.ones(()))
+        self.register_buffer("signed", torch.tensor(False))
+        self.register_buffer("batches", torch.tensor(0))
+        self._set_range()
+
+    def _set_range(self) -> None:
+        self.qmax = 2 ** (self.bits - 1) - 1 if bool(self.signed) else 2**self.bits - 1
+        self.qmin = -self.qmax if bool(self.signed) else 0
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._set_range()
+
+    def restart(self) -> None:
+        """Forget the inputs seen so far."""
+        self.signed.fill_(False)
+        self.batches.zero_()
+
+    @torch.no_grad()
+    def _start_from(self, x: Tensor) -> None:
+        self.signed |= (x < 0).any()
+        self._set_range()
+        self.alpha.lerp_(x.abs().max().clamp_min(SMALLEST), 1 / (int(self.batches) + 1))
+        self.batches += 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The clipped and rounded input; calibration sets the clip first."""
+        if self.calibrating:
+            self._start_from(x)
+        out: Tensor = _ClipRound.apply(x, self.alpha, self.alpha.detach() / self.qmax, self.qmin, self.qmax)
+        return out
+
+    def qparams(self, x: Tensor | None = None) -> QParams:
+        """Step alpha / qmax, zero point 0."""
+        scale = self.alpha.detach() / self.qmax
+        return QParams(scale, torch.zeros_like(scale), self.qmin, self.qmax)
+
+
+class SAWBQuant(FakeQuant):
+    """A clip computed from the weight's first two absolute moments; it has no state.
+
+    Args:
+        bits: 2, 4, 7 or 8.
+        per_channel: one clip for each index of dimension 0, else one for the tensor.
+    """
+
+    def __init__(self, bits: int, per_channel: bool) -> None:
+        super().__init__()
+        self.c1, self.c2 = COEFFICIENTS[bits]
+        self.per_channel, self.qmax = per_channel, 2 ** (bits - 1) - 1
+
+    @torch.no_grad()
+    def clip(self, x: Tensor) -> Tensor:
+        """c1 sqrt(E w^2) + c2 E|w|, shape (channels, 1, ...) or (); max |w| where that is not positive."""
+        dims = tuple(range(1 if self.per_channel else 0, x.dim()))
+        keep = self.per_channel
+        alpha = self.c1 * x.square().mean(dims, keepdim=keep).sqrt() + self.c2 * x.abs().mean(dims, keepdim=keep)
+        return torch.where(alpha > 0, alpha, x.abs().amax(dims, keepdim=keep)).clamp_min(SMALLEST)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The quantized weight."""
+        clip = self.clip(x)
+        out: Tensor = _ClipRound.apply(x, clip, clip / self.qmax, -self.qmax, self.qmax)
+        return out
+
+    def qparams(self, x: Tensor | None = None) -> QParams:
+        """Step a / m of the weight ``x``, zero point 0."""
+        assert x is not None, "the grid of SAWB is a function of the weight"
+        scale = (self.clip(x.detach()) / self.qmax).reshape(-1 if self.per_channel else ())
+        return QParams(scale, torch.zeros_like(scale), -self.qmax, self.qmax, 0 if self.per_channel else None)
+
+
+class PACT(SiteQuantizer):
+    """PACT on inputs, SAWB on weights; both must be asked for, since PACT alone quantizes no weight.
+
+    Args:
+        spec, lr_ratio, seed: as for `Quantizer`.
+        decay: factor of the L2 penalty on the clips, >= 0.
+        averaged: after weight averaging, ``average`` keeps the averaged clips, ``recalibrate`` starts them anew.
+    """
+
+    name = "pact"
+    averages = ("average", "recalibrate")
+    reference = "Choi et al., PACT, arXiv 1805.06085; SAWB weights, MLSys 2019"
+
+    def __init__(
+        self,
+        spec: QuantSpec | None = None,
+        *,
+        lr_ratio: float = 0.1,
+        seed: int = 0,
+        decay: float = 1e-4,
+        averaged: str | None = None,
+    ) -> None:
+        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged)
+        if decay < 0:
+            raise QuantizerError(f"decay must not be negative, got {decay}; write for example decay=1e-4")
+        self.decay = decay
+
+    def refuses(self, site: SiteSpec) -> str:
+        """Widths without SAWB coefficients, and float inputs, which PACT is not for."""
+        if site.weight_bits not in COEFFICIENTS:
+            return f"SAWB has coefficients for 2, 4, 7 and 8 bits, got weight_bits={site.weight_bits}"
+        if site.act_bits is None:
+            return "PACT quantizes layer inputs, got act_bits=None; write for example act_bits=8"
+        return super().refuses(site)
+
+    def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
+        """SAWB."""
+        return SAWBQuant(site.weight_bits, site.granularity == "per_channel")
+
+    def act_quantizer(self, site: SiteSpec) -> FakeQuant:
+        """PACT."""
+        assert site.act_bits is not None
+        return PACTQuant(site.act_bits)
+
+    def penalty(self, model: nn.Module) -> Tensor | None:
+        """decay * sum of alpha^2."""
+        clips = [site.act_quant.alpha for _, site in sites_of(model)]
+        return self.decay * torch.stack(clips).square().sum() if clips else None
+
+    @torch.no_grad()
+    def on_step(self, model: nn.Module, step: int) -> None:
+        """Keep clips positive."""
+        for name in self.plan.parameters:
+            model.get_parameter(name).clamp_(min=SMALLEST)

@@ -1,0 +1,36 @@
+"""Each configuration file builds a quantizer that supports its own spec."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from quantdg.quantizers.base import Quantizer
+from quantdg.quantizers.spec import QuantSpec, Rule
+from quantdg.quantizers.toys import float_net
+
+FILES = sorted((Path(__file__).parents[2] / "bench" / "conf" / "quantizer").glob("*.yaml"))
+
+
+def build(path):
+    node = OmegaConf.to_container(OmegaConf.load(path))
+    module, _, name = node.pop("_target_").rpartition(".")
+    spec = node.pop("spec")
+    spec = spec and QuantSpec(**{**spec, "rules": tuple(Rule(**rule) for rule in spec["rules"])})
+    return getattr(import_module(module), name)(spec=spec, seed=1, **node)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_builds_its_quantizer(path):
+    assert path.read_text(encoding="utf-8").startswith(f"# @package quantizer.{path.stem}\n")
+    quantizer = build(path)
+    assert isinstance(quantizer, Quantizer)
+    assert path.stem.startswith(quantizer.name)
+    assert quantizer.supports(float_net(), quantizer.spec).ok
+
+
+def test_every_quantizer_has_a_file():
+    names = {p.stem for p in FILES}
+    assert names >= {"float", "lsq", "pact", "torch_ao", "torch_ao_learnable", "nni_qat", "nni_lsq", "nni_lsq_paper"}
+    assert names >= {"freeze", "round_freeze", "uniform_noise"}

@@ -1,0 +1,111 @@
+"""LSQ against numbers worked out by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from quantdg.quantizers.lsq import LSQ, SMALLEST_STEP, LSQQuant
+from quantdg.quantizers.spec import QuantSpec
+
+
+def two_bits(step=0.5, shape=()):
+    quant = LSQQuant(2, shape)
+    quant.step_size.data.fill_(step)
+    return quant
+
+
+def test_forward_rounds_and_clips():
+    w = torch.tensor([0.24, -0.9, 0.1, 2.0, -3.0])  # in steps: 0.48, -1.8, 0.2, 4, -6; codes -2 .. 1
+    assert two_bits()(w).tolist() == [0.0, -1.0, 0.0, 0.5, -1.0]
+
+
+def test_weight_gradient_is_one_inside_the_clip_range_edges_included():
+    w = torch.tensor([0.24, -1.0, 0.5, 0.51, -1.01], requires_grad=True)  # in steps: .48, -2, 1, 1.02, -2.02
+    (two_bits()(w) * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])).sum().backward()
+    assert w.grad.tolist() == [1.0, 2.0, 3.0, 0.0, 0.0]
+
+
+def test_step_gradient():
+    quant = two_bits()
+    w = torch.tensor([0.24, -0.9, 0.1, 2.0])
+    (quant(w) * torch.tensor([1.0, 2.0, 3.0, 4.0])).sum().backward()
+    # round(v) - v = -.48, -.2, -.2; clipped above: Qp = 1; times 1 / sqrt(4 values * Qp)
+    expected = (1 * -0.48 + 2 * -0.2 + 3 * -0.2 + 4 * 1.0) / 2
+    assert quant.step_size.grad.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_step_gradient_at_the_clip_edges():
+    for value, expected in ((-1.0, 0.0), (-1.2, -2.0), (0.5, 0.0), (0.6, 1.0)):  # in steps -2, -2.4, 1, 1.2
+        quant = two_bits()
+        quant(torch.tensor([value])).sum().backward()
+        assert quant.step_size.grad.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_gradient_scale_counts_the_values_that_share_a_step():
+    w = torch.tensor([[0.1, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1]])
+    per_channel, per_tensor = two_bits(shape=(2, 1)), two_bits()
+    per_channel(w).sum().backward()
+    per_tensor(w).sum().backward()
+    assert per_channel.step_size.grad.flatten().tolist() == pytest.approx([-0.2 * 4 / 4**0.5] * 2)
+    assert per_tensor.step_size.grad.item() == pytest.approx(-0.2 * 8 / 8**0.5)
+
+
+def test_gradient_scale_of_an_input_counts_its_features():
+    quant = LSQQuant(2, signed=None)
+    quant.restart()
+    quant.start_from(torch.ones(1, 3))  # no negative value: Qp = 3
+    quant.step_size.data.fill_(0.5)
+    quant(torch.full((5, 3), 0.1)).sum().backward()
+    assert quant.step_size.grad.item() == pytest.approx(-0.2 * 15 / (3 * 3) ** 0.5)
+
+
+def test_start_is_twice_the_mean_magnitude_over_the_root_of_qp():
+    layer = nn.Linear(2, 2)
+    layer.weight.data = torch.tensor([[1.0, -3.0], [1.0, 1.0]])
+    LSQ(QuantSpec(4, rules=())).prepare(model := nn.Sequential(layer), torch.zeros(1, 2))
+    assert model[0].weight_quant.step_size.flatten().tolist() == pytest.approx([4 / 7**0.5, 2 / 7**0.5])
+    assert model[0].weight_quant.step_size.shape == (2, 1)
+
+
+def test_inputs_without_negative_values_get_an_unsigned_grid_and_the_mean_of_the_batches():
+    model = nn.Sequential(nn.Linear(2, 2))
+    quantizer = LSQ(QuantSpec(4, 2, rules=()))
+    quantizer.prepare(model, torch.ones(1, 2))
+    quantizer.calibrate(model, [torch.full((1, 2), 1.0), torch.full((1, 2), 3.0)])
+    quant = model[0].act_quant
+    assert (quant.qmin, quant.qmax) == (0, 3)
+    assert quant.step_size.item() == pytest.approx((2 + 6) / 2 / 3**0.5)
+    quantizer.calibrate(model, [torch.full((1, 2), -2.0)])
+    assert (quant.qmin, quant.qmax) == (-2, 1)
+    assert quant.step_size.item() == pytest.approx(4.0)
+
+
+def test_a_step_cannot_pass_zero():
+    model = nn.Sequential(nn.Linear(2, 2))
+    quantizer = LSQ(QuantSpec(rules=()))
+    quantizer.prepare(model, torch.ones(1, 2))
+    model[0].weight_quant.step_size.data.fill_(-1.0)
+    quantizer.on_step(model, 1)
+    assert model[0].weight_quant.step_size.min().item() == pytest.approx(SMALLEST_STEP)
+
+
+def test_second_derivative_treats_the_rounding_as_linear():
+    w = torch.tensor([0.24, 2.0], requires_grad=True)  # the second is clipped
+    x = torch.tensor([3.0, 5.0], requires_grad=True)
+    loss = 0.5 * (two_bits()(w) * x).sum() ** 2  # w_q = (0, .5): dL/dw = (2.5 * 3, 0)
+    (grad,) = torch.autograd.grad(loss, w, create_graph=True)
+    (second,) = torch.autograd.grad(grad.sum(), w)
+    assert grad.tolist() == [7.5, 0.0]
+    assert second.tolist() == [9.0, 0.0]  # d(dL/dw)/dw_q = x x^T
+
+
+def test_averaged_steps_stay_or_start_anew():
+    weight = torch.tensor([[1.0, -3.0]])
+    for policy, expected in (("average", 0.5), ("recalibrate", 4 / 7**0.5)):
+        model = nn.Sequential(nn.Linear(2, 1))
+        quantizer = LSQ(QuantSpec(4, rules=()), averaged=policy)
+        quantizer.prepare(model, torch.ones(1, 2))
+        model[0].weight.data.copy_(weight)
+        model[0].weight_quant.step_size.data.fill_(0.5)
+        assert quantizer.after_average(model, [torch.ones(1, 2)]) == policy
+        assert model[0].weight_quant.step_size.item() == pytest.approx(expected)

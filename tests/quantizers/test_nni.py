@@ -1,0 +1,159 @@
+"""The NNI adapter against NNI used directly, and NNI's numbers against its formulas."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from quantdg.core.errors import MissingPackageError, QuantizerError
+from quantdg.quantizers.nni_lsq import NNILSQ
+from quantdg.quantizers.nni_qat import NNIQAT
+from quantdg.quantizers.spec import QuantSpec
+
+pytest.importorskip("nni")
+
+
+def net():
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+
+
+def batch(seed):
+    return torch.randn(4, 3, 10, 10, generator=torch.Generator().manual_seed(seed))
+
+
+def direct(name, act):
+    """The net under NNI itself, as its documentation wraps it; our own loop trains it."""
+    from nni.compression import quantization  # noqa: PLC0415
+
+    weight = {"quant_dtype": "int4", "quant_scheme": "symmetric", "granularity": "out_channel"}
+    model = net()
+    settings = {"weight": weight, "_input_": {**act, "granularity": "default"}}
+    config = weight | {
+        "op_types": ["Conv2d", "Linear"],
+        "target_names": ["_input_", "weight"],
+        "target_settings": settings,
+    }
+    quantizer = getattr(quantization, name)(model, [config], None)
+    quantizer.track_forward(batch(0))
+    return model, quantizer
+
+
+def train(model, after_step, steps=4):
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    outputs = []
+    for step in range(1, steps + 1):
+        optimizer.zero_grad()
+        out = model(batch(step))
+        out.square().mean().backward()
+        optimizer.step()
+        after_step(step)
+        outputs.append(out.detach())
+    return outputs
+
+
+@pytest.mark.parametrize(
+    "make, name, act",
+    [
+        (NNIQAT, "QATQuantizer", {"quant_dtype": "uint8", "quant_scheme": "affine"}),
+        (NNILSQ, "LsqQuantizer", {"quant_dtype": "int8", "quant_scheme": "symmetric"}),
+    ],
+)
+def test_the_adapter_equals_nni_used_directly_bit_for_bit(make, name, act):
+    theirs, backend = direct(name, act)
+    ours, quantizer = net(), make(QuantSpec(4, 8, rules=()))
+    quantizer.prepare(ours, batch(0))
+
+    def as_the_patched_optimizer(step):
+        backend.is_init = True
+
+    expected = train(theirs, as_the_patched_optimizer)
+    got = train(ours, lambda step: quantizer.on_step(ours, step))
+    for a, b in zip(got, expected, strict=True):
+        assert torch.equal(a, b)
+    for layer in ("0", "2", "5"):
+        wrapped = theirs.get_submodule(layer)._nni_wrapper.weight
+        assert torch.equal(ours.get_submodule(layer).weight, wrapped)
+    assert torch.equal(ours.eval()(batch(9)), theirs.eval()(batch(9)))
+
+
+def test_no_second_copy_of_a_weight_enters_the_state_dict():
+    model, quantizer = net(), NNIQAT(QuantSpec(7, rules=()))
+    floats = set(model.state_dict())
+    quantizer.prepare(model, batch(0))
+    added = set(model.state_dict()) - floats
+    assert {key.rsplit(".", 1)[1] for key in added} == {
+        f"weight_{what}" for what in ("scale", "zero_point", "tracked_min", "tracked_max")
+    }
+
+
+def linear(make, weight, weight_bits=7, act_bits=None, **options):
+    model = nn.Sequential(nn.Linear(2, 1))
+    model[0].weight.data = torch.tensor([weight])
+    quantizer = make(QuantSpec(weight_bits, act_bits, rules=()), **options)
+    quantizer.prepare(model, torch.tensor([[-1.0, 3.0]]))
+    return model, quantizer
+
+
+def test_qat_scale_range_and_moving_average():
+    model, quantizer = linear(NNIQAT, [1.0, -3.0], act_bits=8)
+    site = quantizer.export(model)["0"]
+    assert site.weight.scale.tolist() == pytest.approx([3 / 63])
+    assert site.weight.codes.tolist() == [[21, -63]]
+    assert (model[0].weight_quant.get("qmin"), model[0].weight_quant.get("qmax")) == (-63, 63)
+    assert (site.act.scale, site.act.zero_point, site.act.qmax) == (pytest.approx(4 / 255), 64, 255)
+    model.train()(torch.tensor([[-1.0, 13.0]]))
+    assert quantizer.export(model)["0"].act.scale == pytest.approx((0.99 * 3 + 0.01 * 13 + 1) / 255)
+
+
+def test_qat_after_averaging_recalibrates_or_keeps():
+    for policy, expected in (("recalibrate", 6 / 63), ("keep", 3 / 63)):
+        model, quantizer = linear(NNIQAT, [1.0, -3.0], averaged=policy)
+        model[0].weight.data.mul_(2)
+        assert quantizer.after_average(model, [torch.ones(1, 2)]) == policy
+        assert quantizer.export(model)["0"].weight.scale.tolist() == pytest.approx([expected])
+
+
+def test_lsq_as_shipped_writes_its_start_until_the_first_step():
+    model, quantizer = linear(NNILSQ, [1.0, -3.0])
+    quant = model[0].weight_quant
+    quant.get("scale").data.fill_(0.5)
+    model(torch.ones(1, 2))
+    assert quant.get("scale").item() == pytest.approx(0.01)
+    quantizer.on_step(model, 1)
+    quant.get("scale").data.fill_(0.5)
+    model(torch.ones(1, 2))
+    assert quant.get("scale").item() == 0.5
+
+
+def test_lsq_with_the_papers_start():
+    model, quantizer = linear(NNILSQ, [1.0, -3.0], 4, 8, init="paper")
+    quantizer.calibrate(model, [torch.tensor([[1.0, 1.0]]), torch.tensor([[3.0, -3.0]])])
+    assert model[0].weight_quant.get("scale").item() == pytest.approx(2 * 2 / 7**0.5)
+    assert model[0].act_quant.get("scale").item() == pytest.approx(2 * 2 / 127**0.5)
+
+
+def test_lsq_step_gradient_counts_the_whole_tensor():
+    model, _ = linear(NNILSQ, [0.1, 3.0], 2, init="paper")  # Qp = 1
+    quant = model[0].weight_quant
+    quant.get("scale").data.fill_(0.5)
+    quant(model[0].weight).sum().backward()
+    assert quant.get("scale").grad.item() == pytest.approx((-0.2 + 1) / 2**0.5)
+
+
+def test_an_unknown_start_is_refused():
+    with pytest.raises(QuantizerError, match="init='paper'"):
+        NNILSQ(QuantSpec(), init="esser")
+
+
+def test_without_nni_the_module_imports_and_names_the_pip_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nni.compression", None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'quantdg\[nni\]'"):
+        NNIQAT(QuantSpec(rules=())).prepare(net(), batch(0))
+
+
+def test_importing_the_adapters_does_not_import_nni():
+    code = "import sys, quantdg.quantizers.nni_qat, quantdg.quantizers.nni_lsq; assert 'nni' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

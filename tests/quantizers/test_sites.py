@@ -1,0 +1,129 @@
+"""The shared machinery: swap, calibration, origin of the audit, code books."""
+
+import io
+
+import pytest
+import torch
+from torch import nn
+
+from quantdg.core.errors import QuantizerError
+from quantdg.quantizers.base import QTensor
+from quantdg.quantizers.layers import QParams, candidates, to_qtensor
+from quantdg.quantizers.lsq import LSQ
+from quantdg.quantizers.spec import QuantSpec, Rule
+from quantdg.quantizers.torch_ao import TorchAO
+
+X = torch.tensor([[1.0, 2.0]])
+
+
+def prepared(make=LSQ, **options):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+    quantizer = make(QuantSpec(rules=()), **options)
+    quantizer.prepare(model, X)
+    quantizer.calibrate(model, [X])
+    return model, quantizer
+
+
+def test_movement_is_measured_from_the_branch_point_through_later_calibrations():
+    model, quantizer = prepared(averaged="recalibrate")
+    start = model[0].weight.detach().clone()
+    model[0].weight.data.add_(1.0)
+    expected = pytest.approx(float(2 / start.norm()))
+    assert quantizer.audit(model).sites["0"].weight_moved == expected
+    quantizer.after_average(model, [X])
+    quantizer.calibrate(model, [X])
+    assert quantizer.audit(model).sites["0"].weight_moved == expected
+
+
+def test_the_first_calibration_sets_the_origin():
+    model = nn.Sequential(nn.Linear(2, 2))
+    quantizer = LSQ(QuantSpec(7, 8, rules=()))
+    quantizer.prepare(model, X)
+    quantizer.calibrate(model, [10 * X])
+    assert quantizer.audit(model).sites["0"].steps_moved == 0.0
+
+
+def test_zero_points_that_start_at_zero_move_by_a_finite_amount():
+    from quantdg.quantizers.torch_ao_learnable import TorchAOLearnable  # noqa: PLC0415
+
+    model = nn.Sequential(nn.Linear(2, 2))
+    quantizer = TorchAOLearnable(QuantSpec(7, 8, rules=()))
+    quantizer.prepare(model, X)
+    model[0].act_quant.fake.zero_point.data.fill_(0.5)
+    assert quantizer.audit(model).sites["0"].steps_moved == 0.5
+
+
+def test_a_model_is_prepared_once():
+    model, _ = prepared()
+    with pytest.raises(QuantizerError, match="'0' is already quantized; start from float"):
+        LSQ(QuantSpec(rules=())).prepare(model, X)
+
+
+def test_calibration_without_a_batch_is_an_error():
+    model, quantizer = prepared()
+    with pytest.raises(QuantizerError, match="at least one batch"):
+        quantizer.calibrate(model, [])
+
+
+def test_attention_projections_are_skipped_with_the_reason():
+    model = nn.Sequential(nn.MultiheadAttention(4, 1), nn.Linear(4, 2))
+    names, skipped = candidates(model)
+    assert names == ["1"]
+    assert [s.name for s in skipped] == ["0.out_proj"]
+
+
+def test_a_subclass_of_a_layer_keeps_its_own_forward():
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    model = nn.Sequential(Doubled(2, 2, bias=False))
+    model[0].weight.data.copy_(torch.eye(2))
+    quantizer = TorchAO(QuantSpec(8, rules=()))
+    quantizer.prepare(model, X)
+    weight = quantizer.export(model)["0"].weight.dequantize()
+    assert torch.equal(model.eval()(X), 2 * X @ weight.T)
+
+
+def test_a_prepared_model_can_be_pickled():
+    model, _ = prepared()
+    stream = io.BytesIO()
+    torch.save(model, stream)
+    stream.seek(0)
+    assert torch.equal(torch.load(stream, weights_only=False)(X), model(X))
+
+
+def test_rules_reach_the_sites():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    quantizer = LSQ(QuantSpec(7, rules=(Rule("1", weight_bits=4, granularity="per_tensor"),)))
+    plan = quantizer.prepare(model, X)
+    assert [(s.name, s.weight_bits, s.granularity) for s in plan.sites] == [
+        ("0", 7, "per_channel"),
+        ("1", 4, "per_tensor"),
+    ]
+    assert quantizer.export(model)["1"].weight.axis is None
+
+
+@pytest.mark.parametrize(
+    "options, part", [({"averaged": "median"}, "average, recalibrate"), ({"lr_ratio": 0}, "above 0")]
+)
+def test_wrong_options_are_refused(options, part):
+    with pytest.raises(QuantizerError, match=part):
+        LSQ(QuantSpec(), **options)
+
+
+def test_a_code_book_round_trips():
+    levels = torch.tensor([-1.0, -0.25, 0.0, 0.5])
+    scale = torch.tensor([2.0, 4.0])
+    codes = torch.tensor([[0, 3, 1], [2, 2, 3]])
+    weight = QTensor(codes, scale, torch.zeros(2), 2, 0, levels).dequantize()
+    assert weight.tolist() == [[-2.0, 1.0, -0.5], [0.0, 0.0, 2.0]]
+    back = to_qtensor(weight, QParams(scale, torch.zeros(2), 0, 3, 0, levels), 2)
+    assert torch.equal(back.codes.long(), codes)
+    assert torch.equal(back.dequantize(), weight)
+
+
+def test_an_affine_tensor_dequantizes_with_its_zero_point():
+    q = QTensor(torch.tensor([3, -5]), torch.tensor(0.5), torch.tensor(-4.0), 4)
+    assert q.dequantize().tolist() == [3.5, -0.5]

@@ -1,0 +1,49 @@
+"""Rules and bounds of the spec."""
+
+import pytest
+
+from quantdg.core.errors import ConfigError, NoMatchError
+from quantdg.quantizers.spec import QuantSpec, Rule
+
+
+def test_the_last_matching_rule_wins():
+    spec = QuantSpec(7, rules=(Rule("a*", skip=True), Rule("a.b*", weight_bits=4), Rule("a.b.c", act_bits=8)))
+    assert spec.site("a.x") is None
+    assert spec.site("a.b").weight_bits == 4
+    site = spec.site("a.b.c")
+    assert (site.weight_bits, site.act_bits) == (4, 8)
+    assert spec.site("other").weight_bits == 7
+
+
+def test_a_star_crosses_dots_and_case_counts():
+    spec = QuantSpec(rules=(Rule("layer*", skip=True),))
+    assert spec.site("layer1.0.conv1") is None
+    assert spec.site("Layer1") is not None
+
+
+def test_a_rule_that_matches_nothing_names_itself_and_the_layers():
+    with pytest.raises(NoMatchError, match=r"'conv1' matches none; the layers are: net.conv1, net.fc"):
+        QuantSpec(rules=(Rule("conv1", skip=True),)).check_rules(["net.conv1", "net.fc"])
+
+
+@pytest.mark.parametrize("bits", [1, 9, 0, True, 7.0, "7"])
+def test_bits_outside_two_to_eight_are_refused(bits):
+    for build in (lambda: QuantSpec(bits), lambda: QuantSpec(7, bits), lambda: Rule("*", weight_bits=bits)):
+        with pytest.raises(ConfigError, match="whole number from 2 to 8"):
+            build()
+
+
+def test_other_settings_are_refused():
+    with pytest.raises(ConfigError, match="use quantizer=float"):
+        QuantSpec(None)
+    with pytest.raises(ConfigError, match="granularity"):
+        QuantSpec(granularity="channel")
+    with pytest.raises(ConfigError, match="granularity"):
+        Rule("*", granularity="channel")
+    with pytest.raises(ConfigError, match="tuple of Rule, got list"):
+        QuantSpec(rules=[])
+
+
+def test_a_spec_is_hashable_and_labelled():
+    assert len({QuantSpec(7), QuantSpec(7), QuantSpec(7, 8)}) == 2
+    assert (QuantSpec(7).label, QuantSpec(4, 8).label) == ("W7", "W4A8")

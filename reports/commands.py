@@ -1,4 +1,4 @@
-"""``quantdg report``: the tables of a run folder, from its records alone."""
+"""The commands that read records. Each imports what it needs when it runs; none imports torch."""
 
 from __future__ import annotations
 
@@ -7,16 +7,36 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(f"quantdg {name}", description=about)
+    parser.add_argument("runs", type=Path, help="folder of a quantdg run")
+    parser.add_argument("--margin", type=float, default=0.5, help="largest difference that counts as none, in points")
+    parser.add_argument("--alpha", type=float, default=0.05, help="level of each test")
+    return parser
+
+
 def report(argv: Sequence[str]) -> int:
     """Print the tables of a run folder and write the report files; needs only the records."""
+    from quantdg.reports.html import write_html
     from quantdg.reports.report import render_summary, write_report
 
-    parser = argparse.ArgumentParser("quantdg report", description=report.__doc__)
-    parser.add_argument("runs", type=Path, help="folder of a quantdg run")
+    parser = _parser("report", report.__doc__)
     parser.add_argument("--out", type=Path, help="folder for the report; default: RUNS/report")
+    parser.add_argument("--html", type=Path, help="write one self-contained page there as well")
     options = parser.parse_args(argv)
-    print(render_summary(options.runs))
     out = options.out or options.runs / "report"
-    files = write_report(options.runs, out)
+    print(render_summary(options.runs))
+    files = write_report(options.runs, out, options.margin, options.alpha)
     print(f"\n{len(files)} files in {out}; start with {out / 'report.md'}")
+    if options.html:
+        print(f"page: {write_html(options.runs, options.html, options.margin, options.alpha)}")
+    return 0
+
+
+def verdict(argv: Sequence[str]) -> int:
+    """Say whether the gain holds: effects, intervals, p-values, controls, and what cannot be decided."""
+    from quantdg.reports.report import render_verdict
+
+    options = _parser("verdict", verdict.__doc__).parse_args(argv)
+    print(render_verdict(options.runs, options.margin, options.alpha))
     return 0

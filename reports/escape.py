@@ -1,0 +1,33 @@
+"""Names come from configurations and folders, so they may hold anything: made safe for each output here."""
+
+from __future__ import annotations
+
+import re
+
+_MARKDOWN = str.maketrans({"\\": "\\\\", "|": "\\|", "`": "\\`", "*": "\\*", "[": "\\["})
+_HTML_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_HTML_ENTITY = re.compile(r"&(?=#?\w+;)")
+
+
+def clean(text: object) -> str:
+    """One line without control characters, so that a name can neither break a table nor steer a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+def markdown(text: object) -> str:
+    """A name inside a Markdown table or paragraph."""
+    safe = _HTML_TAG.sub("&lt;", _HTML_ENTITY.sub("&amp;", clean(text)))
+    return safe.translate(_MARKDOWN)
+
+
+def csv_cell(value: object) -> object:
+    """A text that a spreadsheet would run as a formula gets a leading apostrophe; numbers pass."""
+    if not isinstance(value, str):
+        return value
+    text = clean(value)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def slug(text: object) -> str:
+    """Lower-case letters, digits and dashes for a file name; ``x`` where nothing is left."""
+    return re.sub(r"[^a-z0-9]+", "-", str(text).lower()).strip("-")[:60] or "x"

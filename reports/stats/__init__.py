@@ -1,0 +1,1 @@
+"""Tests and intervals for paired gains; every function takes plain arrays and knows no records."""

@@ -1,0 +1,66 @@
+"""The effect before any p-value: mean, interval, worst domain, share of cells above zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats  # type: ignore[import-untyped,unused-ignore]
+
+Floats = NDArray[np.float64]
+
+
+def t_interval(means: Floats, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean and two-sided Student interval over domain means.
+
+    Args:
+        means: shape (domains,), at least one.
+        level: coverage, 0 to 1.
+
+    Returns:
+        (mean, low, high) in the unit of ``means``; low and high are NaN with one domain.
+    """
+    n = len(means)
+    mean = float(np.mean(means))
+    if n < 2:
+        return mean, float("nan"), float("nan")
+    half = float(stats.t.ppf(0.5 + level / 2, n - 1) * np.std(means, ddof=1) / np.sqrt(n))
+    return mean, mean - half, mean + half
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A paired difference in points.
+
+    Attributes:
+        mean: of the domain means. low, high: its Student interval, NaN with one domain.
+        worst, worst_domain: the smallest domain mean and its name.
+        share_positive: share of (domain, seed) cells above zero, a tie counting half; 0 to 1.
+        n_domains, n_seeds: units and replicates.
+    """
+
+    mean: float
+    low: float
+    high: float
+    worst: float
+    worst_domain: str
+    share_positive: float
+    n_domains: int
+    n_seeds: int
+
+
+def effect(gains: Floats, domains: list[str], level: float = 0.95) -> Effect:
+    """Summary of a complete table of gains.
+
+    Args:
+        gains: shape (domains, seeds), points.
+        domains: their names.
+        level: of the interval.
+
+    Reference: project note `docs/statistics.md`, section "What is printed".
+    """
+    means = gains.mean(axis=1)
+    worst = int(np.argmin(means))
+    share = float(np.mean((gains > 0) + 0.5 * (gains == 0)))
+    return Effect(*t_interval(means, level), float(means[worst]), domains[worst], share, *gains.shape)

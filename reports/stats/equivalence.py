@@ -1,0 +1,32 @@
+"""Is a difference too small to matter? Two one-sided tests against a margin fixed beforehand."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats  # type: ignore[import-untyped,unused-ignore]
+
+from quantdg.core.errors import ConfigError
+from quantdg.reports.stats.effect import Floats
+
+
+def tost(means: Floats, margin: float) -> Floats:
+    """p-values of the hypothesis that the mean lies outside ``(-margin, margin)``.
+
+    At most alpha exactly where the (1 - 2 alpha) t-interval lies inside the margin.
+
+    Args:
+        means: shape (..., domains), points, at least two domains.
+        margin: points, > 0.
+
+    Raises:
+        ConfigError: the margin is not positive.
+
+    Reference: Schuirmann (1987), Journal of Pharmacokinetics and Biopharmaceutics 15.
+    """
+    if not margin > 0:
+        raise ConfigError(f"margin must be above 0 points, got {margin}; write for example margin=0.5")
+    means = np.asarray(means, dtype=np.float64)
+    n = means.shape[-1]
+    error = np.maximum(means.std(axis=-1, ddof=1) / np.sqrt(n), 1e-12)
+    distance = (margin - np.abs(means.mean(axis=-1))) / error
+    return np.asarray(stats.t.sf(distance, n - 1))

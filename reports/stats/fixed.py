@@ -1,0 +1,31 @@
+"""The smaller claim: "on these domains", when the domains are too few to speak about others."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats  # type: ignore[import-untyped,unused-ignore]
+
+from quantdg.reports.stats.effect import Floats
+
+
+def on_these_domains(gains: Floats) -> Floats:
+    """Two-sided p-values of the hypothesis that the mean over exactly these domains is 0.
+
+    The only chance is the seeds': Student's t with the variance within domains, pooled, on
+    ``domains * (seeds - 1)`` degrees of freedom. Says nothing about further domains.
+
+    Args:
+        gains: shape (..., domains, seeds), points.
+
+    Returns:
+        Shape (...); NaN with one seed.
+
+    Reference: fixed-effects analysis of variance; Scheffé, The Analysis of Variance (1959), chapter 3.
+    """
+    gains = np.asarray(gains, dtype=np.float64)
+    n_domains, n_seeds = gains.shape[-2:]
+    if n_seeds < 2:
+        return np.full(gains.shape[:-2], np.nan)
+    variance = gains.var(axis=-1, ddof=1).mean(axis=-1)
+    error = np.maximum(np.sqrt(variance / (n_domains * n_seeds)), 1e-12)
+    return np.asarray(2 * stats.t.sf(np.abs(gains.mean(axis=(-2, -1))) / error, n_domains * (n_seeds - 1)))

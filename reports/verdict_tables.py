@@ -1,0 +1,101 @@
+"""The verdict's numbers as tables: gains, controls, averaging, DG methods."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from quantdg.reports.claims import Claim
+from quantdg.reports.tables import Table
+from quantdg.reports.verdict import Scope, Verdict
+from quantdg.reports.words import EMPTY, interval_text, p_text
+
+_CLAIM = ["mean", "low", "high", "worst", "worst_domain", "share_positive", "n_domains", "n_seeds"]
+_UNIT = "p: sign-flip test on domain means, for domains in general; p here: over seeds, for these domains only."
+
+
+def _numbers(claim: Claim) -> dict[str, Any]:
+    effect = {name: getattr(claim.effect, name, None) for name in _CLAIM}
+    p = {"p": claim.p, "p_holm": claim.adjusted, "p_here": claim.here}
+    return {**effect, **p, "needed": claim.needed, "answer": claim.answer}
+
+
+def _text(claim: Claim) -> dict[str, str]:
+    e = claim.effect
+    return {
+        "points": f"{e.mean:+.2f}" if e else EMPTY,
+        "interval": interval_text(e.low, e.high) if e else EMPTY,
+        "worst domain": f"{e.worst:+.2f} {e.worst_domain}" if e else EMPTY,
+        "above 0": f"{e.share_positive:.0%}" if e else EMPTY,
+        "domains x seeds": f"{e.n_domains} x {e.n_seeds}" if e else EMPTY,
+        "p": p_text(claim.p),
+        "p here": p_text(claim.here),
+    }
+
+
+def _table(name: str, title: str, lines: list[tuple[dict[str, str], Claim, dict[str, Any], dict[str, str]]]) -> Table:
+    text = [{**named, **_text(claim), **extra, "answer": claim.answer} for named, claim, _, extra in lines]
+    numbers = [{**named, **_numbers(claim), **more} for named, claim, more, _ in lines]
+    labels = len(lines[0][0]) if lines else 1
+    return Table(name, title, pd.DataFrame(text), pd.DataFrame(numbers), labels, (_UNIT,))
+
+
+def gains_table(scope: Scope, name: str) -> Table:
+    """Each quantizer's gain over float."""
+    lines = []
+    for judged in scope.judged:
+        for c in judged.quantizers:
+            low, high = c.resampled
+            extra = {"Holm": p_text(c.adjusted), "bootstrap": interval_text(low, high)}
+            extra["domains needed"] = str(c.needed or EMPTY)
+            numbers = {"bootstrap_low": low, "bootstrap_high": high}
+            lines.append(({"algorithm": judged.algorithm, "quantizer": c.name}, c, numbers, extra))
+    return _table(f"verdict-gain-{name}", f"Gain over float: {scope.name}", lines)
+
+
+def controls_table(scope: Scope, name: str) -> Table:
+    """Each quantizer against each control, one-sided."""
+    lines = [
+        ({"algorithm": judged.algorithm, "comparison": c.claim.name}, c.claim, dict[str, Any](), dict[str, str]())
+        for judged in scope.judged
+        for c in judged.controls
+    ]
+    return _table(f"verdict-controls-{name}", f"More than the controls, one-sided: {scope.name}", lines)
+
+
+def squares_table(scope: Scope, name: str) -> Table:
+    """Quantizer x weight averaging."""
+    corners = ("float", "quantized", "float averaged", "both")
+    lines = []
+    for judged in scope.judged:
+        for s in judged.squares:
+            named = {"algorithm": judged.algorithm, "quantizer": s.quantizer, "average": s.average}
+            values = dict(zip(corners, s.accuracy, strict=True))
+            shown = {k: EMPTY if math.isnan(v) else f"{v:.1f}" for k, v in values.items()}
+            lines.append((named, s.interaction, dict[str, Any](values), shown))
+    return _table(f"verdict-averaging-{name}", f"Quantizer x weight averaging, interaction: {scope.name}", lines)
+
+
+def changes_table(scope: Scope, name: str, margin: float) -> Table:
+    """Whether a DG method's gain over ERM changes under a quantizer."""
+    lines = []
+    for judged in scope.judged:
+        for c in judged.changes:
+            extra = {"90 % interval": interval_text(c.low, c.high), f"p within ±{margin:g}": p_text(c.p_equivalent)}
+            extra["verdict"] = c.answer
+            numbers = {"low_90": c.low, "high_90": c.high, "p_equivalent": c.p_equivalent, "verdict": c.answer}
+            named = {"method": judged.algorithm, "quantizer": c.difference.name}
+            lines.append((named, c.difference, dict[str, Any](numbers), extra))
+    return _table(f"verdict-methods-{name}", f"Change of the method's gain over ERM: {scope.name}", lines)
+
+
+def verdict_tables(verdict: Verdict, names: list[str]) -> list[Table]:
+    """All tables with content, scope by scope; ``names`` are the scopes' file-name parts."""
+    out = []
+    for scope, name in zip(verdict.scopes, names, strict=True):
+        made = [gains_table(scope, name), controls_table(scope, name), squares_table(scope, name)]
+        made.append(changes_table(scope, name, verdict.rules.margin))
+        out += [table for table in made if len(table.text)]
+    return out

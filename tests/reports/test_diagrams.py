@@ -1,0 +1,109 @@
+"""What the page's drawings say, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from quantdg.bench.records import Record
+from quantdg.bench.store import RunStore
+from quantdg.reports import lines, published, svg
+from quantdg.reports.cube import Cube
+from quantdg.reports.diagrams import Point, critical_difference, frontier, groups, pareto
+from quantdg.reports.forest import forest
+from quantdg.reports.frame import load
+from quantdg.reports.stats.ranking import Ranking
+
+Make = Callable[..., Record]
+
+
+def test_frontier_keeps_what_nothing_beats_in_both() -> None:
+    a, b, c, d = Point("a", 1, 70), Point("b", 2, 69), Point("c", 3, 80), Point("d", 3, 75)
+    assert frontier([d, c, b, a]) == [a, c]
+
+
+def test_groups_join_ranks_within_the_critical_difference() -> None:
+    ranking = Ranking(np.array([1.0, 1.5, 2.4, 4.0]), 0.01, 1.0, np.ones((4, 4)), 8)
+    assert groups(ranking) == [(1.0, 1.5), (1.5, 2.4)]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0, 10, [0, 2, 4, 6, 8, 10]), (-0.31, 0.29, [-0.3, -0.2, -0.1, 0, 0.1, 0.2])]
+)
+def test_ticks_are_round_and_inside(low: float, high: float, expected: list[float]) -> None:
+    assert svg.ticks(low, high) == pytest.approx(expected)
+
+
+def test_scale_maps_ends_into_the_range_and_survives_equal_values() -> None:
+    for values in ([1.0, 3.0], [2.0, 2.0], [0.0]):
+        low, high, factor, offset = svg.scale(values, 100, 500)
+        assert (offset + factor * low, offset + factor * high) == pytest.approx((100, 500))
+        assert all(100 < offset + factor * v < 500 for v in values)
+
+
+def test_forest_places_marks_on_the_axis(golden: RunStore) -> None:
+    text = forest(Cube.of(load(golden.root).cells), "iid", "title")
+    assert "art: +1.00 points" in text
+    assert "sketch: +3.00 points" in text
+    assert forest(Cube.of(load(golden.root).cells), "no such rule", "title") == ""
+
+
+def test_pareto_of_nothing_is_empty() -> None:
+    assert pareto([], "bytes", "title") == ""
+    assert pareto([Point("a", 0, 50)], "bytes", "title") == ""
+
+
+def test_critical_difference_needs_three_methods(golden: RunStore) -> None:
+    assert critical_difference(Cube.of(load(golden.root).cells), "iid", 0.05, "title") == ""
+
+
+def test_published_numbers_agree_with_the_papers_own_averages() -> None:
+    rows = [r for r in published.published() if r.target]
+    for quantizer, printed in (("float", 84.7), ("lsq", 87.675)):
+        pacs = [r.mean for r in rows if r.dataset == "pacs" and r.quantizer == quantizer]
+        assert np.mean(pacs) == pytest.approx(printed)
+    terra = [r.mean for r in rows if r.dataset == "terraincognita" and r.quantizer == "lsq"]
+    assert np.mean(terra) == pytest.approx(50.8)
+
+
+def test_measured_stands_beside_reported(golden: RunStore) -> None:
+    table = published.published_table(load(golden.root)).text
+    row = table[(table["data set"] == "pacs") & (table["quantizer"] == "lsq") & (table["bits"] == "W7")]
+    assert row.set_index("target")["measured"].to_dict() == {
+        "mean": "74.0 ± 1.3 (cnn, small)",
+        "art": "83.0 ± 1.2 (cnn, small)",
+        "cartoon": "—",
+        "photo": "—",
+        "sketch": "65.0 ± 1.5 (cnn, small)",
+    }
+
+
+def test_gain_by_bits_joins_the_widths_of_one_quantizer(store: RunStore, make: Make) -> None:
+    store.write(make(rows={"iid": 0.5}))
+    for bits, value in (("W7", 0.52), ("W4", 0.47), ("W4A8", 0.4)):
+        store.write(make(quantizer="lsq", rows={"iid": value}, bits=bits))
+    found = lines.by_bits(Cube.of(load(store.root).cells), "iid")
+    assert found == {"erm lsq": [(4.0, pytest.approx(-3)), (7.0, pytest.approx(2))]}
+
+
+def test_gain_by_noise_takes_the_audit(golden: RunStore) -> None:
+    results = load(golden.root)
+    found = lines.by_noise(Cube.of(results.cells), "iid", results.audit)
+    assert found == {"erm lsq": [(0.058, pytest.approx(2))]}
+
+
+def test_training_curves_are_means_over_targets_and_seeds(store: RunStore, make: Make) -> None:
+    for seed, value in enumerate((0.2, 0.4)):
+        curve = [{"step": s, "train_loss": 1.0, "source_acc": 0.9, "target_out": value + s / 1000} for s in (50, 100)]
+        store.write(make(seed=seed, rows={"iid": 0.5}, curve=curve))
+    results = load(store.root)
+    found = lines.training(Cube.of(results.cells), "iid", results.curves, "target_out")
+    assert found == {"erm float": [(50.0, pytest.approx(35)), (100.0, pytest.approx(40))]}
+
+
+def test_chart_says_how_many_lines_it_leaves_out() -> None:
+    series = {f"n{i}": [(0.0, float(i)), (1.0, 2.0)] for i in range(15)}
+    assert "The first 12 of 15 lines." in lines.chart(series, "x", "y", "title", "said.")
+    assert lines.chart({"a": [(0.0, float("nan"))]}, "x", "y", "title", "said") == ""

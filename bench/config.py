@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from quantdg.bench.deploy.settings import DeploySettings
 from quantdg.bench.experiment import Component, Experiment, Launcher, Paths, QuantizerComponent
 from quantdg.bench.plugins import offer_plugins
 from quantdg.bench.protocol import Protocol
@@ -22,7 +24,19 @@ from quantdg.core.errors import ConfigError, UnknownNameError
 from quantdg.quantizers.spec import QuantSpec, Rule, check_bits
 
 CONFIG = "quantdg.bench.conf"
-GROUPS = ("dataset", "model", "protocol", "algorithm", "quantizer", "averaging", "launcher", "experiment")
+GROUPS = (
+    "dataset",
+    "model",
+    "protocol",
+    "algorithm",
+    "transform",
+    "optimizer",
+    "quantizer",
+    "averaging",
+    "launcher",
+    "deploy",
+    "experiment",
+)
 
 
 @contextmanager
@@ -160,6 +174,12 @@ def _targets(value: Any) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(targets))
 
 
+def _cache(value: str | None) -> Path:
+    """As given, else QUANTDG_CACHE, else ``quantdg`` in the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quantdg"
+    return Path(value or os.environ.get("QUANTDG_CACHE") or default).expanduser()
+
+
 def _path(value: str | None) -> Path | None:
     return Path(value).expanduser() if value is not None else None
 
@@ -173,12 +193,15 @@ def _experiment(config: DictConfig) -> Experiment:
         model=_component("model", plain["model"]),
         protocol=_dataclass(Protocol, "protocol", plain["protocol"]),
         algorithms=tuple(_component(name, node) for name, node in plain["algorithm"].items()),
+        transforms=tuple(_component(name, node) for name, node in (plain.get("transform") or {}).items()),
+        optimizer=_component("optimizer", plain["optimizer"]),
         quantizers=_quantizers(plain),
         averages=tuple(_component(name, node) for name, node in plain["averaging"].items()),
         targets=_targets(plain["targets"]),
         seeds=_seeds(plain["seeds"]),
-        paths=Paths(out, _path(plain["data"]["root"]), _path(plain["data"]["cache"])),
+        paths=Paths(out, _path(plain["data"]["root"]), _cache(plain["data"]["cache"])),
         launcher=_dataclass(Launcher, "launcher", plain["launcher"]),
+        deploy=_dataclass(DeploySettings, "deploy", plain["deploy"]) if plain.get("deploy") else None,
     )
 
 

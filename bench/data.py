@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from quantdg.bench.algorithms.base import Minibatches
+from quantdg.bench.models.base import Normalisation
 from quantdg.bench.protocol import Protocol
 from quantdg.bench.seeds import SeedSource
 from quantdg.core.errors import DataError
@@ -31,10 +32,20 @@ class CellData:
         seed: trial seed; with the environment index it fixes the splits, as in DomainBed.
         protocol: batch size, hold-out share, augmentation.
         device: where batches go.
+        inputs: normalisation that the network's weights expect; None: the data set's.
     """
 
-    def __init__(self, dataset: DomainDataset, target: int, seed: int, protocol: Protocol, device: str) -> None:
+    def __init__(
+        self,
+        dataset: DomainDataset,
+        target: int,
+        seed: int,
+        protocol: Protocol,
+        device: str,
+        inputs: Normalisation | None = None,
+    ) -> None:
         self.dataset, self.target, self.protocol, self.device = dataset, target, protocol, device
+        self.inputs = inputs or dataset
         self.seeds = SeedSource(dataset.name, dataset.domains[target].name, seed)
         self.sources = [i for i in range(len(dataset.domains)) if i != target]
         splits = [split(len(d.labels), seed, i, protocol.holdout) for i, d in enumerate(dataset.domains)]
@@ -82,9 +93,13 @@ class CellData:
             yield torch.cat(parts)
 
     def evaluation(self, domain: int, index: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Clean batches of the given examples, in order."""
+        """Batches of the given examples, in order: clean, unless the protocol augments source validation."""
+        augmented = self.protocol.augment_validation and domain in self.sources
+        generator = torch.Generator().manual_seed(self.seeds.of("validation", domain))
         for part in np.array_split(index, -(-len(index) // self.protocol.eval_batch)):
-            yield self._normalise(self._images(domain, part)), self._labels(domain, part)
+            x = self._images(domain, part)
+            x = augment(x, self.augmentation, generator) if augmented else x
+            yield self._normalise(x), self._labels(domain, part)
 
     def _images(self, domain: int, index: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self.dataset.domains[domain].images[index]).to(self.device)
@@ -93,4 +108,4 @@ class CellData:
         return torch.from_numpy(self.dataset.domains[domain].labels[index]).to(self.device)
 
     def _normalise(self, x: Tensor) -> Tensor:
-        return normalise(x, self.dataset.mean, self.dataset.std)
+        return normalise(x, self.inputs.mean, self.inputs.std)

@@ -1,35 +1,38 @@
-"""The local engine: one process for each group of cells, so that a killed one takes only itself along.
+"""The local engine: one process for each job, so that a killed one takes only itself along.
 
 Processes are forked from a server that has imported torch already, which costs milliseconds instead of seconds.
-A cell whose process dies without a word (out of memory, killed) is recorded as failed and its group goes on
-with the other cells.
+A cell whose process dies without a word (out of memory, killed) is lost: it is tried again, then recorded as failed.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
 import signal
-from collections import deque
+import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
-from multiprocessing.queues import Queue
 from typing import Any
 
 from quantdg.bench.experiment import Cell, Launcher, Paths
-from quantdg.bench.records import Record
-from quantdg.bench.run import run_group, without_result
-from quantdg.bench.store import RunStore
+from quantdg.bench.run import without_result
+from quantdg.bench.store import RunStore, StorageError
+from quantdg.bench.sweep.board import Board
+from quantdg.bench.sweep.child import GRACE_SECONDS, work
+from quantdg.bench.sweep.job import Job
+from quantdg.bench.sweep.launcher import SweepLauncher
+from quantdg.bench.sweep.lease import Holder, Leases
 from quantdg.bench.training import use_deterministic
+from quantdg.core.errors import QuantDGError
 
-Event = tuple[str, int, Any]
-"""(kind, group number, value): ``steps`` done, ``cell`` stored (its key), ``end`` of the group."""
 Watcher = Callable[[str, Any], None]
-"""Told ``steps`` with a count and ``record`` with a Record."""
+"""Told ``steps`` with a count, ``record`` with a Record and ``waiting`` with a line of text."""
 
-REPORT_EVERY = 20
+POLL_SECONDS = 0.5
+EARLY_DEATHS = 10
 
 
 def jobs_of(launcher: Launcher) -> int:
@@ -41,114 +44,181 @@ def jobs_of(launcher: Launcher) -> int:
 
 
 def run_cells(cells: list[Cell], store: RunStore, paths: Paths, launcher: Launcher, watch: Watcher) -> None:
-    """Run cells to their records; returns when each has one. KeyboardInterrupt ends the processes first."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(cell.group.key, []).append(cell)
-    jobs = min(jobs_of(launcher), len(groups))
-    if jobs:
-        _Pool(list(groups.values()), store, paths, launcher, watch).run(jobs)
+    """Run cells to their records; returns when each has one, by this driver or another.
+
+    KeyboardInterrupt lets the processes save their trainings first; a second one kills them. Raises StorageError.
+    """
+    sweep = SweepLauncher.of(launcher)
+    if jobs_of(launcher):
+        _Pool(Board(cells, lambda key: store.float_path(key).exists()), store, paths, sweep, watch).run()
         return
     use_deterministic(launcher.threads)
-    for group in groups.values():
-        for record in run_group(group, store, paths, launcher, lambda steps: watch("steps", steps)):
-            watch("record", record)
+    job = Job(store, paths, sweep, lambda steps: watch("steps", steps))
+    for record in job.execute(cells, lambda left, holder: watch("waiting", waiting_line(left, str(holder)))):
+        watch("record", record)
 
 
-def _work(
-    number: int, cells: list[Cell], root: RunStore, paths: Paths, launcher: Launcher, events: Queue[Event]
-) -> None:
-    """In the child: Ctrl-C belongs to the parent, which ends its children itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    use_deterministic(launcher.threads)
-    pending = 0
-
-    def report(steps: int) -> None:
-        nonlocal pending
-        pending += steps
-        if pending >= REPORT_EVERY:
-            events.put(("steps", number, pending))
-            pending = 0
-
-    for record in run_group(cells, root, paths, launcher, report):
-        events.put(("cell", number, record.key))
-    events.put(("steps", number, pending))
+def waiting_line(count: int, holder: str) -> str:
+    """What a driver says when others have all that is left."""
+    return f"waiting for {count} cells that others work on ({holder})"
 
 
 @dataclass
-class _Job:
+class _Worker:
     process: ForkServerProcess
-    cells: list[Cell]
+    pipe: Connection
+    group: str
+    cell: Cell | None = None
+    asked: bool = False
 
 
 class _Pool:
-    def __init__(
-        self, groups: list[list[Cell]], store: RunStore, paths: Paths, launcher: Launcher, watch: Watcher
-    ) -> None:
+    def __init__(self, board: Board, store: RunStore, paths: Paths, launcher: SweepLauncher, watch: Watcher) -> None:
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["quantdg.bench.run"])
-        self.waiting = deque(enumerate(groups))
-        self.running: dict[int, _Job] = {}
-        self.store, self.paths, self.launcher, self.watch = store, paths, launcher, watch
-        self.events: Queue[Event] = self.context.Queue()
+        self.context.set_forkserver_preload(["quantdg.bench.sweep.child"])
+        self.board, self.store, self.paths, self.launcher, self.watch = board, store, paths, launcher, watch
+        self.workers: list[_Worker] = []
+        self.leases = Leases(store.work, launcher.lease_seconds)
+        self.early = 0
 
-    def run(self, jobs: int) -> None:
+    def run(self) -> None:
+        jobs = jobs_of(self.launcher)
         try:
-            while self.waiting or self.running:
-                while self.waiting and len(self.running) < jobs:
-                    self._start(*self.waiting.popleft())
-                self._listen()
-                self._reap()
+            while True:
+                while len(self.workers) < jobs and (group := self.board.open_group()) is not None:
+                    self._start(group)
+                if self.workers:
+                    self._listen()
+                elif self.board.elsewhere:
+                    time.sleep(POLL_SECONDS)
+                else:
+                    return
+                self._look_elsewhere()
+                self._kill_stuck()
         finally:
-            for job in self.running.values():
-                job.process.terminate()
-            for job in self.running.values():
-                job.process.join()
+            self._end()
 
-    def _start(self, number: int, cells: list[Cell]) -> None:
-        arguments = (number, cells, self.store, self.paths, self.launcher, self.events)
-        process = self.context.Process(target=_work, args=arguments, daemon=True)
-        process.start()
-        self.running[number] = _Job(process, cells)
-
-    def _listen(self, timeout: float = 0.2) -> None:
+    def _start(self, group: str) -> None:
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(target=work, args=(theirs, self.store, self.paths, self.launcher), daemon=True)
         try:
-            kind, number, value = self.events.get(timeout=timeout)
-        except queue.Empty:
+            process.start()
+        except (EOFError, OSError) as error:  # the server that forks was killed; the next start makes a new one
+            ours.close()
+            self._early_death(f"{type(error).__name__}: {error}")
             return
-        if kind == "steps":
-            self.watch("steps", value)
-        elif number in self.running:
-            self._finished(self.running[number], value)
+        finally:
+            theirs.close()
+        self.board.workers[group] += 1
+        self.workers.append(_Worker(process, ours, group))
 
-    def _finished(self, job: _Job, key: str) -> None:
-        job.cells = [c for c in job.cells if c.key != key]
+    def _listen(self) -> None:
+        ready = wait([w.pipe for w in self.workers], timeout=POLL_SECONDS)
+        for worker in [w for w in self.workers if w.pipe in ready]:
+            try:
+                kind, value = worker.pipe.recv()
+                self._take(worker, kind, value)
+            except (EOFError, OSError):
+                self._gone(worker)
+
+    def _take(self, worker: _Worker, kind: str, value: Any) -> None:
+        if kind == "next":
+            worker.asked = True
+            worker.cell = self.board.take(worker.group)
+            worker.pipe.send(worker.cell)
+        elif kind == "steps":
+            self.watch("steps", value)
+        elif kind == "record":
+            self._stored(value)
+            worker.cell, self.early = None, 0
+        elif kind == "busy" and worker.cell is not None:
+            self._postpone(worker.cell, *value)
+            worker.cell = None
+        elif kind == "storage":
+            raise StorageError(value)
+
+    def _stored(self, key: str) -> None:
         record = self.store.read(key)
         if record is not None:
             self.watch("record", record)
 
-    def _reap(self) -> None:
-        for number, job in list(self.running.items()):
-            if job.process.is_alive():
-                continue
-            while not self.events.empty():
-                self._listen(0)
-            del self.running[number]
-            for cell in list(job.cells):
-                if (record := self.store.read(cell.key)) is not None and record.status != "failed":
-                    self._finished(job, cell.key)
-            if job.cells:
-                self._lost(number, job)
+    def _postpone(self, cell: Cell, lease: str, holder: str) -> None:
+        self.board.postpone(cell, whole_group=lease == cell.group.key)
+        if not any(self.board.waiting.values()):
+            self.watch("waiting", waiting_line(len(self.board.elsewhere), holder))
 
-    def _lost(self, number: int, job: _Job) -> None:
-        """The first unfinished cell was running when the process died: record it, run the others."""
-        cell, *others = job.cells
-        code = job.process.exitcode or 0
-        cause = (
-            f"signal {-code}" + (" (out of memory?)" if code == -signal.SIGKILL else "") if code < 0 else f"exit {code}"
-        )
-        record: Record = without_result(cell, "failed", f"its process died: {cause}", self.launcher)
-        self.store.write(record)
-        self.watch("record", record)
-        if others:
-            self.waiting.appendleft((number, others))
+    def _look_elsewhere(self) -> None:
+        """Cells that others had: done by now, or free again because their process died."""
+        for key, cell in list(self.board.elsewhere.items()):
+            if self.store.cell_path(key).exists():
+                del self.board.elsewhere[key]
+                self._stored(key)
+            elif not (self.leases.held(key) or self.leases.held(cell.group.key)):
+                self.board.resume(key)
+
+    def _kill_stuck(self) -> None:
+        """A process that stands still (stopped, or caught in a dead device) is lost like one that died."""
+        for worker in self.workers:
+            holder = self.leases.holder(worker.cell.key) if worker.cell else None
+            own = holder is not None and holder.who is not None and holder.who.pid == worker.process.pid
+            if holder is not None and own and self.leases.abandoned(holder):
+                worker.process.kill()
+
+    def _gone(self, worker: _Worker) -> None:
+        worker.pipe.close()
+        worker.process.join()
+        self.workers.remove(worker)
+        self.board.workers[worker.group] -= 1
+        code = worker.process.exitcode or 0
+        if not worker.asked:
+            self._early_death(cause(code))
+        cell = worker.cell
+        if cell is None:
+            return
+        if self.store.read(cell.key) is not None:
+            self._stored(cell.key)
+        elif (deaths := self.board.lose(cell, self.store.progress(cell.key, cell.group.key))) <= self.launcher.max_lost:
+            self.board.give_back(cell)
+        else:
+            self._lost(cell, f"its process died {deaths} times: {cause(code)}")
+
+    def _early_death(self, why: str) -> None:
+        self.early += 1
+        if self.early >= EARLY_DEATHS:
+            raise QuantDGError(
+                f"processes must live to train, but {self.early} died before their first cell ({why}); write "
+                "launcher.jobs=0 to see why"
+            )
+
+    def _lost(self, cell: Cell, reason: str) -> None:
+        lease = self.leases.acquire(cell.key)
+        if isinstance(lease, Holder):
+            self.board.postpone(cell, whole_group=False)
+            return
+        with closing(lease):
+            self.store.write_first(without_result(cell, "failed", reason, self.launcher))
+            self.store.snapshot_path(cell.key).unlink(missing_ok=True)
+        self._stored(cell.key)
+
+    def _end(self) -> None:
+        """No process stays behind: they may save first, unless Ctrl-C comes again."""
+        for worker in self.workers:
+            worker.pipe.close()
+            with suppress(OSError):
+                worker.process.terminate()
+        try:
+            deadline = time.monotonic() + GRACE_SECONDS
+            for worker in self.workers:
+                worker.process.join(max(0.0, deadline - time.monotonic()))
+        finally:
+            for worker in self.workers:
+                worker.process.kill()
+            for worker in self.workers:
+                worker.process.join()
+
+
+def cause(code: int) -> str:
+    """An exit code in words."""
+    if code >= 0:
+        return f"exit {code}"
+    return f"signal {-code}" + (" (out of memory?)" if code == -signal.SIGKILL else "")

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from quantdg.bench.deploy.settings import DeploySettings
 from quantdg.bench.protocol import Protocol
 from quantdg.bench.records import Labels, fingerprint
 from quantdg.core.errors import ConfigError
@@ -70,6 +71,8 @@ class Group:
     model: Component
     protocol: Protocol
     algorithm: Component
+    transforms: tuple[Component, ...]
+    optimizer: Component
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -82,6 +85,8 @@ class Group:
             "model": asdict(self.model),
             "protocol": asdict(self.protocol),
             "algorithm": asdict(self.algorithm),
+            "transforms": {t.name: asdict(t) for t in self.transforms},
+            "optimizer": asdict(self.optimizer),
         }
 
     @cached_property
@@ -90,9 +95,15 @@ class Group:
         return fingerprint(self.settings)
 
     @property
+    def method(self) -> str:
+        """Algorithm, transforms and, where it is not plain Adam, optimizer, for example ``erm+mixup+sam``."""
+        optimizer = [] if self.optimizer.name == "adam" else [self.optimizer.name]
+        return "+".join([self.algorithm.name, *(t.name for t in self.transforms), *optimizer])
+
+    @property
     def label(self) -> str:
         """For progress lines."""
-        return f"{self.dataset.name}/{self.target} seed {self.seed} {self.algorithm.name}"
+        return f"{self.dataset.name}/{self.target} seed {self.seed} {self.method}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,7 @@ class Cell:
             dataset=group.dataset.name,
             target=group.target,
             seed=group.seed,
-            algorithm=group.algorithm.name,
+            algorithm=group.method,
             quantizer=self.quantizer.name,
             bits=spec.label if spec else "float",
             model=group.model.name,
@@ -136,7 +147,7 @@ class Paths:
 
     out: Path
     data_root: Path | None
-    cache: Path | None
+    cache: Path
 
 
 @dataclass(frozen=True)
@@ -168,12 +179,15 @@ class Experiment:
     model: Component
     protocol: Protocol
     algorithms: tuple[Component, ...]
+    transforms: tuple[Component, ...]
+    optimizer: Component
     quantizers: tuple[QuantizerComponent, ...]
     averages: tuple[Component, ...]
     targets: tuple[str, ...] | None
     seeds: tuple[int, ...]
     paths: Paths
     launcher: Launcher
+    deploy: DeploySettings | None = None
 
     def cells(self, domains: list[str], data_fingerprint: str) -> list[Cell]:
         """All cells in a stable order, those of a group together."""
@@ -181,6 +195,16 @@ class Experiment:
         for seed in self.seeds:
             for target in self.targets or domains:
                 for algorithm in self.algorithms:
-                    group = Group(self.dataset, data_fingerprint, target, seed, self.model, self.protocol, algorithm)
+                    group = Group(
+                        self.dataset,
+                        data_fingerprint,
+                        target,
+                        seed,
+                        self.model,
+                        self.protocol,
+                        algorithm,
+                        self.transforms,
+                        self.optimizer,
+                    )
                     out += [Cell(group, quantizer, self.averages) for quantizer in self.quantizers]
         return out

@@ -29,7 +29,8 @@ class Protocol:
         holdout: share of each domain kept for validation, DomainBed's 0.2.
         bn: ``frozen``: BatchNorm statistics never move, affine parameters train (SWAD, QT-DoG);
             ``freeze_at_start``: statistics train up to ``start_step``, then freeze (training from scratch).
-        augmentation: name in quantdg.datasets.augment, applied to source training images only.
+        augmentation: name in quantdg.datasets.augment, applied to source training images.
+        augment_validation: whether source validation images are augmented too, as in DomainBed.
         calibration_batches: source-train batches that set a quantizer's ranges.
         eval_batch: images in an evaluation batch.
     """
@@ -46,6 +47,7 @@ class Protocol:
     augmentation: str
     calibration_batches: int
     eval_batch: int
+    augment_validation: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_step < self.steps:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Iterator
+import json
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from quantdg.bench.algorithms.base import Algorithm
 from quantdg.bench.averaging.base import WeightAverage
@@ -19,10 +19,9 @@ from quantdg.bench.data import CellData
 from quantdg.bench.deploy.size import write_model
 from quantdg.bench.environment import provenance
 from quantdg.bench.evaluation import SourceScore, evaluate, evaluate_sources
-from quantdg.bench.experiment import Cell, Component, Group, Launcher, Paths, import_object
+from quantdg.bench.experiment import Cell, Component, Group, Launcher, Paths, QuantizerComponent, import_object
 from quantdg.bench.records import Record, Row, Status, pack_bits
-from quantdg.bench.store import RunStore
-from quantdg.bench.training import Branch, StepReport, build, float_phase, train_branch
+from quantdg.bench.training import Branch, build
 from quantdg.core.errors import QuantDGError
 from quantdg.datasets.base import DomainDataset
 from quantdg.quantizers.base import Quantizer
@@ -32,62 +31,57 @@ HEADLINE = "iid"
 
 
 @lru_cache(maxsize=1)
-def _load(name: str, target: str, options: tuple[tuple[str, Any], ...], paths: Paths) -> DomainDataset:
-    component = Component(name, target, dict(options))
-    dataset: DomainDataset = component.build(name=name, root=paths.data_root, cache_dir=paths.cache)
+def _load(name: str, target: str, options: str, root: Path | None, cache: Path) -> DomainDataset:
+    component = Component(name, target, json.loads(options))
+    dataset: DomainDataset = component.build(name=name, root=root, cache_dir=cache)
     return dataset
 
 
 def load_dataset(component: Component, paths: Paths) -> DomainDataset:
     """The data set of a configuration; read once a process."""
-    return _load(component.name, component.target, tuple(sorted(component.options.items())), paths)
+    options = json.dumps(component.options, sort_keys=True)
+    return _load(component.name, component.target, options, paths.data_root, paths.cache)
 
 
-def refusal(cell: Cell, data: CellData) -> tuple[Status, str] | None:
-    """Why a cell cannot run at all, or None."""
-    quantizer: type[Quantizer] = import_object(cell.quantizer.target)
-    missing = quantizer.missing()
+def refuse(
+    algorithm: Component, quantizer: QuantizerComponent, sources: int, network: Callable[[], nn.Module]
+) -> tuple[Status, str] | None:
+    """Why an algorithm and a quantizer cannot run together on ``sources`` source domains, or None."""
+    kind: type[Quantizer] = import_object(quantizer.target)
+    missing = kind.missing()
     if missing:
-        return "unavailable", f"{cell.quantizer.name} needs a package that is not installed: {missing}"
-    algorithm: type[Algorithm] = import_object(cell.group.algorithm.target)
-    if len(data.sources) < algorithm.min_domains:
-        need = algorithm.min_domains
-        return "unsupported", f"{cell.group.algorithm.name} needs {need} source domains, there are {len(data.sources)}"
-    if algorithm.double_backward and not quantizer.double_backward:
-        return "unsupported", f"{cell.group.algorithm.name} needs a double backward, {cell.quantizer.name} has none"
-    if cell.quantizer.spec is not None:
-        network = build(cell.group, data).network
-        ok, reason = cell.quantizer.create(0).supports(network, cell.quantizer.spec)
+        return "unavailable", f"{quantizer.name} needs a package that is not installed: {missing}"
+    method: type[Algorithm] = import_object(algorithm.target)
+    if sources < method.min_domains:
+        return "unsupported", f"{algorithm.name} needs {method.min_domains} source domains, there are {sources}"
+    if method.double_backward and not kind.double_backward:
+        return "unsupported", f"{algorithm.name} needs a double backward, {quantizer.name} has none"
+    if quantizer.spec is not None:
+        ok, reason = quantizer.create(0).supports(network(), quantizer.spec)
         if not ok:
             return "unsupported", reason
     return None
 
 
-def run_group(
-    cells: list[Cell], store: RunStore, paths: Paths, launcher: Launcher, report: StepReport
-) -> Iterator[Record]:
-    """Run the cells of one group and store a record for each; yields it as soon as it is stored."""
-    group = cells[0].group
-    data: CellData | None = None
-    for cell in cells:
-        began = time.perf_counter()
-        try:
-            if data is None:
-                data = _open(group, paths, launcher.device)
-            record = _run_cell(cell, data, store, launcher, report)
-        except Exception as error:  # noqa: BLE001 - any failure is a result of this cell
-            record = without_result(cell, "failed", _reason(error), launcher)
-        record.timings["total_s"] = round(time.perf_counter() - began, 3)
-        store.write(record)
-        yield record
+def refusal(cell: Cell, data: CellData) -> tuple[Status, str] | None:
+    """Why a cell cannot run at all, or None."""
+    group = cell.group
+    for transform in group.transforms:
+        need = import_object(transform.target).min_domains
+        if len(data.sources) < need:
+            return "unsupported", f"{transform.name} needs {need} source domains, there are {len(data.sources)}"
+    return refuse(group.algorithm, cell.quantizer, len(data.sources), lambda: build(group, data).network)
 
 
-def _open(group: Group, paths: Paths, device: str) -> CellData:
+def open_data(group: Group, paths: Paths, device: str) -> CellData:
+    """The data of a group, ready for training."""
     dataset = load_dataset(group.dataset, paths)
-    return CellData(dataset, dataset.index(group.target), group.seed, group.protocol, device)
+    inputs = group.model.build(dataset.shape, len(dataset.classes)).inputs
+    return CellData(dataset, dataset.index(group.target), group.seed, group.protocol, device, inputs)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """An error as one line for a record."""
     text = " ".join(str(error).split()) or "no message"
     return text if isinstance(error, QuantDGError) else f"{type(error).__name__}: {text}"
 
@@ -98,21 +92,13 @@ def without_result(cell: Cell, status: Status, reason: str, launcher: Launcher) 
     return Record(cell.key, status, cell.labels, cell.settings, reason, provenance=origin)
 
 
-def _run_cell(cell: Cell, data: CellData, store: RunStore, launcher: Launcher, report: StepReport) -> Record:
-    refused = refusal(cell, data)
-    if refused:
-        return without_result(cell, *refused, launcher)
-    began = time.perf_counter()
-    state = float_phase(cell.group, data, store.root / "float" / f"{cell.group.key}.safetensors", report)
-    trained_float = time.perf_counter()
-    branch = train_branch(cell, data, state, report)
-    trained = time.perf_counter()
+def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: Launcher) -> Record:
+    """Evaluate a finished branch, store its model below ``root`` and sum all up; timings are of the branch alone."""
     digest = _digest(branch.algorithm)
     rows = _rows(branch, data)
     network = branch.algorithm.network
     network.load_state_dict(branch.selection.chosen[HEADLINE].state)
-    sizes = write_model(network, branch.quantizer, branch.float_names, store.root, cell.key)
-    timings = {"float_s": trained_float - began, "branch_s": trained - trained_float, "step_ms": branch.step_ms}
+    sizes = write_model(network, branch.quantizer, branch.float_names, root, cell.key)
     return Record(
         cell.key,
         "done",
@@ -124,7 +110,7 @@ def _run_cell(cell: Cell, data: CellData, store: RunStore, launcher: Launcher, r
         plan=asdict(branch.quantizer.plan),
         audit={name: asdict(site) for name, site in branch.audit.sites.items()},
         sizes=sizes,
-        timings={name: round(value, 3) for name, value in timings.items()},
+        timings={"branch_s": round(branch.seconds, 3), "step_ms": round(branch.step_ms, 3)},
         provenance={**provenance(launcher.device, launcher.threads), "final_weights_sha256": digest},
     )
 

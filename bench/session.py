@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from quantdg.bench.deploy.latency import measure_store
+from quantdg.bench.deploy.records import Deployment
+from quantdg.bench.deploy.runs import deploy_store
 from quantdg.bench.engine import jobs_of, run_cells
 from quantdg.bench.experiment import Cell, Experiment
-from quantdg.bench.records import Record
-from quantdg.bench.run import load_dataset
+from quantdg.bench.progress import Watch, progress_bar
+from quantdg.bench.run import load_dataset, refuse
 from quantdg.bench.store import RunStore
+from quantdg.bench.sweep.choose import Rules
+from quantdg.bench.sweep.grid import write_grid
+from quantdg.bench.sweep.keys import prime_keys
+from quantdg.bench.sweep.launcher import SweepLauncher
+from quantdg.bench.sweep.plan import Plan, Refusals, make_plan
+from quantdg.bench.sweep.remote import submit_cells
+from quantdg.bench.sweep.tidy import make_room
 from quantdg.quantizers.layers import choose
 
 
@@ -29,76 +38,97 @@ def plan(experiment: Experiment) -> list[Cell]:
     for quantizer in experiment.quantizers:
         if quantizer.spec is not None:
             choose(network, quantizer.spec)
-    return experiment.cells(domains, dataset.fingerprint)
+    cells = experiment.cells(domains, dataset.fingerprint)
+    prime_keys(cells)
+    return cells
 
 
-def pending_cells(cells: list[Cell], store: RunStore) -> list[Cell]:
-    """The cells without a usable record: done and unsupported ones stay, the others run again."""
-    done = {r.key for r in store.records() if isinstance(r, Record) and r.status in ("done", "unsupported")}
-    return [c for c in cells if c.key not in done]
+def foresee(experiment: Experiment) -> Refusals:
+    """Which combinations will be refused, found without training; unavailable ones are among them."""
+    dataset = load_dataset(experiment.dataset, experiment.paths)
+    network = experiment.model.build(dataset.shape, len(dataset.classes))
+    sources = len(dataset.domains) - 1
+    refusals = {}
+    for algorithm in experiment.algorithms:
+        for quantizer in experiment.quantizers:
+            refused = refuse(algorithm, quantizer, sources, lambda: network)
+            if refused:
+                bits = quantizer.spec.label if quantizer.spec else "float"
+                refusals[algorithm.name, quantizer.name, bits] = refused[1]
+    return refusals
 
 
-def run_experiment(experiment: Experiment, console: Console | None = None) -> int:
-    """Run what is missing; returns the number of failed cells. Ctrl-C leaves a folder that goes on."""
-    console = console or Console(stderr=True)
+def plan_run(experiment: Experiment, rules: Rules | None = None) -> Plan:
+    """What `run_experiment` would do; changes nothing."""
+    store = RunStore(experiment.paths.out) if (experiment.paths.out / "run.json").exists() else None
+    return make_plan(plan(experiment), store, rules or Rules(), foresee(experiment))
+
+
+def pending_cells(cells: list[Cell], store: RunStore, rules: Rules | None = None) -> list[Cell]:
+    """The cells that a run under these rules would take on."""
+    return make_plan(cells, store, rules or Rules(), {}).run
+
+
+def run_experiment(experiment: Experiment, console: Console | None = None, rules: Rules | None = None) -> int:
+    """Run what is missing; returns the number of failed cells. Ctrl-C leaves a folder that goes on.
+
+    Raises:
+        StorageError: the folder cannot be written; the cells stored so far stay.
+    """
+    console, rules = console or Console(stderr=True), rules or Rules()
     cells = plan(experiment)
     store = RunStore(experiment.paths.out, create=True)
-    pending = pending_cells(cells, store)
+    made = make_plan(cells, store, rules, {})
+    write_grid(store, cells)
+    make_room(store, made, rules)
+    _announce(experiment, made, console)
+    launcher = SweepLauncher.of(experiment.launcher)
+    if launcher.engine != "local" and made.run:
+        followed = submit_cells(made.run, store, experiment.paths, launcher, console.print)
+        if not followed:
+            return 0
+    elif made.run:
+        _run_here(made, cells, store, experiment, console)
+    measure_store(store, [c.key for c in cells], experiment)
+    if experiment.deploy is not None:
+        deploy_store(store, [c.key for c in cells], experiment.paths, experiment.deploy, _deployed(console))
+    statuses = Counter(r.status for c in cells if (r := store.read(c.key)))
+    console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
+    if statuses["failed"]:
+        console.print("failed cells stay as they are; --retry failed runs them again")
+    return statuses["failed"]
+
+
+def _deployed(console: Console) -> Callable[[Deployment], None]:
+    def tell(made: Deployment) -> None:
+        label = made.labels
+        console.print(f"deployed {label.quantizer} {label.bits}: {made.kind} {made.reason}", markup=False)
+
+    return tell
+
+
+def _announce(experiment: Experiment, made: Plan, console: Console) -> None:
     protocol = experiment.protocol
     console.print(
         f"protocol {protocol.name}: {protocol.steps} steps, quantized after {protocol.start_step}, BatchNorm "
-        f"{protocol.bn}, {len(cells)} cells, {len(cells) - len(pending)} done before, "
+        f"{protocol.bn}, {len(made.cells)} cells, {len(made.cells) - len(made.run)} done before, "
         f"{max(1, jobs_of(experiment.launcher))} at a time"
     )
+
+
+def _run_here(made: Plan, cells: list[Cell], store: RunStore, experiment: Experiment, console: Console) -> None:
     try:
-        with _progress(console) as progress:
-            watch = Watch(progress, _steps(pending, store))
-            run_cells(pending, store, experiment.paths, experiment.launcher, watch)
+        with progress_bar(console) as progress:
+            watch = Watch(progress, _steps(made.run, store))
+            run_cells(made.run, store, experiment.paths, experiment.launcher, watch)
     except KeyboardInterrupt:
-        left = len(pending_cells(cells, store))
-        console.print(f"stopped; {len(cells) - left} of {len(cells)} cells are stored, the same command goes on")
+        stored = sum(store.cell_path(cell.key).exists() for cell in cells)
+        console.print(f"stopped; {stored} of {len(cells)} cells are stored, the same command goes on")
         raise
-    measure_store(store, [c.key for c in cells], experiment)
-    statuses = Counter(r.status for c in cells if (r := store.read(c.key)))
-    console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
-    return statuses["failed"]
 
 
 def _steps(cells: list[Cell], store: RunStore) -> int:
     groups = {c.group.key: c.group for c in cells}
-    missing = [g for g in groups.values() if not (store.root / "float" / f"{g.key}.safetensors").exists()]
+    missing = [g for g in groups.values() if not store.float_path(g.key).exists()]
     shared = sum(g.protocol.start_step for g in missing)
     return shared + sum(c.group.protocol.steps - c.group.protocol.start_step for c in cells)
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
-
-
-class Watch:
-    """Moves a progress bar by training steps; failures are printed as they come."""
-
-    def __init__(self, progress: Progress, steps: int) -> None:
-        self.progress, self.steps, self.cells = progress, steps, 0
-        self.task = progress.add_task("training", total=steps)
-
-    def __call__(self, kind: str, value: object) -> None:
-        """Take an event of the engine."""
-        if isinstance(value, int):
-            self.progress.advance(self.task, value)
-        elif isinstance(value, Record):
-            self._record(value)
-
-    def _record(self, record: Record) -> None:
-        self.cells += 1
-        self.progress.update(self.task, description=f"{self.cells} cells")
-        if record.status == "done":
-            return
-        protocol = record.settings["protocol"]
-        self.steps -= protocol["steps"] - protocol["start_step"]
-        self.progress.update(self.task, total=self.steps)
-        if record.status == "failed":
-            label = record.labels
-            where = f"{label.dataset}/{label.target} seed {label.seed} {label.algorithm} {label.quantizer} {label.bits}"
-            self.progress.console.print(f"failed: {where}: {record.reason}", markup=False)

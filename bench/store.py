@@ -5,10 +5,13 @@ RUNS/cells/KEY.json        one record a cell
 RUNS/latency/NAME.json     latency measurements
 RUNS/models/KEY.safetensors   packed models
 RUNS/float/GROUP.safetensors  shared float phases
+RUNS/plans/NAME.json       the cells that were asked for
+RUNS/work/                 leases and trainings in the middle; empty when nothing runs
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -20,19 +23,98 @@ from quantdg.bench.records import SCHEMA, Latency, Record
 from quantdg.core.errors import RecordError
 
 
-def write_atomic(path: Path, data: str | bytes) -> None:
-    """Write to a temporary file beside ``path``, flush it to the disk, rename: whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+class StorageError(RecordError):
+    """The run folder cannot be written to; nothing that is in it is harmed."""
+
+    @classmethod
+    def of(cls, path: Path, error: OSError) -> StorageError:
+        """With the system's reason and what to do about it."""
+        advice = {
+            errno.ENOSPC: "free some space",
+            errno.EDQUOT: "free some space",
+            errno.EROFS: "make the folder writable",
+            errno.EACCES: "make the folder writable",
+        }
+        action = advice.get(error.errno or 0, "repair it")
+        return cls(f"cannot write to {path} ({error.strerror or error}); {action} and run the same command again")
+
+
+def _draft(path: Path, data: str | bytes) -> Path:
+    """A temporary file beside ``path`` with the data, flushed to the disk."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise StorageError.of(path, error) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise StorageError.of(path, error) from error
         raise
+    return Path(name)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is on the disk only once its folder is."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Write to a temporary file beside ``path``, flush it to the disk, rename: whole or not at all.
+
+    Raises StorageError where the disk is full or the folder cannot be written.
+    """
+    draft = _draft(path, data)
+    try:
+        os.replace(draft, path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        draft.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise StorageError.of(path, error) from error
+        raise
+
+
+def write_first(path: Path, data: str | bytes) -> bool:
+    """Like `write_atomic`, but never in place of a file that is there; returns whether this one was first."""
+    draft = _draft(path, data)
+    try:
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+                raise StorageError.of(path, error) from error
+            if path.exists():  # a file system without hard links: the leases alone keep others away
+                return False
+            os.replace(draft, path)
+        _sync_folder(path.parent)
+        return True
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError.of(path, error) from error
 
 
 @dataclass(frozen=True)
@@ -81,6 +163,41 @@ class RunStore:
         """Store a record atomically."""
         write_atomic(self.cell_path(record.key), record.to_json())
 
+    def write_first(self, record: Record) -> bool:
+        """Store a record unless there is one by this key; returns whether it was stored."""
+        return write_first(self.cell_path(record.key), record.to_json())
+
+    def delete(self, key: str) -> None:
+        """Remove the record ``key`` and what an interrupted training of it has left."""
+        _remove(self.cell_path(key), self.snapshot_path(key))
+
+    def delete_float(self, group: str) -> None:
+        """Remove a float phase and what an interrupted training of it has left."""
+        _remove(self.float_path(group), self.snapshot_path(group))
+
+    @property
+    def work(self) -> Path:
+        """The folder of leases and snapshots."""
+        return self.root / "work"
+
+    def snapshot_path(self, name: str) -> Path:
+        """Where a training in the middle is kept: by the cell's key, or the group's for a float phase."""
+        return self.work / f"{name}.safetensors"
+
+    def progress(self, *names: str) -> int:
+        """A number that changes whenever a snapshot of one of these is written; 0 where there is none."""
+        found = 0
+        for name in names:
+            try:
+                found = max(found, self.snapshot_path(name).stat().st_mtime_ns)
+            except FileNotFoundError:
+                continue
+        return found
+
+    def float_path(self, group: str) -> Path:
+        """Where the float phase of a group is or will be."""
+        return self.root / "float" / f"{group}.safetensors"
+
     def write_latency(self, latency: Latency) -> None:
         """Store a measurement atomically; a newer one of the same kind replaces it."""
         runtime = latency.runtime.replace(" ", "-")
@@ -92,7 +209,7 @@ class RunStore:
         path = self.cell_path(key)
         try:
             return Record.from_json(path.read_text(), str(path))
-        except (FileNotFoundError, RecordError, UnicodeDecodeError):
+        except (FileNotFoundError, NotADirectoryError, RecordError, UnicodeDecodeError):
             return None
 
     def records(self) -> Iterator[Record | Unreadable]:

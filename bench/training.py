@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
 from quantdg.bench.algorithms.base import Algorithm
 from quantdg.bench.averaging.base import WeightAverage
-from quantdg.bench.checkpoint import State, capture, load_state, restore, save_state
+from quantdg.bench.checkpoint import Snapshot, State, capture, load_state, restore, save_state
 from quantdg.bench.data import CellData
 from quantdg.bench.evaluation import evaluate, evaluate_sources
 from quantdg.bench.experiment import Cell, Group
+from quantdg.bench.keeper import Keeper
 from quantdg.bench.optim import check_groups
 from quantdg.bench.protocol import train_mode
 from quantdg.bench.seeds import seed_everything
@@ -33,6 +36,9 @@ def build(group: Group, data: CellData) -> Algorithm:
     classes = len(data.dataset.classes)
     network = group.model.build(data.dataset.shape, classes).to(data.device)
     algorithm: Algorithm = group.algorithm.build(network, len(data.sources), group.protocol.optimizer)
+    for transform in group.transforms:
+        algorithm.add_transform(transform.build())
+    algorithm.rule = group.optimizer.build()
     return algorithm.to(data.device)
 
 
@@ -42,20 +48,30 @@ def train_step(algorithm: Algorithm, data: CellData, step: int) -> dict[str, flo
     return algorithm.update(data.batches(step))
 
 
-def float_phase(group: Group, data: CellData, path: Path, report: StepReport) -> State:
+def float_phase(group: Group, data: CellData, path: Path, report: StepReport, keeper: Keeper | None = None) -> State:
     """The training state at the start step: from ``path`` where it is, else trained and stored there."""
     if path.exists():
         try:
             return load_state(path, data.device)
         except RecordError:
             path.unlink()
+    keeper = keeper or Keeper()
     algorithm = build(group, data)
+    done = 0
+    if (snapshot := keeper.load(data.device)) is not None:
+        restore(algorithm, snapshot.state)
+        done = snapshot.step
+        report(done)
     train_mode(algorithm, freeze_bn=group.protocol.bn == "frozen")
-    for step in range(1, group.protocol.start_step + 1):
+    for step in range(done + 1, group.protocol.start_step + 1):
         train_step(algorithm, data, step)
         report(1)
+        if step < group.protocol.start_step:
+            keeper.after_step(partial(_snapshot, step, algorithm))
     state = capture(algorithm)
+    keeper.fence()
     save_state(path, state, group.protocol.start_step)
+    keeper.delete()
     return state
 
 
@@ -71,6 +87,7 @@ class Branch:
         audit: taken right after the last step, while its gradients are there.
         curve: one entry a checkpoint.
         step_ms: median wall time of a training step.
+        seconds: wall time of the whole branch, over all attempts.
         float_names: state-dict names of the network before prepare.
     """
 
@@ -81,6 +98,7 @@ class Branch:
     audit: Audit
     curve: list[dict[str, float]] = field(default_factory=list)
     step_ms: float = 0.0
+    seconds: float = 0.0
     float_names: set[str] = field(default_factory=set)
 
 
@@ -96,38 +114,95 @@ def prepare(cell: Cell, data: CellData, state: State) -> tuple[Algorithm, Quanti
     quantizer.prepare(network, batches[0])
     quantizer.calibrate(network, batches)
     for group in quantizer.param_groups(network, protocol.lr):
-        algorithm.optimizer.add_param_group(group)
+        algorithm.add_quantizer_group(group)
     check_groups(algorithm.optimizer, algorithm)
     algorithm.penalty = lambda: quantizer.penalty(network)
     return algorithm, quantizer, names
 
 
-def train_branch(cell: Cell, data: CellData, state: State, report: StepReport) -> Branch:
-    """Train a cell from the float state to the end of the protocol."""
-    protocol = cell.group.protocol
+@dataclass
+class _Gathered:
+    """What a branch collects beside its algorithm; `state` and `restore` are inverse."""
+
+    averages: dict[str, WeightAverage]
+    selection: Selection = field(default_factory=Selection)
+    curve: list[dict[str, float]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
+
+    def total(self) -> float:
+        return self.seconds + time.perf_counter() - self.began
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "averages": {name: average.state() for name, average in self.averages.items()},
+            "chosen": self.selection.chosen,
+            "curve": self.curve,
+            "times": self.times,
+            "seconds": self.total(),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        for name, average in self.averages.items():
+            average.restore(saved["averages"][name])
+        self.selection.chosen = saved["chosen"]
+        self.curve, self.times, self.seconds = saved["curve"], saved["times"], saved["seconds"]
+
+
+def train_branch(cell: Cell, data: CellData, state: State, report: StepReport, keeper: Keeper | None = None) -> Branch:
+    """Train a cell from the float state to the end of the protocol, or on from where ``keeper`` has it.
+
+    The quantizer is prepared and calibrated either way, so that its audit measures from the branch point.
+    """
+    protocol, keeper = cell.group.protocol, keeper or Keeper()
+    gathered = _Gathered({a.name: a.build() for a in cell.averages})
     algorithm, quantizer, names = prepare(cell, data, state)
-    averages: dict[str, WeightAverage] = {a.name: a.build() for a in cell.averages}
-    selection, curve, times = Selection(), [], []
+    done = _resume(algorithm, gathered, keeper, data.device) or protocol.start_step
+    report(done - protocol.start_step)
     train_mode(algorithm, freeze_bn=True)
-    for step in range(protocol.start_step + 1, protocol.steps + 1):
+    audit = Audit(quantizer.name, {})
+    for step in range(done + 1, protocol.steps + 1):
         began = time.perf_counter()
         terms = train_step(algorithm, data, step)
         quantizer.on_step(algorithm.network, step - protocol.start_step)
-        times.append(time.perf_counter() - began)
+        gathered.times.append(time.perf_counter() - began)
         weights = dict(algorithm.network.named_parameters())
-        for average in averages.values():
+        for average in gathered.averages.values():
             average.after_step(step, weights)
         if protocol.is_check(step):
             if step == protocol.steps:
                 audit = quantizer.audit(algorithm.network)
-            checkpoint = check(algorithm, data, step)
-            selection.offer(checkpoint)
-            for average in averages.values():
-                average.at_check(step, checkpoint.source.mean_loss)
-            curve.append(_curve_point(checkpoint, terms["loss"]))
-            train_mode(algorithm, freeze_bn=True)
+            _check(algorithm, data, step, terms["loss"], gathered)
         report(1)
-    return Branch(algorithm, quantizer, selection, averages, audit, curve, 1000 * median(times), names)
+        if step < protocol.steps:
+            keeper.after_step(partial(_snapshot, step, algorithm, gathered))
+    step_ms, total = 1000 * median(gathered.times), gathered.total()
+    averages, selection, curve = gathered.averages, gathered.selection, gathered.curve
+    return Branch(algorithm, quantizer, selection, averages, audit, curve, step_ms, total, names)
+
+
+def _snapshot(step: int, algorithm: Algorithm, gathered: _Gathered | None = None) -> Snapshot:
+    return Snapshot(step, capture(algorithm), gathered.state() if gathered else None)
+
+
+def _resume(algorithm: Algorithm, gathered: _Gathered, keeper: Keeper, device: str) -> int:
+    """Take over a snapshot; returns its step, 0 where there is none."""
+    snapshot = keeper.load(device)
+    if snapshot is None:
+        return 0
+    restore(algorithm, snapshot.state)
+    gathered.restore(snapshot.gathered)
+    return snapshot.step
+
+
+def _check(algorithm: Algorithm, data: CellData, step: int, loss: float, gathered: _Gathered) -> None:
+    checkpoint = check(algorithm, data, step)
+    gathered.selection.offer(checkpoint)
+    for average in gathered.averages.values():
+        average.at_check(step, checkpoint.source.mean_loss)
+    gathered.curve.append(_curve_point(checkpoint, loss))
+    train_mode(algorithm, freeze_bn=True)
 
 
 def check(algorithm: Algorithm, data: CellData, step: int) -> Checkpoint:

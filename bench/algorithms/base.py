@@ -1,26 +1,41 @@
-"""The algorithm interface: ``update`` on one batch from each source domain, ``predict`` on images."""
+"""The algorithm interface: ``update`` on one batch from each source domain, ``predict`` on images.
+
+An update is composed of exchangeable parts: transforms change the batches, the algorithm is a loss on them, the
+step rule turns its gradient into a step, and the quantizer adds its parameters and its penalty.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from quantdg.bench.models.base import DGModel
+from quantdg.bench.optimizers.base import Plain, StepRule, Terms
 from quantdg.bench.protocol import OptimizerFactory
-from quantdg.core.errors import DivergedError
+from quantdg.bench.transforms.base import Minibatches, Transform
+from quantdg.core.errors import ConfigError, DivergedError
 
-Minibatches = list[tuple[Tensor, Tensor]]
-"""One (images, labels) pair for each source domain, images float (N, C, H, W), labels int64 (N,)."""
+__all__ = ["Algorithm", "Minibatches", "Terms", "class_probabilities", "concatenate", "domain_risks", "split_domains"]
 
 
 class Algorithm(nn.Module, ABC):
     """DomainBed's contract (``update(minibatches) -> dict of floats``, ``predict(x) -> logits``).
 
-    Most algorithms are a loss: they write `losses` and inherit `update`.
+    Most algorithms are a loss: they write `losses` and inherit `update`. All state is parameters of
+    ``self.optimizer`` and buffers, so that a checkpoint is complete; random numbers come from torch's global
+    generator, which is seeded before each step.
+
+    Class attributes: ``min_domains`` source domains at least; ``double_backward`` says that a gradient of a
+    gradient goes through the network, which some quantizers cannot.
+
+    Attributes:
+        transforms: change the batches before the loss; see `add_transform`.
+        rule: how a gradient becomes a step.
+        penalty: the quantizer's, part of what is minimised.
 
     Args:
         network: the model to train.
@@ -36,25 +51,72 @@ class Algorithm(nn.Module, ABC):
         self.network = network
         self.num_domains = num_domains
         self.optimizer = optimizer(self.parameters())
+        self.transforms: list[Transform] = []
+        self.rule: StepRule = Plain()
         self.penalty: Callable[[], Tensor | None] = lambda: None
 
     @abstractmethod
-    def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
+    def losses(self, minibatches: Minibatches) -> Terms:
         """Scalars by name; ``loss`` is minimised, the others are logged."""
 
+    def begin_step(self) -> None:
+        """Called once an update, before any gradient: for step counters and annealing."""
+
     def update(self, minibatches: Minibatches) -> dict[str, float]:
-        """One optimizer step; DivergedError where the loss is not finite."""
-        self.optimizer.zero_grad(set_to_none=True)
-        terms = self.losses(minibatches)
-        penalty = self.penalty()
-        loss = terms["loss"] if penalty is None else terms["loss"] + penalty
-        if not bool(torch.isfinite(loss)):
-            raise DivergedError(
-                f"the training loss is {float(loss.detach())}; lower protocol.lr or the quantizer's lr_ratio"
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        """One training step; DivergedError where the loss is not finite."""
+        for transform in self.transforms:
+            minibatches = transform(minibatches)
+        self.begin_step()
+        return self.descend(minibatches)
+
+    def descend(self, minibatches: Minibatches) -> dict[str, float]:
+        """One optimizer step on `losses`; an algorithm with several players overrides it."""
+        return self.step(lambda: self.losses(minibatches))
+
+    def step(
+        self, losses: Callable[[], Terms], parameters: Iterable[nn.Parameter] | None = None, penalised: bool = True
+    ) -> dict[str, float]:
+        """One step of the rule on ``losses()["loss"]``; returns the terms of the first pass as floats.
+
+        Args:
+            losses: may be called more than once (SAM).
+            parameters: those to move; the others get no gradient, and Adam leaves them and their moments alone. None: all.
+            penalised: whether the quantizer's penalty is added; once in an update it should be.
+        """
+        moving = None if parameters is None else [p for p in parameters if p.requires_grad]
+
+        def gradients() -> Terms:
+            self.optimizer.zero_grad(set_to_none=True)
+            terms = losses()
+            penalty = self.penalty() if penalised else None
+            loss = terms["loss"] if penalty is None else terms["loss"] + penalty
+            if not bool(torch.isfinite(loss)):
+                raise DivergedError(
+                    f"the training loss is {float(loss.detach())}; lower protocol.lr or the quantizer's lr_ratio"
+                )
+            loss.backward(inputs=moving)  # type: ignore[no-untyped-call]
+            return terms
+
+        terms = self.rule.step(self, gradients)
         return {name: float(value.detach()) for name, value in terms.items()}
+
+    def add_transform(self, transform: Transform) -> None:
+        """Apply ``transform`` to every batch from now on; ConfigError where it does not fit the network."""
+        if self.num_domains < transform.min_domains:
+            raise ConfigError(
+                f"transform {type(transform).__name__} needs {transform.min_domains} source domains, there are "
+                f"{self.num_domains}; leave it out"
+            )
+        transform.attach(self.network)
+        self.transforms.append(transform)
+
+    def add_quantizer_group(self, group: dict[str, Any]) -> None:
+        """Add a quantizer's parameters to the optimizer, marked so that step rules can tell them from weights."""
+        self.optimizer.add_param_group({**group, "quantizer": True})
+
+    def reset_optimizer(self) -> None:
+        """Forget the moments; groups, and with them a quantizer's parameters and rate, stay."""
+        self.optimizer.state.clear()
 
     def predict(self, x: Tensor) -> Tensor:
         """Logits (N, classes)."""
@@ -65,3 +127,19 @@ class Algorithm(nn.Module, ABC):
 def concatenate(minibatches: Minibatches) -> tuple[Tensor, Tensor]:
     """All domains' images and labels as one batch, in domain order."""
     return torch.cat([x for x, _ in minibatches]), torch.cat([y for _, y in minibatches])
+
+
+def split_domains(rows: Tensor, minibatches: Minibatches) -> list[Tensor]:
+    """Rows of a concatenated batch, (sum of N_d, ...), cut into one tensor a domain."""
+    return list(torch.split(rows, [len(y) for _, y in minibatches]))
+
+
+def class_probabilities(labels: Tensor, classes: int) -> Tensor:
+    """(N, classes) float: one-hot rows for class indices; rows that are probabilities already pass."""
+    return nn.functional.one_hot(labels, classes).float() if labels.dim() == 1 else labels
+
+
+def domain_risks(algorithm: Algorithm, minibatches: Minibatches) -> Tensor:
+    """The mean cross-entropy of each source domain, (domains,), from one pass over all images."""
+    logits = split_domains(algorithm.predict(concatenate(minibatches)[0]), minibatches)
+    return torch.stack([nn.functional.cross_entropy(z, y) for z, (_, y) in zip(logits, minibatches, strict=True)])

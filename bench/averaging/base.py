@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,3 +62,14 @@ class WeightAverage(ABC):
     @abstractmethod
     def result(self) -> tuple[int, Weights]:
         """(last step averaged, averaged parameters); called once, after the last checkpoint."""
+
+    def state(self) -> dict[str, Any]:
+        """What an interrupted training must keep: tensors, numbers, texts, `Segment` and containers of them.
+
+        The default is all attributes; override it together with `restore` where others are among them.
+        """
+        return dict(vars(self))
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` of an observer with the same settings returned."""
+        vars(self).update(state)

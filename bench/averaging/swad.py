@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
@@ -63,6 +63,15 @@ class SWAD(WeightAverage):
     def result(self) -> tuple[int, Weights]:
         """The valley's average."""
         return self._valley.result()
+
+    def state(self) -> dict[str, Any]:
+        """The open segment and everything the valley holds."""
+        return {"segment": self._segment, "valley": dict(vars(self._valley))}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Inverse of `state`."""
+        self._segment = state["segment"]
+        vars(self._valley).update(state["valley"])
 
 
 class _PaperValley:

@@ -20,4 +20,5 @@ def convnet(shape: tuple[int, int, int], classes: int, *, width: int = 16) -> DG
     for out, stride in ((width, 1), (2 * width, 2), (4 * width, 2)):
         layers += [nn.Conv2d(channels, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
         channels = out
-    return DGModel(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), channels, classes)
+    featurizer = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return DGModel(featurizer, channels, classes, stages=("2", "5"))

@@ -2,29 +2,79 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 from torchvision import models
 
-from quantdg.bench.models.base import DGModel
+from quantdg.bench.models.base import DGModel, normalisation
+from quantdg.bench.models.weights import HEADS, is_file, load_backbone
 from quantdg.core.errors import ConfigError, UnknownNameError
 
-HEADS = ("fc", "classifier", "heads", "head")
+STAGES = {
+    "resnet": ("layer1", "layer2", "layer3"),
+    "resnext": ("layer1", "layer2", "layer3"),
+    "wide_resnet": ("layer1", "layer2", "layer3"),
+    "mobilenet_v2": ("features.1", "features.3", "features.6"),
+    "squeezenet1_1": ("features.4", "features.7", "features.10"),
+}
+"""Where MixStyle may mix, by the beginning of the name; networks not listed need ``transform.mixstyle.layers``."""
 
 
-def vision(shape: tuple[int, int, int], classes: int, *, arch: str, weights: str | None = None) -> DGModel:
+def vision(
+    shape: tuple[int, int, int], classes: int, *, arch: str, weights: str | None = None, inputs: str | None = None
+) -> DGModel:
     """A torchvision classification network with a fresh classifier.
 
     Args:
         shape: (C, H, W) of the images; C must be 3.
         classes: number of classes.
         arch: torchvision's name, for example ``resnet18``.
-        weights: torchvision's name of pre-trained weights, for example ``IMAGENET1K_V1``, or None.
+        weights: torchvision's name of pre-trained weights, for example ``IMAGENET1K_V1``, a safetensors file with
+            torchvision's key names, or None.
+        inputs: normalisation the weights expect, ``imagenet``, ``tf`` or ``caffe``; None: ImageNet's where torchvision
+            provides the weights, else the data set's.
+
+    Raises:
+        ConfigError: not three channels, no such architecture, weights that do not fit, no linear classifier.
     """
     if shape[0] != 3:
         raise ConfigError(f"torchvision networks need 3 channels, the data set has {shape[0]}; use model=convnet")
     if arch not in models.list_models(models):
         raise UnknownNameError("torchvision model", arch, models.list_models(models))
-    network = models.get_model(arch, weights=weights)
+    from_file = is_file(weights)
+    options: dict[str, Any] = {"weights": None if from_file else weights}
+    if arch.startswith("vit") and options["weights"] is None:
+        options["image_size"] = shape[1]
+    featurizer, width = without_head(_create(arch, options), arch)
+    if weights is not None and from_file:
+        load_backbone(featurizer, weights)
+    named = inputs if inputs or not options["weights"] else "imagenet"
+    return DGModel(featurizer, width, classes, stages=stages(arch), inputs=normalisation(named))
+
+
+def _create(arch: str, options: dict[str, Any]) -> nn.Module:
+    try:
+        network: nn.Module = models.get_model(arch, **options)
+    except (ValueError, KeyError, AssertionError) as error:
+        names = ", ".join(w.name for w in models.get_model_weights(arch))
+        raise ConfigError(
+            f"torchvision cannot build {arch} with {options} ({error}); its weights are {names}, and image sides of a "
+            "vision transformer are multiples of the patch"
+        ) from error
+    return network
+
+
+def stages(arch: str) -> tuple[str, ...]:
+    """The modules after which features may be mixed; empty for an architecture that is not listed."""
+    return next((names for prefix, names in STAGES.items() if arch.startswith(prefix)), ())
+
+
+def without_head(network: nn.Module, arch: str) -> tuple[nn.Module, int]:
+    """The network up to its pooled features, in place, and their width; ConfigError without a linear classifier."""
+    if arch.startswith("squeezenet"):
+        network.classifier = nn.AdaptiveAvgPool2d(1)
+        return network, 512
     for name in HEADS:
         head = getattr(network, name, None)
         linear = head if isinstance(head, nn.Linear) else None
@@ -33,5 +83,5 @@ def vision(shape: tuple[int, int, int], classes: int, *, arch: str, weights: str
         elif linear is not None:
             setattr(network, name, nn.Identity())
         if linear is not None:
-            return DGModel(network, linear.in_features, classes)
+            return network, linear.in_features
     raise ConfigError(f"torchvision's {arch} has no linear classifier under {', '.join(HEADS)}; choose another model")

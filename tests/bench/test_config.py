@@ -15,7 +15,7 @@ FILES = [(f.parent.name, f.stem) for f in sorted(Path(conf.__file__).parent.glob
 
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_every_file_composes_and_names_something_importable(group, name):
-    several = group in ("quantizer", "algorithm", "averaging")
+    several = group in ("quantizer", "algorithm", "averaging", "transform")
     experiment = config.load([f"{group}=[{name}]" if several else f"{group}={name}"])
     parts = (*experiment.quantizers, *experiment.algorithms, *experiment.averages, experiment.dataset, experiment.model)
     assert all(callable(import_object(part.target)) for part in parts)

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from quantdg.bench import engine, session
+from quantdg.bench import session
 from quantdg.bench.data import CellData
 from quantdg.bench.deploy.packing import load_packed
 from quantdg.bench.records import Latency, Record, unpack_bits
 from quantdg.bench.run import load_dataset, refusal
 from quantdg.bench.store import RunStore, Unreadable
+from quantdg.bench.sweep.choose import Rules
 from quantdg.core.errors import RecordError
 from quantdg.datasets.splits import split
 from quantdg.quantizers.float_ import Float
@@ -122,7 +123,7 @@ def test_running_again_trains_nothing(quick, monkeypatch):
     experiment = quick("quantizer=[float,lsq]")
     session.run_experiment(experiment)
     before = {p: p.stat().st_mtime_ns for p in experiment.paths.out.rglob("*") if p.is_file()}
-    monkeypatch.setattr(engine, "run_group", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(session, "run_cells", lambda *_: pytest.fail("trained again"))
     session.run_experiment(experiment)
     assert before == {p: p.stat().st_mtime_ns for p in experiment.paths.out.rglob("*") if p.is_file()}
 
@@ -162,11 +163,25 @@ def test_a_cell_that_cannot_is_recorded_and_the_others_go_on(quick, kind, status
     assert got["erm", "float"].status == got["erm", "lsq"].status == "done"
 
 
-def test_failed_cells_run_again_unsupported_ones_do_not(quick):
+def test_failed_cells_run_again_on_demand_only(quick):
     experiment = quick(with_quantizer(Exploding), with_quantizer(Picky), "quantizer=[float]")
     session.run_experiment(experiment)
-    pending = session.pending_cells(session.plan(experiment), RunStore(experiment.paths.out))
-    assert [c.quantizer.name for c in pending] == ["exploding"]
+    cells, store = session.plan(experiment), RunStore(experiment.paths.out)
+    assert session.pending_cells(cells, store) == []
+    retried = session.pending_cells(cells, store, Rules(retry="failed"))
+    assert [c.quantizer.name for c in retried] == ["exploding"]
+
+
+def test_a_retried_cell_gets_a_new_record_and_the_others_keep_theirs(quick):
+    experiment = quick(with_quantizer(Exploding), "quantizer=[float]")
+    session.run_experiment(experiment)
+    before = {r.labels.quantizer: r.provenance["created"] for r in records(experiment).values()}
+    store = RunStore(experiment.paths.out)
+    times = {q: store.cell_path(records(experiment)["erm", q].key).stat().st_ino for q in before}
+    assert session.run_experiment(experiment, rules=Rules(retry="failed")) == 1
+    again = {q: store.cell_path(records(experiment)["erm", q].key).stat().st_mtime_ns for q in before}
+    assert again["exploding"] > again["float"]
+    assert store.cell_path(records(experiment)["erm", "float"].key).stat().st_ino == times["float"]
 
 
 def test_processes_give_the_same_records_as_this_one(quick):
@@ -182,7 +197,7 @@ def test_a_killed_process_costs_one_cell(quick):
     experiment = quick("quantizer=[float,lsq]", with_quantizer(Dying), "launcher.jobs=1")
     assert session.run_experiment(experiment) == 1
     got = records(experiment)
-    assert got["erm", "dying"].reason == "its process died: signal 9 (out of memory?)"
+    assert got["erm", "dying"].reason == "its process died 3 times: signal 9 (out of memory?)"
     assert got["erm", "float"].status == got["erm", "lsq"].status == "done"
 
 

@@ -1,0 +1,46 @@
+"""Shared by CORAL and MMD: ERM plus a distance between the features of every two source domains."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from quantdg.bench.algorithms.base import Algorithm, Minibatches, concatenate, split_domains
+from quantdg.bench.models.base import DGModel
+from quantdg.bench.protocol import OptimizerFactory
+from quantdg.core.errors import ConfigError
+
+
+class FeatureAlignment(Algorithm):
+    """L = CE + gamma * mean over pairs of a distance; needs at least two source domains.
+
+    DomainBed runs the featurizer on each domain alone, here on the concatenated batch: equal wherever BatchNorm
+    statistics are frozen.
+
+    Args:
+        gamma: weight of the distance, >= 0; DomainBed's default is 1.
+    """
+
+    min_domains: ClassVar[int] = 2
+
+    def __init__(self, network: DGModel, num_domains: int, optimizer: OptimizerFactory, *, gamma: float = 1.0) -> None:
+        if not gamma >= 0:
+            name = type(self).__name__.lower()
+            raise ConfigError(f"algorithm.{name}.gamma must be at least 0, got {gamma}; DomainBed uses 1")
+        super().__init__(network, num_domains, optimizer)
+        self.gamma = gamma
+
+    @abstractmethod
+    def distance(self, features: list[Tensor]) -> Tensor:
+        """The scalar distance between domains, given each domain's features (b, d)."""
+
+    def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
+        """Cross-entropy plus gamma times the distance."""
+        x, y = concatenate(minibatches)
+        features = self.network.featurizer(x)
+        risk = F.cross_entropy(self.network.classifier(features), y)
+        penalty = self.distance(split_domains(features, minibatches))
+        return {"loss": risk + self.gamma * penalty, "risk": risk, "penalty": penalty}

@@ -1,0 +1,99 @@
+"""Weights as int8 codes with float64 scales, the form every integer runtime takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from quantdg.core.errors import QuantizerError
+from quantdg.quantizers.base import ActQuant, QTensor, SiteExport
+
+LOW, HIGH = -128, 127
+TINY = torch.finfo(torch.float32).tiny
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A weight ``(values - zero) * scale`` with one scale and zero for each index of dimension 0.
+
+    Attributes:
+        values, zero: int16, so that negating -128 is exact; between -128 and 127.
+        scale: float64, shape (channels,), >= 0.
+        bias: float64, shape (channels,), or None.
+    """
+
+    values: Tensor
+    zero: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
+
+def integer_reason(site: SiteExport) -> str:
+    """Why no integer runtime can run this layer's weight or input, or an empty string."""
+    q = site.weight
+    if q.levels is not None:
+        return f"a code book of {len(q.levels)} levels on a non-uniform grid has no integer arithmetic"
+    if q.axis not in (None, 0):
+        return f"scales must lie along dimension 0, these lie along {q.axis}"
+    shift = _shift(q)
+    codes, zero = (q.codes.to(torch.int32) - shift), q.zero_point.double() - shift
+    if int(codes.min()) < LOW or int(codes.max()) > HIGH:
+        return f"codes must span at most 256 values, these run from {int(q.codes.min())} to {int(q.codes.max())}"
+    if not torch.equal(zero, zero.round()) or float(zero.min()) < LOW or float(zero.max()) > HIGH:
+        return "zero points must be whole numbers in the range of the codes"
+    return "" if site.act is None else _input_reason(site.act)
+
+
+def _input_reason(act: ActQuant) -> str:
+    shift = 128 if act.qmin < 0 else 0
+    if act.qmin + shift < 0 or act.qmax + shift > 255:
+        return f"input codes must fit in 8 bits, these run from {act.qmin} to {act.qmax}"
+    return ""
+
+
+def _shift(q: QTensor) -> int:
+    return 128 if int(q.codes.max()) > HIGH else 0
+
+
+def to_codes(name: str, q: QTensor, bias: Tensor | None) -> Codes:
+    """The int8 form of a weight; QuantizerError where `integer_reason` has one."""
+    reason = integer_reason(SiteExport(q))
+    if reason:
+        raise QuantizerError(f"{name} cannot run in integer arithmetic: {reason}")
+    shift, channels = _shift(q), q.codes.shape[0]
+    return Codes(
+        (q.codes.to(torch.int16) - shift),
+        (q.zero_point.to(torch.int16) - shift).expand(channels),
+        q.scale.double().expand(channels),
+        None if bias is None else bias.detach().double(),
+    )
+
+
+def fold(codes: Codes, factor: Tensor, shift: Tensor) -> tuple[Codes, int]:
+    r"""The layer followed by ``y * factor + shift`` as one layer, its codes exact.
+
+        scale' = scale |factor|,  values' = sign(factor) values,  zero' = sign(factor) zero,
+        bias' = bias factor + shift
+
+    Args:
+        factor, shift: float64, shape (channels,).
+
+    Returns:
+        the folded codes and the number of channels that could not be folded, since the negative of -128 does not fit
+        in int8; where it is not 0 the codes are the given ones.
+    """
+    sign = torch.where(factor < 0, -1, 1).to(torch.int16)
+    zero = codes.zero * sign
+    values = codes.values * sign.reshape(-1, *[1] * (codes.values.dim() - 1))
+    overflow = (values.flatten(1).amax(1) > HIGH) | (zero > HIGH)
+    if bool(overflow.any()):
+        return codes, int(overflow.sum())
+    scale = codes.scale * factor.abs()
+    dead = scale < TINY  # a runtime needs a positive scale; the channel is 0 whatever its codes
+    values = torch.where(
+        dead.reshape(-1, *[1] * (values.dim() - 1)), zero.reshape(-1, *[1] * (values.dim() - 1)), values
+    )
+    bias = shift if codes.bias is None else codes.bias * factor + shift
+    return Codes(values, zero, torch.where(dead, 1.0, scale), bias), 0

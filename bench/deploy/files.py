@@ -1,0 +1,80 @@
+"""The files of one model: float, integer for a runtime, packed, compressed; their sizes are what the disk says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from quantdg.bench.deploy.compressed import write_compressed
+from quantdg.bench.deploy.integer import IntegerModel, build_integer, load_float, not_exportable
+from quantdg.bench.deploy.onnx_export import export_onnx
+from quantdg.bench.deploy.packing import PackedModel, grid, write_packed
+from quantdg.bench.deploy.records import Bytes, Kind
+from quantdg.bench.store import write_atomic
+
+
+@dataclass(frozen=True)
+class Files:
+    """What `write_files` wrote; ``integer`` is None where the model has no integer form."""
+
+    kind: Kind
+    reason: str
+    bytes: Bytes
+    float_file: Path
+    integer_file: Path | None
+    integer: IntegerModel | None
+
+
+SIZE_ONLY = "inputs are float, so convolutions run in float32 on dequantized weights"
+
+
+def kind_of(model: PackedModel) -> tuple[Kind, str]:
+    """What kind of deployment a stored model allows, with the reason where it is not ``integer``."""
+    if not model.sites:
+        return "float32", ""
+    reason = not_exportable(model.sites)
+    if reason:
+        return "not exportable", reason
+    if all(site.act is None for site in model.sites.values()):
+        return "size only", SIZE_ONLY
+    return "integer", ""
+
+
+def write_files(network: nn.Module, model: PackedModel, shape: tuple[int, int, int], out: Path, scratch: Path) -> Files:
+    """Write every file of a model and measure it.
+
+    Args:
+        network: of the architecture; not changed.
+        model: the stored weights.
+        shape: (C, H, W) of the images.
+        out: of the runtime file (integer, or float32 for a model without integers); the compressed file goes beside
+            it under the suffix ``.safetensors.zst``.
+        scratch: folder of the files that are needed for comparison only.
+    """
+    state, (kind, reason) = model.state(), kind_of(model)
+    write_atomic(scratch / "float.safetensors", save({n: t.contiguous() for n, t in state.items()}))
+    float_file = out if kind == "float32" else scratch / "float.onnx"
+    export_onnx(load_float(network, state), shape, float_file)
+    integer, integer_file = None, None
+    if kind in ("integer", "size only"):
+        integer = build_integer(network, state, model.sites)
+        export_onnx(integer.module, shape, out)
+        integer_file = out
+    sizes = Bytes(
+        float_file=(scratch / "float.safetensors").stat().st_size,
+        float_runtime_file=float_file.stat().st_size,
+        runtime_file=integer_file.stat().st_size if integer_file else 0,
+        packed_file=write_packed(scratch / "packed.safetensors", model.rest, model.sites),
+        compressed_file=write_compressed(out.with_suffix(".safetensors.zst"), model.rest, model.sites),
+        codes=sum(-(-s.weight.codes.numel() * s.weight.bits // 8) for s in model.sites.values()),
+        scales=sum(_bytes(grid(name, site.weight)) for name, site in model.sites.items()),
+        rest=_bytes(model.rest),
+    )
+    return Files(kind, reason, sizes, float_file, integer_file, integer)
+
+
+def _bytes(tensors: dict[str, Tensor]) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors.values())

@@ -1,0 +1,107 @@
+"""What a packed file's header may say; a header is the part of a file that an attacker writes freely.
+
+Every number is checked before anything of its size is allocated, so a file can make the reader work no harder than
+its own length allows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from quantdg.core.errors import RecordError
+from quantdg.quantizers.base import ActQuant, SiteExport
+
+MAX_DIMS = 8
+MAX_OFFSET = 2**15 - 2**8
+"""Offset and code together fit in int16."""
+
+
+@dataclass(frozen=True)
+class SiteHeader:
+    """One layer's entry.
+
+    Attributes:
+        bits: 1 to 8; shape: of the weight; offset: added to the stored codes.
+        axis: the scale's dimension of the weight, or None for one scale.
+        act: the input's grid, or None.
+    """
+
+    bits: int
+    shape: tuple[int, ...]
+    offset: int
+    axis: int | None
+    act: ActQuant | None
+
+    @property
+    def count(self) -> int:
+        """Weights in the layer; exact for any shape, since these are Python's integers."""
+        return math.prod(self.shape)
+
+    @property
+    def scale_shape(self) -> tuple[int, ...]:
+        """Shape that the scale must have."""
+        return () if self.axis is None else (self.shape[self.axis],)
+
+
+def write_entry(site: SiteExport, offset: int) -> dict[str, Any]:
+    """The entry of a site, ready for JSON."""
+    q = site.weight
+    act = asdict(site.act) if site.act else None
+    return {"bits": q.bits, "shape": list(q.codes.shape), "offset": offset, "axis": q.axis, "act": act}
+
+
+def read_header(text: str) -> dict[str, SiteHeader]:
+    """Parse a header and check each entry; RecordError names the first that is wrong."""
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"the header must be JSON ({type(error).__name__})") from error
+    if not isinstance(raw, dict):
+        raise RecordError(f"the header must be an object of layers, got {type(raw).__name__}")
+    return {name: _entry(name, entry) for name, entry in raw.items()}
+
+
+def _entry(name: str, raw: Any) -> SiteHeader:
+    if not isinstance(raw, dict) or {"bits", "shape", "offset", "axis"} - set(raw):
+        raise RecordError(f"the entry of {name!r} must be an object with bits, shape, offset and axis")
+    shape = raw["shape"]
+    if not isinstance(shape, list) or not 1 <= len(shape) <= MAX_DIMS or not all(_whole(n, 1, 2**40) for n in shape):
+        raise RecordError(f"shape of {name!r} must be 1 to {MAX_DIMS} numbers above 0, got {_short(shape)}")
+    _check(name, "bits", raw["bits"], 1, 8)
+    _check(name, "offset", raw["offset"], -MAX_OFFSET, MAX_OFFSET)
+    if raw["axis"] is not None:
+        _check(name, "axis", raw["axis"], 0, len(shape) - 1)
+    return SiteHeader(raw["bits"], tuple(shape), raw["offset"], raw["axis"], _act(name, raw.get("act")))
+
+
+def _act(name: str, raw: Any) -> ActQuant | None:
+    if raw is None:
+        return None
+    fields = {"scale", "zero_point", "qmin", "qmax", "bits"}
+    if not isinstance(raw, dict) or set(raw) != fields:
+        raise RecordError(f"the input grid of {name!r} must have exactly {', '.join(sorted(fields))}")
+    scale = raw["scale"]
+    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
+        raise RecordError(f"the input scale of {name!r} must be a finite number above 0, got {_short(scale)}")
+    _check(name, "input bits", raw["bits"], 2, 8)
+    _check(name, "input qmin", raw["qmin"], -128, 255)
+    _check(name, "input qmax", raw["qmax"], raw["qmin"] + 1, raw["qmin"] + 2 ** raw["bits"] - 1)
+    _check(name, "input zero_point", raw["zero_point"], raw["qmin"], raw["qmax"])
+    return ActQuant(float(scale), raw["zero_point"], raw["qmin"], raw["qmax"], raw["bits"])
+
+
+def _whole(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _check(name: str, what: str, value: Any, low: int, high: int) -> None:
+    if not _whole(value, low, high):
+        raise RecordError(f"{what} of {name!r} must be a whole number from {low} to {high}, got {_short(value)}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

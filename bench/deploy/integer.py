@@ -1,0 +1,148 @@
+"""A float network plus integer codes -> a module whose convolutions and linear layers compute from int8 buffers.
+
+The modules call the quantized_decomposed operators, which the ONNX exporter turns into QuantizeLinear and
+DequantizeLinear; run in torch they compute the same numbers in float32. BatchNorm is folded into the scales in
+float64, so the codes stay the ones that were trained.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.ao.quantization.fx._decomposed
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from quantdg.bench.deploy.batchnorm import affine, following
+from quantdg.bench.deploy.codes import HIGH, LOW, Codes, fold, integer_reason, to_codes
+from quantdg.core.errors import QuantizerError, RecordError
+from quantdg.quantizers.base import ActQuant, SiteExport
+
+_CONVOLUTIONS: dict[type[nn.Module], Callable[..., Tensor]] = {
+    nn.Conv1d: F.conv1d,
+    nn.Conv2d: F.conv2d,
+    nn.Conv3d: F.conv3d,
+}
+_OPS: Any = torch.ops.quantized_decomposed
+
+
+def quantize_input(x: Tensor, act: ActQuant) -> Tensor:
+    """Quantize to uint8 and back.
+
+    Signed codes are stored with 128 added, which changes no value. The exported QuantizeLinear saturates at 0 and 255
+    only, so a narrower range is clamped before it.
+    """
+    shift = 128 if act.qmin < 0 else 0
+    if (act.qmin + shift, act.qmax + shift) != (0, 255):
+        x = torch.clamp(x, (act.qmin - act.zero_point) * act.scale, (act.qmax - act.zero_point) * act.scale)
+    grid = (act.scale, act.zero_point + shift, 0, 255, torch.uint8)
+    out: Tensor = _OPS.dequantize_per_tensor(_OPS.quantize_per_tensor(x, *grid), *grid)
+    return out
+
+
+class IntegerLayer(nn.Module):
+    """A convolution or linear layer that holds int8 codes.
+
+    Args:
+        layer: the float layer, whose geometry is taken over.
+        codes: its weight and bias.
+        act: the grid of its input, or None for a float input.
+    """
+
+    codes: Tensor
+    scale: Tensor
+    zero: Tensor
+    bias: Tensor | None
+
+    def __init__(self, layer: nn.Module, codes: Codes, act: ActQuant | None) -> None:
+        super().__init__()
+        self.act = act
+        self.apply_weight, self.options = _operator(layer)
+        self.register_buffer("codes", codes.values.to(torch.int8))
+        self.register_buffer("zero", codes.zero.to(torch.int8).contiguous())
+        self.register_buffer("scale", codes.scale.float().contiguous())
+        self.register_buffer("bias", None if codes.bias is None else codes.bias.float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer's output in float32."""
+        if self.act is not None:
+            x = quantize_input(x, self.act)
+        weight = _OPS.dequantize_per_channel(self.codes, self.scale, self.zero, 0, LOW, HIGH, torch.int8)
+        return self.apply_weight(x, weight, self.bias, **self.options)
+
+
+def _operator(layer: nn.Module) -> tuple[Callable[..., Tensor], dict[str, Any]]:
+    for kind, function in _CONVOLUTIONS.items():
+        if isinstance(layer, kind) and type(layer).forward is kind.forward and layer.padding_mode == "zeros":
+            return function, {n: getattr(layer, n) for n in ("stride", "padding", "dilation", "groups")}
+    if isinstance(layer, nn.Linear) and type(layer).forward is nn.Linear.forward:
+        return F.linear, {}
+    raise QuantizerError(f"an integer layer is a plain convolution or nn.Linear, got {layer}; skip it by a rule")
+
+
+@dataclass(frozen=True)
+class IntegerModel:
+    """The result of `build_integer`.
+
+    Attributes:
+        module: in eval mode, float32 images to float32 logits.
+        folded: layers whose BatchNorm went into their scales.
+        unfolded: layer -> channels whose code -128 kept the BatchNorm a float operator.
+    """
+
+    module: nn.Module
+    folded: int = 0
+    unfolded: dict[str, int] = field(default_factory=dict)
+
+
+def not_exportable(sites: Mapping[str, SiteExport]) -> str:
+    """Why there is no integer form of these layers, or an empty string."""
+    for name, site in sites.items():
+        reason = integer_reason(site)
+        if reason:
+            return f"{name}: {reason}"
+    return ""
+
+
+def load_float(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of the network with these float weights, in eval mode; RecordError where they do not fit."""
+    out = copy.deepcopy(network).cpu()
+    try:
+        out.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise RecordError(f"the stored weights must fit the network, but they do not: {reason}") from error
+    return out.eval().requires_grad_(False)
+
+
+def build_integer(network: nn.Module, state: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> IntegerModel:
+    """Replace every quantized layer by its integer form.
+
+    Args:
+        network: of the architecture; not changed.
+        state: float weights by state-dict name, as from `PackedModel.state`.
+        sites: the layers' integers, as stored.
+
+    Raises:
+        QuantizerError: a layer has no integer form (see `not_exportable`); RecordError: weights of another network.
+    """
+    out = load_float(network, state)
+    pairs = following(out, sites)
+    unfolded: dict[str, int] = {}
+    folded = 0
+    for name, site in sites.items():
+        layer: Any = out.get_submodule(name)
+        codes = to_codes(name, site.weight, layer.bias)
+        if name in pairs:
+            codes, overflow = fold(codes, *affine(out.get_submodule(pairs[name])))
+            if overflow:
+                unfolded[name] = overflow
+            else:
+                out.set_submodule(pairs[name], nn.Identity())
+                folded += 1
+        out.set_submodule(name, IntegerLayer(layer, codes, site.act))
+    return IntegerModel(out.eval(), folded, unfolded)

@@ -1,0 +1,76 @@
+"""What an inference runtime must offer, and the ones there are. Importing this imports no runtime and no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantdg.core.errors import UnknownNameError
+
+Array = NDArray[np.float32]
+
+
+class Layers(NamedTuple):
+    """Convolutions and matrix products in the graph that a runtime executes: all, and those on 8-bit integers."""
+
+    total: int
+    integer: int
+
+
+class Runner(Protocol):
+    """A file opened by a runtime for calls of one batch size."""
+
+    batch: int
+
+    def __call__(self, x: Array) -> Array:
+        """Logits (batch, classes) of images (batch, C, H, W)."""
+
+    def layers(self) -> Layers:
+        """What is really executed."""
+
+
+RUNTIMES = {
+    "openvino": "quantdg.bench.deploy.openvino_:OpenVINO",
+    "onnxruntime": "quantdg.bench.deploy.onnxruntime_:ONNXRuntime",
+}
+
+
+def open_model(runtime: str, path: Path, *, threads: int = 1, batch: int = 1, integer: bool = True) -> Runner:
+    """Open an ONNX file with float precision pinned to float32 and no quantization beyond the file's own.
+
+    Args:
+        runtime: a key of ``RUNTIMES``.
+        path: the file.
+        threads: of the runtime, >= 1.
+        batch: images a call.
+        integer: False where only weights are quantized.
+
+    Raises:
+        UnknownNameError, MissingPackageError, RecordError: no such runtime; not installed; a file it cannot run.
+    """
+    if runtime not in RUNTIMES:
+        raise UnknownNameError("runtime", runtime, RUNTIMES)
+    module, _, name = RUNTIMES[runtime].partition(":")
+    factory: Callable[..., Runner] = getattr(import_module(module), name)
+    return factory(path, threads, batch, integer)
+
+
+def runtime_version(runtime: str) -> str:
+    """The installed version."""
+    return version(runtime)
+
+
+def predict(runner: Runner, images: Array) -> Array:
+    """Logits of any number of images: the last batch is filled up and the filling dropped."""
+    out = []
+    for start in range(0, len(images), runner.batch):
+        part = images[start : start + runner.batch]
+        filled = np.concatenate([part, np.repeat(part[:1], runner.batch - len(part), axis=0)])
+        out.append(runner(np.ascontiguousarray(filled))[: len(part)])
+    return np.concatenate(out)

@@ -1,0 +1,99 @@
+"""A cell of a run folder, opened: its network, its packed weights, its target images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from quantdg.bench.deploy.packing import PackedModel, read_model
+from quantdg.bench.deploy.runtimes import Array
+from quantdg.bench.experiment import Component, Paths
+from quantdg.bench.models.base import DGModel
+from quantdg.bench.records import Record, unpack_bits
+from quantdg.bench.run import HEADLINE, load_dataset
+from quantdg.bench.store import RunStore
+from quantdg.core.errors import RecordError
+from quantdg.datasets.augment import normalise
+from quantdg.datasets.base import DomainDataset
+from quantdg.datasets.splits import split
+
+
+@dataclass(frozen=True)
+class StoredCell:
+    """What deployment needs of a cell; ``network`` has fresh weights, ``model`` the stored ones."""
+
+    record: Record
+    network: DGModel
+    model: PackedModel
+    dataset: DomainDataset
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the images."""
+        return self.dataset.shape
+
+    def batches(self, size: int) -> Iterator[tuple[Array, NDArray[np.int64]]]:
+        """Normalised images and labels of the whole target domain, in data-set order."""
+        domain = self.dataset.domains[self.dataset.index(self.record.labels.target)]
+        for start in range(0, len(domain.labels), size):
+            images = self._normal(domain.images[start : start + size])
+            yield images, domain.labels[start : start + size]
+
+    def sample(self, count: int) -> Array:
+        """At most ``count`` normalised target images, spread over the domain."""
+        images = self.dataset.domains[self.dataset.index(self.record.labels.target)].images
+        return self._normal(images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)])
+
+    def _normal(self, images: NDArray[np.uint8]) -> Array:
+        expected = self.network.inputs or self.dataset
+        out: Array = normalise(torch.from_numpy(images), expected.mean, expected.std).numpy()
+        return out
+
+    def target_in(self) -> NDArray[np.int64]:
+        """Indices of the part of the target domain that tables report."""
+        settings, index = self.record.settings, self.dataset.index(self.record.labels.target)
+        count = len(self.dataset.domains[index].labels)
+        return split(count, settings["seed"], index, settings["protocol"]["holdout"])[0]
+
+    def correct(self) -> NDArray[np.bool_]:
+        """Correctness of each target image as recorded when the cell was trained."""
+        return unpack_bits(self.record.rows[HEADLINE].correct, self.record.target_count)
+
+
+def find_cell(text: str) -> tuple[RunStore, Record]:
+    """The cell named by ``RUNS/cells/KEY.json`` or ``RUNS/KEY``, where a unique beginning of the key is enough."""
+    path = Path(text)
+    if path.is_file():
+        store, names = RunStore(path.parent.parent), [path.stem]
+    else:
+        store = RunStore(path.parent)
+        names = [p.stem for p in sorted((store.root / "cells").glob(f"{path.name}*.json"))]
+    if len(names) != 1:
+        raise RecordError(
+            f"a cell is RUNS/KEY with the beginning of one key, but {text} fits {len(names)}; "
+            f"the keys are the file names in {store.root / 'cells'}"
+        )
+    record = store.read(names[0])
+    if record is None:
+        raise RecordError(f"{store.cell_path(names[0])} is not a whole record; run the cell again")
+    return store, record
+
+
+def open_cell(store: RunStore, record: Record, paths: Paths) -> StoredCell:
+    """Read the packed weights and the data set of a cell; RecordError where it has no stored model."""
+    if record.sizes is None or not record.sizes.path:
+        raise RecordError(
+            f"a cell to deploy must have a stored model, {record.key} is {record.status}: {record.reason or 'none'}"
+        )
+    settings = record.settings["dataset"]
+    component = Component(settings["name"], settings["target"], settings["options"])
+    dataset = load_dataset(component, paths)
+    if dataset.fingerprint != settings["fingerprint"]:
+        raise RecordError(f"the data set must be the one that {record.key} was trained on; this one has other images")
+    network = Component(**record.settings["model"]).build(dataset.shape, len(dataset.classes))
+    return StoredCell(record, network, read_model(store.root / record.sizes.path), dataset)

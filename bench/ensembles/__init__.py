@@ -1,0 +1,1 @@
+"""Several finished cells as one predictor: mean of logits, or mean of weights."""

@@ -1,0 +1,122 @@
+"""Finished cells as members of an ensemble: opened from their packed files, checked to belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+from torch import Tensor
+
+from quantdg.bench.data import CellData
+from quantdg.bench.deploy.reference import build_reference
+from quantdg.bench.deploy.stored import StoredCell, find_cell, open_cell
+from quantdg.bench.ensembles.combine import Predictor, Weights, correctness, greedy, mean_logits, mean_weights
+from quantdg.bench.experiment import Paths
+from quantdg.bench.protocol import Protocol
+from quantdg.bench.run import HEADLINE
+from quantdg.core.errors import ConfigError
+
+How = Literal["logits", "diwa", "diwa_greedy"]
+SAME_START = ("target", "seed", "model")
+"""Settings that must agree for two cells to start from the same weights."""
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """An ensemble's result on the whole target domain.
+
+    Members of different seeds have different 80/20 splits, so, as in the published ensembles, all target images count;
+    single models are reported on their 80 % part elsewhere.
+
+    Attributes:
+        how: the combination; members: keys of the cells used.
+        accuracy: 0 to 1; correct: for each target image.
+        single: accuracy of each member on the same images.
+        bytes: to be stored: of the packed files of all members, or of the one float file of averaged weights.
+    """
+
+    how: How
+    members: tuple[str, ...]
+    accuracy: float
+    correct: NDArray[np.bool_]
+    single: tuple[float, ...]
+    bytes: int
+
+
+def open_members(names: Sequence[str], paths: Paths) -> list[StoredCell]:
+    """The cells RUNS/KEY, of one data set and target; ConfigError otherwise, RecordError where one has no model."""
+    cells = [open_cell(*find_cell(name), paths) for name in names]
+    if len(cells) < 2:
+        raise ConfigError(f"an ensemble needs at least two cells, got {len(cells)}; write RUNS/KEY RUNS/KEY ...")
+    _must_agree(cells, ("dataset", "target"), "an ensemble's members share data set and target")
+    return cells
+
+
+def _must_agree(cells: Sequence[StoredCell], keys: Sequence[str], rule: str) -> None:
+    first = cells[0].record
+    for cell in cells[1:]:
+        for key in keys:
+            if cell.record.settings[key] != first.settings[key]:
+                raise ConfigError(
+                    f"{rule}, but {cell.record.key} has {key}={cell.record.settings[key]!r} and {first.key} has "
+                    f"{first.settings[key]!r}; leave one out"
+                )
+
+
+def ensemble(cells: Sequence[StoredCell], how: How) -> Ensemble:
+    """Combine opened cells and score the result on their target."""
+    if how not in get_args(How):
+        raise ConfigError(f"how must be one of {', '.join(get_args(How))}, got {how!r}")
+    single = tuple(float(_correct(_network(c), c).mean()) for c in cells)
+    if how == "logits":
+        used, size = list(range(len(cells))), sum(_packed_bytes(c) for c in cells)
+        predict = mean_logits([_network(c) for c in cells])
+    else:
+        predict, used, size = _averaged(cells, how)
+    correct = _correct(predict, cells[0])
+    members = tuple(cells[i].record.key for i in used)
+    return Ensemble(how, members, float(correct.mean()), correct, single, size)
+
+
+def _averaged(cells: Sequence[StoredCell], how: How) -> tuple[Predictor, list[int], int]:
+    _must_agree(cells, SAME_START, "DiWA averages runs that start from the same weights")
+    states: list[Weights] = [c.model.state() for c in cells]
+    names = [n for n, _ in cells[0].network.named_parameters()]
+    if how == "diwa":
+        mean, used = mean_weights(states, names), list(range(len(cells)))
+    else:
+        accuracies = [float(np.mean(list(c.record.rows[HEADLINE].source_out.values()))) for c in cells]
+        mean, used = greedy(states, accuracies, names, lambda state: _source_accuracy(cells[0], state))
+    return build_reference(cells[0].network, mean, {}), used, len(save(mean))
+
+
+def _source_accuracy(cell: StoredCell, state: Weights) -> float:
+    settings = cell.record.settings
+    index = cell.dataset.index(settings["target"])
+    protocol = Protocol(**settings["protocol"])
+    data = CellData(cell.dataset, index, settings["seed"], protocol, "cpu", cell.network.inputs)
+    network = build_reference(cell.network, state, {})
+    scores = [correctness(network, data.evaluation(i, data.validation[i])).mean() for i in data.sources]
+    return float(np.mean(scores))
+
+
+def _network(cell: StoredCell) -> torch.nn.Module:
+    return build_reference(cell.network, cell.model.state(), cell.model.sites)
+
+
+def _packed_bytes(cell: StoredCell) -> int:
+    assert cell.record.sizes is not None
+    return cell.record.sizes.packed_file
+
+
+def _correct(predict: Predictor, cell: StoredCell) -> NDArray[np.bool_]:
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in cell.batches(128):
+            yield torch.from_numpy(images), torch.from_numpy(labels)
+
+    return correctness(predict, batches())

@@ -1,0 +1,73 @@
+"""Pre-trained weights from a safetensors file, loaded completely or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from quantdg.core.errors import ConfigError
+
+FOLDER = "QUANTDG_WEIGHTS"
+SUFFIX = ".safetensors"
+HEADS = ("fc", "classifier", "heads", "head")
+"""Names that classifiers go by; a file may hold one or not, ours is new in any case."""
+_SHOWN = 5
+
+
+def is_file(weights: str | None) -> bool:
+    """Whether ``weights`` names a file rather than weights of a package."""
+    return weights is not None and weights.endswith(SUFFIX)
+
+
+def find_weights(name: str) -> Path:
+    """The file ``name``: as given, else below the folder QUANTDG_WEIGHTS; ConfigError where there is none."""
+    given = Path(name).expanduser()
+    folder = os.environ.get(FOLDER)
+    places = [given, Path(folder).expanduser() / given] if folder else [given]
+    for place in places:
+        if place.is_file():
+            return place
+    looked = " or ".join(str(p) for p in places)
+    raise ConfigError(
+        f"model.weights must name an existing file, found none at {looked}; give a full path, or a name below the "
+        f"folder that {FOLDER} holds"
+    )
+
+
+def load_backbone(module: nn.Module, name: str) -> None:
+    """Load a file into a featurizer; a classifier in the file is left out.
+
+    Raises:
+        ConfigError: no such file, not safetensors, or keys missing, unexpected or of another shape, listing them.
+    """
+    path = find_weights(name)
+    try:
+        found = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(f"model.weights must be a safetensors file, {path} is not ({error})") from error
+    found = {key: t for key, t in found.items() if key.split(".")[0] not in HEADS}
+    expected = module.state_dict()
+    problems = {
+        "missing": sorted(expected.keys() - found.keys()),
+        "unexpected": sorted(found.keys() - expected.keys()),
+        "of another shape": sorted(
+            f"{k} {tuple(found[k].shape)} for {tuple(expected[k].shape)}"
+            for k in expected.keys() & found.keys()
+            if found[k].shape != expected[k].shape
+        ),
+    }
+    wrong = "; ".join(f"{len(keys)} {what}: {_first(keys)}" for what, keys in problems.items() if keys)
+    if wrong:
+        raise ConfigError(
+            f"model.weights must fit the network, but in {path} keys are {wrong}; choose the model it is of"
+        )
+    module.load_state_dict(found)
+
+
+def _first(keys: list[str]) -> str:
+    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+    return ", ".join(keys[:_SHOWN]) + more

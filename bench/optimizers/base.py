@@ -1,0 +1,64 @@
+"""The step-rule interface and the plain rule."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from quantdg.quantizers.layers import frozen_ranges
+
+if TYPE_CHECKING:
+    from quantdg.bench.algorithms.base import Algorithm
+
+Terms = dict[str, Tensor]
+"""Scalars by name; ``loss`` is what is minimised."""
+
+
+class StepRule(ABC):
+    """Turns gradients into one step of ``algorithm.optimizer``."""
+
+    @abstractmethod
+    def step(self, algorithm: Algorithm, gradients: Callable[[], Terms]) -> Terms:
+        """Step.
+
+        Args:
+            algorithm: whose optimizer steps.
+            gradients: clears the gradients, runs forward and backward at the present weights, returns the terms.
+
+        Returns:
+            The terms at the weights before the step.
+        """
+
+
+class Plain(StepRule):
+    """One pass, then the optimizer's step."""
+
+    def step(self, algorithm: Algorithm, gradients: Callable[[], Terms]) -> Terms:
+        """Gradients, step."""
+        terms = gradients()
+        algorithm.optimizer.step()
+        return terms
+
+
+@torch.no_grad()
+def assign(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copy values pairwise, in place."""
+    for target, source in zip(targets, sources, strict=True):
+        target.copy_(source)
+
+
+@contextmanager
+def unobserved(network: nn.Module) -> Iterator[None]:
+    """Within, training forwards leave no trace: quantizer ranges hold, BatchNorm statistics return to what they were."""
+    buffers = list(network.buffers())
+    before = [b.clone() for b in buffers]
+    try:
+        with frozen_ranges(network):
+            yield
+    finally:
+        assign(buffers, before)

@@ -1,0 +1,71 @@
+"""Which cells of a grid a run takes on: what has no result, and on demand more. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, get_args
+
+from quantdg.bench.records import Labels
+from quantdg.core.errors import ConfigError
+
+Overwrite = Literal["only-missing", "never", "always"]
+MISSING, TORN = "missing", "damaged"
+"""States of a cell beside the statuses of a record: no file, or one that cannot be read."""
+
+
+def path_of(labels: Labels) -> str:
+    """What a pattern is matched against, for example ``digits/thick/0/erm/lsq/W7``."""
+    return "/".join(
+        map(str, (labels.dataset, labels.target, labels.seed, labels.algorithm, labels.quantizer, labels.bits))
+    )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What to do about cells that have a record.
+
+    Attributes:
+        overwrite: ``only-missing``: cells without a usable result run; ``never``: no file that is there is replaced,
+            whatever it says; ``always``: every cell runs again, float phases too.
+        retry: ``failed``: failed cells run again too.
+        force: patterns (as of a shell) for `path_of` or a key; cells that match run again.
+    """
+
+    overwrite: Overwrite = "only-missing"
+    retry: Literal["failed"] | None = None
+    force: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.overwrite not in get_args(Overwrite):
+            raise ConfigError(f"overwrite must be one of {', '.join(get_args(Overwrite))}, got {self.overwrite!r}")
+        if self.retry not in ("failed", None):
+            raise ConfigError(f"retry must be failed, got {self.retry!r}; for other cells write force=PATTERN")
+        if self.overwrite == "never" and (self.retry or self.force):
+            raise ConfigError(
+                "overwrite=never replaces nothing, so that retry= and force= contradict it; leave one out"
+            )
+
+    def forced(self, key: str, labels: Labels) -> bool:
+        """Whether a pattern names this cell."""
+        return any(fnmatchcase(path_of(labels), p) or fnmatchcase(key, p) for p in self.force)
+
+    def runs(self, key: str, labels: Labels | None, state: str) -> bool:
+        """Whether a cell in this state (a record's status, `MISSING` or `TORN`) is to run.
+
+        ``labels`` may be None where there is no pattern to match.
+        """
+        if self.overwrite == "never":
+            return state == MISSING
+        if self.overwrite == "always" or (labels is not None and self.forced(key, labels)):
+            return True
+        return state in (MISSING, TORN, "unavailable") or (state == "failed" and self.retry == "failed")
+
+
+def check_force(rules: Rules, cells: Mapping[str, Labels]) -> None:
+    """ConfigError for a pattern that names none of the cells."""
+    for pattern in rules.force:
+        if not any(Rules(force=(pattern,)).forced(key, labels) for key, labels in cells.items()):
+            example = path_of(next(iter(cells.values()))) if cells else "digits/thick/0/erm/lsq/W7"
+            raise ConfigError(f"force={pattern} names no cell of this grid; write for example force={example}")

@@ -1,0 +1,84 @@
+"""What the cluster engines share: cells in portions, the function that runs a portion, and following to the end.
+
+The truth is the run folder. A scheduler is only asked which of its jobs are still there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from quantdg.bench.experiment import Cell, Paths
+from quantdg.bench.run import without_result
+from quantdg.bench.store import RunStore
+from quantdg.bench.sweep.board import Deaths
+from quantdg.bench.sweep.job import Job
+from quantdg.bench.sweep.launcher import SweepLauncher
+from quantdg.bench.sweep.lease import Holder
+from quantdg.bench.training import use_deterministic
+
+Portion = list[Cell]
+
+
+def portions(cells: Iterable[Cell], size: int | None) -> list[Portion]:
+    """Cells of one group together, at most ``size`` in a portion (None: the whole group)."""
+    groups: dict[str, Portion] = {}
+    for cell in cells:
+        groups.setdefault(cell.group.key, []).append(cell)
+    return [g[i : i + (size or len(g))] for g in groups.values() for i in range(0, len(g), size or len(g))]
+
+
+def run_portion(cells: Portion, store: RunStore, paths: Paths, launcher: SweepLauncher, job: Job | None = None) -> int:
+    """On the cluster: run a portion in this process; returns how many cells have no result."""
+    use_deterministic(launcher.threads)
+    job = job or Job(store, paths, launcher)
+    return sum(record.status == "failed" for record in job.execute(cells, lambda *_: None))
+
+
+def missing(cells: Iterable[Cell], store: RunStore) -> list[Cell]:
+    """The cells that have no record yet."""
+    return [cell for cell in cells if not store.cell_path(cell.key).exists()]
+
+
+def follow(
+    cells: Sequence[Cell],
+    store: RunStore,
+    launcher: SweepLauncher,
+    submit: Callable[[list[Cell]], None],
+    at_work: Callable[[], bool | None],
+    say: Callable[[str], None],
+) -> None:
+    """Wait for the records; cells whose jobs are gone without one are lost and submitted again, within the limit.
+
+    Args:
+        submit: starts jobs for cells.
+        at_work: whether any job of this run is left; None where the scheduler does not answer, which proves nothing.
+        say: told the progress.
+    """
+    lost = Deaths()
+    told, poll = -1, float(launcher.options.get("poll_seconds", 10.0))
+    while left := missing(cells, store):
+        if len(left) != told:
+            say(f"{len(cells) - len(left)} of {len(cells)} cells are stored")
+            told = len(left)
+        if at_work() is False and (gone := missing(left, store)):
+            deaths = {cell.key: lost.add(cell.key, store.progress(cell.key, cell.group.key)) for cell in gone}
+            for cell in gone:
+                if deaths[cell.key] > launcher.max_lost:
+                    give_up(cell, store, launcher, deaths[cell.key])
+            again = [cell for cell in gone if deaths[cell.key] <= launcher.max_lost]
+            if again:
+                say(f"{len(again)} cells were lost with their jobs and are submitted again")
+                submit(again)
+        time.sleep(poll)
+
+
+def give_up(cell: Cell, store: RunStore, launcher: SweepLauncher, deaths: int) -> None:
+    """Record a cell that was lost too often as failed, unless somebody works on it."""
+    job = Job(store, Paths(store.root, None, store.root), launcher)
+    lease = job.leases.acquire(cell.key)
+    if not isinstance(lease, Holder):
+        try:
+            store.write_first(without_result(cell, "failed", f"its job ended {deaths} times without a word", launcher))
+        finally:
+            lease.close()

@@ -1,0 +1,55 @@
+"""What cells cost, from the cells that have been measured. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from statistics import median
+
+from quantdg.bench.records import Labels
+from quantdg.bench.sweep.scan import Brief
+
+Level = tuple[str, ...]
+
+
+def _levels(labels: Labels) -> Iterator[Level]:
+    """From the likest cells to merely similar ones."""
+    yield labels.dataset, labels.model, labels.algorithm, labels.quantizer, labels.bits
+    yield labels.dataset, labels.model, labels.algorithm, labels.quantizer
+    yield labels.dataset, labels.model, labels.algorithm
+    yield labels.dataset, labels.model
+
+
+class Costs:
+    """Seconds a training step takes: of branches with their evaluation, of float phases without.
+
+    Args:
+        briefs: of measured cells; others are ignored.
+    """
+
+    def __init__(self, briefs: Iterable[Brief]) -> None:
+        branch: dict[Level, list[float]] = {}
+        plain: dict[Level, list[float]] = {}
+        self.measured = 0
+        for brief in briefs:
+            if brief.labels is None or brief.steps <= 0 or brief.branch_s <= 0:
+                continue
+            self.measured += 1
+            for level in _levels(brief.labels):
+                branch.setdefault(level, []).append(brief.branch_s / brief.steps)
+                plain.setdefault(level, []).append(brief.step_ms / 1000)
+        self._branch = {level: median(values) for level, values in branch.items()}
+        self._plain = {level: median(values) for level, values in plain.items()}
+
+    def branch(self, labels: Labels, steps: int) -> float | None:
+        """Seconds for a branch of ``steps`` steps, by the likest measured cells; None where none is similar."""
+        return self._find(self._branch, labels, steps)
+
+    def shared(self, labels: Labels, steps: int) -> float | None:
+        """Seconds for a float phase of ``steps`` steps."""
+        return self._find(self._plain, labels, steps)
+
+    def _find(self, table: dict[Level, float], labels: Labels, steps: int) -> float | None:
+        for level in _levels(labels):
+            if level in table:
+                return table[level] * steps
+        return None

@@ -1,0 +1,109 @@
+"""What a run would do and cost, before anything starts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from quantdg.bench.experiment import Cell
+from quantdg.bench.records import Labels
+from quantdg.bench.store import RunStore
+from quantdg.bench.sweep.choose import MISSING, Rules, check_force
+from quantdg.bench.sweep.cost import Costs
+from quantdg.bench.sweep.scan import Brief, scan
+
+Refusals = Mapping[tuple[str, str, str], str]
+"""(algorithm, quantizer, bits) -> why they cannot run together."""
+
+
+@dataclass
+class Plan:
+    """The cells of a grid and what is to be done.
+
+    Attributes:
+        cells: all of them.
+        run: those to run now, in order.
+        states: how many cells are in each state; ``unsupported`` includes those only foreseen.
+        refused: how many cells of ``run`` will be refused at once.
+        phases: float phases to train.
+        seconds: estimated processor time, None where no similar cell has been measured.
+        unknown: cells of ``run`` without an estimate.
+        measured: cells the estimate is from.
+        stale: keys of ``run`` that have a file to be replaced.
+    """
+
+    cells: Sequence[Cell]
+    run: list[Cell] = field(default_factory=list)
+    states: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
+    phases: int = 0
+    seconds: float | None = None
+    unknown: int = 0
+    measured: int = 0
+    stale: list[str] = field(default_factory=list)
+
+    def text(self, jobs: int, accelerator: bool = False) -> str:
+        """Three lines for a person."""
+        order = ("done", MISSING, "failed", "unsupported", "unavailable", "damaged")
+        states = ", ".join(f"{self.states[s]} {s}" for s in order if self.states[s] or s in order[:4])
+        groups = len({cell.group.key for cell in self.cells})
+        kind = "GPU" if accelerator else "core"
+        lines = [
+            f"{len(self.cells)} cells in {groups} groups: {states}",
+            f"to run: {len(self.run) - self.refused} cells and {self.phases} float phases",
+        ]
+        if self.seconds is None:
+            lines.append(f"{kind} hours: unknown, no cell like these has been measured in this folder")
+        else:
+            hours, wall = self.seconds / 3600, self.seconds / 3600 / max(1, jobs)
+            rest = f", {self.unknown} cells unknown" if self.unknown else ""
+            lines.append(
+                f"{kind} hours: about {hours:.3g}, {wall:.3g} h with {max(1, jobs)} at a time "
+                f"(from {self.measured} measured cells{rest})"
+            )
+        return "\n".join(lines)
+
+
+def make_plan(cells: Sequence[Cell], store: RunStore | None, rules: Rules, refusals: Refusals) -> Plan:
+    """Compare a grid with a folder (None: a new one) under the rules; changes nothing."""
+    briefs: dict[str, Brief] = {brief.key: brief for brief in scan(store)} if store else {}
+    plan = Plan(cells)
+    names = {cell.key: cell.labels for cell in cells} if rules.force else {}
+    check_force(rules, names)
+    open_cells: list[tuple[Cell, Labels]] = []
+    for cell in cells:
+        key, brief = cell.key, briefs.get(cell.key)
+        state = brief.state if brief else MISSING
+        if rules.runs(key, names.get(key), state):
+            plan.run.append(cell)
+            if brief:
+                plan.stale.append(key)
+            labels = cell.labels
+            if (labels.algorithm, labels.quantizer, labels.bits) in refusals:
+                plan.refused += 1
+                state = "unsupported"
+            else:
+                open_cells.append((cell, labels))
+        plan.states[state] += 1
+    _estimate(plan, open_cells, Costs(briefs.values()), store, rules)
+    return plan
+
+
+def _estimate(
+    plan: Plan, cells: Sequence[tuple[Cell, Labels]], costs: Costs, store: RunStore | None, rules: Rules
+) -> None:
+    total, known = 0.0, 0
+    groups: dict[str, tuple[Cell, Labels]] = {}
+    for cell, labels in cells:
+        protocol = cell.group.protocol
+        seconds = costs.branch(labels, protocol.steps - protocol.start_step)
+        known += seconds is not None
+        total += seconds or 0.0
+        groups.setdefault(cell.group.key, (cell, labels))
+    for key, (cell, labels) in groups.items():
+        if rules.overwrite == "always" or store is None or not store.float_path(key).exists():
+            plan.phases += 1
+            total += costs.shared(labels, cell.group.protocol.start_step) or 0.0
+    plan.measured, plan.unknown = costs.measured, len(cells) - known
+    plan.seconds = total if known or not cells else None

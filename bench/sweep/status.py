@@ -1,0 +1,116 @@
+"""How far a sweep is: read from its folder alone, also while it runs. Imports no torch."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from tabulate import tabulate
+
+from quantdg.bench.records import Labels
+from quantdg.bench.store import RunStore
+from quantdg.bench.sweep.choose import MISSING, path_of
+from quantdg.bench.sweep.cost import Costs
+from quantdg.bench.sweep.grid import Wanted, read_grids
+from quantdg.bench.sweep.lease import Holder, Leases
+from quantdg.bench.sweep.process import certainly_dead
+from quantdg.bench.sweep.scan import Brief, scan
+
+WINDOW_SECONDS = 600.0
+RUNNING = "running"
+_UNKNOWN = Labels("?", "?", 0, "?", "?", "?", "?", "?")
+COLUMNS = ("done", RUNNING, MISSING, "failed", "unsupported", "unavailable", "damaged")
+
+
+@dataclass
+class Status:
+    """The state of a folder.
+
+    Attributes:
+        states: how many cells are in each state.
+        table: the same for each (data set, algorithm, quantizer, bits).
+        holders: the leases of this moment.
+        failures: reason -> paths of the cells that failed with it.
+        rate: cells an hour over the last `WINDOW_SECONDS`, 0 where nothing was stored.
+        seconds: processor time left, None where no similar cell has been measured.
+    """
+
+    states: Counter[str] = field(default_factory=Counter)
+    table: dict[tuple[str, str, str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    holders: list[Holder] = field(default_factory=list)
+    failures: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    rate: float = 0.0
+    seconds: float | None = None
+
+    def text(self) -> str:
+        """Tables and lines for a terminal."""
+        used = [c for c in COLUMNS if self.states[c] or c in ("done", MISSING, "failed")]
+        rows = [[*name, *(counts[c] or "" for c in used)] for name, counts in sorted(self.table.items())]
+        rows.append(["all", "", "", "", *(self.states[c] or "" for c in used)])
+        parts = [tabulate(rows, ["dataset", "algorithm", "quantizer", "bits", *used]), "", self._speed()]
+        parts += [f"  {h.name} on {h}" for h in sorted(self.holders, key=lambda h: h.name)]
+        for reason, cells in sorted(self.failures.items(), key=lambda item: -len(item[1])):
+            more = f" and {len(cells) - 3} more" if len(cells) > 3 else ""
+            parts.append(f"{len(cells)} x {reason}\n  {', '.join(sorted(cells)[:3])}{more}")
+        return "\n".join(parts)
+
+    def _speed(self) -> str:
+        running = len(self.holders)
+        if not self.states[MISSING] + self.states[RUNNING]:
+            return "nothing is missing"
+        line = f"{running} jobs at work, {self.rate:.3g} cells an hour over the last {WINDOW_SECONDS / 60:.0f} minutes"
+        if self.seconds is None:
+            return f"{line}, time left unknown"
+        left = f"{self.seconds / 3600:.3g} core hours left"
+        return f"{line}, {left}" + (f", about {self.seconds / 3600 / running:.3g} h" if running else "")
+
+
+def read_status(store: RunStore) -> Status:
+    """The state of a folder; leases whose process certainly died are not counted, others are."""
+    status, wanted = Status(), read_grids(store)
+    leases = Leases(store.work)
+    newest: dict[str, Holder] = {}
+    for holder in leases.holders():
+        if holder.name not in newest or newest[holder.name].generation < holder.generation:
+            newest[holder.name] = holder
+    status.holders = [h for h in newest.values() if h.who is None or not certainly_dead(h.who)]
+    briefs = {brief.key: brief for brief in scan(store)}
+    held = {holder.name for holder in status.holders}
+    open_cells = []
+    for key in {**wanted, **briefs}:
+        brief, cell = briefs.get(key), wanted.get(key)
+        state = brief.state if brief else RUNNING if key in held else MISSING
+        if cell is not None and brief is None:
+            open_cells.append(cell)
+        _count(status, state, brief, cell)
+    _estimate(status, open_cells, briefs, store)
+    return status
+
+
+def _count(status: Status, state: str, brief: Brief | None, cell: Wanted | None) -> None:
+    labels = brief.labels if brief and brief.labels else cell.labels if cell else _UNKNOWN
+    status.states[state] += 1
+    status.table[labels.dataset, labels.algorithm, labels.quantizer, labels.bits][state] += 1
+    if brief and brief.state in ("failed", "damaged"):
+        status.failures[f"{brief.state}: {brief.reason}"].append(path_of(labels))
+
+
+def _estimate(status: Status, cells: list[Wanted], briefs: dict[str, Brief], store: RunStore) -> None:
+    now: Any = time.time()
+    newest = max((b.modified for b in briefs.values()), default=now)
+    now = max(now, newest)  # a file server's clock may be ahead
+    recent = sum(now - b.modified < WINDOW_SECONDS for b in briefs.values())
+    status.rate = recent * 3600 / WINDOW_SECONDS
+    costs = Costs(briefs.values())
+    seconds = [costs.branch(cell.labels, cell.steps) for cell in cells]
+    known = [s for s in seconds if s is not None]
+    groups = {cell.group: cell for cell in cells}
+    shared = [
+        costs.shared(cell.labels, cell.shared_steps) or 0.0
+        for group, cell in groups.items()
+        if not store.float_path(group).exists()
+    ]
+    if known or not cells:
+        status.seconds = sum(known) / max(1, len(known)) * len(cells) + sum(shared)

@@ -1,0 +1,1 @@
+"""Batch transforms: data mixing that any algorithm can train on."""

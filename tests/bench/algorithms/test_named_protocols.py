@@ -1,0 +1,68 @@
+"""The named protocols and the methods' defaults say what the papers and released codes say."""
+
+import inspect
+
+import pytest
+
+from quantdg.bench import config
+from quantdg.bench.experiment import import_object
+
+COMMON = {
+    "batch_size": 32,
+    "lr": 5e-5,
+    "weight_decay": 0.0,
+    "holdout": 0.2,
+    "bn": "frozen",
+    "augmentation": "domainbed",
+}
+
+
+@pytest.mark.parametrize(
+    ("named", "steps", "start_step", "check_every"),
+    [
+        ("qtdog", 5000, 2000, 300),  # paper, appendix B
+        ("qtdog-release", 5001, 2000, 200),  # --q_steps default, data-set default frequency
+        ("swad", 5001, 0, 200),
+        ("domainbed-2020", 5001, 0, 300),
+    ],
+)
+def test_protocols(named, steps, start_step, check_every):
+    protocol = config.load([f"protocol={named}"]).protocol
+    assert protocol.name == named
+    assert (protocol.steps, protocol.start_step, protocol.check_every) == (steps, start_step, check_every)
+    assert {key: getattr(protocol, key) for key in COMMON} == COMMON
+
+
+@pytest.mark.parametrize(
+    ("method", "defaults"),
+    [
+        ("coral", {"gamma": 1.0}),
+        ("mmd", {"gamma": 1.0}),
+        ("irm", {"weight": 100.0, "anneal": 500, "estimate": "even_odd"}),
+        ("vrex", {"weight": 10.0, "anneal": 500}),
+        ("fishr", {"weight": 1000.0, "anneal": 1500, "decay": 0.95}),
+        ("groupdro", {"eta": 0.01}),
+        ("sd", {"weight": 0.1}),
+        ("rsc", {"drop_features": 1 / 3, "drop_examples": 1 / 3}),
+        ("dann", {"weight": 1.0, "d_steps": 1, "gradient_penalty": 0.0, "width": 256}),
+        ("sagnet", {"weight": 0.1}),
+        ("mldg", {"beta": 1.0, "meta_test": 2}),
+    ],
+)
+def test_defaults_of_the_methods_are_domainbeds(method, defaults):
+    (component,) = config.load([f"algorithm=[{method}]"]).algorithms
+    assert component.options == defaults
+
+
+@pytest.mark.parametrize("group", ["algorithm", "averaging"])
+def test_every_file_lists_every_default_and_the_same_as_the_code(group):
+    with config.hydra():
+        names = config.choices(group)
+    for chosen in names:
+        experiment = config.load([f"{group}=[{chosen}]"])
+        (component,) = experiment.algorithms if group == "algorithm" else experiment.averages
+        parameters = inspect.signature(import_object(component.target)).parameters.values()
+        coded = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        if chosen == "swad_reference":
+            coded["variant"] = "reference"
+        assert component.options == coded, chosen

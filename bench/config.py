@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from quantdg.bench.deploy.settings import DeploySettings
 from quantdg.bench.experiment import Component, Experiment, Launcher, Paths, QuantizerComponent
+from quantdg.bench.flatness.settings import FlatnessSettings
+from quantdg.bench.match_rule import read_match
 from quantdg.bench.plugins import offer_plugins
 from quantdg.bench.protocol import Protocol
 from quantdg.core.errors import ConfigError, UnknownNameError
@@ -33,6 +36,7 @@ GROUPS = (
     "optimizer",
     "quantizer",
     "averaging",
+    "flatness",
     "launcher",
     "deploy",
     "experiment",
@@ -156,6 +160,22 @@ def _quantizers(config: Mapping[str, Any]) -> tuple[QuantizerComponent, ...]:
     return tuple(out.values())
 
 
+def _reference(config: Mapping[str, Any], name: str) -> QuantizerComponent:
+    """A quantizer of the run as configured there, or any other as its file has it."""
+    node = config["quantizer"].get(name)
+    if node is None:
+        node = OmegaConf.to_container(compose("config", [f"quantizer=[{name}]"]).quantizer[name])
+    return _quantizer(name, node, None, None)
+
+
+def _start_steps(value: Any) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not value or not all(type(s) is int for s in value):
+        raise ConfigError(f"start_steps must be null or a list of steps, got {value!r}; write start_steps=[40,80]")
+    return tuple(dict.fromkeys(value))
+
+
 def _seeds(value: Any) -> tuple[int, ...]:
     seeds = tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(seeds, (list, tuple)) or not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
@@ -188,7 +208,7 @@ def _experiment(config: DictConfig) -> Experiment:
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     out = _path(plain["out"])
     assert out is not None
-    return Experiment(
+    made = Experiment(
         dataset=_component("dataset", plain["dataset"]),
         model=_component("model", plain["model"]),
         protocol=_dataclass(Protocol, "protocol", plain["protocol"]),
@@ -202,7 +222,12 @@ def _experiment(config: DictConfig) -> Experiment:
         paths=Paths(out, _path(plain["data"]["root"]), _cache(plain["data"]["cache"])),
         launcher=_dataclass(Launcher, "launcher", plain["launcher"]),
         deploy=_dataclass(DeploySettings, "deploy", plain["deploy"]) if plain.get("deploy") else None,
+        match=read_match(plain["match"], plain["match_to"], plain["bits"], partial(_reference, plain)),
+        flatness=_dataclass(FlatnessSettings, "flatness", plain["flatness"]) if plain.get("flatness") else None,
+        start_steps=_start_steps(plain["start_steps"]),
     )
+    made.protocols()
+    return made
 
 
 def help_text() -> str:

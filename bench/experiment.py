@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from quantdg.bench.deploy.settings import DeploySettings
+from quantdg.bench.flatness.settings import FlatnessSettings
+from quantdg.bench.match_rule import MatchRule
 from quantdg.bench.protocol import Protocol
 from quantdg.bench.records import Labels, fingerprint
 from quantdg.core.errors import ConfigError
@@ -108,17 +111,23 @@ class Group:
 
 @dataclass(frozen=True)
 class Cell:
-    """One quantizer on one group; ``averages`` observe its training."""
+    """One quantizer on one group; ``averages`` observe its training.
+
+    ``match`` chooses its bits or step scale; ``flatness`` is measured afterwards and is no part of the identity.
+    """
 
     group: Group
     quantizer: QuantizerComponent
     averages: tuple[Component, ...]
+    match: MatchRule | None = None
+    flatness: FlatnessSettings | None = None
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The identity of the cell."""
         averages = {a.name: asdict(a) for a in self.averages}
-        return {**self.group.settings, "quantizer": asdict(self.quantizer), "averages": averages}
+        matched = {"match": asdict(self.match)} if self.match else {}
+        return {**self.group.settings, "quantizer": asdict(self.quantizer), "averages": averages, **matched}
 
     @cached_property
     def key(self) -> str:
@@ -135,7 +144,7 @@ class Cell:
             seed=group.seed,
             algorithm=group.method,
             quantizer=self.quantizer.name,
-            bits=spec.label if spec else "float",
+            bits=(self.match.label(spec) if self.match else spec.label) if spec else "float",
             model=group.model.name,
             protocol=group.protocol.name,
         )
@@ -188,23 +197,31 @@ class Experiment:
     paths: Paths
     launcher: Launcher
     deploy: DeploySettings | None = None
+    match: MatchRule | None = None
+    flatness: FlatnessSettings | None = None
+    start_steps: tuple[int, ...] = ()
+
+    def protocols(self) -> list[Protocol]:
+        """The protocol, once for each start step; ConfigError where one does not fit."""
+        return [replace(self.protocol, start_step=s) for s in self.start_steps] or [self.protocol]
 
     def cells(self, domains: list[str], data_fingerprint: str) -> list[Cell]:
         """All cells in a stable order, those of a group together."""
         out = []
-        for seed in self.seeds:
-            for target in self.targets or domains:
-                for algorithm in self.algorithms:
-                    group = Group(
-                        self.dataset,
-                        data_fingerprint,
-                        target,
-                        seed,
-                        self.model,
-                        self.protocol,
-                        algorithm,
-                        self.transforms,
-                        self.optimizer,
-                    )
-                    out += [Cell(group, quantizer, self.averages) for quantizer in self.quantizers]
+        places = product(self.protocols(), self.seeds, self.targets or domains, self.algorithms)
+        for protocol, seed, target, algorithm in places:
+            group = Group(
+                self.dataset,
+                data_fingerprint,
+                target,
+                seed,
+                self.model,
+                protocol,
+                algorithm,
+                self.transforms,
+                self.optimizer,
+            )
+            for q in self.quantizers:
+                match = self.match if self.match and self.match.applies(q) else None
+                out.append(Cell(group, q, self.averages, match, self.flatness))
         return out

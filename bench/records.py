@@ -106,8 +106,10 @@ class Record:
         rows: by selection name.
         target_count: examples in the target domain.
         curve: one entry a checkpoint: step, train_loss, source_acc, source_loss, target_out.
-        plan: sites, skipped (name, reason), parameters, frozen.
+        plan: sites, skipped (name, reason), parameters, frozen; ``match`` where the noise was matched.
         audit: site name -> evidence that the quantizer worked.
+        noise: site name -> std(w_q - w) / std(w) at insertion and then at each checkpoint of ``curve``.
+        flatness: of the iid weights, see docs/flatness.md; empty where it was not measured.
         timings: seconds by phase, and ms for a step.
         provenance: versions, machine, git state, time.
     """
@@ -125,6 +127,8 @@ class Record:
     sizes: Sizes | None = None
     timings: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    noise: dict[str, list[float]] = field(default_factory=dict)
+    flatness: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def to_json(self) -> str:

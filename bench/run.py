@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from quantdg.bench.deploy.size import write_model
 from quantdg.bench.environment import provenance
 from quantdg.bench.evaluation import SourceScore, evaluate, evaluate_sources
 from quantdg.bench.experiment import Cell, Component, Group, Launcher, Paths, QuantizerComponent, import_object
+from quantdg.bench.flatness.deployed import flatness_of
 from quantdg.bench.records import Record, Row, Status, pack_bits
 from quantdg.bench.training import Branch, build
 from quantdg.core.errors import QuantDGError
@@ -99,6 +102,9 @@ def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: 
     network = branch.algorithm.network
     network.load_state_dict(branch.selection.chosen[HEADLINE].state)
     sizes = write_model(network, branch.quantizer, branch.float_names, root, cell.key)
+    began = time.perf_counter()
+    flatness = _flatness(cell, branch, data)
+    flatness_s = time.perf_counter() - began
     return Record(
         cell.key,
         "done",
@@ -107,12 +113,27 @@ def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: 
         rows=rows,
         target_count=len(data.target_in) + len(data.target_out),
         curve=branch.curve,
-        plan=asdict(branch.quantizer.plan),
+        plan={**asdict(branch.quantizer.plan), **({"match": branch.match} if branch.match else {})},
         audit={name: asdict(site) for name, site in branch.audit.sites.items()},
         sizes=sizes,
-        timings={"branch_s": round(branch.seconds, 3), "step_ms": round(branch.step_ms, 3)},
+        timings={
+            "branch_s": round(branch.seconds, 3),
+            "step_ms": round(branch.step_ms, 3),
+            "flatness_s": round(flatness_s, 3),
+        },
+        noise=branch.noise,
+        flatness=flatness,
         provenance={**provenance(launcher.device, launcher.threads), "final_weights_sha256": digest},
     )
+
+
+def _flatness(cell: Cell, branch: Branch, data: CellData) -> dict[str, Any]:
+    """Of the headline weights, which the network carries; empty where it is not asked for."""
+    if cell.flatness is None:
+        return {}
+    twin = cell.group.model.build(data.dataset.shape, len(data.dataset.classes)).to(data.device)
+    names = branch.float_names
+    return flatness_of(branch.algorithm.network, branch.quantizer, twin, names, data, cell.flatness)
 
 
 def _digest(algorithm: Algorithm) -> str:

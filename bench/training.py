@@ -19,12 +19,14 @@ from quantdg.bench.data import CellData
 from quantdg.bench.evaluation import evaluate, evaluate_sources
 from quantdg.bench.experiment import Cell, Group
 from quantdg.bench.keeper import Keeper
+from quantdg.bench.match import match_cell
 from quantdg.bench.optim import check_groups
 from quantdg.bench.protocol import train_mode
 from quantdg.bench.seeds import seed_everything
 from quantdg.bench.selection import Checkpoint, Selection
 from quantdg.core.errors import RecordError
 from quantdg.quantizers.base import Audit, Quantizer
+from quantdg.quantizers.matching import note_noise
 
 StepReport = Callable[[int], None]
 """Called with the number of training steps just done."""
@@ -89,6 +91,8 @@ class Branch:
         step_ms: median wall time of a training step.
         seconds: wall time of the whole branch, over all attempts.
         float_names: state-dict names of the network before prepare.
+        match: what `match_cell` chose.
+        noise: of each site at insertion and at each checkpoint.
     """
 
     algorithm: Algorithm
@@ -100,12 +104,19 @@ class Branch:
     step_ms: float = 0.0
     seconds: float = 0.0
     float_names: set[str] = field(default_factory=set)
+    match: dict[str, Any] = field(default_factory=dict)
+    noise: dict[str, list[float]] = field(default_factory=dict)
+
+
+def _at_start(cell: Cell, data: CellData, state: State) -> Algorithm:
+    algorithm = build(cell.group, data)
+    restore(algorithm, state)
+    return algorithm
 
 
 def prepare(cell: Cell, data: CellData, state: State) -> tuple[Algorithm, Quantizer, set[str]]:
     """The float state with the cell's quantizer inserted, calibrated and in the optimizer."""
-    algorithm = build(cell.group, data)
-    restore(algorithm, state)
+    algorithm = _at_start(cell, data, state)
     network, protocol = algorithm.network, cell.group.protocol
     names = set(network.state_dict())
     seed_everything(data.seeds.of("prepare"))
@@ -127,6 +138,7 @@ class _Gathered:
     averages: dict[str, WeightAverage]
     selection: Selection = field(default_factory=Selection)
     curve: list[dict[str, float]] = field(default_factory=list)
+    noise: dict[str, list[float]] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
     seconds: float = 0.0
     began: float = field(default_factory=time.perf_counter)
@@ -139,6 +151,7 @@ class _Gathered:
             "averages": {name: average.state() for name, average in self.averages.items()},
             "chosen": self.selection.chosen,
             "curve": self.curve,
+            "noise": self.noise,
             "times": self.times,
             "seconds": self.total(),
         }
@@ -148,6 +161,7 @@ class _Gathered:
             average.restore(saved["averages"][name])
         self.selection.chosen = saved["chosen"]
         self.curve, self.times, self.seconds = saved["curve"], saved["times"], saved["seconds"]
+        self.noise = saved["noise"]
 
 
 def train_branch(cell: Cell, data: CellData, state: State, report: StepReport, keeper: Keeper | None = None) -> Branch:
@@ -157,7 +171,9 @@ def train_branch(cell: Cell, data: CellData, state: State, report: StepReport, k
     """
     protocol, keeper = cell.group.protocol, keeper or Keeper()
     gathered = _Gathered({a.name: a.build() for a in cell.averages})
+    cell, match = match_cell(cell, data, lambda: _at_start(cell, data, state).network)
     algorithm, quantizer, names = prepare(cell, data, state)
+    note_noise(gathered.noise, quantizer, algorithm.network)
     done = _resume(algorithm, gathered, keeper, data.device) or protocol.start_step
     report(done - protocol.start_step)
     train_mode(algorithm, freeze_bn=True)
@@ -173,13 +189,14 @@ def train_branch(cell: Cell, data: CellData, state: State, report: StepReport, k
         if protocol.is_check(step):
             if step == protocol.steps:
                 audit = quantizer.audit(algorithm.network)
+            note_noise(gathered.noise, quantizer, algorithm.network)
             _check(algorithm, data, step, terms["loss"], gathered)
         report(1)
         if step < protocol.steps:
             keeper.after_step(partial(_snapshot, step, algorithm, gathered))
     step_ms, total = 1000 * median(gathered.times), gathered.total()
     averages, selection, curve = gathered.averages, gathered.selection, gathered.curve
-    return Branch(algorithm, quantizer, selection, averages, audit, curve, step_ms, total, names)
+    return Branch(algorithm, quantizer, selection, averages, audit, curve, step_ms, total, names, match, gathered.noise)
 
 
 def _snapshot(step: int, algorithm: Algorithm, gathered: _Gathered | None = None) -> Snapshot:

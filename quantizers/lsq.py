@@ -66,11 +66,14 @@ class LSQQuant(FakeQuant):
         shape: of the step size: ``()``, or ``(channels, 1, ...)`` to broadcast against the weight.
         signed: True for a weight; None for a layer input, where calibration decides: unsigned
             where no value is negative.
+        step_scale: factor on the start, > 0.
     """
 
-    def __init__(self, bits: int, shape: tuple[int, ...] = (), signed: bool | None = True) -> None:
+    def __init__(
+        self, bits: int, shape: tuple[int, ...] = (), signed: bool | None = True, step_scale: float = 1.0
+    ) -> None:
         super().__init__()
-        self.bits, self.is_input = bits, signed is None
+        self.bits, self.is_input, self.step_scale = bits, signed is None, step_scale
         self.step_size = nn.Parameter(torch.ones(shape))
         self.register_buffer("signed", torch.tensor(signed is not False))
         self.register_buffer("batches", torch.tensor(0))
@@ -95,11 +98,11 @@ class LSQQuant(FakeQuant):
 
     @torch.no_grad()
     def start_from(self, x: Tensor) -> None:
-        """Set the step to 2 E|x| / sqrt(Qp); over several calls, to the mean of their values."""
+        """Set the step to 2 E|x| / sqrt(Qp) times step_scale; over several calls, to the mean of their values."""
         if self.is_input:
             self.signed |= (x < 0).any()
             self._set_range()
-        step = first_step(x, self.step_size.dim() > 0, self.qmax)
+        step = self.step_scale * first_step(x, self.step_size.dim() > 0, self.qmax)
         self.step_size.lerp_(step, 1 / (int(self.batches) + 1))
         self.batches += 1
 
@@ -125,13 +128,15 @@ class LSQ(SiteQuantizer):
     """
 
     name = "lsq"
+    step_is_fixed = ""
     averages = ("average", "recalibrate")
     reference = "Esser et al., Learned Step Size Quantization, ICLR 2020"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """A signed step size for each output channel or for the tensor."""
         per_channel = site.granularity == "per_channel"
-        quant = LSQQuant(site.weight_bits, (weight.shape[0], *[1] * (weight.dim() - 1)) if per_channel else ())
+        shape = (weight.shape[0], *[1] * (weight.dim() - 1)) if per_channel else ()
+        quant = LSQQuant(site.weight_bits, shape, step_scale=self.step_scale)
         quant.start_from(weight)
         return quant
 

@@ -49,7 +49,12 @@ class NNIQuant(FakeQuant):
         layer: what the carrier holds; its type and, for a weight, its weight count.
         config: NNI's configuration of the target, without names.
         target: ``weight`` or ``_input_0``.
+
+    Attributes:
+        step_scale: factor for the methods whose start is ours to set.
     """
+
+    step_scale: float = 1.0
 
     def __init__(self, quantizer: str, layer: nn.Module, config: dict[str, Any], target: str) -> None:
         super().__init__()
@@ -109,6 +114,7 @@ class NNISiteQuantizer(SiteQuantizer):
     """What the NNI methods share: NNI's own configuration made from a site."""
 
     requires = REQUIRES
+    step_is_fixed = "NNI sets it, and its arithmetic is kept bit for bit"
     nni_class: str
     quant: type[NNIQuant] = NNIQuant
 
@@ -121,6 +127,7 @@ class NNISiteQuantizer(SiteQuantizer):
             "granularity": "out_channel" if site.granularity == "per_channel" else "default",
         }
         quant = self.quant(self.nni_class, carrier_layer(weight), config, WEIGHT)
+        quant.step_scale = self.step_scale
         quant.calibrating = True
         with torch.no_grad():
             quant(weight)

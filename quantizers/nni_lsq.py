@@ -57,8 +57,8 @@ class NNILSQQuant(NNIQuant):
             return out
         with torch.no_grad():
             scale = self.get("scale")
-            step = first_step(x, scale.dim() > 1, self.get("qmax")).reshape(scale.shape)
-            scale.lerp_(step, 1 / (int(self.batches) + 1))
+            step = self.step_scale * first_step(x, scale.dim() > 1, self.get("qmax"))
+            scale.lerp_(step.reshape(scale.shape), 1 / (int(self.batches) + 1))
             self.batches += 1
         self.start()
         return super().forward(x)
@@ -75,6 +75,7 @@ class NNILSQ(NNISiteQuantizer):
 
     Args:
         spec, lr_ratio, seed, averaged: as for `SiteQuantizer`.
+        step_scale: likewise, with ``init="paper"`` only.
         init: ``shipped`` for NNI's constant 0.01, ``paper`` for 2 E|x| / sqrt(Qp).
     """
 
@@ -89,9 +90,12 @@ class NNILSQ(NNISiteQuantizer):
         lr_ratio: float = 0.1,
         seed: int = 0,
         averaged: str | None = None,
+        step_scale: float = 1.0,
         init: str = "shipped",
     ) -> None:
-        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged)
+        if init == "paper":
+            self.step_is_fixed = ""
+        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, step_scale=step_scale)
         if init not in ("shipped", "paper"):
             raise QuantizerError(f"init must be 'shipped' or 'paper', got {init!r}; write for example init='paper'")
         self.quant = PaperNNILSQQuant if init == "paper" else NNILSQQuant

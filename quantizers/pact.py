@@ -112,12 +112,13 @@ class SAWBQuant(FakeQuant):
     Args:
         bits: 2, 4, 7 or 8.
         per_channel: one clip for each index of dimension 0, else one for the tensor.
+        step_scale: factor on every clip and so on the step, > 0.
     """
 
-    def __init__(self, bits: int, per_channel: bool) -> None:
+    def __init__(self, bits: int, per_channel: bool, step_scale: float = 1.0) -> None:
         super().__init__()
         self.c1, self.c2 = COEFFICIENTS[bits]
-        self.per_channel, self.qmax = per_channel, 2 ** (bits - 1) - 1
+        self.per_channel, self.qmax, self.step_scale = per_channel, 2 ** (bits - 1) - 1, step_scale
 
     @torch.no_grad()
     def clip(self, x: Tensor) -> Tensor:
@@ -125,7 +126,8 @@ class SAWBQuant(FakeQuant):
         dims = tuple(range(1 if self.per_channel else 0, x.dim()))
         keep = self.per_channel
         alpha = self.c1 * x.square().mean(dims, keepdim=keep).sqrt() + self.c2 * x.abs().mean(dims, keepdim=keep)
-        return torch.where(alpha > 0, alpha, x.abs().amax(dims, keepdim=keep)).clamp_min(SMALLEST)
+        alpha = torch.where(alpha > 0, alpha, x.abs().amax(dims, keepdim=keep))
+        return (self.step_scale * alpha).clamp_min(SMALLEST)
 
     def forward(self, x: Tensor) -> Tensor:
         """The quantized weight."""
@@ -144,12 +146,13 @@ class PACT(SiteQuantizer):
     """PACT on inputs, SAWB on weights; both must be asked for, since PACT alone quantizes no weight.
 
     Args:
-        spec, lr_ratio, seed: as for `Quantizer`.
+        spec, lr_ratio, seed, step_scale: as for `SiteQuantizer`; step_scale multiplies the clips of SAWB, not of PACT.
         decay: factor of the L2 penalty on the clips, >= 0.
         averaged: after weight averaging, ``average`` keeps the averaged clips, ``recalibrate`` starts them anew.
     """
 
     name = "pact"
+    step_is_fixed = ""
     averages = ("average", "recalibrate")
     reference = "Choi et al., PACT, arXiv 1805.06085; SAWB weights, MLSys 2019"
 
@@ -161,8 +164,9 @@ class PACT(SiteQuantizer):
         seed: int = 0,
         decay: float = 1e-4,
         averaged: str | None = None,
+        step_scale: float = 1.0,
     ) -> None:
-        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged)
+        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, step_scale=step_scale)
         if decay < 0:
             raise QuantizerError(f"decay must not be negative, got {decay}; write for example decay=1e-4")
         self.decay = decay
@@ -177,7 +181,7 @@ class PACT(SiteQuantizer):
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """SAWB."""
-        return SAWBQuant(site.weight_bits, site.granularity == "per_channel")
+        return SAWBQuant(site.weight_bits, site.granularity == "per_channel", self.step_scale)
 
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:
         """PACT."""

@@ -58,11 +58,12 @@ class RoundFreeze(SiteQuantizer):
     """Weights rounded at prepare and frozen."""
 
     name = "round_freeze"
+    step_is_fixed = ""
     reference = "control: released behaviour of Javed et al., QT-DoG, ICML 2025"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """A fixed step from the weight as it is now."""
-        return FixedStepQuant(lsq_step(weight, site), site.weight_bits)
+        return FixedStepQuant(self.step_scale * lsq_step(weight, site), site.weight_bits)
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Insert the rounding and freeze the weights."""

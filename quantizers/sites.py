@@ -6,6 +6,7 @@ writes its fake quantizer. The pieces come from `quantdg.quantizers.layers` and 
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
@@ -53,13 +54,16 @@ class SiteQuantizer(Quantizer):
 
     Class attributes: ``affine`` says whether ``symmetric=False`` is honoured; ``averages`` names the policies for a
     model with averaged weights, the default first: ``average`` keeps the averaged parameters, ``keep`` the buffers
-    as they are, ``recalibrate`` sets the ranges anew.
+    as they are, ``recalibrate`` sets the ranges anew. ``step_is_fixed`` says why the weights' step cannot be scaled, or
+    is empty: then `weight_quantizer` multiplies the step it starts from by ``self.step_scale``.
 
     Args:
         spec, lr_ratio, seed: as for `Quantizer`.
         averaged: one of ``averages``, or None for the first.
+        step_scale: factor on the weights' step at the same number of codes, > 0; see `quantdg.quantizers.matching`.
     """
 
+    step_is_fixed: str = "its weight quantizer reads no step_scale"
     affine: ClassVar[bool] = False
     averages: ClassVar[tuple[str, ...]] = ("average",)
 
@@ -67,9 +71,20 @@ class SiteQuantizer(Quantizer):
     _calibrated: bool
 
     def __init__(
-        self, spec: QuantSpec | None = None, *, lr_ratio: float = 0.1, seed: int = 0, averaged: str | None = None
+        self,
+        spec: QuantSpec | None = None,
+        *,
+        lr_ratio: float = 0.1,
+        seed: int = 0,
+        averaged: str | None = None,
+        step_scale: float = 1.0,
     ) -> None:
         super().__init__(spec, lr_ratio=lr_ratio, seed=seed)
+        if not 0 < step_scale < math.inf:
+            raise QuantizerError(f"step_scale must be above 0, got {step_scale}; write for example step_scale=1.5")
+        if step_scale != 1 and self.step_is_fixed:
+            raise QuantizerError(f"{self.name} has no step to scale: {self.step_is_fixed}; write step_scale=1")
+        self.step_scale = step_scale
         self.averaged = averaged or self.averages[0]
         if self.averaged not in self.averages:
             raise QuantizerError(

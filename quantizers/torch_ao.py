@@ -26,6 +26,33 @@ from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer
 from quantdg.quantizers.spec import SiteSpec
 
 
+class _ScaledRange:
+    """Mixin of an observer: the range it reports is ``range_scale`` times the one it saw."""
+
+    range_scale: float
+
+    def calculate_qparams(self) -> Any:
+        """Scale and zero point of the scaled range."""
+        observer = cast(Any, self)
+        return observer._calculate_qparams(observer.min_val * self.range_scale, observer.max_val * self.range_scale)
+
+
+class ScaledPerTensor(_ScaledRange, MovingAverageMinMaxObserver):  # type: ignore[misc]
+    """One scaled range; a named class, so that a model with it pickles."""
+
+
+class ScaledPerChannel(_ScaledRange, MovingAveragePerChannelMinMaxObserver):  # type: ignore[misc]
+    """A scaled range for each channel."""
+
+
+def scale_range(observer: Any, factor: float) -> None:
+    """Let an observer report ``factor`` times its range: the codes stay, values outside are clipped."""
+    if factor != 1:
+        per_channel = isinstance(observer, MovingAveragePerChannelMinMaxObserver)
+        observer.__class__ = ScaledPerChannel if per_channel else ScaledPerTensor
+        observer.range_scale = factor
+
+
 def weight_settings(site: SiteSpec) -> dict[str, Any]:
     """Observer class, storage type, scheme and code range of a weight, as keyword arguments of torch.ao."""
     per_channel = site.granularity == "per_channel"
@@ -114,14 +141,16 @@ class TorchAO(SiteQuantizer):
     """
 
     name = "torch_ao"
+    step_is_fixed = ""
     reference = "Jacob et al., CVPR 2018, in torch.ao.quantization"
     affine = True
     averages = ("recalibrate", "keep")
 
     @torch.no_grad()
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """Signed codes, symmetric or affine, per channel or tensor; observed once."""
+        """Signed codes, symmetric or affine, per channel or tensor; observed once, the range times step_scale."""
         quant = TorchAOQuant(weight_settings(site)).to(weight.device)
+        scale_range(quant.fake.activation_post_process, self.step_scale)
         quant.train()(weight)
         return quant
 

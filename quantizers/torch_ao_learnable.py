@@ -22,7 +22,7 @@ from torch.ao.quantization._learnable_fake_quantize import _LearnableFakeQuantiz
 
 from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer, fake_quants
 from quantdg.quantizers.spec import SiteSpec
-from quantdg.quantizers.torch_ao import act_settings, forget_range, grid, weight_settings
+from quantdg.quantizers.torch_ao import act_settings, forget_range, grid, scale_range, weight_settings
 
 
 class TorchAOLearnableQuant(FakeQuant):
@@ -70,6 +70,7 @@ class TorchAOLearnable(SiteQuantizer):
     """
 
     name = "torch_ao_learnable"
+    step_is_fixed = ""
     reference = "torch.ao.quantization _LearnableFakeQuantize, after LSQ"
     double_backward = False
     affine = True
@@ -77,9 +78,10 @@ class TorchAOLearnable(SiteQuantizer):
 
     @torch.no_grad()
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """Signed codes, symmetric or affine, per channel or tensor; started from the weight's range."""
+        """Signed codes, symmetric or affine, per channel or tensor; started from the weight's range times step_scale."""
         channels = weight.shape[0] if site.granularity == "per_channel" else -1
         quant = TorchAOLearnableQuant(weight_settings(site), site.symmetric, channels).to(weight.device)
+        scale_range(quant.fake.activation_post_process, self.step_scale)
         quant.calibrating = True
         quant(weight)
         quant.calibrating = False

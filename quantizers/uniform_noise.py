@@ -66,11 +66,12 @@ class UniformNoise(SiteQuantizer):
     """Float weights perturbed in training. The layers are listed as skipped, none as quantized."""
 
     name = "uniform_noise"
+    step_is_fixed = ""
     reference = "control: noise of the size of LSQ's rounding error, without rounding"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """Noise as wide as the step LSQ would start from."""
-        return NoiseQuant(lsq_step(weight, site), self.seed, site.name)
+        """Noise as wide as the step LSQ would start from, times step_scale."""
+        return NoiseQuant(self.step_scale * lsq_step(weight, site), self.seed, site.name)
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Insert the noise; a plan without sites says that there are no integers to store."""

@@ -26,6 +26,7 @@ from quantdg.reports.evidence import (
     provenance_items,
     size_row,
 )
+from quantdg.reports.flatness import FLATNESS, flatness_rows
 from quantdg.reports.order import METHOD, ROW, SECTION, ordered
 from quantdg.reports.variants import distinguish, identity
 
@@ -42,6 +43,7 @@ class Results:
             0 to 1, NaN where the cell is not done; the rows of such a cell are those its peers have.
         sizes, audit, latency: one row per cell or measurement that has them.
         curves: one row per cell and checkpoint: key, step, source_acc, target_out (0 to 1).
+        flatness: one row per cell and measure.
         problems: (file relative to the run folder, reason) of what could not be used.
         provenance: (path, value) -> number of records.
         protocols: (protocol's label, setting, value) of everything the protocols fix.
@@ -52,6 +54,7 @@ class Results:
     audit: pd.DataFrame
     latency: pd.DataFrame
     curves: pd.DataFrame
+    flatness: pd.DataFrame
     problems: tuple[tuple[str, str], ...] = ()
     provenance: Counter[tuple[str, str]] = field(default_factory=Counter)
     protocols: tuple[tuple[str, str, str], ...] = ()
@@ -89,6 +92,7 @@ class _Reader:
         self.audit: list[dict[str, Any]] = []
         self.latency: list[dict[str, Any]] = []
         self.curves: list[dict[str, Any]] = []
+        self.flatness: list[dict[str, Any]] = []
         self.problems: list[tuple[str, str]] = []
         self.provenance: Counter[tuple[str, str]] = Counter()
         self._seen: dict[str, tuple[Any, ...]] = {}
@@ -113,6 +117,7 @@ class _Reader:
             self.sizes += size_row(record)
             self.audit += audit_row(record)
             self.curves += curve_rows(record)
+            self.flatness += flatness_rows(record)
             self.provenance.update(provenance_items(record.provenance))
         except (RecordError, TypeError, ValueError, AttributeError, KeyError) as error:
             self.problem(path, str(error))
@@ -187,6 +192,7 @@ def _results(reader: _Reader) -> Results:
         labelled(reader.audit, AUDIT),
         ordered(latency),
         pd.DataFrame(reader.curves, columns=CURVE),
+        labelled(reader.flatness, FLATNESS),
         tuple(reader.problems),
         reader.provenance,
         _protocols(named),

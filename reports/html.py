@@ -111,7 +111,7 @@ def _sections(results: Results, found: Verdict) -> tuple[list[tuple[str, str, st
     parts = [
         ("verdict", "Verdict", _verdict(found) + judged),
         ("figures", "Figures", "".join(_pictures(results, found.rules.alpha))),
-        ("tables", "Accuracy, size, latency, audit", shown([t for t in measured if t not in last])),
+        ("tables", "Accuracy, size, latency, audit, flatness", shown([t for t in measured if t not in last])),
         ("failures", "Cells without a result", shown(last) or "<p>Every cell of the grid has a result.</p>"),
         ("published", "Reported and measured", shown([published_table(results)])),
         ("provenance", "Provenance", shown([provenance_table(results)])),

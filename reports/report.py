@@ -10,6 +10,7 @@ from quantdg.reports import accuracy, escape, figures
 from quantdg.reports.audit import audit_table
 from quantdg.reports.cube import Cube
 from quantdg.reports.failures import failures_table, problems_table
+from quantdg.reports.flatness import correlation_table, flatness_table
 from quantdg.reports.frame import Results, load
 from quantdg.reports.order import SECTION
 from quantdg.reports.provenance import provenance_table, status_line
@@ -45,6 +46,8 @@ def tables(results: Results) -> list[Table]:
             ("size", "Model size", results.sizes, size_table),
             ("latency", "Latency", results.latency, latency_table),
             ("audit", "Audit of the quantizers", results.audit, audit_table),
+            ("flatness", "Flatness", results.flatness, flatness_table),
+            ("flatness-gap", "Flatness and the out-of-domain gap", results.flatness, correlation_table),
         ):
             own = frame[(frame[SECTION] == list(section)).all(axis=1)] if len(frame) else frame
             if len(own):

@@ -19,6 +19,7 @@ from quantdg.bench.sweep.launcher import SweepLauncher
 from quantdg.bench.sweep.lease import Holder, Lease, LeaseLostError, Leases
 from quantdg.bench.training import float_phase, train_branch
 from quantdg.core.errors import RecordError
+from quantdg.quantizers.matching import UnmatchedError
 
 POLL_SECONDS = 0.5
 
@@ -106,6 +107,8 @@ class Job:
             record = self._run(cell, lease)
         except (_BusyError, LeaseLostError, StoppedError, StorageError):
             raise
+        except UnmatchedError as error:
+            record = without_result(cell, "unsupported", reason_of(error), self.launcher)
         except Exception as error:  # noqa: BLE001 - any other failure is a result of this cell
             record = without_result(cell, "failed", reason_of(error), self.launcher)
         record.timings["total_s"] = round(time.perf_counter() - began, 3)

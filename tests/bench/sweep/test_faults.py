@@ -66,7 +66,7 @@ def killed_sweep(drivers, folder, rng, kills, share):
     done, first = 0, {}
     driver = drivers.start(*GRID, out=folder.name, **PATIENT)
     while True:
-        pause = time.monotonic() + rng.uniform(0.02, 1.0)
+        pause = time.monotonic() + rng.uniform(0.05, 4.0)
         while driver.poll() is None and time.monotonic() < pause:
             time.sleep(0.01)
         first = {**seen(folder), **first}

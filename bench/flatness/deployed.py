@@ -1,0 +1,38 @@
+"""From a prepared network to what is measured: its deployed twin, and itself with the latent weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from torch import nn
+
+from quantdg.bench.data import CellData
+from quantdg.bench.flatness.measure import measure_flatness
+from quantdg.bench.flatness.network import deployed_state
+from quantdg.bench.flatness.settings import FlatnessSettings
+from quantdg.quantizers.base import Quantizer
+
+
+def flatness_of(
+    network: nn.Module,
+    quantizer: Quantizer,
+    twin: nn.Module,
+    float_names: Collection[str],
+    data: CellData,
+    settings: FlatnessSettings,
+) -> dict[str, Any]:
+    """`measure_flatness` of a trained, prepared network.
+
+    Args:
+        network: carrying the weights to measure; left in eval mode, otherwise unchanged.
+        quantizer: the one prepared on it.
+        twin: a plain network of the same architecture on the same device; overwritten.
+        float_names: state-dict names of the network before prepare.
+        data, settings: as for `measure_flatness`.
+    """
+    sites = quantizer.export(network)
+    state = deployed_state(network.state_dict(), sites)
+    twin.load_state_dict({name: state[name] for name in float_names})
+    grids = {name: site.act for name, site in sites.items() if site.act is not None}
+    return measure_flatness(twin, data, settings, grids, network if sites else None)

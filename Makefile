@@ -16,7 +16,7 @@ demo: $(STAMP)
 	$(BIN)/quantdg run experiment=demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

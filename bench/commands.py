@@ -6,27 +6,6 @@ import argparse
 from collections.abc import Sequence
 
 
-def run(argv: Sequence[str]) -> int:
-    """Train the cells of a grid that have no record yet, then print the tables.
-
-    ``quantdg run [group=choice] [group=[choice,choice]] [setting=value] ...``
-    """
-    from quantdg.bench import config, session
-    from quantdg.core.cli import dispatch
-
-    parser = argparse.ArgumentParser("quantdg run", description=run.__doc__, add_help=False)
-    parser.add_argument("-h", "--help", action="store_true")
-    parser.add_argument("overrides", nargs="*")
-    options = parser.parse_args(argv)
-    if options.help:
-        print(config.help_text())
-        return 0
-    experiment = config.load(options.overrides)
-    failed = session.run_experiment(experiment)
-    dispatch(["report", str(experiment.paths.out)])
-    return 1 if failed else 0
-
-
 def list_components(argv: Sequence[str]) -> int:
     """List every component with its reference and, where it cannot run here, the reason."""
     from quantdg.bench import listing

@@ -18,11 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from quantdg.bench.deploy.settings import DeploySettings
-from quantdg.bench.experiment import Component, Experiment, Launcher, Paths, QuantizerComponent
+from quantdg.bench.experiment import Component, Experiment, Paths, QuantizerComponent
 from quantdg.bench.flatness.settings import FlatnessSettings
 from quantdg.bench.match_rule import read_match
 from quantdg.bench.plugins import offer_plugins
 from quantdg.bench.protocol import Protocol
+from quantdg.bench.sweep.launcher import SweepLauncher
 from quantdg.core.errors import ConfigError, UnknownNameError
 from quantdg.quantizers.spec import QuantSpec, Rule, check_bits
 
@@ -220,7 +221,7 @@ def _experiment(config: DictConfig) -> Experiment:
         targets=_targets(plain["targets"]),
         seeds=_seeds(plain["seeds"]),
         paths=Paths(out, _path(plain["data"]["root"]), _cache(plain["data"]["cache"])),
-        launcher=_dataclass(Launcher, "launcher", plain["launcher"]),
+        launcher=_dataclass(SweepLauncher, "launcher", plain["launcher"]),
         deploy=_dataclass(DeploySettings, "deploy", plain["deploy"]) if plain.get("deploy") else None,
         match=read_match(plain["match"], plain["match_to"], plain["bits"], partial(_reference, plain)),
         flatness=_dataclass(FlatnessSettings, "flatness", plain["flatness"]) if plain.get("flatness") else None,

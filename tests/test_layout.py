@@ -15,7 +15,12 @@ MAY_IMPORT = {
     "bench": {"core", "quantizers", "datasets"},
     "reports": {"core", "bench"},
 }
-RECORDS_ONLY = {"quantdg.bench.records", "quantdg.bench.store", "quantdg.bench.deploy.records", "quantdg.bench.deploy.ensemble"}
+RECORDS_ONLY = {
+    "quantdg.bench.records",
+    "quantdg.bench.store",
+    "quantdg.bench.deploy.records",
+    "quantdg.bench.deploy.ensemble",
+}
 
 
 def imported_names(path):

@@ -29,9 +29,11 @@ Message = tuple[str, Any]
 ``storage`` (why the folder cannot be written)."""
 
 
-class _Steps:
-    def __init__(self, pipe: Connection) -> None:
-        self.pipe, self.pending = pipe, 0
+class Steps:
+    """Reports steps in bunches; a driver that is gone is an order to stop, not an error of the training."""
+
+    def __init__(self, pipe: Connection, stop: threading.Event) -> None:
+        self.pipe, self.stop, self.pending = pipe, stop, 0
 
     def __call__(self, steps: int) -> None:
         self.pending += steps
@@ -39,8 +41,12 @@ class _Steps:
             self.flush()
 
     def flush(self) -> None:
-        if self.pending:
-            self.pipe.send(("steps", self.pending))
+        """Send what has not been sent."""
+        try:
+            if self.pending:
+                self.pipe.send(("steps", self.pending))
+        except OSError:
+            self.stop.set()
         self.pending = 0
 
 
@@ -61,7 +67,7 @@ def work(pipe: Connection, store: RunStore, paths: Paths, launcher: SweepLaunche
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=_die_with, args=(stop,), daemon=True).start()
     use_deterministic(launcher.threads)
-    steps = _Steps(pipe)
+    steps = Steps(pipe, stop)
     job = Job(store, paths, launcher, steps, stop.is_set)
     try:
         _serve(pipe, job, steps)
@@ -71,7 +77,7 @@ def work(pipe: Connection, store: RunStore, paths: Paths, launcher: SweepLaunche
         pipe.send(("storage", str(error)))
 
 
-def _serve(pipe: Connection, job: Job, steps: _Steps) -> None:
+def _serve(pipe: Connection, job: Job, steps: Steps) -> None:
     while True:
         pipe.send(("next", None))
         cell = pipe.recv()

@@ -87,7 +87,7 @@ def test_check_passes_an_own_quantizer_by_the_road_of_a_stranger(capsys):
 
 
 def test_ctrl_c_leaves_a_folder_that_goes_on(tmp_path):
-    words = [*QUICK, "seeds=2", "quantizer=[float,lsq]", "protocol.steps=400", "launcher.jobs=2", "out=runs"]
+    words = [*QUICK, "seeds=2", "quantizer=[float,lsq]", "protocol.steps=200", "launcher.jobs=2", "out=runs"]
     command = [sys.executable, "-m", "quantdg.bench", "run", *words]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 90

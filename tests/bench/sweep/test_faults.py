@@ -66,10 +66,11 @@ def killed_sweep(drivers, folder, rng, kills, share):
     done, first = 0, {}
     driver = drivers.start(*GRID, out=folder.name, **PATIENT)
     while True:
-        pause = time.monotonic() + rng.uniform(0.05, 4.0)
+        pause = time.monotonic() + rng.uniform(0.05, 2.5)
         while driver.poll() is None and time.monotonic() < pause:
             time.sleep(0.01)
         first = {**seen(folder), **first}
+        assert not any('"status": "failed"' in p.read_text() for p in (folder / "cells").glob("[!.]*.json"))
         if driver.poll() == 0:
             return done, first
         if driver.poll() is not None:
@@ -103,6 +104,7 @@ def test_two_hundred_kills_change_nothing(drivers, tmp_path, whole, results):
         total, sweeps = total + done, sweeps + 1
         assert_complete(folder, whole, results)
         assert first.items() <= seen(folder).items()
+        print(f"sweep {sweeps}: {done} kills, {total} in all", flush=True)
     starts = len(drivers.started) - 1
     print(
         f"\n{total} kill -9 over {sweeps} sweeps of {len(whole)} cells ({starts} drivers) in "

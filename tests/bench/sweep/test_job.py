@@ -2,6 +2,8 @@
 
 from contextlib import closing
 from dataclasses import replace
+from multiprocessing import Pipe
+from threading import Event
 
 import pytest
 
@@ -9,6 +11,7 @@ from quantdg.bench import session
 from quantdg.bench.keeper import StoppedError
 from quantdg.bench.store import RunStore
 from quantdg.bench.sweep import job as jobs
+from quantdg.bench.sweep.child import REPORT_EVERY, Steps
 from quantdg.bench.sweep.job import Job
 from quantdg.bench.sweep.launcher import SweepLauncher
 from quantdg.bench.sweep.lease import Holder, Leases
@@ -71,6 +74,19 @@ def test_an_order_to_stop_saves_and_is_no_failure(sweep):
     assert make(report=steps.append).attempt(cells[1]).status == "done"
     assert sum(steps) == 7
     assert work(store) == []
+
+
+def test_a_driver_that_is_gone_stops_the_training_and_fails_no_cell(sweep):
+    cells, store, make = sweep
+    ours, theirs = Pipe()
+    ours.close()
+    stop = Event()
+    steps = Steps(theirs, stop)
+    steps.pending = REPORT_EVERY
+    with pytest.raises(StoppedError):
+        make(report=steps, stop=stop.is_set).attempt(cells[0])
+    assert store.read(cells[0].key) is None
+    assert len(work(store)) == 1
 
 
 def test_a_job_that_lost_its_lease_takes_the_other_result(sweep, monkeypatch):

@@ -23,6 +23,10 @@ from quantdg.bench.records import SCHEMA, Latency, Record
 from quantdg.core.errors import RecordError
 
 
+_UMASK = os.umask(0)
+os.umask(_UMASK)  # the only way to read it; mkstemp would keep results from everybody else
+
+
 class StorageError(RecordError):
     """The run folder cannot be written to; nothing that is in it is harmed."""
 
@@ -51,6 +55,7 @@ def _draft(path: Path, data: str | bytes) -> Path:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_UMASK)
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
         if isinstance(error, OSError):

@@ -139,3 +139,10 @@ def test_records_and_store_never_import_torch() -> None:
     code = "import sys, quantdg.bench.store; assert 'torch' not in sys.modules, 'torch was imported'"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_results_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    store = RunStore(tmp_path / "runs", create=True)
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert (store.root / "run.json").stat().st_mode == plain.stat().st_mode

@@ -22,7 +22,6 @@ from pathlib import Path
 from quantdg.bench.records import SCHEMA, Latency, Record
 from quantdg.core.errors import RecordError
 
-
 _UMASK = os.umask(0)
 os.umask(_UMASK)  # the only way to read it; mkstemp would keep results from everybody else
 

@@ -13,6 +13,13 @@ from quantdg.core.errors import UnknownNameError
 
 QUICK = ["targets=[thick]", "seeds=1", "protocol.steps=6", "protocol.start_step=3", "model.width=4"]
 
+INTERRUPTIBLE = """
+import signal, sys
+from quantdg.core.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell is started without it
+sys.exit(main())
+"""
+
 
 def quantdg(*words, cwd, **kwargs):
     command = [sys.executable, "-m", "quantdg.bench", *words]
@@ -88,7 +95,7 @@ def test_check_passes_an_own_quantizer_by_the_road_of_a_stranger(capsys):
 
 def test_ctrl_c_leaves_a_folder_that_goes_on(tmp_path):
     words = [*QUICK, "seeds=2", "quantizer=[float,lsq]", "protocol.steps=200", "launcher.jobs=2", "out=runs"]
-    command = [sys.executable, "-m", "quantdg.bench", "run", *words]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "run", *words]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 90
     while not list(tmp_path.glob("runs/cells/*.json")) and time.monotonic() < deadline:

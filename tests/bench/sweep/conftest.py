@@ -16,7 +16,8 @@ from quantdg.bench.records import Record
 from quantdg.bench.store import RunStore
 
 DRIVER = """
-import json, sys
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell is started without it
 from dataclasses import asdict, replace
 from quantdg.bench import config, session
 from quantdg.bench.sweep.launcher import SweepLauncher

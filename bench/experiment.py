@@ -13,6 +13,7 @@ from typing import Any
 from quantdg.bench.deploy.settings import DeploySettings
 from quantdg.bench.flatness.settings import FlatnessSettings
 from quantdg.bench.match_rule import MatchRule
+from quantdg.bench.models.weights import file_sha256
 from quantdg.bench.protocol import Protocol
 from quantdg.bench.records import Labels, fingerprint
 from quantdg.core.errors import ConfigError
@@ -76,21 +77,26 @@ class Group:
     algorithm: Component
     transforms: tuple[Component, ...]
     optimizer: Component
+    weights_sha256: str = ""
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The identity of the float phase."""
+        """The identity of the float phase; a weights file counts by its content, not by where it lies."""
         return {
             "training_version": TRAINING_VERSION,
             "dataset": {**asdict(self.dataset), "fingerprint": self.data_fingerprint},
             "target": self.target,
             "seed": self.seed,
-            "model": asdict(self.model),
+            "model": asdict(self.model) if not self.weights_sha256 else self._model_with_weights(),
             "protocol": asdict(self.protocol),
             "algorithm": asdict(self.algorithm),
             "transforms": {t.name: asdict(t) for t in self.transforms},
             "optimizer": asdict(self.optimizer),
         }
+
+    def _model_with_weights(self) -> dict[str, Any]:
+        options = {**self.model.options, "weights": Path(self.model.options["weights"]).name}
+        return {**asdict(self.model), "options": options, "weights_sha256": self.weights_sha256}
 
     @cached_property
     def key(self) -> str:
@@ -208,6 +214,7 @@ class Experiment:
     def cells(self, domains: list[str], data_fingerprint: str) -> list[Cell]:
         """All cells in a stable order, those of a group together."""
         out = []
+        weights_sha256 = file_sha256(self.model.options.get("weights"))
         places = product(self.protocols(), self.seeds, self.targets or domains, self.algorithms)
         for protocol, seed, target, algorithm in places:
             group = Group(
@@ -220,6 +227,7 @@ class Experiment:
                 algorithm,
                 self.transforms,
                 self.optimizer,
+                weights_sha256,
             )
             for q in self.quantizers:
                 match = self.match if self.match and self.match.applies(q) else None

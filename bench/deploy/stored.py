@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from quantdg.bench.deploy.packing import PackedModel, read_model
 from quantdg.bench.deploy.runtimes import Array
 from quantdg.bench.experiment import Component, Paths
 from quantdg.bench.models.base import DGModel
+from quantdg.bench.models.weights import is_file
 from quantdg.bench.records import Record, unpack_bits
 from quantdg.bench.run import HEADLINE, load_dataset
 from quantdg.bench.store import RunStore
@@ -95,5 +97,13 @@ def open_cell(store: RunStore, record: Record, paths: Paths) -> StoredCell:
     dataset = load_dataset(component, paths)
     if dataset.fingerprint != settings["fingerprint"]:
         raise RecordError(f"the data set must be the one that {record.key} was trained on; this one has other images")
-    network = Component(**record.settings["model"]).build(dataset.shape, len(dataset.classes))
+    network = _untrained(record.settings["model"]).build(dataset.shape, len(dataset.classes))
     return StoredCell(record, network, read_model(store.root / record.sizes.path), dataset)
+
+
+def _untrained(model: dict[str, Any]) -> Component:
+    """The network without its pre-trained weights file, which need not be at hand: the stored ones replace it all."""
+    options = dict(model["options"])
+    if is_file(options.get("weights")):
+        options["weights"] = None
+    return Component(model["name"], model["target"], options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -36,6 +37,11 @@ def find_weights(name: str) -> Path:
         f"model.weights must name an existing file, found none at {looked}; give a full path, or a name below the "
         f"folder that {FOLDER} holds"
     )
+
+
+def file_sha256(weights: str | None) -> str:
+    """Digest of the file that ``weights`` names; empty where it names none. ConfigError where there is no such file."""
+    return hashlib.sha256(find_weights(weights).read_bytes()).hexdigest() if weights and is_file(weights) else ""
 
 
 def load_backbone(module: nn.Module, name: str) -> None:

@@ -16,7 +16,7 @@ from quantdg.bench.match_rule import MatchRule
 from quantdg.bench.models.weights import file_sha256
 from quantdg.bench.protocol import Protocol
 from quantdg.bench.records import Labels, fingerprint
-from quantdg.core.errors import ConfigError
+from quantdg.core.errors import ConfigError, MissingPackageError
 from quantdg.quantizers.base import Quantizer
 from quantdg.quantizers.spec import QuantSpec
 
@@ -25,12 +25,25 @@ TRAINING_VERSION = 1
 
 
 def import_object(path: str) -> Any:
-    """The object named ``package.module.Name``; ConfigError where it cannot be imported."""
+    """The object named ``package.module.Name``.
+
+    Raises:
+        MissingPackageError: its module needs a package, or a part of one, that is not installed here.
+        ConfigError: it cannot be imported for another reason.
+    """
     module, _, name = path.rpartition(".")
     try:
         return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name and not f"{module}.".startswith(f"{error.name}."):
+            raise MissingPackageError(f"{path} needs {error.name}, which is not installed here; install it") from error
+        raise _not_importable(path, error) from error
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"_target_ must name something importable, {path!r} is not ({error})") from error
+        raise _not_importable(path, error) from error
+
+
+def _not_importable(path: str, error: Exception) -> ConfigError:
+    return ConfigError(f"_target_ must name something importable, {path!r} is not ({error})")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from quantdg.bench.config import GROUPS, choices, hydra
 from quantdg.bench.experiment import import_object
-from quantdg.core.errors import ConfigError, QuantDGError
+from quantdg.core.errors import ConfigError, MissingPackageError, QuantDGError
 from quantdg.datasets.inventory import Inventory
 from quantdg.quantizers.base import Quantizer
 from quantdg.quantizers.conformance import run_checks
@@ -31,6 +31,8 @@ def text() -> str:
 def _quantizer_note(name: str) -> str:
     try:
         kind = import_object(_target(name))
+    except MissingPackageError as error:
+        return f"unavailable: {error}"
     except QuantDGError as error:
         return f"broken: {error}"
     missing = kind.missing()

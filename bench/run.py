@@ -25,7 +25,7 @@ from quantdg.bench.experiment import Cell, Component, Group, Launcher, Paths, Qu
 from quantdg.bench.flatness.deployed import flatness_of
 from quantdg.bench.records import Record, Row, Status, pack_bits
 from quantdg.bench.training import Branch, build
-from quantdg.core.errors import QuantDGError
+from quantdg.core.errors import MissingPackageError, QuantDGError
 from quantdg.datasets.base import DomainDataset
 from quantdg.quantizers.base import Quantizer
 
@@ -50,8 +50,11 @@ def refuse(
     algorithm: Component, quantizer: QuantizerComponent, sources: int, network: Callable[[], nn.Module]
 ) -> tuple[Status, str] | None:
     """Why an algorithm and a quantizer cannot run together on ``sources`` source domains, or None."""
-    kind: type[Quantizer] = import_object(quantizer.target)
-    missing = kind.missing()
+    try:
+        kind: type[Quantizer] = import_object(quantizer.target)
+        missing = kind.missing()
+    except MissingPackageError as error:
+        missing = str(error)
     if missing:
         return "unavailable", f"{quantizer.name} needs a package that is not installed: {missing}"
     method: type[Algorithm] = import_object(algorithm.target)

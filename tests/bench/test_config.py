@@ -51,6 +51,17 @@ def test_identity_does_not_depend_on_order_place_or_launcher(tmp_path):
     assert not {c.key for c in one} & {c.key for c in changed}
 
 
+def test_a_weights_file_counts_by_its_content_not_by_its_place(tmp_path):
+    def keys(place, content):
+        file = tmp_path / place / "w.safetensors"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+        experiment = config.load(["model=squeezenet", f"model.weights={file}", "seeds=1", "targets=[thick]"])
+        return [cell.key for cell in experiment.cells(["thick"], "data")]
+
+    assert keys("a", b"1") == keys("b", b"1") != keys("b", b"2")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

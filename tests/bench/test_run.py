@@ -163,6 +163,16 @@ def test_a_cell_that_cannot_is_recorded_and_the_others_go_on(quick, kind, status
     assert got["erm", "float"].status == got["erm", "lsq"].status == "done"
 
 
+def test_a_quantizer_whose_module_lacks_a_package_is_unavailable(quick, tmp_path, monkeypatch):
+    (tmp_path / "needy.py").write_text("import no_such_package.part\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    experiment = quick("+quantizer.needy={_target_: needy.Needy, spec: {}}", "quantizer=[float]")
+    assert session.run_experiment(experiment) == 0
+    bad = records(experiment)["erm", "needy"]
+    assert bad.status == "unavailable"
+    assert "needy.Needy needs no_such_package, which is not installed" in bad.reason
+
+
 def test_failed_cells_run_again_on_demand_only(quick):
     experiment = quick(with_quantizer(Exploding), with_quantizer(Picky), "quantizer=[float]")
     session.run_experiment(experiment)

@@ -59,7 +59,7 @@ class QTensor:
         codes: integer tensor of the weight's shape. Uniform grids: signed or unsigned codes;
             with ``levels``: indices into the code book.
         scale: float32, shape ``(channels,)`` with an ``axis``, else ``()``; positive.
-        zero_point: of the scale's shape.
+        zero_point: of the scale's shape; whole, or halfway between two codes on a grid without a zero.
         bits: storage width, 2 to 8; at most ``2**bits`` distinct codes.
         axis: the channel dimension, or None for one scale.
         levels: code book of a non-uniform grid, float32, at most ``2**bits`` entries.

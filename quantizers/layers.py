@@ -184,7 +184,7 @@ def to_qtensor(value: Tensor, q: QParams, bits: int) -> QTensor:
     scale, zero = q.scale.detach().float(), q.zero_point.detach().float()
     units = value.detach() / scale.reshape(shape)
     if q.levels is None:
-        codes = torch.round(units) + zero.reshape(shape)
+        codes = torch.round(units + zero.reshape(shape))
         return QTensor(codes.to(torch.int16), scale, zero, bits, q.axis)
     edges = (q.levels[1:] + q.levels[:-1]) / 2
     return QTensor(torch.bucketize(units, edges).to(torch.int16), scale, zero, bits, q.axis, q.levels)

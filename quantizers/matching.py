@@ -12,9 +12,12 @@ What ``step_scale`` means:
     LSQ, NNI LSQ (paper start)      the step that training starts from; gradients move it afterwards
     round_freeze, uniform_noise     the step, for good
     PACT                            the clip of SAWB, at each forward
+    APoT                            the clip that training starts from
+    DoReFa                          the largest |tanh w|, at each forward
     torch.ao, with and without learning   the range of the weights: codes stay, values outside are clipped
 
-NNI QAT and NNI LSQ as shipped have no such factor: NNI sets their steps, so they match by bits or not at all.
+NNI QAT and NNI LSQ as shipped have no such factor, since NNI sets their steps, nor has INQ, whose levels are powers of
+two: they match by bits or not at all.
 
 Reference: control of this benchmark.
 """

@@ -32,5 +32,6 @@ def test_a_file_builds_its_quantizer(path):
 
 def test_every_quantizer_has_a_file():
     names = {p.stem for p in FILES}
-    assert names >= {"float", "lsq", "pact", "torch_ao", "torch_ao_learnable", "nni_qat", "nni_lsq", "nni_lsq_paper"}
+    assert names >= {"float", "lsq", "pact", "apot", "dorefa", "inq", "torch_ao", "torch_ao_learnable"}
+    assert names >= {"nni_qat", "nni_lsq", "nni_lsq_paper"}
     assert names >= {"freeze", "round_freeze", "uniform_noise"}

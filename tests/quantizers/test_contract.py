@@ -5,9 +5,12 @@ from importlib.util import find_spec
 
 import pytest
 
+from quantdg.quantizers.apot import APoT
 from quantdg.quantizers.conformance import CHECKS, run_checks
+from quantdg.quantizers.dorefa import DoReFa
 from quantdg.quantizers.float_ import Float
 from quantdg.quantizers.freeze import Freeze
+from quantdg.quantizers.inq import INQ
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.nni_lsq import NNILSQ
 from quantdg.quantizers.nni_qat import NNIQAT
@@ -40,6 +43,24 @@ class TestPACT(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return PACT
+
+
+class TestAPoT(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return APoT
+
+
+class TestDoReFa(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return DoReFa
+
+
+class TestINQ(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return INQ
 
 
 class TestTorchAO(QuantizerContract):

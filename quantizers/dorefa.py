@@ -31,7 +31,8 @@ class _RoundTanh(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, step: Tensor, codes: int) -> Tensor:
         t = torch.tanh(x)
         ctx.save_for_backward(x)
-        return torch.round(t / step + codes / 2).clamp_(0, codes).sub_(codes / 2).mul_(step)
+        out: Tensor = torch.round(t / step + codes / 2).clamp_(0, codes).sub_(codes / 2).mul_(step)
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
@@ -57,7 +58,8 @@ class DoReFaQuant(FakeQuant):
         """2 M / n, shape (channels, 1, ...) or ()."""
         dims = tuple(range(1 if self.per_channel else 0, x.dim()))
         largest = torch.tanh(x.abs().amax(dims, keepdim=self.per_channel))
-        return (self.step_scale * 2 / self.codes * largest).clamp_min(SMALLEST)
+        step: Tensor = (self.step_scale * 2 / self.codes * largest).clamp_min(SMALLEST)
+        return step
 
     def forward(self, x: Tensor) -> Tensor:
         """The quantized weight."""

@@ -1,0 +1,41 @@
+"""The table of docs/quantizers.md, computed anew."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from quantdg.bench.config import load
+from quantdg.bench.experiment import import_object
+from quantdg.quantizers.matching import inserted_noise
+from quantdg.quantizers.spec import QuantSpec
+
+DOC = Path(__file__).parents[2] / "docs" / "quantizers.md"
+LINES = DOC.read_text(encoding="utf-8").partition("## Noise")[2].splitlines()
+ROWS = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in LINES if line.startswith("| `")]
+BITS = range(8, 1, -1)
+
+
+def noise(quantizer, bits):
+    layer = nn.Linear(1152, 64)
+    layer.weight.data = 0.02 * torch.randn(64, 1152, generator=torch.Generator().manual_seed(0))
+    model, spec = nn.Sequential(layer), QuantSpec(bits, quantizer.spec.act_bits, rules=())
+    made = import_object(quantizer.target)(spec=spec, seed=0, **quantizer.options)
+    if not made.supports(model, spec).ok:
+        return "-"
+    return f"{inserted_noise(model, made, [torch.ones(1, 1152)]):.3f}"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_the_noise_printed_is_the_noise_measured(row):
+    name, *printed = row
+    if name.startswith("nni"):
+        pytest.importorskip("nni", reason="pip install 'quantdg[nni]'")
+    (quantizer,) = load([f"quantizer=[{name}]"]).quantizers
+    assert [noise(quantizer, bits) for bits in BITS] == printed
+
+
+def test_every_quantizer_with_noise_is_in_the_table():
+    files = (Path(__file__).parents[2] / "bench" / "conf" / "quantizer").glob("*.yaml")
+    assert {row[0] for row in ROWS} == {f.stem for f in files} - {"float", "freeze"}

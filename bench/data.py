@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from quantdg.bench.models.base import Normalisation
 from quantdg.bench.protocol import Protocol
 from quantdg.bench.seeds import SeedSource
 from quantdg.core.errors import DataError
-from quantdg.datasets.augment import augment, get_augmentation, normalise
+from quantdg.datasets.augment import augment, get_augmentation, normalise, normalise_
 from quantdg.datasets.base import DomainDataset
 from quantdg.datasets.sampling import batch_indices
 from quantdg.datasets.splits import split
@@ -24,6 +25,11 @@ CACHE_BYTES = 256 * 2**20
 
 PHOTO_SIZE = 64
 """From this width on batches lie channels-last, which trains SqueezeNet 1.5 and MobileNet 1.2 times as fast on a CPU."""
+
+
+def layout(images: Tensor) -> torch.memory_format:
+    """How a batch of these images lies in memory."""
+    return torch.channels_last if images.shape[-1] >= PHOTO_SIZE else torch.contiguous_format
 
 
 class CellData:
@@ -81,8 +87,7 @@ class CellData:
         out = []
         for i in self.sources:
             index = batch_indices(self.train[i], self.seeds.of("order"), i, step, self.protocol.batch_size)
-            x = augment(self._images(i, index), self.augmentation, generator)
-            out.append((self._normalise(x), self._labels(i, index)))
+            out.append((self._augmented(self._images(i, index), generator), self._labels(i, index)))
         return out
 
     def calibration(self) -> Iterator[Tensor]:
@@ -101,8 +106,7 @@ class CellData:
         generator = torch.Generator().manual_seed(self.seeds.of("validation", domain))
         for part in np.array_split(index, -(-len(index) // self.protocol.eval_batch)):
             x = self._images(domain, part)
-            x = augment(x, self.augmentation, generator) if augmented else x
-            yield self._normalise(x), self._labels(domain, part)
+            yield self._augmented(x, generator) if augmented else self._normalise(x), self._labels(domain, part)
 
     def _images(self, domain: int, index: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self.dataset.domains[domain].images[index]).to(self.device)
@@ -110,6 +114,9 @@ class CellData:
     def _labels(self, domain: int, index: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self.dataset.domains[domain].labels[index]).to(self.device)
 
+    def _augmented(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        finish = partial(normalise_, mean=self.inputs.mean, std=self.inputs.std)
+        return augment(x, self.augmentation, generator, finish, layout(x))
+
     def _normalise(self, x: Tensor) -> Tensor:
-        x = normalise(x, self.inputs.mean, self.inputs.std)
-        return x.contiguous(memory_format=torch.channels_last) if x.shape[-1] >= PHOTO_SIZE else x
+        return normalise(x, self.inputs.mean, self.inputs.std).contiguous(memory_format=layout(x))

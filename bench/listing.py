@@ -67,5 +67,6 @@ def inventory_text(inventory: Inventory) -> str:
     frame = pd.DataFrame(inventory.counts).T
     frame.insert(0, "all", frame.sum(axis=1))
     channels, height, width = inventory.shape
-    head = f"{inventory.name}: {inventory.total} images, {channels} x {height} x {width}"
+    published = f" ({inventory.published} are published)" if inventory.published else ""
+    head = f"{inventory.name}: {inventory.total} images{published}, {channels} x {height} x {width}"
     return f"{head}, fingerprint {inventory.fingerprint}\n\n{frame.to_markdown()}"

@@ -119,8 +119,9 @@ def fetch(
         state.unlink(missing_ok=True)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:
-            part.unlink(missing_ok=True)  # longer than the file: start over next time
+        if error.code == 416 and part.is_file():  # at least as long as the file: start over
+            part.unlink()
+            return fetch(url, target, digest, progress, timeout)
         raise DataError(f"{url} answered {error.code} {error.reason}; check the address or fetch it by hand") from error
     except (OSError, http.client.HTTPException) as error:
         raise DataError(f"cannot fetch {url} to {target}: {error}; run again to go on") from error

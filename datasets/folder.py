@@ -13,6 +13,7 @@ from quantdg.core.errors import ConfigError, DataError
 from quantdg.datasets.base import Domain, DomainDataset
 from quantdg.datasets.cache import Meta, Progress, cached_images, write_pixels
 from quantdg.datasets.scan import Listing, scan
+from quantdg.datasets.sources import IMAGE_SETS
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -88,7 +89,7 @@ def load_folder(
         cache_dir: where the decoded images are kept; None keeps them in memory, 3 * size**2 bytes each.
         size: side of the images, pixels, 8..1024; aspect ratio is not kept, as in DomainBed.
         folder: of the data set, below ``root``.
-        domains: the domains to use, in index order; None takes all, sorted.
+        domains: the domains to use, in index order; None takes those of DomainBed's set ``name``, or else all, sorted.
         duplicates: file that lists images to leave out, absolute or relative to the data set.
         progress: called with (images done, all images).
 
@@ -102,6 +103,8 @@ def load_folder(
     if not 8 <= size <= 1024:
         raise ConfigError(f"images come in sizes 8..1024, got {size}; write size: 64")
     base = find_root(name, root, folder)
+    if domains is None and name in IMAGE_SETS:
+        domains = IMAGE_SETS[name].domains
     listing = scan(base, domains, read_exclusions(duplicates, base))
     meta, images = _images(name, listing, size, cache_dir, progress)
     parts = _domains(listing, images)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from quantdg.datasets.base import DomainDataset
+from quantdg.datasets.sources import IMAGE_SETS
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Inventory:
     def total(self) -> int:
         """All images."""
         return sum(sum(by_class.values()) for by_class in self.counts.values())
+
+    @property
+    def published(self) -> int | None:
+        """All images of the published set of this name; None where there is none."""
+        return IMAGE_SETS[self.name].images if self.name in IMAGE_SETS else None
 
 
 def inspect(dataset: DomainDataset) -> Inventory:

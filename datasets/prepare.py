@@ -1,16 +1,15 @@
-"""Get the files of a data set, or say plainly what to fetch by hand and where to put it.
-
-Only MNIST has a public source that can be relied on. The links of the image sets die often and some sets carry no
-licence, so their files are for you to fetch.
-"""
+"""Get the files of a data set, or say plainly what to fetch by hand and where to put it."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from quantdg.core.errors import DataError, UnknownNameError
 from quantdg.datasets.download import Progress, fetch
 from quantdg.datasets.inventory import Inventory, inspect
+from quantdg.datasets.sources import IMAGE_SETS
+from quantdg.datasets.unpack import unpack
 
 __all__ = ["MNIST_FILES", "MNIST_SOURCE", "Inventory", "inspect", "instructions", "prepare"]
 
@@ -22,13 +21,7 @@ MNIST_FILES = {  # name: md5, as torchvision has them
     "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
 }
 _FROM_MNIST = ("rotated_mnist", "colored_mnist", "colored_mnist_irm")
-_BY_HAND = {
-    "pacs": ("PACS", "art_painting, cartoon, photo, sketch", "9,991"),
-    "vlcs": ("VLCS", "Caltech101, LabelMe, SUN09, VOC2007", "10,729"),
-    "office_home": ("office_home", "Art, Clipart, Product, Real World", "15,588"),
-    "terra_incognita": ("terra_incognita", "location_100, location_38, location_43, location_46", "24,788"),
-    "domain_net": ("domain_net", "clipart, infograph, painting, quickdraw, real, sketch", "586,575"),
-}
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
 def instructions(name: str, root: Path) -> str:
@@ -43,19 +36,23 @@ def instructions(name: str, root: Path) -> str:
         return f"Put your images at {root}/DOMAIN/CLASS/IMAGE, two domains or more with the same class names."
     if name in _FROM_MNIST:
         return f"Put MNIST's four idx files ({', '.join(MNIST_FILES)}, or unpacked) into {root / 'MNIST' / 'raw'}."
-    if name not in _BY_HAND:
-        raise UnknownNameError("data set", name, ["digits", "folder", *_FROM_MNIST, *_BY_HAND])
-    folder, domains, count = _BY_HAND[name]
+    if name not in IMAGE_SETS:
+        raise UnknownNameError("data set", name, ["digits", "folder", *_FROM_MNIST, *IMAGE_SETS])
+    chosen = IMAGE_SETS[name]
     return (
-        f"No source of {folder} can be relied on, so fetch it by hand. Put the images at "
-        f"{root / folder}/DOMAIN/CLASS/IMAGE with the domain folders {domains}; {count} images in all. "
-        "DomainBed's script makes this layout where its links still work: "
+        f"Fetch {chosen.folder} by hand, from {chosen.page} for example. Put the images at "
+        f"{root / chosen.folder}/DOMAIN/CLASS/IMAGE with the domain folders {', '.join(chosen.domains)}; "
+        f"{chosen.images:,} images in all. An archive {root / chosen.folder}.zip or .tar.gz with these folders is "
+        "unpacked. DomainBed's script makes this layout where its links still work: "
         f"python3 -m domainbed.scripts.download --data_dir={root}"
     )
 
 
 def prepare(name: str, root: Path | None, progress: Progress | None = None, source: str = MNIST_SOURCE) -> None:
-    """Make sure that the files of ``name`` lie below ``root``; downloads MNIST (11 MB) where needed.
+    """Make sure that the files of ``name`` lie below ``root``.
+
+    Downloads MNIST (11 MB) and DomainNet (one zip a domain, some 20 GB) where they are missing, unpacks an archive that
+    lies where the folder of another set should be, and leaves what is there alone.
 
     Args:
         name: of a built-in data set.
@@ -77,7 +74,34 @@ def prepare(name: str, root: Path | None, progress: Progress | None = None, sour
         for file, md5 in MNIST_FILES.items():
             if not (raw / file.removesuffix(".gz")).is_file():
                 fetch(source + file, raw / file, f"md5:{md5}", progress)
-        return
-    folder = _BY_HAND[name][0] if name in _BY_HAND else ""
-    if not (root / folder).is_dir() and root.name != folder:
+    elif name in IMAGE_SETS:
+        _prepare_images(name, root, progress, words)
+    elif not root.is_dir():
         raise DataError(words)
+
+
+def _prepare_images(name: str, root: Path, progress: Progress | None, words: str) -> None:
+    chosen = IMAGE_SETS[name]
+    base = root if root.name == chosen.folder else root / chosen.folder
+    archive = next((a for a in (base.with_name(base.name + end) for end in _ARCHIVES) if a.is_file()), None)
+    if archive is not None and not base.exists():
+        _place(archive, base)
+    missing = [domain for domain in chosen.domains if not (base / domain).is_dir()]
+    for domain in [m for m in missing if m in chosen.archives]:
+        file = fetch(chosen.archives[domain], base / f".{domain}.zip", progress=progress)
+        _place(file, base / domain)
+        file.unlink()
+        missing.remove(domain)
+    if missing:
+        raise DataError(f"{base} has no folder {', '.join(missing)}. {words}")
+
+
+def _place(archive: Path, target: Path) -> None:
+    """Unpack to ``target``: the folder of that name inside the archive, or else all of it."""
+    work = target.with_name(f".{target.name}-unpacked")
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        inside = unpack(archive, work) / target.name
+        (inside if inside.is_dir() else work).rename(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

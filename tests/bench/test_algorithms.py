@@ -46,6 +46,14 @@ def test_coral_penalty_by_hand():
     assert float(coral_penalty([a, a, b])) == pytest.approx(2 * 19 / 3)
 
 
+def test_coral_penalty_of_two_gaussians():
+    """Means (0, 0) and (1, 2): (1 + 4) / 2; covariances diag(1, 1) and [[4, 1], [1, 1]]: (9 + 1 + 1 + 0) / 4."""
+    draws = torch.randn(2, 200_000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    root = torch.linalg.cholesky(torch.tensor([[4.0, 1.0], [1.0, 1.0]], dtype=torch.float64))
+    other = draws[1] @ root.T + torch.tensor([1.0, 2.0], dtype=torch.float64)
+    assert float(coral_penalty([draws[0], other])) == pytest.approx(2.5 + 2.75, rel=0.02)
+
+
 def test_coral_adds_gamma_times_the_penalty():
     data = batches(4, 4)
     terms = CORAL(network(), 2, adam, gamma=3.0).losses(data)

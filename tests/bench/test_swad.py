@@ -44,6 +44,21 @@ def test_weight_of_each_segment(losses, variant, counts):
     torch.testing.assert_close(run(losses, variant), expected / expected.sum())
 
 
+@pytest.mark.parametrize(
+    ("losses", "threshold", "converged", "dead_at"),
+    [(VALLEY, 1.105, 5, None), (DYING, 1.105, 5, 14), (EARLY, 0.715, 1, None), (LONG, 1.3 * 0.41, 6, None)],
+)
+def test_when_the_reference_converges_and_dies(losses, threshold, converged, dead_at):
+    swad, dead = SWAD(variant="reference"), []
+    for i, loss in enumerate(losses):
+        swad.after_step(i, {"w": torch.zeros(1)})
+        swad.at_check(i, loss)
+        dead.append(swad._valley.dead)
+    assert swad._valley.limit == pytest.approx(threshold)
+    assert swad._valley.converge_step == converged
+    assert (dead.index(True) if any(dead) else None) == dead_at
+
+
 def test_running_average_of_the_reference():
     final = run(LONG, "reference", [torch.tensor(float(i)) for i in range(len(LONG))])
     assert float(final) == pytest.approx(8.2727, abs=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect as signatures
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from quantdg.bench.listing import inventory_text
 from quantdg.datasets.digits import load_digits, load_digits_domains
 from quantdg.datasets.inventory import inspect
 from quantdg.datasets.prepare import instructions
@@ -42,3 +44,9 @@ def test_inspect_counts() -> None:
     assert inventory.shape == (3, 16, 16)
     assert list(inventory.counts) == ["faint", "rotated", "inverted", "coloured", "thick"]
     assert inventory.counts["thick"]["3"] == int((data.domains[4].labels == 3).sum())
+
+
+@pytest.mark.parametrize(("name", "published"), [("pacs", " (9991 are published)"), ("mine", "")])
+def test_the_published_count_stands_beside_the_found_one(name: str, published: str) -> None:
+    data = replace(load_digits("any", size=16), name=name)
+    assert inventory_text(inspect(data)).startswith(f"{name}: 1797 images{published}, 3 x 16 x 16, fingerprint ")

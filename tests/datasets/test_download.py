@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
+import os
 import threading
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -14,6 +19,7 @@ from quantdg.core.errors import ConfigError, DataError, UnknownNameError
 from quantdg.datasets import prepare as module
 from quantdg.datasets.download import fetch
 from quantdg.datasets.prepare import instructions, prepare
+from quantdg.datasets.sources import IMAGE_SETS
 
 CONTENT = bytes(range(256)) * 8000
 SHA = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
@@ -142,8 +148,6 @@ def test_part_longer_than_the_file_starts_over(server: Server, tmp_path: Path) -
     with pytest.raises(DataError, match="broke off"):
         fetch(server.url, tmp_path / "f")
     server.cut, server.content = 10**9, CONTENT[:500_000]
-    with pytest.raises(DataError, match="416"):
-        fetch(server.url, tmp_path / "f")
     assert fetch(server.url, tmp_path / "f").read_bytes() == server.content
 
 
@@ -165,10 +169,17 @@ def test_prepare_fetches_what_mnist_lacks(server: Server, tmp_path: Path, monkey
     assert names(raw) == ["file.bin", "have"]
 
 
+PACS = ("art_painting", "cartoon", "photo", "sketch")
+
+
 def test_prepare_says_what_to_fetch_by_hand(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"by hand.*PACS/DOMAIN/CLASS/IMAGE.*sketch; 9,991 images"):
         prepare("pacs", tmp_path)
-    (tmp_path / "PACS").mkdir()
+    for domain in PACS[:3]:
+        (tmp_path / "PACS" / domain).mkdir(parents=True)
+    with pytest.raises(DataError, match=r"has no folder sketch\. Fetch PACS by hand"):
+        prepare("pacs", tmp_path)
+    (tmp_path / "PACS" / "sketch").mkdir()
     prepare("pacs", tmp_path)
     prepare("pacs", tmp_path / "PACS")
     prepare("digits", None)
@@ -176,6 +187,62 @@ def test_prepare_says_what_to_fetch_by_hand(tmp_path: Path) -> None:
         prepare("pacs", None)
     with pytest.raises(UnknownNameError, match="'office_home'"):
         instructions("ofice_home", tmp_path)
+
+
+@pytest.mark.parametrize("top", ["PACS/", ""])
+def test_prepare_unpacks_an_archive_that_lies_beside(tmp_path: Path, top: str) -> None:
+    with zipfile.ZipFile(tmp_path / "PACS.zip", "w") as archive:
+        archive.writestr(f"{top}../evil", "x")
+    with pytest.raises(DataError, match="outside of its own folder"):
+        prepare("pacs", tmp_path)
+    assert names(tmp_path) == ["PACS.zip"]
+    with zipfile.ZipFile(tmp_path / "PACS.zip", "w") as archive:
+        for domain in PACS:
+            archive.writestr(f"{top}{domain}/dog/1.jpg", domain)
+    prepare("pacs", tmp_path)
+    assert names(tmp_path) == ["PACS", "PACS.zip"]
+    assert (tmp_path / "PACS" / "photo" / "dog" / "1.jpg").read_text() == "photo"
+
+
+def test_prepare_fetches_the_domains_that_domain_net_lacks(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("sketch/dog/1.jpg", b"one" * 1000)
+    small = replace(IMAGE_SETS["domain_net"], domains=("real", "sketch"), archives={"sketch": server.url})
+    monkeypatch.setitem(IMAGE_SETS, "domain_net", small)
+    base = tmp_path / "domain_net"
+    (base / "real").mkdir(parents=True)
+    server.content, server.cut = buffer.getvalue(), 700
+    with pytest.raises(DataError, match="broke off after 700"):
+        prepare("domain_net", tmp_path)
+    assert not (base / "sketch").exists()
+    server.cut = 10**9
+    prepare("domain_net", tmp_path)
+    assert server.asked == [None, "bytes=700-"]
+    assert names(base) == ["real", "sketch"]
+    assert (base / "sketch" / "dog" / "1.jpg").read_bytes() == b"one" * 1000
+
+
+def test_the_sets_are_domainbeds() -> None:
+    for name, chosen in IMAGE_SETS.items():
+        assert list(chosen.domains) == sorted(chosen.domains), name
+        assert not chosen.archives or set(chosen.archives) == set(chosen.domains)
+
+
+def test_a_full_disk_is_said_and_the_next_download_goes_on(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(DataError, match=r"cannot fetch .*No space left.*run again"):
+            fetch(server.url, tmp_path / "f", SHA)
+    assert not (tmp_path / "f").exists()
+    assert fetch(server.url, tmp_path / "f", SHA).read_bytes() == CONTENT
 
 
 def test_checksums_are_torchvisions() -> None:

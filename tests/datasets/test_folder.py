@@ -132,6 +132,16 @@ def test_unknown_domain(tree: Tree) -> None:
         load(tree(), domains=["a", "bb"])
 
 
+def test_a_set_of_domainbed_with_a_domain_missing_or_a_stray_folder(tree: Tree) -> None:
+    root = tree({d: {"cat": 2} for d in ("art_painting", "cartoon", "photo", "splits")})
+    with pytest.raises(UnknownNameError, match=r"no domain folder below .* named 'sketch'"):
+        load_folder("pacs", root=root, cache_dir=None, size=16, folder="toy")
+    (root / "toy" / "splits").rename(root / "toy" / "sketch")
+    (root / "toy" / "lists").mkdir()
+    data = load_folder("pacs", root=root, cache_dir=None, size=16, folder="toy")
+    assert [d.name for d in data.domains] == ["art_painting", "cartoon", "photo", "sketch"]
+
+
 def test_domain_without_images(tree: Tree) -> None:
     root = tree()
     (root / "toy" / "d" / "cat").mkdir(parents=True)

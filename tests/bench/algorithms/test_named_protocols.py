@@ -66,3 +66,33 @@ def test_every_file_lists_every_default_and_the_same_as_the_code(group):
         if chosen == "swad_reference":
             coded["variant"] = "reference"
         assert component.options == coded, chosen
+
+
+def test_only_domainbed_augments_source_validation():
+    named = ("qtdog", "qtdog-release", "swad", "domainbed-2020")
+    assert [config.load([f"protocol={n}"]).protocol.augment_validation for n in named] == [False, False, False, True]
+
+
+def test_the_papers_experiment_says_that_it_is_from_scratch():
+    experiment = config.load(["experiment=pacs_paper"])
+    as_in_the_paper = "model.name=resnet50 model.weights=IMAGENET1K_V1 protocol.name=qtdog protocol.bn=frozen"
+    given = config.load(["experiment=pacs_paper", *as_in_the_paper.split()])
+    label = experiment.cells(["sketch"], "data")[0].labels
+    assert (label.model, label.protocol) == ("resnet50-scratch", "qtdog-scratch")
+    assert experiment.model.options["weights"] is None
+    assert given.protocol == config.load(["protocol=qtdog"]).protocol
+    assert (given.model.name, given.model.options["weights"]) == ("resnet50", "IMAGENET1K_V1")
+    assert experiment.dataset.options["size"] == given.dataset.options["size"] == 224
+    assert [q.name for q in experiment.quantizers] == ["float", "lsq", "freeze", "round_freeze", "uniform_noise"]
+    assert {q.spec.weight_bits for q in experiment.quantizers if q.spec} == {7}
+
+
+def test_the_released_codes_experiment_rounds_and_freezes_with_swad_as_released():
+    experiment = config.load(["experiment=qtdog-release"])
+    assert experiment.protocol == config.load(["protocol=qtdog-release"]).protocol
+    assert [q.name for q in experiment.quantizers] == ["float", "freeze", "round_freeze"]
+    (average,) = experiment.averages
+    options = {"variant": "reference", "n_converge": 3, "n_tolerance": 6, "tolerance": 0.3}
+    assert (average.name, average.options) == ("swad_reference", options)
+    assert experiment.model.options["weights"] == "IMAGENET1K_V1"
+    assert [a.name for a in experiment.algorithms] == ["erm"]

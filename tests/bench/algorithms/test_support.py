@@ -1,0 +1,40 @@
+"""What cannot run says so as an unsupported cell: too few source domains, or no double backward."""
+
+import pytest
+
+from quantdg.bench import config
+from quantdg.bench.algorithms.erm import ERM
+from quantdg.bench.models.convnet import convnet
+from quantdg.bench.run import refuse
+from quantdg.bench.session import run_experiment
+from quantdg.bench.store import RunStore
+
+ONE = {"erm", "groupdro", "sd", "rsc", "sagnet"}
+
+
+def answer(algorithm, quantizer, sources):
+    experiment = config.load([f"algorithm=[{algorithm}]", f"quantizer=[{quantizer}]"])
+    parts = experiment.algorithms[0], experiment.quantizers[0]
+    return refuse(*parts, sources, lambda: convnet((3, 16, 16), 10, width=4))
+
+
+def test_algorithms_that_compare_domains_need_two(name):
+    reason = None if name in ONE else ("unsupported", f"{name} needs 2 source domains, there are 1")
+    assert answer(name, "lsq", 1) == reason
+    assert answer(name, "lsq", 2) is None
+
+
+@pytest.mark.parametrize(("quantizer", "refused"), [("float", False), ("lsq", False), ("torch_ao_learnable", True)])
+def test_a_double_backward_is_asked_only_of_quantizers_that_have_one(monkeypatch, quantizer, refused):
+    monkeypatch.setattr(ERM, "double_backward", True)
+    reason = ("unsupported", f"erm needs a double backward, {quantizer} has none")
+    assert answer("erm", quantizer, 4) == (reason if refused else None)
+
+
+def test_the_reason_is_in_the_record(quick, monkeypatch):
+    monkeypatch.setattr(ERM, "double_backward", True)
+    experiment = quick("quantizer=[float,torch_ao_learnable]")
+    run_experiment(experiment)
+    found = {r.labels.quantizer: (r.status, r.reason) for r in RunStore(experiment.paths.out).records()}
+    reason = "erm needs a double backward, torch_ao_learnable has none"
+    assert found == {"float": ("done", ""), "torch_ao_learnable": ("unsupported", reason)}

@@ -1,18 +1,18 @@
-"""The local engine: one process for each job, so that a killed one takes only itself along.
+"""The local engine: processes of their own, so that a killed one takes only its cell along.
 
-Processes are forked from a server that has imported torch already, which costs milliseconds instead of seconds.
+Processes are forked from a server that has imported torch already, and go from group to group: starting one costs a
+second, reading the data set again another.
 A cell whose process dies without a word (out of memory, killed) is lost: it is tried again, then recorded as failed.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
@@ -25,6 +25,8 @@ from quantdg.bench.sweep.child import GRACE_SECONDS, work
 from quantdg.bench.sweep.job import Job
 from quantdg.bench.sweep.launcher import SweepLauncher
 from quantdg.bench.sweep.lease import Holder, Leases
+from quantdg.bench.sweep.room import device_of, jobs_of
+from quantdg.bench.sweep.tidy import clear_up
 from quantdg.bench.training import use_deterministic
 from quantdg.core.errors import QuantDGError
 
@@ -33,14 +35,6 @@ Watcher = Callable[[str, Any], None]
 
 POLL_SECONDS = 0.5
 EARLY_DEATHS = 10
-
-
-def jobs_of(launcher: Launcher) -> int:
-    """Processes at a time: as asked, else as many as the cores this process may use allow."""
-    if launcher.jobs is not None:
-        return launcher.jobs
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // launcher.threads)
 
 
 def run_cells(cells: list[Cell], store: RunStore, paths: Paths, launcher: Launcher, watch: Watcher) -> None:
@@ -67,7 +61,8 @@ def waiting_line(count: int, holder: str) -> str:
 class _Worker:
     process: ForkServerProcess
     pipe: Connection
-    group: str
+    group: str | None
+    slot: int
     cell: Cell | None = None
     asked: bool = False
 
@@ -80,6 +75,8 @@ class _Pool:
         self.workers: list[_Worker] = []
         self.leases = Leases(store.work, launcher.lease_seconds)
         self.early = 0
+        self.next_look = 0.0
+        self.abandoned: dict[str, Holder] = {}
 
     def run(self) -> None:
         jobs = jobs_of(self.launcher)
@@ -92,25 +89,28 @@ class _Pool:
                 elif self.board.elsewhere:
                     time.sleep(POLL_SECONDS)
                 else:
-                    return
-                self._look_elsewhere()
-                self._kill_stuck()
+                    break
+                self._look_around()
         finally:
             self._end()
+        clear_up(self.store)
 
     def _start(self, group: str) -> None:
         ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=work, args=(theirs, self.store, self.paths, self.launcher), daemon=True)
+        slot = min(set(range(len(self.workers) + 1)) - {w.slot for w in self.workers})
+        launcher = replace(self.launcher, device=device_of(self.launcher, slot))
+        process = self.context.Process(target=work, args=(theirs, self.store, self.paths, launcher), daemon=True)
         try:
             process.start()
-        except (EOFError, OSError) as error:  # the server that forks was killed; the next start makes a new one
+        except (EOFError, OSError) as error:  # the server that forks was killed; once it is gone, a start makes another
             ours.close()
             self._early_death(f"{type(error).__name__}: {error}")
+            time.sleep(POLL_SECONDS)
             return
         finally:
             theirs.close()
         self.board.workers[group] += 1
-        self.workers.append(_Worker(process, ours, group))
+        self.workers.append(_Worker(process, ours, group, slot))
 
     def _listen(self) -> None:
         ready = wait([w.pipe for w in self.workers], timeout=POLL_SECONDS)
@@ -124,8 +124,8 @@ class _Pool:
     def _take(self, worker: _Worker, kind: str, value: Any) -> None:
         if kind == "next":
             worker.asked = True
-            worker.cell = self.board.take(worker.group)
-            worker.pipe.send(worker.cell)
+            worker.cell = self._next(worker)
+            worker.pipe.send((worker.cell, self._abandoned(worker.cell)))
         elif kind == "steps":
             self.watch("steps", value)
         elif kind == "record":
@@ -137,6 +137,18 @@ class _Pool:
         elif kind == "storage":
             raise StorageError(value)
 
+    def _abandoned(self, cell: Cell | None) -> list[Holder]:
+        """What the process need not watch again for so long."""
+        names = (cell.key, cell.group.key) if cell else ()
+        return [self.abandoned[name] for name in names if name in self.abandoned]
+
+    def _next(self, worker: _Worker) -> Cell | None:
+        while worker.group is not None:
+            if (cell := self.board.take(worker.group)) is not None:
+                return cell
+            worker.group = self.board.move(worker.group)
+        return None
+
     def _stored(self, key: str) -> None:
         record = self.store.read(key)
         if record is not None:
@@ -147,28 +159,40 @@ class _Pool:
         if not any(self.board.waiting.values()):
             self.watch("waiting", waiting_line(len(self.board.elsewhere), holder))
 
-    def _look_elsewhere(self) -> None:
+    def _look_around(self) -> None:
+        """What has become of the leases, at most every `POLL_SECONDS`."""
+        if time.monotonic() < self.next_look:
+            return
+        self.next_look = time.monotonic() + POLL_SECONDS
+        holders = self.leases.newest()
+        self.abandoned = {name: holder for name, holder in holders.items() if self.leases.abandoned(holder)}
+        self._look_elsewhere(holders.keys() - self.abandoned.keys())
+        self._kill_stuck()
+
+    def _look_elsewhere(self, held: set[str]) -> None:
         """Cells that others had: done by now, or free again because their process died."""
         for key, cell in list(self.board.elsewhere.items()):
             if self.store.cell_path(key).exists():
                 del self.board.elsewhere[key]
                 self._stored(key)
-            elif not (self.leases.held(key) or self.leases.held(cell.group.key)):
+            elif key not in held and cell.group.key not in held:
                 self.board.resume(key)
 
     def _kill_stuck(self) -> None:
-        """A process that stands still (stopped, or caught in a dead device) is lost like one that died."""
+        """A process that stands still is lost like one that died."""
         for worker in self.workers:
-            holder = self.leases.holder(worker.cell.key) if worker.cell else None
-            own = holder is not None and holder.who is not None and holder.who.pid == worker.process.pid
-            if holder is not None and own and self.leases.abandoned(holder):
+            holder = self.abandoned.get(worker.cell.key) if worker.cell else None
+            if holder is not None and holder.who is not None and holder.who.pid == worker.process.pid:
                 worker.process.kill()
 
     def _gone(self, worker: _Worker) -> None:
         worker.pipe.close()
+        worker.process.join(GRACE_SECONDS)
+        worker.process.kill()
         worker.process.join()
         self.workers.remove(worker)
-        self.board.workers[worker.group] -= 1
+        if worker.group is not None:
+            self.board.workers[worker.group] -= 1
         code = worker.process.exitcode or 0
         if not worker.asked:
             self._early_death(cause(code))
@@ -195,7 +219,7 @@ class _Pool:
         if isinstance(lease, Holder):
             self.board.postpone(cell, whole_group=False)
             return
-        with closing(lease):
+        with lease:
             self.store.write_first(without_result(cell, "failed", reason, self.launcher))
             self.store.snapshot_path(cell.key).unlink(missing_ok=True)
         self._stored(cell.key)

@@ -10,7 +10,7 @@ from rich.console import Console
 from quantdg.bench.deploy.latency import measure_store
 from quantdg.bench.deploy.records import Deployment
 from quantdg.bench.deploy.runs import deploy_store
-from quantdg.bench.engine import jobs_of, run_cells
+from quantdg.bench.engine import run_cells
 from quantdg.bench.experiment import Cell, Experiment
 from quantdg.bench.progress import Watch, progress_bar
 from quantdg.bench.run import load_dataset, refuse
@@ -21,6 +21,7 @@ from quantdg.bench.sweep.keys import prime_keys
 from quantdg.bench.sweep.launcher import SweepLauncher
 from quantdg.bench.sweep.plan import Plan, Refusals, make_plan
 from quantdg.bench.sweep.remote import submit_cells
+from quantdg.bench.sweep.room import jobs_of
 from quantdg.bench.sweep.tidy import make_room
 from quantdg.quantizers.layers import choose
 

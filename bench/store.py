@@ -113,7 +113,8 @@ def write_first(path: Path, data: str | bytes) -> bool:
         draft.unlink(missing_ok=True)
 
 
-def _remove(*paths: Path) -> None:
+def remove(*paths: Path) -> None:
+    """Delete files that may be there. Raises StorageError."""
     for path in paths:
         try:
             path.unlink(missing_ok=True)
@@ -173,11 +174,11 @@ class RunStore:
 
     def delete(self, key: str) -> None:
         """Remove the record ``key`` and what an interrupted training of it has left."""
-        _remove(self.cell_path(key), self.snapshot_path(key))
+        remove(self.cell_path(key), self.snapshot_path(key))
 
     def delete_float(self, group: str) -> None:
         """Remove a float phase and what an interrupted training of it has left."""
-        _remove(self.float_path(group), self.snapshot_path(group))
+        remove(self.float_path(group), self.snapshot_path(group))
 
     @property
     def work(self) -> Path:

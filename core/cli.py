@@ -1,11 +1,12 @@
 """``quantdg COMMAND ...``: finds the command among the entry points and turns errors into exit codes.
 
 0 all well; 1 the run ended with failed cells; 2 bad input, with one line that says what to write instead;
-130 stopped by Ctrl-C.
+130 stopped by Ctrl-C; 141 the reader of the output went away, as ``head`` does.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
@@ -41,10 +42,15 @@ def dispatch(argv: Sequence[str]) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``quantdg`` script."""
     try:
-        return dispatch(sys.argv[1:] if argv is None else argv)
+        code = dispatch(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return code
     except QuantDGError as error:
         print(f"quantdg: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("quantdg: stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
+        return 141

@@ -134,4 +134,9 @@ def table(cells: pd.DataFrame, name: str, title: str) -> Table:
         [(*line.method, line.what, line.target, line.mean, line.se, line.n, line.state) for line in made],
         columns=columns,
     )
-    return Table(name, title, _text(made, targets), numbers, len(METHOD) + 1, (*notes, *_FIXED_NOTES))
+    traces = {
+        (m, target): tuple(k for k in cube.keys[m, t] if k)
+        for m in range(len(cube.methods))
+        for t, target in enumerate(targets)
+    }
+    return Table(name, title, _text(made, targets), numbers, len(METHOD) + 1, (*notes, *_FIXED_NOTES), traces)

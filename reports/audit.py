@@ -6,7 +6,7 @@ import pandas as pd
 
 from quantdg.reports.accuracy import EMPTY
 from quantdg.reports.order import METHOD, ordered
-from quantdg.reports.tables import Table
+from quantdg.reports.tables import Table, traced
 
 _VALUES = ["levels", "noise", "saturation", "moved", "steps_moved"]
 _NOTES = (
@@ -29,7 +29,7 @@ def _share(part: float, whole: float) -> str:
 def audit_table(audit: pd.DataFrame, name: str, title: str) -> Table:
     """One line per (algorithm, quantizer, bits): medians over sites, then over the section's cells."""
     values = audit[_VALUES].astype(float)
-    groups = pd.concat([audit[METHOD], values], axis=1).groupby(METHOD, sort=False)
+    groups = pd.concat([audit[[*METHOD, "key"]], values], axis=1).groupby(METHOD, sort=False)
     counts = audit.groupby(METHOD, sort=False)[["sites_moved", "sites", "quantized", "layers"]].sum()
     numbers = groups[_VALUES].median().join(counts).join(groups.size().rename("n"))
     numbers = ordered(numbers.reset_index())
@@ -48,4 +48,5 @@ def audit_table(audit: pd.DataFrame, name: str, title: str) -> Table:
         for line in numbers.to_dict("records")
     ]
     columns = ["levels used", "noise / signal", "saturated", "weight moved", "sites moved", "step moved", "coverage"]
-    return Table(name, title, pd.DataFrame(rows, columns=[*METHOD, *columns, "cells"]), numbers, 3, _NOTES)
+    traces = traced("cells", groups["key"].unique().loc[pd.MultiIndex.from_frame(numbers[METHOD])])
+    return Table(name, title, pd.DataFrame(rows, columns=[*METHOD, *columns, "cells"]), numbers, 3, _NOTES, traces)

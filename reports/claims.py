@@ -28,10 +28,12 @@ class Claim:
         effect: in points; None where a (target, seed) pair is missing.
         p: sign-flip p on domain means (unit: domains).
         adjusted: Holm over its family; equals ``p`` for a claim that stands alone.
+        keys: the records behind it.
+        so_far: of an incomplete one, the mean over the pairs that are there, their number, and how many there will be.
         here: p with these domains taken as given (unit: seeds); NaN with one seed.
         answer: what may be said at alpha about domains in general.
         needed: domains for 80 % power if the true gain is as measured; None if beyond reach or not computed.
-        resampled: two-level bootstrap interval, a second opinion; NaN below 8 domains.
+        resampled: two-level bootstrap interval, a second opinion; NaN below 8 domains and for a claim that stands alone.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Claim:
     answer: Answer = "incomplete"
     needed: int | None = None
     resampled: tuple[float, float] = (NAN, NAN)
+    keys: tuple[str, ...] = ()
+    so_far: tuple[float, int, int] = (NAN, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -67,18 +71,34 @@ def _answer(found: Effect, adjusted: float, least: float, alternative: Alternati
     return "gain" if found.mean > 0 else "loss"
 
 
+def _incomplete(name: str, gains: Floats) -> Claim:
+    there = gains[np.isfinite(gains)]
+    return Claim(name, None, so_far=(float(there.mean()) if there.size else NAN, there.size, gains.size))
+
+
+def _tested(name: str, gains: Floats, domains: tuple[str, ...], rules: Rules, alternative: Alternative) -> Claim:
+    """Effect and p-values; not answered yet."""
+    found = effect(gains, list(domains), 1 - rules.alpha)
+    p = float(sign_flip(gains.mean(axis=1), alternative))
+    return Claim(name, found, p, p, float(on_these_domains(gains)))
+
+
 def claim(name: str, gains: Floats, domains: tuple[str, ...], rules: Rules, alternative: Alternative) -> Claim:
     """A claim that stands alone, from gains of shape (domains, seeds); incomplete where one is NaN."""
     if not np.isfinite(gains).all():
-        return Claim(name, None)
-    found = effect(gains, list(domains), 1 - rules.alpha)
-    p = float(sign_flip(gains.mean(axis=1), alternative))
-    here = float(on_these_domains(gains))
-    least = smallest_p(found.n_domains, alternative)
-    answer = _answer(found, p, least, alternative, rules.alpha)
-    needed = _needed(answer, gains, rules.alpha, alternative)
-    resampled = two_level_interval(gains, 1 - rules.alpha)
-    return Claim(name, found, p, p, here, answer, needed, resampled)
+        return _incomplete(name, gains)
+    tested = _tested(name, gains, domains, rules, alternative)
+    return _answered(tested, gains, tested.p, 1, rules, alternative)
+
+
+def _answered(
+    tested: Claim, gains: Floats, adjusted: float, family_size: int, rules: Rules, alternative: Alternative
+) -> Claim:
+    assert tested.effect is not None
+    least = family_size * smallest_p(len(gains), alternative)
+    answer = _answer(tested.effect, adjusted, least, alternative, rules.alpha)
+    needed = _needed(answer, gains, rules.alpha / family_size, alternative)
+    return replace(tested, adjusted=adjusted, answer=answer, needed=needed)
 
 
 def _needed(answer: Answer, gains: Floats, alpha: float, alternative: Alternative) -> int | None:
@@ -92,17 +112,11 @@ def _needed(answer: Answer, gains: Floats, alpha: float, alternative: Alternativ
 
 def family(gains: dict[str, Floats], domains: tuple[str, ...], rules: Rules) -> list[Claim]:
     """Two-sided claims corrected together by Holm; incomplete ones are no part of the correction."""
-    claims = [claim(name, values, domains, rules, "two-sided") for name, values in gains.items()]
-    whole = [i for i, c in enumerate(claims) if c.effect is not None]
-    if not whole:
-        return claims
-    adjusted = holm(np.array([claims[i].p for i in whole]))
-    least = len(whole) * smallest_p(len(domains))
-    for i, value in zip(whole, adjusted, strict=True):
-        found = claims[i].effect
-        assert found is not None
-        answer = _answer(found, float(value), least, "two-sided", rules.alpha)
-        values = gains[claims[i].name]
-        needed = _needed(answer, values, rules.alpha / len(whole), "two-sided")
-        claims[i] = replace(claims[i], adjusted=float(value), answer=answer, needed=needed)
-    return claims
+    whole = {name: values for name, values in gains.items() if np.isfinite(values).all()}
+    tested = [_tested(name, values, domains, rules, "two-sided") for name, values in whole.items()]
+    adjusted = holm(np.array([c.p for c in tested])) if tested else np.empty(0)
+    made = {name: _incomplete(name, values) for name, values in gains.items()}
+    for c, p in zip(tested, adjusted, strict=True):
+        answered = _answered(c, whole[c.name], float(p), len(whole), rules, "two-sided")
+        made[c.name] = replace(answered, resampled=two_level_interval(whole[c.name], 1 - rules.alpha))
+    return list(made.values())

@@ -18,25 +18,27 @@ def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
 def report(argv: Sequence[str]) -> int:
     """Print the tables of a run folder and write the report files; needs only the records."""
     from quantdg.reports.html import write_html
-    from quantdg.reports.report import render_summary, write_report
+    from quantdg.reports.report import Report
 
     parser = _parser("report", report.__doc__)
     parser.add_argument("--out", type=Path, help="folder for the report; default: RUNS/report")
     parser.add_argument("--html", type=Path, help="write one self-contained page there as well")
+    parser.add_argument("--accuracy-from", metavar="RUNTIME", help="openvino or onnxruntime: as recomputed there")
     options = parser.parse_args(argv)
     out = options.out or options.runs / "report"
-    print(render_summary(options.runs))
-    files = write_report(options.runs, out, options.margin, options.alpha)
+    made = Report.of(options.runs, options.margin, options.alpha, options.accuracy_from)
+    print(made.summary())
+    files = made.write(out)
     print(f"\n{len(files)} files in {out}; start with {out / 'report.md'}")
     if options.html:
-        print(f"page: {write_html(options.runs, options.html, options.margin, options.alpha)}")
+        print(f"page: {write_html(made, options.html)}")
     return 0
 
 
 def verdict(argv: Sequence[str]) -> int:
     """Say whether the gain holds: effects, intervals, p-values, controls, and what cannot be decided."""
-    from quantdg.reports.report import render_verdict
+    from quantdg.reports.report import Report
 
     options = _parser("verdict", verdict.__doc__).parse_args(argv)
-    print(render_verdict(options.runs, options.margin, options.alpha))
+    print(Report.of(options.runs, options.margin, options.alpha).words())
     return 0

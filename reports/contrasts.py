@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -80,6 +80,7 @@ def against_controls(cube: Cube, methods: list[Method], rules: Rules) -> list[Ag
             if control is not None:
                 values = cube.difference(method, control)
                 found = claim(f"{_name(method)} > {_name(control)}", values, cube.targets, rules, "greater")
+                found = replace(found, keys=cube.keys_of(method, control))
                 out.append(Against(_name(method), name, found))
     return out
 
@@ -98,6 +99,7 @@ def squares(cube: Cube, methods: list[Method], rules: Rules) -> list[Square]:
             corners = (float_of(method), method, float_of(with_average), with_average)
             a, b, c, d = (cube.of_method(m) for m in corners)
             crossed = claim(f"{_name(method)} x {average}", (d - c) - (b - a), cube.targets, rules, "two-sided")
+            crossed = replace(crossed, keys=cube.keys_of(*corners))
             out.append(Square(_name(method), average, (_mean(a), _mean(b), _mean(c), _mean(d)), crossed))
     return out
 
@@ -111,6 +113,7 @@ def changes(cube: Cube, methods: list[Method], rules: Rules) -> list[Change]:
             continue
         in_float = cube.difference(float_of(method), float_of(plain))
         found = claim(_name(method), cube.difference(method, plain) - in_float, cube.targets, rules, "two-sided")
+        found = replace(found, keys=cube.keys_of(method, plain, float_of(method), float_of(plain)))
         out.append(_change(found, cube.difference(method, plain) - in_float, rules))
     return out
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quantdg.reports.order import ROW, quantizer_label
+from quantdg.core.errors import RecordError
+from quantdg.reports.order import ROW, SECTION, quantizer_label
 
 Method = tuple[str, str, str, str]
 Floats = NDArray[np.float64]
@@ -47,7 +48,14 @@ class Cube:
 
         Cells of several data sets (same model and protocol) may be given: a target is then called
         ``data set/target`` and is a domain of its own.
+
+        Raises:
+            RecordError: several models or protocols, which no average may mix.
         """
+        mixed = cells[SECTION[1:]].drop_duplicates()
+        if len(mixed) > 1:
+            got = "; ".join(sorted(f"{model}, {protocol}" for model, protocol in mixed.to_numpy()))
+            raise RecordError(f"cells of one average must share model and protocol, got {got}; take them apart first")
         several = cells["dataset"].nunique() > 1
         names = cells["dataset"] + "/" + cells["target"] if several else cells["target"]
         rows = pd.MultiIndex.from_frame(cells[ROW])
@@ -75,6 +83,10 @@ class Cube:
         if method not in self._index:
             return np.full(self.accuracy.shape[1:], np.nan)
         return np.asarray(self.accuracy[self._index[method]])
+
+    def keys_of(self, *methods: Method) -> tuple[str, ...]:
+        """Keys of the records behind these methods' accuracies."""
+        return tuple(str(k) for m in methods if m in self._index for k in self.keys[self._index[m]].ravel() if k)
 
     def difference(self, treated: Method, baseline: Method) -> Floats:
         """Paired difference in points, shape (targets, seeds); NaN where either has no result."""

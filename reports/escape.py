@@ -11,7 +11,10 @@ _HTML_ENTITY = re.compile(r"&(?=#?\w+;)")
 
 def clean(text: object) -> str:
     """One line without control characters, so that a name can neither break a table nor steer a terminal."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    plain = str(text)
+    if not plain.isprintable():
+        plain = "".join(c if c.isprintable() else " " for c in plain)
+    return " ".join(plain.split())
 
 
 def markdown(text: object) -> str:

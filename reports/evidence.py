@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
@@ -25,7 +26,7 @@ _LATENCY = [
     "rounds",
     "ratio",
 ]
-CURVE = ["key", "step", "source_acc", "target_out"]
+CURVE = ["key", "step", "source_acc", "target_out", "noise"]
 LATENCY = [*_LATENCY, "machine"]
 
 
@@ -65,9 +66,18 @@ def audit_row(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def curve_rows(record: Record) -> list[dict[str, Any]]:
-    """One row a checkpoint."""
-    return [{"key": record.key, **{name: float(point[name]) for name in CURVE[1:]}} for point in record.curve]
+def curve_rows(record: Record) -> list[tuple[str, float, float, float, float]]:
+    """One CURVE row a checkpoint, and before them one for the noise at insertion; NaN for what was not measured.
+
+    ``noise`` is the mean over sites.
+    """
+    layers = list(record.noise.values())
+    noise = [sum(values) / len(layers) for values in zip(*layers, strict=True)] or [math.nan] * (1 + len(record.curve))
+    start = record.settings.get("protocol", {}).get("start_step", math.nan)
+    rows = [(record.key, float(start), math.nan, math.nan, noise[0])] if layers else []
+    for point, value in zip(record.curve, noise[1:], strict=True):
+        rows.append((record.key, float(point["step"]), float(point["source_acc"]), float(point["target_out"]), value))
+    return rows
 
 
 def described(machine: Mapping[str, Any]) -> str:

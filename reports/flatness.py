@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from quantdg.bench.records import Record
 from quantdg.reports.accuracy import EMPTY
 from quantdg.reports.cube import Floats
 from quantdg.reports.order import METHOD, PRIMARY, ordered
-from quantdg.reports.tables import Table
+from quantdg.reports.stats.ranking import ranks
+from quantdg.reports.tables import Table, traced
 
 FLATNESS = ["target", "weights", "measure", "place", "value", "gap"]
 FEWEST, DRAWS = 4, 2000
@@ -48,7 +48,7 @@ _CORRELATION_NOTES = (
 def flatness_rows(record: Record) -> list[dict[str, Any]]:
     """One row for each measure of a record: columns key and FLATNESS; nothing where none was taken."""
     row = record.rows.get(PRIMARY)
-    found: dict[str, Any] = getattr(record, "flatness", {})
+    found = record.flatness
     if row is None or not found or not row.source_out:
         return []
     gap = 100 * (sum(row.source_out.values()) / len(row.source_out) - row.target_in)
@@ -102,7 +102,8 @@ def flatness_table(flatness: pd.DataFrame, name: str, title: str) -> Table:
     for column in shown.values():
         text[column] = numbers[column].map(_number)
     text["cells"] = numbers["n"].astype(str)
-    return Table(name, title, text, numbers, len(keys), _NOTES)
+    behind = flatness.groupby(keys, sort=False)["key"].unique().loc[pd.MultiIndex.from_frame(numbers[keys])]
+    return Table(name, title, text, numbers, len(keys), _NOTES, traced("cells", behind))
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def correlate(values: Floats, gaps: Floats, strata: NDArray[Any], draws: int = D
     count = sum(len(x) for x, _ in groups)
     if not groups:
         return Correlation(math.nan, math.nan, math.nan, math.nan, 0, 0)
-    ranked = [(rankdata(x), rankdata(y)) for x, y in groups]
+    ranked = [(ranks(x), ranks(y)) for x, y in groups]
     return Correlation(*_permuted(ranked, draws, seed), *_permuted(groups, draws, seed), len(groups), count)
 
 

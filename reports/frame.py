@@ -12,9 +12,11 @@ from typing import Any
 
 import pandas as pd
 
+from quantdg.bench.deploy.records import Deployment, deployments
 from quantdg.bench.records import Record
 from quantdg.bench.store import RunStore, Unreadable
 from quantdg.core.errors import RecordError
+from quantdg.reports.deployment import with_labels
 from quantdg.reports.evidence import (
     AUDIT,
     CURVE,
@@ -42,8 +44,9 @@ class Results:
         cells: one row per (cell, selection rule), columns CELL; ``accuracy`` is on the target's 80 % part,
             0 to 1, NaN where the cell is not done; the rows of such a cell are those its peers have.
         sizes, audit, latency: one row per cell or measurement that has them.
-        curves: one row per cell and checkpoint: key, step, source_acc, target_out (0 to 1).
+        curves: one row per cell and checkpoint: key, step, source_acc, target_out (0 to 1), noise.
         flatness: one row per cell and measure.
+        deployed: what `quantdg deploy` stored, under the labels of this report.
         problems: (file relative to the run folder, reason) of what could not be used.
         provenance: (path, value) -> number of records.
         protocols: (protocol's label, setting, value) of everything the protocols fix.
@@ -55,6 +58,7 @@ class Results:
     latency: pd.DataFrame
     curves: pd.DataFrame
     flatness: pd.DataFrame
+    deployed: tuple[Deployment, ...] = ()
     problems: tuple[tuple[str, str], ...] = ()
     provenance: Counter[tuple[str, str]] = field(default_factory=Counter)
     protocols: tuple[tuple[str, str, str], ...] = ()
@@ -91,8 +95,9 @@ class _Reader:
         self.sizes: list[dict[str, Any]] = []
         self.audit: list[dict[str, Any]] = []
         self.latency: list[dict[str, Any]] = []
-        self.curves: list[dict[str, Any]] = []
+        self.curves: list[tuple[str, float, float, float, float]] = []
         self.flatness: list[dict[str, Any]] = []
+        self.deployed: list[Deployment] = []
         self.problems: list[tuple[str, str]] = []
         self.provenance: Counter[tuple[str, str]] = Counter()
         self._seen: dict[str, tuple[Any, ...]] = {}
@@ -155,6 +160,11 @@ def load(root: Path) -> Results:
             reader.problem(latency.path, latency.reason)
         else:
             reader.latency.append(latency_row(latency))
+    for deployment in deployments(root):
+        if isinstance(deployment, Unreadable):
+            reader.problem(deployment.path, deployment.reason)
+        else:
+            reader.deployed.append(deployment)
     return _results(reader)
 
 
@@ -193,6 +203,7 @@ def _results(reader: _Reader) -> Results:
         ordered(latency),
         pd.DataFrame(reader.curves, columns=CURVE),
         labelled(reader.flatness, FLATNESS),
+        with_labels(reader.deployed, names),
         tuple(reader.problems),
         reader.provenance,
         _protocols(named),

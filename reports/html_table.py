@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from quantdg.reports import escape
 from quantdg.reports.tables import Table
 
-Trace = Mapping[tuple[int, str], str]
 _NUMBER = re.compile(r"^[<+]?\s?([-+]?[\d,]*\.?\d+)")
 _WIDE = ("reason", "values (records)", "target/seed", "machine", "measured")
 _FEW = 4
@@ -43,23 +42,24 @@ def _filter(identity: str, rows: int) -> str:
     )
 
 
-def table_html(table: Table, identity: str, traces: Trace | None = None) -> str:
+def table_html(table: Table, identity: str, index: Mapping[str, int] | None = None) -> str:
     """The table with its heading, filter and notes.
 
     Args:
         table: what to show.
         identity: id of the element, unique in the page, letters, digits and dashes.
-        traces: (row, column) -> comma-separated indices into the page's list of keys.
+        index: place of each record's key in the page's list of keys; where it is given, numbers lead to their records.
     """
     columns = [str(c) for c in table.text.columns]
     heads = "".join(
         f'<th scope="col"{" class=name" if i < table.labels else ""}><button type="button">{safe(c)}</button></th>'
         for i, c in enumerate(columns)
     )
+    traces = {at: ",".join(str(index[k]) for k in keys) for at, keys in table.traces.items()} if index else {}
     rows = []
     for r, values in enumerate(table.text.to_numpy().tolist()):
         cells = [
-            _cell(str(v), c, i < table.labels, (traces or {}).get((r, c), ""))
+            _cell(str(v), c, i < table.labels, traces.get((r, c), ""))
             for i, (c, v) in enumerate(zip(columns, values, strict=True))
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")

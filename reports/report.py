@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from quantdg.bench.store import write_atomic
-from quantdg.reports import accuracy, escape, figures
+from quantdg.reports import accuracy, escape
 from quantdg.reports.audit import audit_table
-from quantdg.reports.cube import Cube
+from quantdg.reports.deployment import deployment_tables, in_section, recomputed
 from quantdg.reports.failures import failures_table, problems_table
 from quantdg.reports.flatness import correlation_table, flatness_table
 from quantdg.reports.frame import Results, load
 from quantdg.reports.order import SECTION
+from quantdg.reports.pictures import Section, pictures
 from quantdg.reports.provenance import provenance_table, status_line
+from quantdg.reports.raster import png
 from quantdg.reports.resources import latency_table, size_table
+from quantdg.reports.svg import Picture
 from quantdg.reports.tables import Table
 from quantdg.reports.verdict import Verdict, judge
 from quantdg.reports.verdict_tables import verdict_tables
 from quantdg.reports.words import verdict_words
-
-_NOT_DRAWN = ("last", "oracle")
-Section = tuple[str, str, str]
 
 
 def section_names(results: Results) -> dict[Section, str]:
@@ -52,24 +54,10 @@ def tables(results: Results) -> list[Table]:
             own = frame[(frame[SECTION] == list(section)).all(axis=1)] if len(frame) else frame
             if len(own):
                 out.append(make(own, f"{file}-{name}", f"{title}: {where}"))
+        out += deployment_tables(in_section(results.deployed, section), name, where)
     for last in (failures_table(results), problems_table(results)):
         if len(last.text):
             out.append(last)
-    return out
-
-
-def _figures(results: Results) -> dict[str, tuple[str, dict[str, bytes]]]:
-    """Title and encoded files of each figure, by name."""
-    out = {}
-    for section, name in section_names(results).items():
-        cells = results.cells[(results.cells[SECTION] == list(section)).all(axis=1)]
-        for rule in cells["selection"].unique():
-            if rule in _NOT_DRAWN:
-                continue
-            title = f"{section[0]}, {section[1]}, {section[2]}; selection: {rule}"
-            figure = figures.gain_figure(Cube.of(cells), str(rule), title)
-            if figure is not None:
-                out[f"gain-{name}-{escape.slug(rule)}"] = (title, figures.encode(figure))
     return out
 
 
@@ -89,61 +77,89 @@ def _words(found: Verdict, level: int) -> str:
     return "\n".join(parts)
 
 
-def render_verdict(root: Path, margin: float = 0.5, alpha: float = 0.05) -> str:
-    """The verdict in words and tables as Markdown, for the terminal; arguments and errors as `verdict`."""
-    results = load(root)
-    found = judge(results, margin, alpha)
-    made = verdict_tables(found, scope_names(results, found))
-    return "\n".join([f"{status_line(results)}\n", _words(found, 2), *(table.markdown() for table in made)])
+@dataclass(frozen=True)
+class Report:
+    """Everything that is written about a run folder, from records that are read once.
 
-
-def _text(results: Results, found: Verdict, made: list[Table], pictures: dict[str, str]) -> str:
-    parts = [f"# QuantDG report\n\n{status_line(results)}\n"]
-    if found.scopes:
-        parts.append(_words(found, 2))
-    parts += [table.markdown(level=2) for table in made]
-    if pictures:
-        parts.append("## Figures\n")
-        parts += [f"![{escape.markdown(title)}]({name}.svg)\n" for name, title in pictures.items()]
-    parts.append(provenance_table(results).markdown(level=2))
-    return "\n".join(parts)
-
-
-def render_summary(root: Path) -> str:
-    """The tables as Markdown, for the terminal.
-
-    Raises:
-        RecordError: ``root`` is not a run folder of this schema.
+    Attributes:
+        results: the records.
+        verdict: what they decide.
     """
-    results = load(root)
-    made = tables(results)
-    return "\n".join([f"{status_line(results)}\n", *(table.markdown() for table in made)])
 
+    results: Results
+    verdict: Verdict
 
-def write_report(root: Path, out: Path, margin: float = 0.5, alpha: float = 0.05) -> list[Path]:
-    """Write report.md with the verdict on top, each table as .md, .csv and .tex, and each figure as .png and .svg.
+    @classmethod
+    def of(cls, root: Path, margin: float = 0.5, alpha: float = 0.05, accuracy_from: str | None = None) -> Report:
+        """Read a run folder and judge it.
 
-    Files of an earlier report with the same names are replaced; the same records give the same bytes.
+        Args:
+            root: the run folder.
+            margin, alpha: of the verdict.
+            accuracy_from: a runtime whose accuracies replace the recorded ones of the primary selection.
 
-    Returns:
-        The files written, report.md first.
+        Raises:
+            ConfigError: margin or alpha out of range.
+            RecordError: ``root`` is not a run folder of this schema, or a cell was not deployed in that runtime.
+        """
+        results = load(root)
+        if accuracy_from is not None:
+            results = replace(results, cells=recomputed(results.cells, results.deployed, accuracy_from))
+            results.provenance["accuracy from", accuracy_from] = results.cells["key"].nunique()
+        return cls(results, judge(results, margin, alpha))
 
-    Raises:
-        ConfigError: margin or alpha out of range.
-        RecordError: ``root`` is not a run folder of this schema.
-    """
-    results = load(root)
-    found = judge(results, margin, alpha)
-    made, drawn = tables(results), _figures(results)
-    made[:0] = verdict_tables(found, scope_names(results, found))
-    titles = {name: title for name, (title, _) in drawn.items()}
-    files: dict[str, str | bytes] = {"report.md": _text(results, found, made, titles)}
-    for table in [*made, provenance_table(results)]:
-        files[f"{table.name}.md"] = table.markdown(level=1)
-        files[f"{table.name}.csv"] = table.csv()
-        files[f"{table.name}.tex"] = table.latex()
-    for name, (_, forms) in drawn.items():
-        files.update({f"{name}.{form}": data for form, data in forms.items()})
-    for name, data in files.items():
-        write_atomic(out / name, data)
-    return [out / name for name in files]
+    @cached_property
+    def measured(self) -> list[Table]:
+        """The tables of what was measured."""
+        return tables(self.results)
+
+    @cached_property
+    def judged(self) -> list[Table]:
+        """The tables of the verdict."""
+        return verdict_tables(self.verdict, scope_names(self.results, self.verdict))
+
+    @cached_property
+    def pictures(self) -> dict[str, Picture]:
+        """The drawings, by file name."""
+        return pictures(self.results, section_names(self.results), self.verdict.rules.alpha)
+
+    def summary(self) -> str:
+        """The measured tables as Markdown, for the terminal."""
+        return "\n".join([f"{status_line(self.results)}\n", *(table.markdown() for table in self.measured)])
+
+    def words(self) -> str:
+        """The verdict in words and tables as Markdown, for the terminal."""
+        made = (table.markdown() for table in self.judged)
+        return "\n".join([f"{status_line(self.results)}\n", _words(self.verdict, 2), *made])
+
+    def text(self) -> str:
+        """report.md: the verdict, all tables, figures and provenance."""
+        parts = [f"# QuantDG report\n\n{status_line(self.results)}\n"]
+        if self.verdict.scopes:
+            parts.append(_words(self.verdict, 2))
+        parts += [table.markdown(level=2) for table in (*self.judged, *self.measured)]
+        if self.pictures:
+            parts.append("## Figures\n")
+        parts += [f"![{escape.markdown(p.title)}]({name}.svg)\n" for name, p in self.pictures.items()]
+        parts.append(provenance_table(self.results).markdown(level=2))
+        return "\n".join(parts)
+
+    def write(self, out: Path) -> list[Path]:
+        """Write report.md, each table as .md, .csv and .tex, and each figure as .png and .svg.
+
+        Files of an earlier report with the same names are replaced; the same records give the same bytes.
+
+        Returns:
+            The files written, report.md first.
+        """
+        files: dict[str, str | bytes] = {"report.md": self.text()}
+        for table in (*self.judged, *self.measured, provenance_table(self.results)):
+            files[f"{table.name}.md"] = table.markdown(level=1)
+            files[f"{table.name}.csv"] = table.csv()
+            files[f"{table.name}.tex"] = table.latex()
+        for name, picture in self.pictures.items():
+            files[f"{name}.svg"] = picture.standalone()
+            files[f"{name}.png"] = png(picture)
+        for name, data in files.items():
+            write_atomic(out / name, data)
+        return [out / name for name in files]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from quantdg.reports.evidence import SIZES
 from quantdg.reports.order import FLOAT, METHOD, ordered
-from quantdg.reports.tables import Table
+from quantdg.reports.tables import Table, traced
 
 _RUN = ["runtime", "arithmetic", "batch", "threads", "size", "machine"]
 FLOAT_ARITHMETIC = (
@@ -25,11 +25,11 @@ def size_table(sizes: pd.DataFrame, name: str, title: str) -> Table:
     median["ratio"] = median["packed_file"] / median["float_file"]
     median["n"] = groups.size()
     numbers = ordered(median.reset_index())
-    low, high = groups[SIZES].min(), groups[SIZES].max()
+    low, high = (frame.to_dict("index") for frame in (groups[SIZES].min(), groups[SIZES].max()))
     rows = []
     for line in numbers.to_dict("records"):
         key = tuple(line[c] for c in METHOD)
-        spans = {c.replace("_", " "): _span(low.loc[key, c], high.loc[key, c]) for c in SIZES}
+        spans = {c.replace("_", " "): _span(low[key][c], high[key][c]) for c in SIZES}
         named = {c: str(line[c]) for c in METHOD}
         rows.append({**named, **spans, "packed / float": f"{line['ratio']:.4f}", "cells": str(line["n"])})
     order = [*METHOD, "float file", "packed file", "packed / float", "codes", "scales", "rest", "cells"]
@@ -37,7 +37,8 @@ def size_table(sizes: pd.DataFrame, name: str, title: str) -> Table:
         "Bytes of files written and read back; codes, scales and rest are the tensor bytes inside the packed file.",
         "A range where the cells differ; the ratio is between medians.",
     )
-    return Table(name, title, pd.DataFrame(rows, columns=order), numbers, labels=3, notes=notes)
+    keys = groups["key"].unique().loc[pd.MultiIndex.from_frame(numbers[METHOD])]
+    return Table(name, title, pd.DataFrame(rows, columns=order), numbers, 3, notes, traced("cells", keys))
 
 
 def latency_table(latency: pd.DataFrame, name: str, title: str) -> Table:
@@ -47,7 +48,7 @@ def latency_table(latency: pd.DataFrame, name: str, title: str) -> Table:
     numbers = groups[values].median()
     numbers["rounds"] = groups["rounds"].min()
     numbers["n"] = groups.size()
-    numbers = numbers.reset_index()
+    numbers, keys = numbers.reset_index(), groups["key"].unique()
     text = pd.DataFrame(
         {
             **{c: numbers[c].astype(str) for c in [*METHOD, "runtime", "arithmetic"]},
@@ -68,4 +69,4 @@ def latency_table(latency: pd.DataFrame, name: str, title: str) -> Table:
     eager = (numbers["quantizer"] != FLOAT) & numbers["arithmetic"].str.startswith("float")
     if eager.any():
         notes.append(FLOAT_ARITHMETIC)
-    return Table(name, title, text, numbers, labels=5, notes=tuple(notes))
+    return Table(name, title, text, numbers, 5, tuple(notes), traced("models", keys))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 from tabulate import tabulate
 
 from quantdg.reports import escape
 
+Traces = Mapping[tuple[int, str], tuple[str, ...]]
 _BEYOND_ASCII = str.maketrans({"|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", "—": "---"})
 
 
@@ -22,6 +25,7 @@ class Table:
         text: what people read, strings only; the first ``labels`` columns are names, the rest values.
         numbers: what machines read: means, standard errors and counts, in the same order.
         notes: what the reader must know, one sentence each; plain text.
+        traces: (row, column) -> keys of the records that this number of ``text`` comes from.
     """
 
     name: str
@@ -30,6 +34,7 @@ class Table:
     numbers: pd.DataFrame
     labels: int = 1
     notes: tuple[str, ...] = ()
+    traces: Traces = field(default_factory=dict)
 
     def _body(self, form: str, escaped: list[list[str]]) -> str:
         align = ["left"] * self.labels + ["right"] * (self.text.shape[1] - self.labels)
@@ -40,10 +45,14 @@ class Table:
 
     def markdown(self, level: int = 3) -> str:
         """Heading, GitHub table and notes."""
+        return f"{'#' * level} {escape.markdown(self.title)}\n\n{self._markdown_body}"
+
+    @cached_property
+    def _markdown_body(self) -> str:
         cells = [[escape.markdown(v) for v in row] for row in self._cells()]
         body = self._body("pipe", cells) if len(cells) > 1 else "Nothing to show."
         notes = "\n".join(f"- {escape.markdown(note)}" for note in self.notes)
-        return f"{'#' * level} {escape.markdown(self.title)}\n\n{body}\n" + (f"\n{notes}\n" if notes else "")
+        return f"{body}\n" + (f"\n{notes}\n" if notes else "")
 
     def csv(self) -> str:
         """The numbers, full precision, empty where there is none."""
@@ -56,3 +65,8 @@ class Table:
         comments = "".join(f"% {escape.clean(line)}\n" for line in (self.title, *self.notes))
         cells = [[escape.clean(v) for v in row] for row in self._cells()]
         return comments + self._body("latex_booktabs", cells).translate(_BEYOND_ASCII) + "\n"
+
+
+def traced(column: str, keys: Iterable[Iterable[str]]) -> Traces:
+    """Traces of one column, from the keys behind each of its rows."""
+    return {(i, column): tuple(sorted(set(own))) for i, own in enumerate(keys)}

@@ -37,10 +37,14 @@ def _varying(forms: Iterable[str]) -> list[str]:
     return [path for path in paths if len({json.dumps(flat.get(path)) for flat in flats}) > 1]
 
 
-def _suffix(form: str, paths: Iterable[str]) -> str:
-    flat = json.loads(form)
-    parts = [f"{path.rsplit('.', 1)[-1]}={flat.get(path, 'unset')}" for path in paths]
-    return f" ({', '.join(parts)})" if parts else ""
+def _suffixes(forms: pd.Series[str], paths: list[str]) -> pd.Series[str]:
+    """For each form the values of these settings, for example `` (lr_ratio=0.1)``."""
+    made = {}
+    for form in forms.unique():
+        flat = json.loads(form)
+        parts = [f"{path.rsplit('.', 1)[-1]}={flat.get(path, 'unset')}" for path in paths]
+        made[form] = f" ({', '.join(parts)})"
+    return forms.map(made)
 
 
 def distinguish(cells: pd.DataFrame) -> pd.DataFrame:
@@ -61,12 +65,12 @@ def distinguish(cells: pd.DataFrame) -> pd.DataFrame:
         paths = _varying(group["form"].unique())
         for column in ("quantizer", "algorithm"):
             own = [p for p in paths if p.startswith(f"{column}.")]
-            cells.loc[group.index, column] = group[column] + group["form"].map(lambda f, own=own: _suffix(f, own))
+            if own:
+                cells.loc[group.index, column] = group[column] + _suffixes(group["form"], own)
         others = {p for p in paths if not p.startswith(("quantizer.", "algorithm."))}
         if others:
             shared.setdefault(tuple(str(v) for v in labels[: len(SECTION)]), set()).update(others)
     for section, found in shared.items():
         inside = (cells[SECTION] == list(section)).all(axis=1)
-        text = cells.loc[inside, "form"].map(lambda f, found=found: _suffix(f, sorted(found)))
-        cells.loc[inside, "protocol"] = cells.loc[inside, "protocol"] + text
+        cells.loc[inside, "protocol"] += _suffixes(cells.loc[inside, "form"], sorted(found))
     return cells

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from quantdg.reports.claims import Claim, Rules, family
 from quantdg.reports.contrasts import Against, Change, Square
 from quantdg.reports.cube import Cube, Floats
 from quantdg.reports.frame import Results, load
+from quantdg.reports.heterogeneity import Differ, heterogeneity
 from quantdg.reports.order import PRIMARY, SECTION, is_quantizer, quantizer_label
 from quantdg.reports.stats.multiple import conjunction, partial_conjunction
 from quantdg.reports.stats.signflip import sign_flip, smallest_p
@@ -48,6 +49,7 @@ class Judged:
         algorithm: the training that is quantized.
         quantizers: each quantizer's gain over float, two-sided, Holm over quantizers.
         together: conjunction and partial conjunction.
+        differ: whether the gain depends on the quantizer: all together, then each left out; empty below two.
         controls: each quantizer against each control, one-sided.
         squares: quantizer x weight averaging.
         changes: whether this algorithm's gain over ERM changes under each quantizer; empty for ERM.
@@ -56,6 +58,7 @@ class Judged:
     algorithm: str
     quantizers: list[Claim]
     together: Together
+    differ: list[Differ]
     controls: list[Against]
     squares: list[Square]
     changes: list[Change]
@@ -105,10 +108,12 @@ def _judge(cube: Cube, algorithm: str, selection: str, rules: Rules) -> Judged:
     found = {m: values for m, values in gains.over_float(cube, selection) if m[0] == algorithm}
     rows = {quantizer_label(m[1], m[2]): values for m, values in found.items() if is_quantizer(m[1])}
     methods = [m for m in found if is_quantizer(m[1])]
+    keys = {quantizer_label(m[1], m[2]): cube.keys_of(m, gains.float_of(m)) for m in methods}
     return Judged(
         algorithm,
-        family(rows, cube.targets, rules),
+        [replace(c, keys=keys[c.name]) for c in family(rows, cube.targets, rules)],
         _together(cube, rows, rules),
+        heterogeneity(rows, keys, rules),
         contrasts.against_controls(cube, methods, rules),
         contrasts.squares(cube, methods, rules),
         contrasts.changes(cube, methods, rules),

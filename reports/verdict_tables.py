@@ -8,12 +8,17 @@ from typing import Any
 import pandas as pd
 
 from quantdg.reports.claims import Claim
-from quantdg.reports.tables import Table
+from quantdg.reports.tables import Table, traced
 from quantdg.reports.verdict import Scope, Verdict
-from quantdg.reports.words import EMPTY, interval_text, p_text
+from quantdg.reports.words import EMPTY, interval_text, p_text, span_text
 
 _CLAIM = ["mean", "low", "high", "worst", "worst_domain", "share_positive", "n_domains", "n_seeds"]
 _UNIT = "p: sign-flip test on domain means, for domains in general; p here: over seeds, for these domains only."
+
+_DIFFER = (
+    "sd between: standard deviation of the quantizers' true mean gains, points, with its interval.",
+    "p: of no difference, for domains in general; p here: for these only; p all gain: of the conjunction, one-sided.",
+)
 
 
 def _numbers(claim: Claim) -> dict[str, Any]:
@@ -39,7 +44,8 @@ def _table(name: str, title: str, lines: list[tuple[dict[str, str], Claim, dict[
     text = [{**named, **_text(claim), **extra, "answer": claim.answer} for named, claim, _, extra in lines]
     numbers = [{**named, **_numbers(claim), **more} for named, claim, more, _ in lines]
     labels = len(lines[0][0]) if lines else 1
-    return Table(name, title, pd.DataFrame(text), pd.DataFrame(numbers), labels, (_UNIT,))
+    traces = traced("points", (claim.keys for _, claim, _, _ in lines))
+    return Table(name, title, pd.DataFrame(text), pd.DataFrame(numbers), labels, (_UNIT,), traces)
 
 
 def gains_table(scope: Scope, name: str) -> Table:
@@ -53,6 +59,46 @@ def gains_table(scope: Scope, name: str) -> Table:
             numbers = {"bootstrap_low": low, "bootstrap_high": high}
             lines.append(({"algorithm": judged.algorithm, "quantizer": c.name}, c, numbers, extra))
     return _table(f"verdict-gain-{name}", f"Gain over float: {scope.name}", lines)
+
+
+def differences_table(scope: Scope, name: str) -> Table:
+    """Whether the gain depends on the quantizer, and what changes where one is left out."""
+    text, numbers, keys = [], [], []
+    for judged in scope.judged:
+        for d in judged.differ:
+            named = {"algorithm": judged.algorithm, "left out": d.without or "none"}
+            ends = {"smallest gain": d.least, "largest gain": d.most}
+            shown = {k: f"{value:+.2f} {quantizer}" for k, (quantizer, value) in ends.items()}
+            sd = EMPTY if math.isnan(d.between.sd) else f"{d.between.sd:.2f}"
+            interval = span_text(d.between.low, d.between.high)
+            size = f"{d.n_domains} x {d.n_seeds}"
+            last = {
+                "domains x seeds": size,
+                "p": p_text(d.p),
+                "p here": p_text(d.here),
+                "p all gain": p_text(d.p_every),
+            }
+            keys.append(d.keys)
+            text.append({**named, **shown, "sd between": sd, "interval": interval, **last, "differ": d.answer})
+            known = {
+                "least": d.least[1],
+                "most": d.most[1],
+                **vars(d.between),
+                "p": d.p,
+                "p_here": d.here,
+                "p_every": d.p_every,
+            }
+            numbers.append({**named, **known, "n_domains": d.n_domains, "n_seeds": d.n_seeds, "answer": d.answer})
+    title = f"Does the gain depend on the quantizer: {scope.name}"
+    return Table(
+        f"verdict-quantizers-{name}",
+        title,
+        pd.DataFrame(text),
+        pd.DataFrame(numbers),
+        2,
+        _DIFFER,
+        traced("sd between", keys),
+    )
 
 
 def controls_table(scope: Scope, name: str) -> Table:
@@ -95,7 +141,7 @@ def verdict_tables(verdict: Verdict, names: list[str]) -> list[Table]:
     """All tables with content, scope by scope; ``names`` are the scopes' file-name parts."""
     out = []
     for scope, name in zip(verdict.scopes, names, strict=True):
-        made = [gains_table(scope, name), controls_table(scope, name), squares_table(scope, name)]
-        made.append(changes_table(scope, name, verdict.rules.margin))
+        made = [gains_table(scope, name), differences_table(scope, name), controls_table(scope, name)]
+        made += [squares_table(scope, name), changes_table(scope, name, verdict.rules.margin)]
         out += [table for table in made if len(table.text)]
     return out

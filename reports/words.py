@@ -32,109 +32,164 @@ def p_phrase(p: float) -> str:
 
 def interval_text(low: float, high: float) -> str:
     """``+1.12 to +2.80``; a dash with one domain."""
-    return EMPTY if math.isnan(low) else f"{low:+.2f} to {high:+.2f}"
+    return EMPTY if math.isnan(low) else f"{points(low)} to {points(high)}"
+
+
+def span_text(low: float, high: float) -> str:
+    """``0.10 to 1.30``, for what has no sign; a dash where there is none."""
+    return EMPTY if math.isnan(low) else f"{low:.2f} to {high:.2f}"
+
+
+def points(value: float) -> str:
+    """``+1.20``, and ``+0.00`` for what rounds to nothing."""
+    return f"{round(value, 2) + 0.0:+.2f}"
 
 
 def _needed(claim: Claim) -> str:
     few = claim.effect is None or claim.effect.n_domains < 2
     if few or claim.answer not in ("not decidable", "not shown"):
         return ""
-    if claim.needed is None:
-        return " More than 256 domains, or another effect, would be needed for 80 % power."
-    return f" If the true effect is as measured, {claim.needed} domains would give 80 % power."
+    count = "more than 256" if claim.needed is None else str(claim.needed)
+    return f" If the true effect is as measured, {count} domains are needed to show it with 80 % power."
 
 
 def _counted(domains: int, seeds: int) -> str:
     return f"{domains} {'domain' if domains == 1 else 'domains'} x {seeds} {'seed' if seeds == 1 else 'seeds'}"
 
 
+def _so_far(claim: Claim) -> str:
+    mean, there, wanted = claim.so_far
+    if not there:
+        return "incomplete, not judged"
+    return f"incomplete, not judged; so far {points(mean)} points over {there} of {wanted} pairs"
+
+
 def claim_words(claim: Claim, rules: Rules) -> str:
     """One claim as two or three sentences."""
     e = claim.effect
     if e is None:
-        return f"{claim.name}: incomplete, not judged."
+        return f"{claim.name}: {_so_far(claim)}."
     level = f"{100 * (1 - rules.alpha):g} %"
     interval = "one domain: no interval" if math.isnan(e.low) else f"{level} interval {interval_text(e.low, e.high)}"
     holm = "" if claim.adjusted == claim.p else f" (Holm {p_text(claim.adjusted)})"
-    here = "" if math.isnan(claim.here) else f" On these domains, over seeds: {p_phrase(claim.here)}."
+    here = "" if math.isnan(claim.here) else f" For these domains alone: {p_phrase(claim.here)}."
     return (
-        f"{claim.name}: {e.mean:+.2f} points ({interval}); worst domain {e.worst_domain} {e.worst:+.2f}; above zero in "
-        f"{e.share_positive:.0%} of {_counted(e.n_domains, e.n_seeds)}; {p_phrase(claim.p)}{holm}: "
+        f"{claim.name}: {points(e.mean)} points ({interval}); worst domain {e.worst_domain} {points(e.worst)}; above "
+        f"zero in {e.share_positive:.0%} of {_counted(e.n_domains, e.n_seeds)}; {p_phrase(claim.p)}{holm}: "
         f"{claim.answer}.{_needed(claim)}{here}"
     )
 
 
 def _every(judged: Judged, scope: Scope, rules: Rules) -> str:
     t, n = judged.together, len(scope.domains)
+    start = "Does the gain hold under every quantizer?"
     if not t.names:
-        return "Does the gain hold under every quantizer? No quantizer is complete yet."
-    names = ", ".join(t.names)
+        return f"{start} No quantizer is complete yet."
+    least = min((c.effect.mean, c.name) for c in judged.quantizers if c.effect)
+    effect = f"The smallest of {len(t.names)} mean gains is {points(least[0])} points ({least[1]})"
     without = f" Not judged, incomplete: {', '.join(t.incomplete)}." if t.incomplete else ""
-    start = f"Does the gain hold under every quantizer ({names})?"
     if t.answer == "not decidable":
-        least = p_text(smallest_p(n, "greater"))
-        return f"{start} Not decidable: with {n} target {'domain' if n == 1 else 'domains'} no result can have a p below {least}.{without}"
-    answer = "Yes" if t.answer == "yes" else "Not shown"
+        few = f"with {n} target {'domain' if n == 1 else 'domains'} no result can have a p below"
+        return f"{start} Not decidable: {few} {p_text(smallest_p(n, 'greater'))}. {effect}.{without}"
     share = f"at least {t.at_least} of {len(t.names)} gain, at {1 - rules.alpha:.0%} confidence"
     if not t.at_least:
-        share = "nor is it shown that at least one of them gains"
-    return f"{start} {answer} ({p_phrase(t.p_every)}, the largest of {len(t.names)}); {share}.{without}"
+        share = "nor is it shown that any of them gains"
+    answer = "Yes" if t.answer == "yes" else "Not shown"
+    return f"{start} {answer}. {effect}, {p_phrase(t.p_every)}; {share}.{without}"
 
 
-def quantizations_own(judged: Judged) -> str:
+def _of_controls(claim: Claim, found: dict[str, Claim]) -> str:
+    missing = [_CONTROL_MEANING[name] for name in CONTROLS if name not in found]
+    answer = "yes" if not missing and all(c.answer == "yes" for c in found.values()) else "not shown"
+    if answer == "yes" and claim.answer != "gain":
+        answer = "not shown, nor is a gain over float"
+    if any(c.answer == "not decidable" for c in found.values()):
+        answer = "not decidable"
+    if any(c.effect is None for c in found.values()):
+        answer = "not judged"
+    details = [_than(_CONTROL_MEANING[name], c) for name, c in found.items()]
+    if missing:
+        details.append(f"not run: {', '.join(missing)}")
+    return f"{claim.name}: {answer}. {'; '.join(details)}."
+
+
+def _than(control: str, claim: Claim) -> str:
+    e = claim.effect
+    if e is None:
+        mean, there, wanted = claim.so_far
+        return (
+            f"{points(mean)} points so far against {control} ({there} of {wanted} pairs)"
+            if there
+            else f"no pair yet with {control}"
+        )
+    return f"{points(e.mean)} points against {control} ({interval_text(e.low, e.high)}, {p_phrase(claim.p)})"
+
+
+def quantizations_own(judged: Judged) -> Iterator[str]:
     """Whether the gain is more than every control gives; names the controls that were not run."""
     by_quantizer: dict[str, dict[str, Claim]] = {}
     for against in judged.controls:
         by_quantizer.setdefault(against.quantizer, {})[against.control] = against.claim
-    sentences = []
-    for claim in judged.quantizers:
-        found = by_quantizer.get(claim.name, {})
-        missing = [_CONTROL_MEANING[name] for name in CONTROLS if name not in found]
-        beaten = [_CONTROL_MEANING[name] for name, c in found.items() if c.answer == "yes"]
-        answer = "yes" if len(beaten) == len(CONTROLS) else "not shown"
-        if any(c.answer == "not decidable" for c in found.values()):
-            answer = "not decidable"
-        details = [
-            f"{_CONTROL_MEANING[k]} {c.effect.mean:+.2f} ({p_phrase(c.p)})" for k, c in found.items() if c.effect
-        ]
-        if missing:
-            details.append(f"not run: {'; '.join(missing)}")
-        sentences.append(f"{claim.name}: {answer} ({'; '.join(details) or 'no control is complete'})")
-    return "Is it quantization's own gain, more than every control? " + ". ".join(sentences) + "."
+    for i, claim in enumerate(judged.quantizers):
+        question = "Is it quantization's own gain, more than every control? " if i == 0 else ""
+        yield question + _of_controls(claim, by_quantizer.get(claim.name, {}))
 
 
 def _here(judged: Judged, scope: Scope, rules: Rules) -> Iterator[str]:
     """The smaller claim, for these domains only."""
     if len(scope.seeds) == 1:
-        yield "One seed: nothing can be said on these domains alone."
-    known = [c for c in judged.quantizers if c.effect is not None and not math.isnan(c.here)]
-    for word, sign in (("gain", 1), ("lose", -1)):
-        names = [c.name for c in known if c.effect and c.here <= rules.alpha and sign * c.effect.mean > 0]
+        yield "One seed: nothing can be said about these domains alone."
+    for word, sign in (("a gain", 1), ("a loss", -1)):
+        names = [c.name for c in judged.quantizers if c.effect and c.here <= rules.alpha and sign * c.effect.mean > 0]
         if names:
-            yield f"On these {len(scope.domains)} domains, over seeds: {', '.join(names)} {word} (uncorrected)."
+            counted = _counted(len(scope.domains), len(scope.seeds))
+            yield f"For these domains alone ({counted}; seeds the only chance, uncorrected), {word}: {', '.join(names)}."
+
+
+def _dependence(judged: Judged, rules: Rules) -> Iterator[str]:
+    """Whether the gain depends on the quantizer, and whether the conjunction hangs on one."""
+    if not judged.differ:
+        return
+    d, *left_out = judged.differ
+    here = "" if math.isnan(d.here) else f" For these domains alone: {p_phrase(d.here)}."
+    interval = f"{100 * (1 - rules.alpha):g} % interval {span_text(d.between.low, d.between.high)}"
+    spread = f"their true values differ by a standard deviation of {d.between.sd:.2f} points ({interval}); "
+    yield (
+        f"Does the gain depend on the quantizer? Mean gains run from {points(d.least[1])} ({d.least[0]}) to "
+        f"{points(d.most[1])} points ({d.most[0]}); {'' if math.isnan(d.between.sd) else spread}"
+        f"{_counted(d.n_domains, d.n_seeds)}; {p_phrase(d.p)}: {d.answer}.{here}"
+    )
+    if judged.together.answer != "not shown":
+        return
+    alone = [f"without {x.without} ({p_phrase(x.p_every)})" for x in left_out if x.p_every <= rules.alpha]
+    found = "No: whichever is left out, a gain under all others is not shown"
+    if alone:
+        found = f"Yes: the gain holds under all others {' or '.join(alone)}"
+    yield f"Does the answer for every quantizer hang on one of them? {found}."
 
 
 def _brief(claim: Claim) -> str:
     e = claim.effect
     if e is None:
-        return f"{claim.name}: incomplete"
-    return f"{claim.name}: {e.mean:+.2f} points ({interval_text(e.low, e.high)}), {p_phrase(claim.p)}, {claim.answer}"
+        return "incomplete"
+    return f"{points(e.mean)} points ({interval_text(e.low, e.high)}), {p_phrase(claim.p)}: {claim.answer}"
 
 
 def _effect_of_averaging(judged: Judged) -> Iterator[str]:
-    crossed = [_brief(s.interaction) for s in judged.squares if s.interaction.effect is not None]
-    if crossed:
-        yield "Does weight averaging change the quantizer's gain (interaction)? " + "; ".join(crossed) + "."
+    crossed = [s for s in judged.squares if s.interaction.effect is not None]
+    for i, s in enumerate(crossed):
+        question = "Does weight averaging change the quantizer's gain? " if i == 0 else ""
+        plain, quantized, averaged, both = s.accuracy
+        gains = f"gain {points(quantized - plain)} points alone, {points(both - averaged)} together with {s.average}"
+        yield f"{question}{s.quantizer}: {gains}; difference {_brief(s.interaction)}."
 
 
 def _effect_on_the_method(judged: Judged, rules: Rules) -> Iterator[str]:
-    parts = [
-        f"{_brief(c.difference)}; within ±{rules.margin:g} points {p_phrase(c.p_equivalent)}: {c.answer}"
-        for c in judged.changes
-        if c.difference.effect is not None
-    ]
-    if parts:
-        yield f"Does {judged.algorithm}'s gain over ERM change under a quantizer? " + ". ".join(parts) + "."
+    changes = [c for c in judged.changes if c.difference.effect is not None]
+    for i, c in enumerate(changes):
+        question = f"Does {judged.algorithm}'s gain over ERM change under a quantizer? " if i == 0 else ""
+        equal = f"within ±{rules.margin:g} points {p_phrase(c.p_equivalent)}: {c.answer}"
+        yield f"{question}{c.difference.name}: {_brief(c.difference)}; {equal}."
 
 
 def judged_words(judged: Judged, scope: Scope, rules: Rules) -> Iterator[str]:
@@ -143,8 +198,8 @@ def judged_words(judged: Judged, scope: Scope, rules: Rules) -> Iterator[str]:
     yield from _here(judged, scope, rules)
     for claim in judged.quantizers:
         yield claim_words(claim, rules)
-    if judged.quantizers:
-        yield quantizations_own(judged)
+    yield from _dependence(judged, rules)
+    yield from quantizations_own(judged)
     yield from _effect_of_averaging(judged)
     yield from _effect_on_the_method(judged, rules)
 

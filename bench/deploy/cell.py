@@ -1,77 +1,96 @@
-"""One cell through one runtime: files, proof that it is the same model, accuracy, latency."""
+"""One cell through the runtimes: files, proof that it is the same model, accuracy, latency."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from quantdg.bench.deploy.files import Files, write_files
+from quantdg.bench.deploy.files import Files, kind_of, write_files
 from quantdg.bench.deploy.measure import Job, measure
 from quantdg.bench.deploy.records import Deployment, Timing
-from quantdg.bench.deploy.reference import prover
+from quantdg.bench.deploy.reference import Prover, prover
 from quantdg.bench.deploy.runtimes import open_model, predict, runtime_version
 from quantdg.bench.deploy.settings import DeploySettings
 from quantdg.bench.deploy.stored import StoredCell
 from quantdg.bench.environment import machine, versions
 from quantdg.bench.records import pack_bits
 
-FEWEST_IMAGES, MOST_IMAGES, PIXELS = 16, 64, 2**20
+FEWEST_IMAGES, MOST_IMAGES, PIXELS = 16, 1024, 2**22
 """The proof takes as many images as have this many values."""
 BATCH = 32
 
 
-def deploy_cell(cell: StoredCell, settings: DeploySettings, out: Path, timed: bool = True) -> Deployment:
-    """Write the runtime file of a cell to ``out`` and measure it.
+@dataclass(frozen=True)
+class Prepared:
+    """A cell whose files are written; ``judge`` is None where no runtime can run them."""
+
+    cell: StoredCell
+    files: Files
+    judge: Prover | None
+    timed: bool
+
+    @property
+    def runnable(self) -> Path | None:
+        """The file to compare with the network."""
+        return self.files.integer_file or (self.files.float_file if self.files.kind == "float32" else None)
+
+
+def prepare(cell: StoredCell, out: Path, scratch: Path, timed: bool = True) -> Prepared:
+    """Write the runtime file of a cell to ``out``, the rest to ``scratch``, which must outlive the measurements.
 
     Args:
         cell: opened.
-        settings: runtime and what to time.
         out: the ONNX file.
         timed: False where another cell stands for this one's latency.
 
     Raises:
-        MissingPackageError: the runtime or the exporter is not installed.
+        MissingPackageError: the exporter is not installed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        files = write_files(cell.network, cell.model, cell.shape, out, Path(folder))
-        facts: dict[str, Any] = {}
-        runnable = files.integer_file or (files.float_file if files.kind == "float32" else None)
-        if runnable is not None:
-            facts |= _proof(cell, files, runnable, settings.runtime)
-            facts |= _accuracy(cell, runnable, settings.runtime, files.kind == "integer")
-        timings = _timings(files, cell.shape, settings) if timed and files.kind == "integer" else ()
+    timed = timed and kind_of(cell.model)[0] == "integer"
+    files = write_files(cell.network, cell.model, cell.shape, out, scratch, baseline=timed)
+    if files.kind == "not exportable":
+        return Prepared(cell, files, None, timed)
+    images = cell.sample(min(MOST_IMAGES, max(FEWEST_IMAGES, PIXELS // int(np.prod(cell.shape)))))
+    return Prepared(cell, files, prover(cell.network, cell.model, images), timed)
+
+
+def deploy_in(runtime: str, prepared: Prepared, settings: DeploySettings) -> Deployment:
+    """Measure a prepared cell in one runtime; MissingPackageError where that is not installed."""
+    cell, files, path = prepared.cell, prepared.files, prepared.runnable
+    facts: dict[str, Any] = {}
+    if path is not None and prepared.judge is not None:
+        facts |= _proof(prepared.judge, path, runtime, files.kind == "integer")
+        facts |= _accuracy(cell, path, runtime, files.kind == "integer")
     return Deployment(
         cell.record.key,
         cell.record.labels,
-        settings.runtime,
+        runtime,
         files.kind,
         files.reason,
         size=cell.shape[1],
         bytes=files.bytes,
         folded=files.integer.folded if files.integer else 0,
         unfolded=len(files.integer.unfolded) if files.integer else 0,
-        timings=tuple(timings),
+        timings=tuple(_timings(runtime, files, cell.shape, settings)) if prepared.timed else (),
         machine=machine(),
-        versions={**versions(), settings.runtime: runtime_version(settings.runtime)},
+        versions={**versions(), runtime: runtime_version(runtime)},
         **facts,
     )
 
 
-def _proof(cell: StoredCell, files: Files, path: Path, runtime: str) -> dict[str, Any]:
+def _proof(judge: Prover, path: Path, runtime: str, integer: bool) -> dict[str, Any]:
     """Distance to the fake-quantized network, and what the runtime executes."""
-    images = cell.sample(min(MOST_IMAGES, max(FEWEST_IMAGES, PIXELS // int(np.prod(cell.shape)))))
-    judge = prover(cell.network, cell.model, images)
-    proof = judge.compare(open_model(runtime, path, batch=len(images), integer=False))
-    fused = open_model(runtime, path, batch=len(images), integer=files.kind == "integer")
+    count = len(judge.images)
+    proof = judge.compare(open_model(runtime, path, batch=count, integer=False))
+    fused = open_model(runtime, path, batch=count, integer=integer)
     layers = fused.layers()
     return {
-        "images": len(images),
+        "images": count,
         "difference": proof.difference,
         "fused_difference": judge.compare(fused).difference,
         "noise": proof.noise,
@@ -95,9 +114,9 @@ def _accuracy(cell: StoredCell, path: Path, runtime: str, integer: bool) -> dict
     }
 
 
-def _timings(files: Files, shape: tuple[int, int, int], settings: DeploySettings) -> Sequence[Timing]:
+def _timings(runtime: str, files: Files, shape: tuple[int, int, int], settings: DeploySettings) -> Sequence[Timing]:
     """One thread by CPU time, then all by wall time, for each batch size."""
-    job = Job(settings.runtime, str(files.integer_file), str(files.float_file), shape, rounds=settings.rounds)
+    job = Job(runtime, str(files.integer_file), str(files.float_file), shape, rounds=settings.rounds)
     threads = settings.threads or cores()
     counts = (1, threads) if threads > 1 else (1,)
     return [measure(replace(job, batch=b, threads=n)) for n in counts for b in settings.batches]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,18 +25,20 @@ def deploy(argv: Sequence[str]) -> int:
     parser.add_argument("--cache", type=Path, help="folder of decoded images")
     options = parser.parse_args(argv)
     from quantdg.bench import config  # noqa: PLC0415
-    from quantdg.bench.deploy.cell import deploy_cell  # noqa: PLC0415
+    from quantdg.bench.deploy.cell import deploy_in, prepare  # noqa: PLC0415
     from quantdg.bench.deploy.records import FOLDER, write_deployment  # noqa: PLC0415
     from quantdg.bench.deploy.settings import DeploySettings  # noqa: PLC0415
     from quantdg.bench.deploy.stored import find_cell, open_cell  # noqa: PLC0415
     from quantdg.bench.experiment import Paths  # noqa: PLC0415
 
-    settings = DeploySettings(options.runtime, rounds=options.rounds, threads=options.threads)
+    settings = DeploySettings((options.runtime,), rounds=options.rounds, threads=options.threads)
     store, record = find_cell(options.cell)
     out = options.out or store.root / FOLDER / f"{record.key}.onnx"
     out.parent.mkdir(parents=True, exist_ok=True)
     cache = options.cache or config.load([]).paths.cache
-    deployment = deploy_cell(open_cell(store, record, Paths(store.root, options.data_root, cache)), settings, out)
+    cell = open_cell(store, record, Paths(store.root, options.data_root, cache))
+    with tempfile.TemporaryDirectory() as scratch:
+        deployment = deploy_in(options.runtime, prepare(cell, out, Path(scratch)), settings)
     write_deployment(store.root, deployment)
     print(comparison(deployment, out))
     return 1 if deployment.same_model is False else 0

@@ -18,12 +18,12 @@ from quantdg.bench.store import write_atomic
 
 @dataclass(frozen=True)
 class Files:
-    """What `write_files` wrote; ``integer`` is None where the model has no integer form."""
+    """What `write_files` wrote; ``integer`` is None where the model has no integer form, ``float_file`` without a baseline."""
 
     kind: Kind
     reason: str
     bytes: Bytes
-    float_file: Path
+    float_file: Path | None
     integer_file: Path | None
     integer: IntegerModel | None
 
@@ -43,7 +43,14 @@ def kind_of(model: PackedModel) -> tuple[Kind, str]:
     return "integer", ""
 
 
-def write_files(network: nn.Module, model: PackedModel, shape: tuple[int, int, int], out: Path, scratch: Path) -> Files:
+def write_files(
+    network: nn.Module,
+    model: PackedModel,
+    shape: tuple[int, int, int],
+    out: Path,
+    scratch: Path,
+    baseline: bool = True,
+) -> Files:
     """Write every file of a model and measure it.
 
     Args:
@@ -53,11 +60,13 @@ def write_files(network: nn.Module, model: PackedModel, shape: tuple[int, int, i
         out: of the runtime file (integer, or float32 for a model without integers); the compressed file goes beside
             it under the suffix ``.safetensors.zst``.
         scratch: folder of the files that are needed for comparison only.
+        baseline: write the network in float32 as a runtime file, to be timed beside the integer one.
     """
     state, (kind, reason) = model.state(), kind_of(model)
     write_atomic(scratch / "float.safetensors", save({n: t.contiguous() for n, t in state.items()}))
-    float_file = out if kind == "float32" else scratch / "float.onnx"
-    export_onnx(load_float(network, state), shape, float_file)
+    float_file = out if kind == "float32" else scratch / "float.onnx" if baseline else None
+    if float_file is not None:
+        export_onnx(load_float(network, state), shape, float_file)
     integer, integer_file = None, None
     if kind in ("integer", "size only"):
         integer = build_integer(network, state, model.sites)
@@ -65,7 +74,7 @@ def write_files(network: nn.Module, model: PackedModel, shape: tuple[int, int, i
         integer_file = out
     sizes = Bytes(
         float_file=(scratch / "float.safetensors").stat().st_size,
-        float_runtime_file=float_file.stat().st_size,
+        float_runtime_file=float_file.stat().st_size if float_file else 0,
         runtime_file=integer_file.stat().st_size if integer_file else 0,
         packed_file=write_packed(scratch / "packed.safetensors", model.rest, model.sites),
         compressed_file=write_compressed(out.with_suffix(".safetensors.zst"), model.rest, model.sites),

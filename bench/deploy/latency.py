@@ -23,6 +23,8 @@ from quantdg.bench.run import load_dataset
 from quantdg.bench.store import RunStore
 
 ROUNDS, WARM_UP, BATCHES = 30, 3, (1, 32)
+FEWEST_ROUNDS, SECONDS = 7, 30.0
+"""After so many seconds the fewest rounds are enough."""
 RUNTIME, ARITHMETIC = "torch eager", "float32"
 
 
@@ -84,7 +86,7 @@ def _measure(
                     median_ms=median(own),
                     q25_ms=low,
                     q75_ms=high,
-                    rounds=ROUNDS,
+                    rounds=len(own),
                     ratio=median(a / b for a, b in zip(own, times[0], strict=True)),
                     machine=machine(),
                 )
@@ -93,12 +95,16 @@ def _measure(
 
 @torch.inference_mode()
 def interleaved(networks: Sequence[torch.nn.Module], x: torch.Tensor) -> list[list[float]]:
-    """Milliseconds of ROUNDS calls of each network, one call of each a round."""
+    """Milliseconds of at most ROUNDS calls of each network, one call of each a round."""
     times: list[list[float]] = [[] for _ in networks]
-    for number in range(WARM_UP + ROUNDS):
+    for network in [*networks] * WARM_UP:
+        network(x)
+    started = time.perf_counter()
+    while len(times[-1]) < ROUNDS:
+        if len(times[-1]) >= FEWEST_ROUNDS and time.perf_counter() - started > SECONDS:
+            break
         for network, own in zip(networks, times, strict=True):
             began = time.perf_counter()
             network(x)
-            if number >= WARM_UP:
-                own.append(1000 * (time.perf_counter() - began))
+            own.append(1000 * (time.perf_counter() - began))
     return times

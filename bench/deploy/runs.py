@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from quantdg.bench.deploy.cell import deploy_cell
+from quantdg.bench.deploy.cell import deploy_in, prepare
 from quantdg.bench.deploy.latency import representatives
 from quantdg.bench.deploy.records import FOLDER, Deployment, deployments, write_deployment
 from quantdg.bench.deploy.settings import DeploySettings
@@ -22,7 +24,7 @@ Watch = Callable[[Deployment], None]
 def deploy_store(
     store: RunStore, keys: Sequence[str], paths: Paths, settings: DeploySettings, watch: Watch | None = None
 ) -> None:
-    """Deploy the cells that have no record for this runtime yet; a failure becomes a record with its reason.
+    """Deploy the cells that have no record for these runtimes yet; a failure becomes a record with its reason.
 
     Writes RUNS/deploy/KEY-RUNTIME.json, KEY.onnx and KEY.safetensors.zst.
 
@@ -30,37 +32,56 @@ def deploy_store(
         store: the run folder.
         keys: of the cells to consider; those without a stored model are passed over.
         paths: of the data set.
-        settings: runtime and what to time.
+        settings: runtimes and what to time.
         watch: told each new record.
     """
-    timed = {r.key for r in representatives(store, keys)}
+    timed = {r.key for r in representatives(store, keys) if _worth_timing(r)}
     chosen = [k for k in keys if k in timed or settings.cells == "all"]
-    for record in filter(None, (store.read(k) for k in _pending(store, chosen, settings))):
-        if record.sizes is None:
+    done = _done(store)
+    for key in chosen:
+        runtimes = [r for r in settings.runtimes if (key, r) not in done]
+        record = store.read(key) if runtimes else None
+        if record is None or record.sizes is None:
             continue
-        deployment = _try(store, record, paths, settings, record.key in timed)
-        write_deployment(store.root, deployment)
-        if watch is not None:
-            watch(deployment)
+        for deployment in _deploy(store, record, paths, replace(settings, runtimes=tuple(runtimes)), key in timed):
+            write_deployment(store.root, deployment)
+            if watch is not None:
+                watch(deployment)
 
 
-def _pending(store: RunStore, keys: Sequence[str], settings: DeploySettings) -> list[str]:
+def _worth_timing(record: Record) -> bool:
+    """Float and what has integers; a control in float32 costs what float costs."""
+    return record.labels.quantizer == "float" or (record.sizes is not None and record.sizes.codes > 0)
+
+
+def _done(store: RunStore) -> set[tuple[str, str]]:
     again = ("failed", "unavailable")
     known = (d for d in deployments(store.root) if isinstance(d, Deployment))
-    done = {d.key for d in known if d.runtime == settings.runtime and d.kind not in again}
-    return [k for k in keys if k not in done]
+    return {(d.key, d.runtime) for d in known if d.kind not in again}
 
 
-def _try(store: RunStore, record: Record, paths: Paths, settings: DeploySettings, timed: bool) -> Deployment:
-    out: Path = store.root / FOLDER / f"{record.key}.onnx"
+def _deploy(
+    store: RunStore, record: Record, paths: Paths, settings: DeploySettings, timed: bool
+) -> Iterator[Deployment]:
+    """One cell in each runtime of the settings; a failure is a result."""
+    out = store.root / FOLDER / f"{record.key}.onnx"
     out.parent.mkdir(exist_ok=True)
-    labels, runtime = record.labels, settings.runtime
-    try:
-        cell = open_cell(store, record, paths)
-        return deploy_cell(cell, settings, out, timed)
-    except MissingPackageError as error:
-        return Deployment(record.key, labels, runtime, "unavailable", str(error), machine=machine())
-    except Exception as error:  # noqa: BLE001 - any failure is a result of this cell
-        kind = "" if isinstance(error, QuantDGError) else f"{type(error).__name__}: "
-        reason = kind + " ".join(str(error).split())
-        return Deployment(record.key, labels, runtime, "failed", reason, machine=machine())
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            prepared = prepare(open_cell(store, record, paths), out, Path(scratch), timed)
+        except Exception as error:  # noqa: BLE001 - any failure is a result of this cell
+            yield from (_unable(record, runtime, error) for runtime in settings.runtimes)
+            return
+        for runtime in settings.runtimes:
+            try:
+                yield deploy_in(runtime, prepared, settings)
+            except Exception as error:  # noqa: BLE001
+                yield _unable(record, runtime, error)
+
+
+def _unable(record: Record, runtime: str, error: Exception) -> Deployment:
+    if isinstance(error, MissingPackageError):
+        return Deployment(record.key, record.labels, runtime, "unavailable", str(error), machine=machine())
+    kind = "" if isinstance(error, QuantDGError) else f"{type(error).__name__}: "
+    reason = kind + " ".join(str(error).split())
+    return Deployment(record.key, record.labels, runtime, "failed", reason, machine=machine())

@@ -15,23 +15,25 @@ class DeploySettings:
     """Settings of the configuration group ``deploy``.
 
     Attributes:
-        runtime: ``openvino`` or ``onnxruntime``.
-        cells: ``all``, or ``representatives``: one for each quantizer and width. Only these are timed in either case,
-            since no latency depends on the values of weights.
+        runtimes: of ``openvino`` and ``onnxruntime``.
+        cells: ``all``, or ``representatives``: float and one for each quantizer and width with integers. Only
+            these are timed in either case, since no latency depends on the values of weights.
         batches: images a call.
         threads: of the wall-time measurement, besides the one with a single thread; None: as many as cores.
         rounds: of the interleaving, at least 7.
     """
 
-    runtime: str = "openvino"
+    runtimes: tuple[str, ...] = ("openvino",)
     cells: str = "all"
     batches: tuple[int, ...] = (1, 32)
     threads: int | None = None
     rounds: int = 20
 
     def __post_init__(self) -> None:
-        if self.runtime not in RUNTIMES:
-            raise UnknownNameError("runtime", self.runtime, RUNTIMES)
+        object.__setattr__(self, "runtimes", tuple(self.runtimes))
+        for runtime in self.runtimes or ("",):
+            if runtime not in RUNTIMES:
+                raise UnknownNameError("runtime", runtime, RUNTIMES)
         if self.cells not in CELLS:
             raise ConfigError(f"deploy.cells must be one of {', '.join(CELLS)}, got {self.cells!r}")
         object.__setattr__(self, "batches", tuple(self.batches))

@@ -57,6 +57,14 @@ class Board:
         cells = self.waiting.get(group)
         return cells.popleft() if cells else None
 
+    def move(self, group: str) -> str | None:
+        """Where a process goes that has found its group empty; it counts there from now on."""
+        self.workers[group] -= 1
+        found = self.open_group()
+        if found is not None:
+            self.workers[found] += 1
+        return found
+
     def give_back(self, cell: Cell) -> None:
         """A cell whose process died: the others of its group come first."""
         self.waiting[cell.group.key].append(cell)

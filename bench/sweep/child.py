@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -74,15 +75,18 @@ def work(pipe: Connection, store: RunStore, paths: Paths, launcher: SweepLaunche
     except (StoppedError, EOFError, BrokenPipeError, ConnectionResetError):
         return
     except StorageError as error:
-        pipe.send(("storage", str(error)))
+        with suppress(OSError):  # the driver may be gone for the same reason
+            pipe.send(("storage", str(error)))
 
 
 def _serve(pipe: Connection, job: Job, steps: Steps) -> None:
     while True:
         pipe.send(("next", None))
-        cell = pipe.recv()
+        cell, abandoned = pipe.recv()
         if cell is None:
             return
+        for holder in abandoned:
+            job.leases.condemn(holder)
         found = job.attempt(cell)
         steps.flush()
         if isinstance(found, Record):

@@ -14,7 +14,8 @@ from quantdg.bench.store import RunStore
 from quantdg.bench.sweep.board import Deaths
 from quantdg.bench.sweep.job import Job
 from quantdg.bench.sweep.launcher import SweepLauncher
-from quantdg.bench.sweep.lease import Holder
+from quantdg.bench.sweep.lease import Holder, Leases
+from quantdg.bench.sweep.tidy import clear_up
 from quantdg.bench.training import use_deterministic
 
 Portion = list[Cell]
@@ -55,30 +56,36 @@ def follow(
         at_work: whether any job of this run is left; None where the scheduler does not answer, which proves nothing.
         say: told the progress.
     """
-    lost = Deaths()
+    lost, leases = Deaths(), Leases(store.work, launcher.lease_seconds)
+    hopeless: dict[str, tuple[Cell, int]] = {}
     told, poll = -1, float(launcher.options.get("poll_seconds", 10.0))
     while left := missing(cells, store):
         if len(left) != told:
             say(f"{len(cells) - len(left)} of {len(cells)} cells are stored")
             told = len(left)
-        if at_work() is False and (gone := missing(left, store)):
-            deaths = {cell.key: lost.add(cell.key, store.progress(cell.key, cell.group.key)) for cell in gone}
-            for cell in gone:
-                if deaths[cell.key] > launcher.max_lost:
-                    give_up(cell, store, launcher, deaths[cell.key])
-            again = [cell for cell in gone if deaths[cell.key] <= launcher.max_lost]
-            if again:
+        if at_work() is False and (gone := [c for c in missing(left, store) if c.key not in hopeless]):
+            for cell in _to_blame(gone, leases):
+                deaths = lost.add(cell.key, store.progress(cell.key, cell.group.key))
+                if deaths > launcher.max_lost:
+                    hopeless[cell.key] = cell, deaths
+            if again := [cell for cell in gone if cell.key not in hopeless]:
                 say(f"{len(again)} cells were lost with their jobs and are submitted again")
                 submit(again)
+        for cell, deaths in hopeless.values():
+            give_up(cell, store, leases, launcher, deaths)
         time.sleep(poll)
+    clear_up(store)
 
 
-def give_up(cell: Cell, store: RunStore, launcher: SweepLauncher, deaths: int) -> None:
-    """Record a cell that was lost too often as failed, unless somebody works on it."""
-    job = Job(store, Paths(store.root, None, store.root), launcher)
-    lease = job.leases.acquire(cell.key)
+def _to_blame(lost: list[Cell], leases: Leases) -> list[Cell]:
+    """The cells whose leases dead jobs have left; all of them where no job got as far as a cell."""
+    left = leases.newest()
+    return [cell for cell in lost if cell.key in left] or lost
+
+
+def give_up(cell: Cell, store: RunStore, leases: Leases, launcher: SweepLauncher, deaths: int) -> None:
+    """Record a cell that was lost too often as failed, unless ``leases`` has seen somebody work on it lately."""
+    lease = leases.acquire(cell.key)
     if not isinstance(lease, Holder):
-        try:
+        with lease:
             store.write_first(without_result(cell, "failed", f"its job ended {deaths} times without a word", launcher))
-        finally:
-            lease.close()

@@ -18,7 +18,7 @@ def run(argv: Sequence[str]) -> int:
     ``quantdg run [--plan] [--retry failed] [--force PATTERN] [group=choice] [setting=value] ...``
     """
     from quantdg.bench import config, session
-    from quantdg.bench.engine import jobs_of
+    from quantdg.bench.sweep.room import jobs_of
     from quantdg.core.cli import dispatch
 
     parser = run_parser()

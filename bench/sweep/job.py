@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from quantdg.bench.checkpoint import State, load_state
@@ -69,13 +69,13 @@ class Job:
         lease = self.leases.acquire(cell.key)
         if isinstance(lease, Holder):
             return lease
-        with closing(lease):
-            try:
+        try:
+            with lease:
                 return self._store(self._record(cell, lease), lease)
-            except _BusyError as busy:
-                return busy.holder
-            except LeaseLostError:
-                return self.store.read(cell.key) or self.leases.holder(cell.key) or self.attempt(cell)
+        except _BusyError as busy:
+            return busy.holder
+        except LeaseLostError:
+            return self.store.read(cell.key) or self.leases.holder(cell.key) or self.attempt(cell)
 
     def execute(self, cells: Iterable[Cell], waiting: Callable[[int, Holder], None]) -> Iterator[Record]:
         """A record for each cell, in the order they are ready; waits for those that others are working on.
@@ -158,5 +158,5 @@ class Job:
         lease = self.leases.acquire(group.key)
         if isinstance(lease, Holder):
             raise _BusyError(lease)
-        with closing(lease):
+        with lease:
             return float_phase(group, data, path, self.report, self._keeper(group.key, lease))

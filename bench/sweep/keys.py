@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from quantdg.bench.experiment import Cell
@@ -18,15 +17,14 @@ def _text(value: Any) -> str:
 def prime_keys(cells: Sequence[Cell]) -> None:
     """Fill in the cached ``key`` of each cell: the same as the property's, in a tenth of its time and memory."""
     groups: dict[int, dict[str, str]] = {}
-    parts: dict[int, str] = {}
+    branches: dict[tuple[int, int, int], dict[str, str]] = {}
     for cell in cells:
-        group, averages = cell.group, cell.averages
+        group, branch = cell.group, (id(cell.quantizer), id(cell.averages), id(cell.match))
         if id(group) not in groups:
             groups[id(group)] = {name: _text(value) for name, value in group.settings.items()}
-        if id(cell.quantizer) not in parts:
-            parts[id(cell.quantizer)] = _text(asdict(cell.quantizer))
-        if id(averages) not in parts:
-            parts[id(averages)] = _text({a.name: asdict(a) for a in averages})
-        texts = {**groups[id(group)], "quantizer": parts[id(cell.quantizer)], "averages": parts[id(averages)]}
+        if branch not in branches:
+            own = (item for item in cell.settings.items() if item[0] not in group.settings)
+            branches[branch] = {name: _text(value) for name, value in own}
+        texts = {**groups[id(group)], **branches[branch]}
         line = "{" + ",".join(f'"{name}":{texts[name]}' for name in sorted(texts)) + "}"
         vars(cell)["key"] = hashlib.sha256(line.encode()).hexdigest()[:16]

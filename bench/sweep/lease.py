@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import threading
 import time
@@ -18,10 +19,14 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quantdg.bench.store import StorageError
 from quantdg.bench.sweep.process import Identity, certainly_dead, me
 from quantdg.core.errors import QuantDGError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class LeaseLostError(QuantDGError):
@@ -62,6 +67,17 @@ class Lease:
         while not self._end.wait(beat):
             with contextlib.suppress(OSError):
                 os.utime(self._file)  # by descriptor: after a takeover it touches nobody else's file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Give it back; a write that failed because somebody took over and tidied up is no fault of the disk."""
+        try:
+            if isinstance(error, StorageError):
+                self.check()
+        finally:
+            self.close()
 
     def check(self) -> None:
         """The fence: raise LeaseLostError unless this lease still counts. To be called before each write."""
@@ -142,7 +158,10 @@ class Leases:
         path = _path(self.folder, name, generation)
         if not self._create(path, json.dumps({"owner": uuid.uuid4().hex, **asdict(me())})):
             return None
-        lease = Lease(path, generation, self.patience / 6)
+        try:
+            lease = Lease(path, generation, self.patience / 6)
+        except FileNotFoundError:  # tidied away by a holder that this look at the folder has missed
+            return None
         with contextlib.suppress(LeaseLostError):
             lease.check()
             if old is None or self._same(old):
@@ -151,7 +170,7 @@ class Leases:
         return None
 
     def _create(self, path: Path, text: str) -> bool:
-        draft = self.folder / f".{uuid.uuid4().hex}.tmp"
+        draft = self.folder / f".{path.name}.{uuid.uuid4().hex}.tmp"
         draft.write_text(text)
         try:
             os.link(draft, path)
@@ -172,17 +191,18 @@ class Leases:
 
     def holder(self, name: str) -> Holder | None:
         """The newest holder of a lease, alive or not."""
-        found = [h for h in self.holders(f"{name}.lease.*") if h.name == name]
-        return max(found, key=lambda h: h.generation, default=None)
+        return self.newest(f"{name}.lease.*").get(name)
 
-    def holders(self, pattern: str = "*.lease.*") -> Iterator[Holder]:
-        """Everyone who has a lease, in no order; older generations are among them."""
+    def newest(self, pattern: str = "*.lease.*") -> dict[str, Holder]:
+        """The newest holder of each lease by its name, alive or not."""
+        return {holder.name: holder for holder in sorted(self._all(pattern), key=lambda h: h.generation)}
+
+    def _all(self, pattern: str) -> Iterator[Holder]:
         for path in self.folder.glob(pattern):
             generation = path.name.rpartition(".")[2]
-            if generation.isdigit():
-                holder = self._read(path, _name(path), int(generation))
-                if holder is not None:
-                    yield holder
+            holder = self._read(path, _name(path), int(generation)) if generation.isdigit() else None
+            if holder is not None:
+                yield holder
 
     def _read(self, path: Path, name: str, generation: int) -> Holder | None:
         try:
@@ -206,6 +226,10 @@ class Leases:
             self._seen[holder.name] = (holder.touched, now)
             return False
         return now - since > self.patience
+
+    def condemn(self, holder: Holder) -> None:
+        """Believe another observer of this machine that a lease is abandoned, unless it has been touched since."""
+        self._seen[holder.name] = holder.touched, -math.inf
 
     def held(self, name: str) -> Holder | None:
         """Who works on ``name`` at present, or None."""

@@ -41,6 +41,17 @@ def options_of(launcher: SweepLauncher) -> dict[str, Any]:
     return options
 
 
+def _enter(ray: Any, address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"launcher=ray cannot enter the cluster at {address} ({reason}); check the address, and that "
+            "RAY_AUTH_TOKEN_PATH names the token of the cluster"
+        ) from error
+
+
 def run_on_ray(
     cells: list[Cell], store: RunStore, paths: Paths, launcher: SweepLauncher, say: Callable[[str], None]
 ) -> bool:
@@ -48,9 +59,13 @@ def run_on_ray(
     ray, options = _ray(), options_of(launcher)
     paths = Paths(paths.out.resolve(), paths.data_root and paths.data_root.resolve(), paths.cache.resolve())
     store = RunStore(paths.out)
-    ray.init(address=options["address"], log_to_driver=False)
+    _enter(ray, options["address"])
     remote = ray.remote(
-        num_cpus=launcher.threads, num_gpus=options["gpus"], max_retries=options["retries"], max_calls=1
+        num_cpus=launcher.threads,
+        num_gpus=options["gpus"],
+        memory=int(launcher.memory_gb * 2**30),
+        max_retries=options["retries"],
+        max_calls=1,
     )(_task)
     running: list[Any] = []
 

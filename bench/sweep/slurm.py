@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +25,6 @@ from quantdg.core.errors import ConfigError, MissingPackageError
 OPTIONS: dict[str, Any] = {
     "partition": None,
     "minutes": 60,
-    "memory_gb": None,
     "gpus": None,
     "parallel": 256,
     "cells_per_job": None,
@@ -76,11 +76,10 @@ def options_of(launcher: SweepLauncher) -> dict[str, Any]:
 def _executor(folder: Path, launcher: SweepLauncher, options: dict[str, Any]) -> Any:
     executor = _submitit().SlurmExecutor(folder=folder, max_num_timeout=options["timeouts"])
     extra = {"partition": options["partition"], "gpus_per_node": options["gpus"]}
-    if options["memory_gb"] is not None:
-        extra["mem"] = f"{options['memory_gb']}G"
     executor.update_parameters(
         job_name="quantdg",
         time=options["minutes"],
+        mem=f"{round(launcher.memory_gb * 1024)}M",
         cpus_per_task=launcher.threads,
         array_parallelism=options["parallel"],
         signal_delay_s=options["signal_seconds"],
@@ -100,26 +99,31 @@ def queued() -> set[str] | None:
     return set(done.stdout.split())
 
 
-class _Submitted:
-    """Which cells are in which job, kept in the folder for the next driver."""
+class Submitted:
+    """Which cells are in which job, kept in the folder for other drivers: a file for each array."""
 
     def __init__(self, store: RunStore) -> None:
-        self.path = store.root / "slurm" / "jobs.json"
-        try:
-            self.jobs: dict[str, list[str]] = json.loads(self.path.read_text())
-        except (OSError, ValueError):
-            self.jobs = {}
+        self.folder = store.root / "slurm"
+        self._read: dict[Path, dict[str, list[str]]] = {}
 
     def add(self, jobs: dict[str, list[str]]) -> None:
-        self.jobs.update(jobs)
-        write_atomic(self.path, json.dumps(self.jobs))
+        """Note an array: job number -> keys of its cells."""
+        write_atomic(self.folder / f"array-{_array(min(jobs))}.json", json.dumps(jobs))
 
     def at_work(self, keys: set[str]) -> set[str] | None:
-        """Those of ``keys`` whose jobs Slurm still has."""
+        """Those of ``keys`` whose jobs Slurm still has; None where it does not answer."""
         there = queued()
         if there is None:
             return None
-        return {key for job, cells in self.jobs.items() if job in there for key in cells if key in keys}
+        for path in set(self.folder.glob("array-*.json")) - self._read.keys():
+            with suppress(OSError, ValueError):
+                self._read[path] = json.loads(path.read_text())
+        jobs = (item for array in self._read.values() for item in array.items())
+        return {key for job, cells in jobs if job in there for key in cells if key in keys}
+
+
+def _array(job: str) -> str:
+    return job.partition("_")[0]
 
 
 def run_on_slurm(
@@ -129,14 +133,14 @@ def run_on_slurm(
     options = options_of(launcher)
     paths = Paths(paths.out.resolve(), paths.data_root and paths.data_root.resolve(), paths.cache.resolve())
     store = RunStore(paths.out)
-    executor, submitted = _executor(store.root / "slurm", launcher, options), _Submitted(store)
+    executor, submitted = _executor(store.root / "slurm", launcher, options), Submitted(store)
     task = SlurmTask(store, paths, launcher)
 
     def submit(some: list[Cell]) -> None:
         parts = portions(some, options["cells_per_job"])
         jobs = executor.map_array(task, parts)
         submitted.add({job.job_id: [c.key for c in part] for job, part in zip(jobs, parts, strict=True)})
-        say(f"{len(parts)} jobs submitted as {jobs[0].job_id.partition('_')[0]}")
+        say(f"{len(parts)} jobs submitted as {_array(jobs[0].job_id)}")
 
     keys = {cell.key for cell in cells}
     there = submitted.at_work(keys)

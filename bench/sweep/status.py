@@ -31,7 +31,7 @@ class Status:
     Attributes:
         states: how many cells are in each state.
         table: the same for each (data set, algorithm, quantizer, bits).
-        holders: the leases of this moment.
+        holders: the leases of this moment: what is worked on, by whom.
         failures: reason -> paths of the cells that failed with it.
         rate: cells an hour over the last `WINDOW_SECONDS`, 0 where nothing was stored.
         seconds: processor time left, None where no similar cell has been measured.
@@ -39,7 +39,7 @@ class Status:
 
     states: Counter[str] = field(default_factory=Counter)
     table: dict[tuple[str, str, str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    holders: list[Holder] = field(default_factory=list)
+    holders: list[tuple[str, Holder]] = field(default_factory=list)
     failures: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     rate: float = 0.0
     seconds: float | None = None
@@ -50,14 +50,14 @@ class Status:
         rows = [[*name, *(counts[c] or "" for c in used)] for name, counts in sorted(self.table.items())]
         rows.append(["all", "", "", "", *(self.states[c] or "" for c in used)])
         parts = [tabulate(rows, ["dataset", "algorithm", "quantizer", "bits", *used]), "", self._speed()]
-        parts += [f"  {h.name} on {h}" for h in sorted(self.holders, key=lambda h: h.name)]
+        parts += [f"  {what} on {holder}" for what, holder in self.holders]
         for reason, cells in sorted(self.failures.items(), key=lambda item: -len(item[1])):
             more = f" and {len(cells) - 3} more" if len(cells) > 3 else ""
             parts.append(f"{len(cells)} x {reason}\n  {', '.join(sorted(cells)[:3])}{more}")
         return "\n".join(parts)
 
     def _speed(self) -> str:
-        running = len(self.holders)
+        running = len({holder.who for _, holder in self.holders})
         if not self.states[MISSING] + self.states[RUNNING]:
             return "nothing is missing"
         line = f"{running} jobs at work, {self.rate:.3g} cells an hour over the last {WINDOW_SECONDS / 60:.0f} minutes"
@@ -70,14 +70,10 @@ class Status:
 def read_status(store: RunStore) -> Status:
     """The state of a folder; leases whose process certainly died are not counted, others are."""
     status, wanted = Status(), read_grids(store)
-    leases = Leases(store.work)
-    newest: dict[str, Holder] = {}
-    for holder in leases.holders():
-        if holder.name not in newest or newest[holder.name].generation < holder.generation:
-            newest[holder.name] = holder
-    status.holders = [h for h in newest.values() if h.who is None or not certainly_dead(h.who)]
+    holders = Leases(store.work).newest().values()  # before the records, so that none is both
     briefs = {brief.key: brief for brief in scan(store)}
-    held = {holder.name for holder in status.holders}
+    held = {h.name: h for h in holders if h.name not in briefs and _may_live(h, store)}
+    status.holders = sorted(((_what(name, wanted), h) for name, h in held.items()), key=lambda pair: pair[0])
     open_cells = []
     for key in {**wanted, **briefs}:
         brief, cell = briefs.get(key), wanted.get(key)
@@ -87,6 +83,20 @@ def read_status(store: RunStore) -> Status:
         _count(status, state, brief, cell)
     _estimate(status, open_cells, briefs, store)
     return status
+
+
+def _what(name: str, wanted: dict[str, Wanted]) -> str:
+    """A lease in words."""
+    if name in wanted:
+        return path_of(wanted[name].labels)
+    labels = next((cell.labels for cell in wanted.values() if cell.group == name), None)
+    place = f"{labels.dataset}/{labels.target}/{labels.seed}/{labels.algorithm}" if labels else name
+    return f"float phase {place}"
+
+
+def _may_live(holder: Holder, store: RunStore) -> bool:
+    stored = store.float_path(holder.name).exists()
+    return not stored and (holder.who is None or not certainly_dead(holder.who))
 
 
 def _count(status: Status, state: str, brief: Brief | None, cell: Wanted | None) -> None:

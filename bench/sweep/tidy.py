@@ -1,11 +1,12 @@
-"""Housekeeping before a run: replaced records go, drafts of dead writers go."""
+"""Housekeeping: what a run replaces, and what killed processes have left."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from quantdg.bench.store import RunStore, StorageError, write_atomic
+from quantdg.bench.store import RunStore, StorageError, remove, write_atomic
 from quantdg.bench.sweep.choose import Rules
+from quantdg.bench.sweep.lease import Holder, Leases
 from quantdg.bench.sweep.plan import Plan
 
 DRAFT_SECONDS = 3600.0
@@ -20,11 +21,33 @@ def make_room(store: RunStore, plan: Plan, rules: Rules) -> None:
         for group in {cell.group.key for cell in plan.run}:
             store.delete_float(group)
     if plan.run:
-        _remove_drafts(store.root)
+        clear_up(store)
+        _remove_old_drafts(store.root)
 
 
-def _remove_drafts(root: Path) -> None:
-    """Temporary files of writers that were killed."""
+def clear_up(store: RunStore) -> None:
+    """Remove snapshots, drafts and leases of what is stored and nobody works on: their processes were killed.
+
+    Raises StorageError.
+    """
+    leases, drafts = Leases(store.work), list(store.root.glob("*/.*.tmp"))
+    for name in {_name(path) for path in (*store.work.glob("*"), *drafts)}:
+        if not (store.cell_path(name).exists() or store.float_path(name).exists()):
+            continue
+        lease = leases.acquire(name)
+        if isinstance(lease, Holder):
+            continue
+        with lease:
+            remove(store.snapshot_path(name), *(draft for draft in drafts if _name(draft) == name))
+
+
+def _name(path: Path) -> str:
+    """Of the cell or float phase that a lease, a snapshot or a draft belongs to."""
+    return path.name.lstrip(".").partition(".")[0]
+
+
+def _remove_old_drafts(root: Path) -> None:
+    """Temporary files of writers that were killed before anything was stored."""
     probe = root / "work" / ".now"
     write_atomic(probe, "")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats  # type: ignore[import-untyped,unused-ignore]
+from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
 from quantdg.reports.stats.effect import Floats
 
@@ -33,7 +33,7 @@ def two_level_interval(gains: Floats, level: float = 0.95, draws: int = 2000, se
     domains = generator.integers(n_domains, size=(draws, n_domains, 1))
     seeds = generator.integers(n_seeds, size=(draws, n_domains, n_seeds))
     means = gains[domains, seeds].mean(axis=(1, 2))
-    spread = np.sqrt(n_domains / (n_domains - 1)) * stats.t.isf(0.5 - level / 2, n_domains - 1)
-    tail = stats.norm.sf(spread)
+    spread = np.sqrt(n_domains / (n_domains - 1)) * special.stdtrit(n_domains - 1, 0.5 + level / 2)
+    tail = special.ndtr(-spread)
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats  # type: ignore[import-untyped,unused-ignore]
+from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ def t_interval(means: Floats, level: float = 0.95) -> tuple[float, float, float]
     mean = float(np.mean(means))
     if n < 2:
         return mean, float("nan"), float("nan")
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1) * np.std(means, ddof=1) / np.sqrt(n))
+    half = float(special.stdtrit(n - 1, 0.5 + level / 2) * np.std(means, ddof=1) / np.sqrt(n))
     return mean, mean - half, mean + half
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats  # type: ignore[import-untyped,unused-ignore]
+from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
 from quantdg.core.errors import ConfigError
 from quantdg.reports.stats.effect import Floats
@@ -29,4 +29,4 @@ def tost(means: Floats, margin: float) -> Floats:
     n = means.shape[-1]
     error = np.maximum(means.std(axis=-1, ddof=1) / np.sqrt(n), 1e-12)
     distance = (margin - np.abs(means.mean(axis=-1))) / error
-    return np.asarray(stats.t.sf(distance, n - 1))
+    return np.asarray(special.stdtr(n - 1, -distance))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats  # type: ignore[import-untyped,unused-ignore]
+from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
 from quantdg.reports.stats.effect import Floats
 
@@ -28,4 +28,4 @@ def on_these_domains(gains: Floats) -> Floats:
         return np.full(gains.shape[:-2], np.nan)
     variance = gains.var(axis=-1, ddof=1).mean(axis=-1)
     error = np.maximum(np.sqrt(variance / (n_domains * n_seeds)), 1e-12)
-    return np.asarray(2 * stats.t.sf(np.abs(gains.mean(axis=(-2, -1))) / error, n_domains * (n_seeds - 1)))
+    return np.asarray(2 * special.stdtr(n_domains * (n_seeds - 1), -np.abs(gains.mean(axis=(-2, -1))) / error))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats  # type: ignore[import-untyped,unused-ignore]
+from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
 from quantdg.reports.stats.effect import Floats
 from quantdg.reports.stats.signflip import Alternative, sign_flip, smallest_p
@@ -64,8 +64,8 @@ def power(ratio: float, n_domains: int, alpha: float, alternative: Alternative =
         return float((sign_flip(means, alternative) <= alpha).mean())
     if ratio > _CERTAIN:
         return 1.0
-    limit = stats.t.isf(alpha / 2 if alternative == "two-sided" else alpha, n_domains - 1)
-    return float(stats.nct.sf(limit, n_domains - 1, ratio * np.sqrt(n_domains)))
+    limit = special.stdtrit(n_domains - 1, 1 - (alpha / 2 if alternative == "two-sided" else alpha))
+    return 1 - float(special.nctdtr(n_domains - 1, ratio * np.sqrt(n_domains), limit))
 
 
 def domains_needed(
@@ -86,6 +86,8 @@ def domains_needed(
     low, high = 1, MOST_DOMAINS
     if power(ratio, high, alpha, alternative) < wanted:
         return None
+    if power(ratio, SIMULATED_DOMAINS + 1, alpha, alternative) < wanted:
+        low = SIMULATED_DOMAINS + 1
     while low < high:
         middle = (low + high) // 2
         if power(ratio, middle, alpha, alternative) >= wanted:

@@ -15,7 +15,7 @@ RANDOM_FLIPS = 20_000
 
 
 @lru_cache(maxsize=8)
-def _signs(n: int) -> Floats:
+def signs(n: int) -> Floats:
     """All 2**n sign vectors, shape (flips, n); above EXACT_DOMAINS a fixed random sample with the identity."""
     if n <= EXACT_DOMAINS:
         codes = np.arange(2**n)[:, None] >> np.arange(n)
@@ -38,10 +38,10 @@ def sign_flip(means: Floats, alternative: Alternative = "two-sided") -> Floats:
     Phipson and Smyth (2010), arXiv 1603.05766.
     """
     means = np.asarray(means, dtype=np.float64)
-    signs = _signs(means.shape[-1])
+    flips = signs(means.shape[-1])
     observed = means.sum(axis=-1, keepdims=True)
     tolerance = 1e-9 * np.abs(means).sum(axis=-1, keepdims=True)
-    flipped = means @ signs.T
+    flipped = means @ flips.T
     if alternative == "two-sided":
         flipped, observed = np.abs(flipped), np.abs(observed)
     return np.asarray((flipped >= observed - tolerance).mean(axis=-1))

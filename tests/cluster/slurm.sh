@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# 24 cells on a real Slurm of two nodes: a time limit, a node killed and a preemption on the way; ends complete.
+# 24 cells on a real Slurm of two nodes: submit and exit, a time limit, a node and a driver killed, a preemption; ends
+# complete.
 #   PYTHON=.venv/bin/python tests/cluster/slurm.sh        (needs quantdg[slurm], root, and ../shared/tools/slurm)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -16,6 +17,8 @@ bash "$tools/start_slurm.sh" >"$LAB/start.log" 2>&1 || { tail "$LAB/start.log"; 
 options='{"partition": "main", "minutes": 2, "signal_seconds": 30, "poll_seconds": 2, "parallel": 8}'
 began=$SECONDS
 say() { echo "[$((SECONDS - began)) s] $*"; }
+"$PYTHON" tests/cluster/sweep.py run slurm "$LAB/runs" "${options%\}}, \"wait\": false}"
+say "submitted, the driver has ended; jobs: $(squeue --noheader --array | wc -l)"
 "$PYTHON" tests/cluster/sweep.py run slurm "$LAB/runs" "$options" >"$LAB/driver.log" 2>&1 &
 driver=$!
 until squeue --noheader --states=R | grep -q n2; do kill -0 $driver || { cat "$LAB/driver.log"; exit 1; }; sleep 1; done
@@ -32,4 +35,5 @@ driver=
 say "complete"
 tail -15 "$LAB/driver2.log"
 echo "requeued after a time limit: $(grep -l 'timed-out\|timed out\|Caught signal SIGUSR2' "$LAB"/runs/slurm/*.out "$LAB"/runs/slurm/*.err 2>/dev/null | wc -l) logs"
+echo "arrays submitted: $(ls "$LAB"/runs/slurm/array-*.json | wc -l)"
 "$PYTHON" tests/cluster/sweep.py check "$LAB/runs"

@@ -41,7 +41,7 @@ def run(engine, out, options="{}"):
     """Run the sweep on an engine; returns the number of failed cells."""
     experiment = config.load([*WORDS, f"out={out}", "launcher.jobs=2"])
     plain = {**asdict(experiment.launcher), "engine": engine, "options": json.loads(options)}
-    launcher = SweepLauncher(**{**plain, "checkpoint_seconds": 5.0, "lease_seconds": 15.0})
+    launcher = SweepLauncher(**{**plain, "checkpoint_seconds": 5.0, "lease_seconds": 15.0, "memory_gb": 0.9})
     return session.run_experiment(replace(experiment, launcher=launcher))
 
 

@@ -117,3 +117,11 @@ def test_the_nearest_name_is_offered_only_where_it_is_near():
     assert "did you mean 'lsq'" in str(UnknownNameError("quantizer", "lsqq", ["lsq", "pact"]))
     assert "did you mean" not in str(UnknownNameError("quantizer", "zzzz", ["lsq", "pact"]))
     assert "there are: none" in str(UnknownNameError("quantizer", "x", []))
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "quantdg.bench", "list"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141

@@ -76,6 +76,11 @@ def _make() -> MakeRecord:
     return make_record
 
 
+@pytest.fixture(name="make_many", scope="session")
+def _make_many() -> MakeRecord:
+    return make_record
+
+
 @pytest.fixture(name="make_latency")
 def _make_latency() -> Callable[..., Latency]:
     return make_latency

@@ -1,56 +1,58 @@
-"""The figure draws what the pairs say."""
+"""A drawing as a file: the SVG parses and stands alone, the PNG has the same things at the same places."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+from xml.etree import ElementTree
 
-import numpy as np
 import pytest
-from matplotlib.axes import Axes
+from PIL import Image, ImageColor
 
-from quantdg.bench.records import Record
 from quantdg.bench.store import RunStore
-from quantdg.reports.cube import Cube
-from quantdg.reports.figures import encode, gain_figure
-from quantdg.reports.frame import load
+from quantdg.reports.raster import SCALE, png
+from quantdg.reports.report import Report, section_names
+from quantdg.reports.svg import COLOURS, HEADER, INK, SHAPES, Label, Line, Mark, Path, Picture
 
-Make = Callable[..., Record]
-
-
-def _drawn(axes: Axes, marker: str) -> list[float]:
-    return [float(x) for line in axes.lines if line.get_marker() == marker for x in np.asarray(line.get_xdata())]
+HOSTILE = "</text><script>alert(1)</script> & \x1b[31m 漢"
 
 
-def test_dots_are_domain_means_and_the_bar_their_mean(golden: RunStore) -> None:
-    figure = gain_figure(Cube.of(load(golden.root).cells), "iid", "title")
-    assert figure is not None
-    (axes,) = figure.axes
-    assert _drawn(axes, "o") == pytest.approx([1])
-    assert _drawn(axes, "s") == pytest.approx([3])
-    assert _drawn(axes, "|") == pytest.approx([2])
-    ((start, end),) = axes.collections[0].get_segments()  # type: ignore[attr-defined]
-    assert (start[0], end[0]) == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-3)  # t(0.975, 1) * se 1
+@pytest.fixture
+def picture() -> Picture:
+    """One of everything."""
+    marks = tuple(Mark(40.0 + 30 * i, 40, i, f"mark {i}") for i in range(len(SHAPES)))
+    lines = (Line(20, 80, 180, 80, "mean"), Path(((20, 100), (180, 100)), "series s1"), Line(200, 10, 200, 90, "zero"))
+    return Picture(240, 120, HOSTILE, HOSTILE, (*marks, *lines, Label(20, 60, HOSTILE)))
 
 
-def test_no_mean_where_a_domain_is_incomplete(golden: RunStore, make: Make) -> None:
-    gone = next(r for r in golden.records() if isinstance(r, Record) and r.labels.quantizer == "lsq")
-    golden.cell_path(gone.key).unlink()
-    figure = gain_figure(Cube.of(load(golden.root).cells), "iid", "title")
-    assert figure is not None
-    assert _drawn(figure.axes[0], "|") == []
-    assert [text.get_text() for text in figure.axes[0].texts] == ["incomplete"]
+def test_svg_stands_alone_whatever_the_names_hold(picture: Picture) -> None:
+    root = ElementTree.fromstring(picture.standalone())
+    tags = [element.tag.split("}")[1] for element in root.iter()]
+    assert "script" not in tags
+    assert (tags.count("line"), tags.count("polyline"), tags.count("path")) == (2, 1, len(SHAPES))
+    assert root.attrib["height"] == f"{120 + HEADER}"
 
 
-def test_nothing_to_draw_without_a_quantizer(store: RunStore, make: Make) -> None:
-    store.write(make(rows={"iid": 0.5}))
-    assert gain_figure(Cube.of(load(store.root).cells), "iid", "title") is None
+def test_png_has_each_mark_and_line_in_its_colour_at_its_place(picture: Picture) -> None:
+    image = Image.open(io.BytesIO(png(picture))).convert("RGB")
+    assert image.size == (240 * SCALE, (120 + HEADER) * SCALE)
+
+    def at(x: float, y: float) -> object:
+        return image.getpixel((round(x * SCALE), round((y + HEADER) * SCALE)))
+
+    for mark in picture.body:
+        if isinstance(mark, Mark):
+            assert at(mark.x, mark.y) == ImageColor.getrgb(COLOURS[mark.colour])
+    assert at(100, 80) == ImageColor.getrgb(INK)
+    assert at(100, 100) == ImageColor.getrgb(COLOURS[1])
+    assert at(230, 115) == (255, 255, 255)
+    dashes = [at(200, y) != (255, 255, 255) for y in range(10, 90)]
+    assert 0.4 < sum(dashes) / len(dashes) < 0.75
 
 
-def test_encoded_twice_is_the_same(golden: RunStore) -> None:
-    cube = Cube.of(load(golden.root).cells)
-    first, second = (gain_figure(cube, "iid", "title") for _ in range(2))
-    assert first is not None and second is not None
-    one, two = encode(first), encode(second)
-    assert one == two
-    assert one["png"].startswith(b"\x89PNG")
-    assert b"<svg" in one["svg"]
+def test_every_picture_of_a_report_can_be_drawn_and_twice_the_same(golden: RunStore) -> None:
+    report = Report.of(golden.root)
+    (section,) = section_names(report.results).values()
+    assert f"figure-gain-iid-{section}" in report.pictures
+    for drawn in report.pictures.values():
+        ElementTree.fromstring(drawn.standalone())
+        assert png(drawn) == png(drawn)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,21 +32,13 @@ MEASURED: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class WithFlatness(Record):
-    flatness: dict[str, Any] = field(default_factory=dict)
-
-
 def measured(record: Record, flatness: dict[str, Any], sources: tuple[float, ...] = (0.9, 0.8)) -> Record:
     """The record with flatness and these source accuracies in its iid row."""
     rows = {
         name: replace(row, source_out={f"s{i}": value for i, value in enumerate(sources)})
         for name, row in record.rows.items()
     }
-    kind = Record if "flatness" in Record.__dataclass_fields__ else WithFlatness
-    fields = {name: getattr(record, name) for name in Record.__dataclass_fields__ if name != "flatness"}
-    made: Record = kind(**{**fields, "rows": rows, "flatness": flatness})
-    return made
+    return replace(record, rows=rows, flatness=flatness)
 
 
 def frame(rows: list[dict[str, Any]], **labels: str) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import pytest
 from quantdg.bench.records import Record
 from quantdg.bench.store import RunStore
 from quantdg.reports.html import write_html
+from quantdg.reports.report import Report
 
 Make = Callable[..., Record]
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)> & ${x} 漢"
@@ -52,7 +53,7 @@ class _Page(HTMLParser):
 
 
 def _write(store: RunStore, tmp_path: Path) -> tuple[str, _Page]:
-    text = write_html(store.root, tmp_path / "page.html").read_text(encoding="utf-8")
+    text = write_html(Report.of(store.root), tmp_path / "page.html").read_text(encoding="utf-8")
     page = _Page(text)
     assert page.open == []
     return text, page
@@ -91,17 +92,21 @@ def test_the_policy_allows_the_page_s_own_script_only(golden: RunStore, tmp_path
     assert f"script-src 'sha256-{digest}'" in text
 
 
-def test_every_accuracy_leads_to_its_records(golden: RunStore, tmp_path: Path) -> None:
+def test_every_number_leads_to_its_records(golden: RunStore, tmp_path: Path) -> None:
     text, page = _write(golden, tmp_path)
     (raw,) = re.findall(r'<script type="application/json" id="keys">(.*?)</script>', text)
     keys = json.loads(raw)
     traced = [a["data-k"] for a in page.all("button") if a.get("class") == "trace"]
-    assert len(traced) == 2 * 2 * 2  # quantizers x targets x selection rules
+    assert len(traced) == 2 * 2 * 2 + 1 + 2 + 2 + 1  # accuracies, a gain, sizes, latencies, an audit
     assert all(golden.cell_path(keys[int(i)]).exists() for k in traced if k for i in k.split(","))
     (first,) = re.findall(r'data-k="([\d,]+)">83\.0 ± 1\.2<', text)[:1]
     found = [golden.read(keys[int(i)]) for i in first.split(",")]
     assert [r.labels.quantizer for r in found if r] == ["lsq"] * 3
     assert [r.rows["iid"].target_in for r in found if r] == [0.81, 0.83, 0.85]
+    (gain,) = re.findall(r'data-k="([\d,]+)">\+2\.00<', text)
+    assert sorted(int(i) for i in gain.split(",")) == list(range(12))  # every lsq cell and its float partner
+    audited = [golden.read(keys[int(i)]) for i in (traced[-1] or "").split(",")]
+    assert [r.labels.quantizer for r in audited if r] == ["lsq"] * 6
 
 
 def test_hostile_names_are_text(store: RunStore, make: Make, tmp_path: Path) -> None:

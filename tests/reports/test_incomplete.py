@@ -13,6 +13,8 @@ from quantdg.reports import accuracy
 from quantdg.reports.cube import Cube
 from quantdg.reports.failures import failures_table, problems_table
 from quantdg.reports.frame import load
+from quantdg.reports.report import Report
+from quantdg.reports.svg import Label
 
 Make = Callable[..., Record]
 
@@ -79,6 +81,17 @@ def test_one_seed_has_no_interval_and_says_so(store: RunStore, make: Make) -> No
     table = accuracy.table(load(store.root).cells, "accuracy", "Accuracy")
     assert table.text["art"].item() == "50.0"
     assert "one seed (0): no interval" in table.notes[0]
+
+
+def test_a_partial_grid_is_marked_everywhere_and_judged_nowhere(store: RunStore, make: Make) -> None:
+    _grid(store, make, "float")
+    _grid(store, make, "lsq", skip=(("art", 1),))
+    report = Report.of(store.root)
+    assert "missing 1/3" in report.text()
+    assert "lsq W7: incomplete, not judged; so far +0.00 points over 5 of 6 pairs." in report.text()
+    assert "figure-training-target-pacs-cnn-small" not in report.pictures
+    drawn = report.pictures["figure-gain-iid-pacs-cnn-small"]
+    assert "incomplete" in [part.text for part in drawn.body if isinstance(part, Label)]
 
 
 def test_a_damaged_record_is_listed_and_the_others_count(golden: RunStore) -> None:

@@ -15,7 +15,7 @@ from quantdg.bench.records import Record
 from quantdg.bench.store import RunStore
 from quantdg.core.errors import RecordError
 from quantdg.reports import escape
-from quantdg.reports.report import render_summary, write_report
+from quantdg.reports.report import Report
 
 Make = Callable[..., Record]
 HOSTILE = "a|b\n<script>alert(1)</script> $x_1$ \\input{x} % & # ~ ^ {} `c` *d* [e](f) \x1b[31m 漢"
@@ -26,21 +26,31 @@ def _bytes(files: list[Path]) -> dict[str, bytes]:
 
 
 def test_files(golden: RunStore, tmp_path: Path) -> None:
-    files = write_report(golden.root, tmp_path / "out")
+    files = Report.of(golden.root).write(tmp_path / "out")
     assert files[0].name == "report.md"
     stems = {"accuracy", "size", "latency", "audit"}
     names = {f"{s}-pacs-cnn-small{e}" for s in stems for e in (".md", ".csv", ".tex")}
-    names |= {f"gain-pacs-cnn-small-{rule}{e}" for rule in ("iid",) for e in (".png", ".svg")}
+    names |= {
+        f"figure-{kind}-pacs-cnn-small{e}" for kind in ("gain-iid", "gain-by-noise", "size") for e in (".png", ".svg")
+    }
     assert names <= {file.name for file in files}
     text = files[0].read_text()
-    for expected in ("12 cells: 12 done", "83.0 ± 1.2", "torch", "2.15.0", "commit", "steps 60", "-iid.svg"):
+    for expected in (
+        "12 cells: 12 done",
+        "83.0 ± 1.2",
+        "torch",
+        "2.15.0",
+        "commit",
+        "steps 60",
+        "gain-iid-pacs-cnn-small.svg",
+    ):
         assert expected in text
 
 
 def test_same_records_same_bytes_whatever_order_they_were_written_in(
     golden: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    once = _bytes(write_report(golden.root, tmp_path / "one"))
+    once = _bytes(Report.of(golden.root).write(tmp_path / "one"))
     other = RunStore(tmp_path / "other", create=True)
     for record in reversed([*golden.records()]):
         assert isinstance(record, Record)
@@ -49,19 +59,19 @@ def test_same_records_same_bytes_whatever_order_they_were_written_in(
         (other.root / "latency").mkdir(exist_ok=True)
         (other.root / "latency" / path.name).write_bytes(path.read_bytes())
     monkeypatch.chdir(tmp_path)
-    assert _bytes(write_report(other.root, tmp_path / "two")) == once
+    assert _bytes(Report.of(other.root).write(tmp_path / "two")) == once
 
 
 def test_summary_has_the_tables_of_the_report(golden: RunStore, tmp_path: Path) -> None:
-    summary = render_summary(golden.root)
-    report = write_report(golden.root, tmp_path / "out")[0].read_text()
+    summary = Report.of(golden.root).summary()
+    report = Report.of(golden.root).write(tmp_path / "out")[0].read_text()
     rows = [line for line in summary.splitlines() if line.startswith("|")]
     assert len(rows) > 10
     assert all(row in report for row in rows)
 
 
 def test_csv_is_full_precision_and_machine_readable(golden: RunStore, tmp_path: Path) -> None:
-    write_report(golden.root, tmp_path)
+    Report.of(golden.root).write(tmp_path)
     with (tmp_path / "accuracy-pacs-cnn-small.csv").open() as file:
         lines = [*csv.DictReader(file)]
     gain = next(x for x in lines if x["what"] == "gain over float" and x["selection"] == "iid")
@@ -74,7 +84,7 @@ def test_hostile_names_break_nothing(store: RunStore, make: Make, tmp_path: Path
             record = make(target, quantizer=quantizer, rows={"iid": 0.5, HOSTILE: 0.4}, dataset=HOSTILE)
             store.write(record)
     store.write(make("art", 1, quantizer=HOSTILE, status="failed", reason=HOSTILE, dataset=HOSTILE))
-    files = write_report(store.root, tmp_path / "out")
+    files = Report.of(store.root).write(tmp_path / "out")
     text = files[0].read_text()
     assert "<script>" not in text
     assert "\x1b" not in text
@@ -105,19 +115,19 @@ def test_slug_is_a_plain_file_name(name: str) -> None:
 def test_sections_whose_names_slug_alike_get_files_of_their_own(store: RunStore, make: Make, tmp_path: Path) -> None:
     for dataset in ("a b", "a-b"):
         store.write(make(rows={"iid": 0.5}, dataset=dataset))
-    names = [f.name for f in write_report(store.root, tmp_path)]
+    names = [f.name for f in Report.of(store.root).write(tmp_path)]
     assert len(names) == len(set(names))
     assert len([n for n in names if n.startswith("accuracy") and n.endswith(".csv")]) == 2
 
 
 def test_an_empty_run_folder_gives_a_report_that_says_so(store: RunStore, tmp_path: Path) -> None:
-    assert "No cells yet." in write_report(store.root, tmp_path / "out")[0].read_text()
-    assert "No cells yet." in render_summary(store.root)
+    assert "No cells yet." in Report.of(store.root).write(tmp_path / "out")[0].read_text()
+    assert "No cells yet." in Report.of(store.root).summary()
 
 
 def test_a_folder_of_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"is not a run folder.*give the folder of a quantdg run"):
-        render_summary(tmp_path)
+        Report.of(tmp_path)
 
 
 def test_reports_never_import_torch() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pandas as pd
+import pytest
 
 from quantdg.bench.records import Record
 from quantdg.bench.store import RunStore
+from quantdg.core.errors import RecordError
 from quantdg.reports import gains
 from quantdg.reports.cube import Cube
 from quantdg.reports.frame import load
@@ -29,6 +31,16 @@ def test_protocols_models_and_data_sets_are_sections_of_their_own(store: RunStor
         ("pacs", "resnet18", "small"),
         ("vlcs", "cnn", "small"),
     ]
+
+
+@pytest.mark.parametrize("change", [{"protocol": "large"}, {"model": "resnet18"}])
+def test_cells_of_two_protocols_in_one_average_are_an_error(
+    store: RunStore, make: Make, change: dict[str, str]
+) -> None:
+    store.write(make(rows={"iid": 0.5}))
+    store.write(make(seed=1, rows={"iid": 0.6}, **change))
+    with pytest.raises(RecordError, match="cells of one average must share model and protocol, got cnn, "):
+        Cube.of(load(store.root).cells)
 
 
 def test_other_quantizer_settings_make_another_quantizer(store: RunStore, make: Make) -> None:

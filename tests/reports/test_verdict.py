@@ -12,7 +12,7 @@ from quantdg.bench.store import RunStore
 from quantdg.core.errors import ConfigError
 from quantdg.reports.contrasts import control_of
 from quantdg.reports.cube import Cube
-from quantdg.reports.report import render_verdict
+from quantdg.reports.report import Report
 from quantdg.reports.verdict import Judged, verdict
 from quantdg.reports.words import quantizations_own, verdict_words
 
@@ -74,6 +74,44 @@ def test_one_quantizer_without_a_gain_breaks_the_conjunction_but_not_the_partial
     assert {c.name: c.answer for c in judged.quantizers}["dorefa W7"] == "loss"
 
 
+def test_whether_the_gain_depends_on_the_quantizer(store: RunStore, fill: Fill) -> None:
+    fill({"lsq": 2.0, "pact": 1.5, "dorefa": -1.0})
+    judged = _judged(store)
+    together, *left_out = judged.differ
+    assert together.answer == "yes"
+    assert (together.least[0], together.most[0]) == ("dorefa W7", "lsq W7")
+    assert together.between.sd == pytest.approx(np.std([2, 1.5, -1], ddof=1), abs=0.3)
+    assert together.between.low < together.between.sd < together.between.high
+    assert len(together.keys) == 4 * 8 * 3 + 2 * 8 * 3  # three quantizers, each with its float partners
+    every = {d.without: d.p_every for d in left_out}
+    assert every["dorefa W7"] == 2**-8
+    assert min(every["lsq W7"], every["pact W7"]) > 0.5
+    ((_, sentences),) = verdict_words(verdict(store.root))
+    said = " ".join(sentences)
+    assert "hang on one of them? Yes: the gain holds under all others without dorefa W7 (p = 0.00391)." in said
+
+
+def test_quantizers_alike_are_not_told_apart(store: RunStore, fill: Fill) -> None:
+    fill({"lsq": 1.0, "pact": 1.0})
+    assert _judged(store).differ[0].answer == "not shown"
+
+
+def test_two_domains_cannot_tell_two_quantizers_apart_and_one_quantizer_is_no_question(
+    store: RunStore, fill: Fill
+) -> None:
+    fill({"lsq": 9.0, "pact": 1.0}, domains=2)
+    assert {d.answer for d in _judged(store).differ} == {"not decidable"}
+    fill({"lsq": 9.0}, domains=2, algorithm="coral")
+    assert _judged(store, "coral").differ == []
+
+
+def test_beating_the_controls_is_no_gain_of_quantization_where_float_is_as_good(store: RunStore, fill: Fill) -> None:
+    fill({"lsq": 0.0, **dict.fromkeys(CONTROLS, -9.0)})
+    judged = _judged(store)
+    assert {c.claim.answer for c in judged.controls} == {"yes"}
+    assert "lsq W7: not shown, nor is a gain over float." in " ".join(quantizations_own(judged))
+
+
 def test_four_domains_are_not_decidable_and_say_how_many_would_be(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 2.0}, domains=4)
     (claim,) = _judged(store).quantizers
@@ -82,8 +120,12 @@ def test_four_domains_are_not_decidable_and_say_how_many_would_be(store: RunStor
     assert claim.needed == 6
     assert claim.here < 0.001
     ((_, sentences),) = verdict_words(verdict(store.root))
-    assert "Not decidable: with 4 target domains no result can have a p below 0.0625." in sentences[0]
-    assert sentences[1] == "On these 4 domains, over seeds: lsq W7 gain (uncorrected)."
+    assert (
+        "Not decidable: with 4 target domains no result can have a p below 0.0625. The smallest of 1 mean gains"
+        in sentences[0]
+    )
+    assert sentences[1].startswith("For these domains alone (4 domains x 3 seeds;")
+    assert sentences[1].endswith("a gain: lsq W7.")
 
 
 def test_holm_may_make_a_large_family_undecidable(store: RunStore, fill: Fill) -> None:
@@ -102,19 +144,19 @@ def test_a_gain_that_a_control_gives_too_is_not_quantizations(store: RunStore, f
         "lsq W7 > round_freeze W7": "yes",
         "lsq W7 > uniform_noise W7": "not shown",
     }
-    assert "lsq W7: not shown" in quantizations_own(judged)
+    assert "lsq W7: not shown" in " ".join(quantizations_own(judged))
 
 
 def test_a_gain_over_all_controls_is(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 2.0, **CONTROLS})
-    assert "lsq W7: yes" in quantizations_own(_judged(store))
+    assert "lsq W7: yes" in " ".join(quantizations_own(_judged(store)))
 
 
 def test_controls_that_were_not_run_are_named(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 2.0, "freeze": 0.0})
-    words = quantizations_own(_judged(store))
+    words = " ".join(quantizations_own(_judged(store)))
     assert "lsq W7: not shown" in words
-    assert "not run: rounding once and freezing; noise of the same size" in words
+    assert "not run: rounding once and freezing, noise of the same size" in words
 
 
 @pytest.mark.parametrize(
@@ -156,6 +198,13 @@ def test_an_incomplete_quantizer_is_named_and_not_judged(store: RunStore, make: 
     assert judged.together.incomplete == ("pact W7",)
     claims = {c.name: c for c in judged.quantizers}
     assert claims["pact W7"].answer == "incomplete"
+    mean, there, wanted = claims["pact W7"].so_far
+    assert (there, wanted) == (23, 24)
+    assert mean == pytest.approx(2, abs=0.3)
+    ((_, sentences),) = verdict_words(verdict(store.root))
+    said = [s for s in sentences if s.startswith("pact W7: incomplete, not judged; so far +")]
+    assert len(said) == 1
+    assert said[0].endswith("points over 23 of 24 pairs.")
     assert claims["lsq W7"].adjusted == claims["lsq W7"].p
 
 
@@ -166,7 +215,7 @@ def test_one_seed_still_speaks_about_domains_but_not_about_these(store: RunStore
     assert np.isnan(claim.here)
     ((heading, sentences),) = verdict_words(verdict(store.root))
     assert "8 domains x 1 seed," in heading
-    assert sentences[1] == "One seed: nothing can be said on these domains alone."
+    assert sentences[1] == "One seed: nothing can be said about these domains alone."
 
 
 def test_data_sets_of_one_protocol_are_judged_alone_and_together(store: RunStore, fill: Fill) -> None:
@@ -188,10 +237,10 @@ def test_protocols_are_never_put_together(store: RunStore, fill: Fill) -> None:
 
 def test_rendered_with_words_and_tables(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 2.0, **CONTROLS})
-    text = render_verdict(store.root)
+    text = Report.of(store.root).words()
     for part in (
         "## Verdict",
-        "Does the gain hold under every quantizer (lsq W7)? Yes",
+        "Does the gain hold under every quantizer? Yes. The smallest of 1 mean gains is +",
         "8 domains x 3 seeds",
         "| lsq W7",
     ):

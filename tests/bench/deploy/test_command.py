@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from quantdg.bench import conf
 from quantdg.bench.deploy import cell as cell_module
-from quantdg.bench.deploy import onnx_file
+from quantdg.bench.deploy import onnx_file, openvino_
 from quantdg.bench.deploy.command import deploy
 from quantdg.bench.deploy.packing import read_model, write_packed
 from quantdg.bench.deploy.records import Deployment, deployments
@@ -19,7 +19,7 @@ from quantdg.bench.deploy.stored import find_cell
 from quantdg.bench.records import Record
 from quantdg.bench.session import run_experiment
 from quantdg.bench.store import RunStore
-from quantdg.core.errors import ConfigError, RecordError, UnknownNameError
+from quantdg.core.errors import ConfigError, MissingPackageError, RecordError, UnknownNameError
 from quantdg.quantizers.base import SiteExport
 
 for package in ("onnx", "onnxscript", "onnxruntime", "openvino", "zstandard"):
@@ -64,6 +64,35 @@ def test_all_cells_of_a_session(finished, monkeypatch):
     monkeypatch.setattr(cell_module, "write_files", None)  # whatever ran again would fail
     deploy_store(store, list(keys.values()), experiment.paths, settings, seen.append)
     assert len(seen) == 3
+
+
+def test_one_runtime_without_its_package_leaves_the_other(finished, monkeypatch):
+    store, experiment, keys = finished
+
+    def only_onnxruntime(*packages):
+        if "openvino" in packages:
+            raise MissingPackageError("deployment needs openvino")
+
+    settings = DeploySettings(("openvino", "onnxruntime"), "representatives", (1,), 1, 7)
+    with monkeypatch.context() as m:
+        m.setattr(openvino_, "require", only_onnxruntime)
+        deploy_store(store, [keys["lsq W7A8"]], experiment.paths, settings)
+    found = {d.runtime: d for d in deployments(store.root)}
+    assert (found["openvino"].kind, found["onnxruntime"].kind) == ("unavailable", "integer")
+    assert found["onnxruntime"].bytes.float_runtime_file > 0  # timed, so there is a float32 file beside it
+    deploy_store(store, [keys["lsq W7A8"]], experiment.paths, settings)
+    found = {d.runtime: d for d in deployments(store.root)}
+    assert found["openvino"].kind == "integer"
+    assert len(found["openvino"].timings) == 1
+
+
+def test_a_control_in_float32_stands_for_nothing(finished):
+    store, experiment, keys = finished
+    record = store.read(keys["float float"])
+    control = replace(record, key="control", labels=replace(record.labels, quantizer="freeze"))
+    store.write(control)
+    deploy_store(store, [record.key, "control"], experiment.paths, DeploySettings(cells="representatives"))
+    assert [d.key for d in deployments(store.root)] == [record.key]
 
 
 def test_sizes_are_those_of_the_files(finished):
@@ -152,7 +181,8 @@ def test_finding_a_cell(finished):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"runtime": "openvin"}, UnknownNameError, "did you mean 'openvino'"),
+        ({"runtimes": ("openvin",)}, UnknownNameError, "did you mean 'openvino'"),
+        ({"runtimes": ()}, UnknownNameError, "openvino"),
         ({"cells": "some"}, ConfigError, r"deploy\.cells must be one of all, representatives"),
         ({"batches": ()}, ConfigError, r"deploy\.batches must be numbers above 0"),
         ({"rounds": 3}, ConfigError, r"deploy\.rounds must be at least 7"),
@@ -168,5 +198,5 @@ def test_every_configuration_file_gives_settings():
     files = sorted((Path(conf.__file__).parent / "deploy").glob("*.yaml"))
     settings = {f.stem: DeploySettings(**OmegaConf.to_container(OmegaConf.load(f))) for f in files}
     assert {"openvino", "onnxruntime"} <= set(settings)
-    assert all(settings[name].runtime == name for name in ("openvino", "onnxruntime"))
+    assert all(settings[name].runtimes == (name,) for name in ("openvino", "onnxruntime"))
     assert settings["quick"].cells == "representatives"

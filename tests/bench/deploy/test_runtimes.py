@@ -19,6 +19,7 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("openvino")
 
+IMAGES = 64
 SIZES = {"convnet": 32, "resnet18": 64, "mobilenet_v2": 64, "squeezenet": 64, "vit": 32}
 LAYERS = {"convnet": 3, "resnet18": 20, "mobilenet_v2": 52, "squeezenet": 25, "vit": 9}
 FLOAT_IN_OPENVINO = {"vit": 5}  # patch embedding and the layers behind attention and GELU
@@ -33,7 +34,7 @@ def exported(trained, tmp_path_factory):
     def make(arch="convnet", quantizer="lsq", weight_bits=7, act_bits=8):
         key = (arch, quantizer, weight_bits, act_bits)
         if key not in kept:
-            t = trained(arch, quantizer, weight_bits, act_bits, SIZES[arch])
+            t = trained(arch, quantizer, weight_bits, act_bits, SIZES[arch], IMAGES)
             path = tmp_path_factory.mktemp("onnx") / "m.onnx"
             export_onnx(build_integer(t.network, t.model.state(), t.model.sites).module, t.shape, path)
             kept[key] = (t, path)
@@ -50,7 +51,7 @@ def check(t, path, runtime, arch, act_bits):
     if act_bits is None:
         assert proof.limit == 1e-4
         with torch.no_grad():
-            assert np.abs(open_model(runtime, path, batch=16)(images) - t.prepared(t.images).numpy()).max() < 1e-4
+            assert np.abs(open_model(runtime, path, batch=IMAGES)(images) - t.prepared(t.images).numpy()).max() < 1e-4
     layers = open_model(runtime, path).layers()
     assert layers.total >= LAYERS[arch]
     if runtime == "openvino":
@@ -96,7 +97,7 @@ def test_another_model_is_noticed(exported, change):
     other = replace(t.model, sites={**t.model.sites, name: site})
     judge = prover(t.network, other, t.images.numpy())
     for runtime in RUNTIMES:
-        assert not judge.compare(open_model(runtime, path, batch=16)).holds
+        assert not judge.compare(open_model(runtime, path, batch=IMAGES)).holds
 
 
 def test_the_file_holds_int8_and_no_traces(exported):
@@ -116,7 +117,7 @@ def test_the_file_holds_int8_and_no_traces(exported):
 def test_any_number_of_images(exported):
     t, path = exported()
     images = t.images.numpy()
-    whole = open_model("onnxruntime", path, batch=16)(images)
+    whole = open_model("onnxruntime", path, batch=IMAGES)(images)
     parts = predict(open_model("openvino", path, batch=5), images)
     assert parts.shape == whole.shape
     assert (parts.argmax(1) == whole.argmax(1)).all()

@@ -53,6 +53,16 @@ def test_cells_come_in_order_and_an_empty_group_is_closed(board, stored):
     assert board.open_group() == "a"
 
 
+def test_a_process_goes_on_to_the_group_that_needs_it_and_is_counted_there(board, stored):
+    board.workers["b"] += 1
+    assert board.move("b") == "a"
+    assert (board.workers["a"], board.workers["b"]) == (1, 0)
+    board.waiting["b"].clear()
+    assert board.move("b") is None
+    stored.add("a")
+    assert board.move("b") == "a"
+
+
 def test_a_lost_cell_comes_last_and_is_counted(board):
     first = board.take("b")
     assert [board.lose(first, progress) for progress in (0, 0, 7, 7, 7, 9)] == [1, 2, 1, 2, 3, 1]

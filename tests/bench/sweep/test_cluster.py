@@ -8,6 +8,7 @@ import pytest
 from quantdg.bench import session
 from quantdg.bench.store import RunStore
 from quantdg.bench.sweep import cluster, ray_, slurm
+from quantdg.bench.sweep import lease as leasing
 from quantdg.bench.sweep.launcher import SweepLauncher
 from quantdg.bench.sweep.lease import Leases
 from quantdg.core.errors import ConfigError, MissingPackageError
@@ -47,6 +48,22 @@ def test_lost_cells_are_submitted_again_and_given_up_in_the_end(sweep):
     assert "2 cells were lost with their jobs and are submitted again" in said
 
 
+def test_only_the_cell_a_job_died_on_is_blamed(sweep, monkeypatch):
+    """One cell kills its job each time; those behind it in the portion have never been tried and must not suffer."""
+    experiment, cells, store = sweep
+    monkeypatch.setattr(leasing, "certainly_dead", lambda _: True)
+
+    def submit(some):
+        if some[0] is cells[0]:
+            Leases(store.work).acquire(cells[0].key)._end.set()
+        else:
+            cluster.run_portion(some, store, experiment.paths, launcher())
+
+    cluster.follow(cells[:3], store, launcher(max_lost=1), submit, lambda: False, str)
+    assert [store.read(c.key).status for c in cells[:3]] == ["failed", "done", "done"]
+    assert list(store.work.iterdir()) == []
+
+
 def test_a_scheduler_that_does_not_answer_proves_nothing(sweep):
     experiment, cells, store = sweep
     answers = iter([None, None, True])
@@ -63,11 +80,11 @@ def test_a_scheduler_that_does_not_answer_proves_nothing(sweep):
 
 def test_a_cell_somebody_works_on_is_not_given_up(sweep):
     _, cells, store = sweep
-    lease = Leases(store.work).acquire(cells[0].key)
-    cluster.give_up(cells[0], store, launcher(), 3)
+    lease, observer = Leases(store.work).acquire(cells[0].key), Leases(store.work)
+    cluster.give_up(cells[0], store, observer, launcher(), 3)
     assert store.read(cells[0].key) is None
     lease.close()
-    cluster.give_up(cells[0], store, launcher(), 3)
+    cluster.give_up(cells[0], store, observer, launcher(), 3)
     assert store.read(cells[0].key).status == "failed"
 
 

@@ -4,15 +4,22 @@ import os
 import random
 import signal
 import time
-from contextlib import suppress
+from collections import Counter
 
 import pytest
 
 from quantdg.bench.sweep.lease import Leases
 from quantdg.quantizers.float_ import Float
 
-GRID = ("seeds=2", "quantizer=[float,lsq,pact]", "averaging=[swad,swad_reference]")
+GRID = (
+    "dataset._target_=tests.bench.sweep.tiny.load",
+    "seeds=4",
+    "quantizer=[float,lsq,pact]",
+    "averaging=[swad,swad_reference]",
+)
 PATIENT = {"jobs": 2, "checkpoint_seconds": 0.05, "lease_seconds": 6.0, "max_lost": 10**6}
+DRIVERS = 0.03
+"""Share of the kills that hit a driver: the next one needs seconds to start."""
 
 
 class Slow(Float):
@@ -37,18 +44,20 @@ def slow(tmp_path, name, pause):
 
 def training(drivers, folder):
     """The living processes that hold a lease."""
-    holders = {h.who.pid for h in Leases(folder / "work").holders() if h.who}
+    holders = {h.who.pid for h in Leases(folder / "work").newest().values() if h.who}
     return holders & set(drivers.processes(drivers=False))
 
 
-def harm(drivers, driver, folder, rng, share):
-    """Kill -9 a driver (with this chance) or any process it made, mostly one that trains."""
-    others = [*drivers.processes(drivers=False), *training(drivers, folder)]
-    victim = driver.pid if rng.random() < share or not others else rng.choice(others)
-    with suppress(OSError):
+def harm(drivers, driver, folder, rng):
+    """Kill -9, now and then the driver or a helper, mostly a process that trains; tells which."""
+    trainers = training(drivers, folder)
+    others = [*drivers.processes(drivers=False), *8 * sorted(trainers)]
+    victim = driver.pid if rng.random() < DRIVERS or not others else rng.choice(others)
+    try:
         os.kill(victim, signal.SIGKILL)
-        return True
-    return False
+    except OSError:
+        return None
+    return "driver" if victim == driver.pid else "trainer" if victim in trainers else "helper"
 
 
 def seen(folder):
@@ -58,25 +67,25 @@ def seen(folder):
 def assert_complete(folder, whole, results):
     assert results(folder) == whole
     assert [p.name for p in (folder / "work").iterdir()] == []
-    assert not list(folder.glob("*/.*.json.*"))
+    assert not list(folder.glob("*/.*.tmp"))
 
 
-def killed_sweep(drivers, folder, rng, kills, share):
-    """Kill until a driver ends in peace; returns (kills done, records as first seen)."""
-    done, first = 0, {}
+def killed_sweep(drivers, folder, rng, kills):
+    """Kill at random moments of training until a driver ends in peace; returns (victims, records as first seen)."""
+    victims, first = Counter(), {}
     driver = drivers.start(*GRID, out=folder.name, **PATIENT)
-    while True:
-        pause = time.monotonic() + rng.uniform(0.05, 2.5)
-        while driver.poll() is None and time.monotonic() < pause:
-            time.sleep(0.01)
+    while driver.poll() != 0:
         first = {**seen(folder), **first}
         assert not any('"status": "failed"' in p.read_text() for p in (folder / "cells").glob("[!.]*.json"))
-        if driver.poll() == 0:
-            return done, first
         if driver.poll() is not None:
             driver = drivers.start(*GRID, out=folder.name, **PATIENT)
-        elif done < kills and training(drivers, folder):
-            done += harm(drivers, driver, folder, rng, share)
+        elif victims.total() < kills and training(drivers, folder):
+            time.sleep(rng.uniform(0, 0.6))
+            if driver.poll() is None and (victim := harm(drivers, driver, folder, rng)):
+                victims[victim] += 1
+        else:
+            time.sleep(0.05)
+    return victims, first
 
 
 @pytest.fixture
@@ -88,28 +97,35 @@ def whole(drivers, tmp_path, results):
 
 
 def test_a_few_kills_change_nothing(drivers, tmp_path, whole, results):
-    done, first = killed_sweep(drivers, tmp_path / "runs", random.Random(1), 6, 0.2)
-    assert done >= 1
-    assert len(whole) == 6
+    victims, first = killed_sweep(drivers, tmp_path / "runs", random.Random(1), 6)
+    assert victims.total() >= 1
+    assert len(whole) == 12
     assert_complete(tmp_path / "runs", whole, results)
     assert first.items() <= seen(tmp_path / "runs").items()
 
 
 @pytest.mark.slow
 def test_two_hundred_kills_change_nothing(drivers, tmp_path, whole, results):
-    rng, total, sweeps, began = random.Random(2), 0, 0, time.monotonic()
-    while total < 200:
+    rng, victims, sweeps, began = random.Random(2), Counter(), 0, time.monotonic()
+    while victims.total() < 200:
         folder = tmp_path / f"runs{sweeps}"
-        done, first = killed_sweep(drivers, folder, rng, 200 - total, 0.15)
-        total, sweeps = total + done, sweeps + 1
+        killed, first = killed_sweep(drivers, folder, rng, 200 - victims.total())
+        victims, sweeps = victims + killed, sweeps + 1
         assert_complete(folder, whole, results)
         assert first.items() <= seen(folder).items()
-        print(f"sweep {sweeps}: {done} kills, {total} in all", flush=True)
+        print(f"sweep {sweeps}: {dict(killed)}, {victims.total()} in all", flush=True)
     starts = len(drivers.started) - 1
     print(
-        f"\n{total} kill -9 over {sweeps} sweeps of {len(whole)} cells ({starts} drivers) in "
-        f"{time.monotonic() - began:.0f} s: 0 lost, 0 doubled, 0 differing"
+        f"\n{victims.total()} kill -9 {dict(victims)} over {sweeps} sweeps of {len(whole)} cells ({starts} drivers) "
+        f"in {time.monotonic() - began:.0f} s: 0 lost, 0 doubled, 0 differing"
     )
+
+
+def test_one_process_serves_all_groups_in_turn(drivers, tmp_path):
+    driver = drivers.start(slow(tmp_path, "s", 0), "quantizer=[]", "seeds=3", jobs=1)
+    assert driver.wait(300) == 0, drivers.output(driver)
+    begun = (tmp_path / "begun").read_text().split()
+    assert (len(begun), len(set(begun))) == (3, 1)
 
 
 def test_two_drivers_at_once_share_the_work_and_train_nothing_twice(drivers, tmp_path):

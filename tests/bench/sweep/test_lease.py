@@ -140,6 +140,30 @@ def test_the_heartbeat_moves_the_file(tmp_path):
     held.close()
 
 
+def test_a_write_that_fails_because_of_a_takeover_is_no_storage_error(tmp_path, clock, strangers):
+    old, watcher = Leases(tmp_path, 10).acquire("a"), Leases(tmp_path, 10)
+    with pytest.raises(StorageError), Leases(tmp_path).acquire("b"):
+        raise StorageError("the disk is full")
+    old._end.set()
+    watcher.held("a")
+    clock[0] += 11
+    with watcher.acquire("a"), pytest.raises(LeaseLostError), old:
+        raise StorageError("its draft was tidied away")
+    assert names(tmp_path) == []
+
+
+def test_an_observer_may_believe_another_until_the_holder_moves(tmp_path, strangers):
+    held, newcomer = Leases(tmp_path, 10).acquire("a"), Leases(tmp_path, 10)
+    os.utime(held.path, (0, 0))
+    stale = newcomer.holder("a")
+    os.utime(held.path, (1, 1))
+    newcomer.condemn(stale)
+    assert isinstance(newcomer.acquire("a"), Holder)
+    newcomer.condemn(newcomer.holder("a"))
+    newcomer.acquire("a").close()
+    held.close()
+
+
 HOLD = """
 import sys, time; from pathlib import Path
 from quantdg.bench.sweep.lease import Leases

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 import time
@@ -50,9 +51,12 @@ def store(tmp_path):
     return RunStore(tmp_path / "runs", create=True)
 
 
-def test_quick_keys_are_the_keys():
-    for cell in grid("quantizer=[float,lsq,torch_ao]", "averaging=[swad,swad_reference]", "algorithm=[erm,coral]"):
-        assert cell.key == fingerprint(cell.settings)
+@pytest.mark.parametrize("more", ["match=null", "match=noise"])
+def test_quick_keys_are_the_keys(more):
+    words = ("quantizer=[float,lsq,torch_ao]", "averaging=[swad,swad_reference]", "algorithm=[erm,coral]", more)
+    cells = grid(*words)
+    assert any(cell.match for cell in cells) == (more == "match=noise")
+    assert [cell.key for cell in cells] == [fingerprint(cell.settings) for cell in cells]
 
 
 def test_brief_equals_the_whole_record_however_it_is_written(store):
@@ -114,14 +118,17 @@ def test_status_tells_the_grid_who_works_and_what_failed(store):
     store.write(record_of(cells[0]))
     for cell in (cells[1], cells[4]):
         store.write(record_of(cell, "failed", "RuntimeError: boom"))
-    lease = Leases(store.work).acquire(cells[2].key)
+    leases = [Leases(store.work).acquire(name) for name in (cells[2].key, cells[2].group.key, cells[0].key)]
     status = read_status(store)
-    lease.close()
+    for lease in leases:
+        lease.close()
     assert dict(status.states) == {"done": 1, "failed": 2, "running": 1, "missing": 8}
     assert status.table["digits", "erm", "lsq", "W7"] == {"failed": 2, "missing": 2}
     assert status.rate == 3 * 6
     text = status.text()
-    assert f"{cells[2].key} on " in text
+    assert f"  digits/plain/0/erm/pact/W7A8 on {socket.gethostname()} process {os.getpid()}\n" in text
+    assert "  float phase digits/plain/0/erm on " in text
+    assert len(status.holders) == 2, "what is stored is not worked on"
     assert "1 jobs at work, 18 cells an hour over the last 10 minutes" in text
     assert "2 x failed: RuntimeError: boom\n  digits/plain/0/erm/lsq/W7, digits/thick/0/erm/lsq/W7" in text
     assert status.seconds == pytest.approx(9 * 2.88 + 4 * 96 * 0.01)
@@ -200,15 +207,15 @@ def test_a_hundred_thousand_cells_in_seconds(tmp_path):
     (store.root / "cells").mkdir()
     for cell in cells[::2]:
         store.cell_path(cell.key).write_text(record_of(cell, curve=[{"step": 1, "train_loss": 0.1}] * 12).to_json())
-    began = time.perf_counter()
+    began = time.process_time()
     plan = make_plan(cells, store, Rules(), {})
-    planned = time.perf_counter() - began
+    planned = time.process_time() - began
     write_grid(store, cells)
-    began = time.perf_counter()
+    began = time.process_time()
     status = read_status(store)
-    told = time.perf_counter() - began
+    told = time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"\n{len(cells)} cells: plan {planned:.1f} s, status {told:.1f} s, peak {peak:.2f} GB, pid {os.getpid()}")
+    print(f"\n{len(cells)} cells: plan {planned:.1f} s, status {told:.1f} s of processor time, peak {peak:.2f} GB")
     assert plan.states == {"done": 50_000, "missing": 50_000} == dict(status.states)
     assert max(planned, told) < 10
-    assert peak < 1.5
+    assert peak < 1.0

@@ -1,8 +1,10 @@
 """A folder that cannot be written, first results, and what is left behind."""
 
 import errno
+import json
 import os
 import resource
+from dataclasses import asdict
 
 import pytest
 
@@ -11,6 +13,8 @@ from quantdg.bench.records import Record
 from quantdg.bench.store import RunStore, StorageError, write_atomic, write_first
 from quantdg.bench.sweep import tidy
 from quantdg.bench.sweep.choose import Rules
+from quantdg.bench.sweep.lease import Leases
+from quantdg.bench.sweep.process import me
 
 
 def test_the_first_result_wins(tmp_path):
@@ -86,6 +90,26 @@ def test_drafts_of_killed_writers_go_once_they_are_old(quick):
     session.run_experiment(experiment)
     assert not old.exists()
     assert new.exists()
+
+
+def test_what_a_killed_process_left_beside_a_result_goes(quick):
+    """It died between storing its record and giving back its lease."""
+    experiment = quick("quantizer=[float]")
+    session.run_experiment(experiment)
+    runs = RunStore(experiment.paths.out)
+    key, group = (next((runs.root / folder).iterdir()).stem for folder in ("cells", "float"))
+    for name in (key, group, "unfinished"):
+        runs.snapshot_path(name).write_text("")
+        (runs.work / f".{name}.safetensors.x.tmp").write_text("")
+    (runs.root / "cells" / f".{key}.json.x.tmp").write_text("")
+    dead = {**asdict(me()), "started": 0, "owner": "x"}
+    (runs.work / f"{key}.lease.3").write_text(json.dumps(dead))
+    with Leases(runs.work).acquire(group):
+        tidy.clear_up(runs)
+        assert runs.snapshot_path(group).exists(), "somebody works on it"
+    tidy.clear_up(runs)
+    assert sorted(p.name for p in runs.work.iterdir()) == [".unfinished.safetensors.x.tmp", "unfinished.safetensors"]
+    assert [p.name for p in (runs.root / "cells").iterdir()] == [f"{key}.json"]
 
 
 def test_overwrite_always_trains_the_float_phase_again_too(quick):

@@ -14,8 +14,9 @@ from quantdg.reports.stats import bootstrap, power
 from quantdg.reports.stats.effect import effect, t_interval
 from quantdg.reports.stats.equivalence import tost
 from quantdg.reports.stats.fixed import on_these_domains
+from quantdg.reports.stats.heterogeneity import between, differ, differ_here
 from quantdg.reports.stats.multiple import conjunction, holm, partial_conjunction
-from quantdg.reports.stats.ranking import rank
+from quantdg.reports.stats.ranking import friedman, rank, ranks, studentized_range
 from quantdg.reports.stats.signflip import Alternative, sign_flip, smallest_p
 
 MEANS = np.array([1.0, 2.0, 3.0, -0.5])
@@ -164,6 +165,50 @@ def test_ranking_by_hand() -> None:
     assert found.p == approx(stats.chi2.sf(4.5, 2))  # 12 * 4 / (3 * 4) * (.75^2 + .75^2)
     assert found.critical_difference == approx(2.343 * sqrt(3 * 4 / (6 * 4)), abs=2e-3)  # Demsar's table 5
     assert rank(values[:, :2]) is None
+
+
+def test_ranks_and_friedman_with_ties_are_scipys() -> None:
+    values = np.random.default_rng(0).integers(0, 4, (9, 5)).astype(float)
+    assert (ranks(values) == stats.rankdata(values, axis=1)).all()
+    assert friedman(values) == approx(stats.friedmanchisquare(*values.T).pvalue)
+    assert friedman(np.ones((4, 3))) == 1
+
+
+@pytest.mark.parametrize("k", [3, 6, 20])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_studentized_range_is_scipys(k: int, level: float) -> None:
+    assert studentized_range(level, k) == approx(stats.studentized_range.ppf(level, k, np.inf), rel=1e-6)
+
+
+def test_differ_by_hand() -> None:
+    assert differ(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [0.0, 1.0, 2.0]])) == 2 / 2**3  # all +, all -
+    assert differ(np.array([[1.0, 1.0, 1.0], [7.0, 7.0, 7.0]])) == 1  # blocks differ, treatments do not
+
+
+@pytest.mark.parametrize("domains", [3, 6, 9])
+def test_differ_of_two_treatments_is_the_sign_flip_test(domains: int) -> None:
+    values = np.random.default_rng(domains).normal(size=(domains, 2))
+    assert differ(values) == approx(float(sign_flip(values[:, 0] - values[:, 1])))
+
+
+def test_differ_here_of_two_treatments_is_the_t_test_of_their_difference() -> None:
+    values = np.random.default_rng(0).normal(size=(2, 4, 3))
+    assert differ_here(values) == approx(float(on_these_domains(values[0] - values[1])))
+    assert np.isnan(differ_here(values[:, :, :1]))
+
+
+def test_spread_between_treatments_without_residual_is_that_of_a_sample() -> None:
+    treatments = np.array([0.0, 1.0, 2.0, 4.0])
+    found = between(np.array([[5.0], [-3.0], [0.0]]) + treatments)
+    variance = treatments.var(ddof=1)
+    assert found.sd == approx(sqrt(variance))
+    low, high = (sqrt(3 * variance / stats.chi2.ppf(q, 3)) for q in (0.975, 0.025))
+    assert (found.low, found.high) == approx((low, high))
+
+
+def test_spread_between_treatments_that_only_noise_moves_is_nothing() -> None:
+    found = between(np.array([[1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, 1.0]]))
+    assert (found.sd, found.low, found.high) == (0, 0, 0)
 
 
 def test_ranking_is_scikit_posthocs() -> None:

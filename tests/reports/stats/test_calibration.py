@@ -17,6 +17,7 @@ from quantdg.reports.stats.bootstrap import two_level_interval
 from quantdg.reports.stats.effect import t_interval
 from quantdg.reports.stats.equivalence import tost
 from quantdg.reports.stats.fixed import on_these_domains
+from quantdg.reports.stats.heterogeneity import between, differ, differ_here
 from quantdg.reports.stats.multiple import conjunction, holm, partial_conjunction
 from quantdg.reports.stats.power import power
 from quantdg.reports.stats.ranking import rank
@@ -76,6 +77,27 @@ def fixed_domains(repeats: int, domains: int) -> Floats:
     return on_these_domains(effects - effects.mean() + noise)
 
 
+def quantizers_alike(repeats: int, domains: int) -> Floats:
+    """Four quantizers on the same domains, none better; a common domain effect changes nothing."""
+    gains = simulate(repeats, domains, tests=4) + simulate(repeats, domains)
+    return np.array([differ(one.mean(axis=-1).T) for one in gains])
+
+
+def quantizers_alike_but_one_more_variable(repeats: int, domains: int) -> Floats:
+    gains = simulate(repeats, domains, tests=4) * np.array([3, 1, 1, 1])[:, None, None]
+    return np.array([differ(one.mean(axis=-1).T) for one in gains])
+
+
+def quantizers_alike_on_these_domains(repeats: int, domains: int) -> Floats:
+    """Quantizers differ from domain to domain, and not on the mean of these; seeds share their float cell."""
+    generator = np.random.default_rng(repeats)
+    effects = generator.normal(0, DOMAIN_SD, (4, domains, 1))
+    effects -= effects.mean(axis=1, keepdims=True)
+    shared = generator.normal(0, SEED_SD, (repeats, 1, domains, 3))
+    noise = generator.normal(0, SEED_SD, (repeats, 4, domains, 3))
+    return np.array([differ_here(one) for one in effects + shared + noise])
+
+
 def interval(repeats: int, domains: int) -> Floats:
     means = simulate(repeats, domains)[:, 0].mean(axis=-1)
     return np.array([float(low <= 0 <= high) for _, low, high in map(t_interval, means)])
@@ -90,6 +112,9 @@ REPORTED: list[Callable[[int, int], Floats]] = [
     interaction,
     equivalence_at_the_margin,
     fixed_domains,
+    quantizers_alike,
+    quantizers_alike_but_one_more_variable,
+    quantizers_alike_on_these_domains,
     interval,
 ]
 
@@ -126,6 +151,21 @@ def test_quantizers_that_share_their_float_cells_are_still_controlled() -> None:
     assert (holm(sign_flip(means)).min(axis=1) <= 0.05).mean() <= 0.06
     assert (conjunction(sign_flip(means, "greater")) <= 0.05).mean() <= 0.06
     assert (partial_conjunction(sign_flip(means, "greater"))[:, 0] <= 0.05).mean() <= 0.06
+
+
+@pytest.mark.parametrize(("sd", "expected"), [(0.5, 0.33), (1.0, 0.72)])
+def test_power_to_tell_quantizers_apart(sd: float, expected: float) -> None:
+    means = simulate(1000, 8, tests=4).mean(axis=-1)
+    true = np.random.default_rng(1).normal(0, sd, (1000, 4, 1))
+    assert np.mean([differ(b.T) <= 0.05 for b in means + true]) == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize("sd", [0.0, 1.0])
+def test_interval_of_the_spread_between_quantizers_covers_it(sd: float) -> None:
+    means = simulate(2000, 8, tests=4).mean(axis=-1)
+    true = np.random.default_rng(1).normal(0, sd, (2000, 4, 1))
+    found = [between(b.T) for b in means + true]
+    assert 0.94 <= np.mean([f.low <= sd <= f.high for f in found]) <= 0.99
 
 
 def test_pooling_domains_and_seeds_would_not_hold_the_level() -> None:

@@ -1,0 +1,183 @@
+"""What the deployed cells cost and whether they are the same models: tables from RUNS/deploy/*.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from quantdg.bench.deploy.ensemble import EnsembleSize, ensemble_sizes
+from quantdg.bench.deploy.records import Bytes, Deployment
+from quantdg.core.errors import RecordError
+from quantdg.reports.deployment_latency import timing_table
+from quantdg.reports.order import FLOAT, METHOD, PRIMARY, SECTION, ordered
+from quantdg.reports.tables import Table
+
+_FILES = (
+    "float_file",
+    "runtime_file",
+    "packed_file",
+    "compressed_file",
+    "codes",
+    "scales",
+    "rest",
+)
+_NONE = "—"
+MEMBERS = 5
+_SIZE_NOTES = (
+    (
+        "Bytes of files written and read back. integer ONNX: what the runtimes read; packed: b bits a code; zstd: codes in bytes, compressed; codes, scales (with zero points and "
+        "code books) and rest (float32): tensor bytes inside packed."
+    ),
+    "Medians over cells.",
+)
+_PROOF_NOTES = (
+    (
+        "distance: largest difference between logits of the runtime and of the fake-quantized network in float64; limit: "
+        "1e-4, with quantized inputs twice float32 (the distance of that network's own float32 form) where this is more. "
+        "as timed: with the runtime's own fusions, which the limit does not bind."
+    ),
+    (
+        "Accuracy in %, checkpoint chosen on source validation, whole target domain, mean over the deployed cells: recorded "
+        "in training and recomputed from the runtime; changed: images on which the two disagree about being correct."
+    ),
+)
+_ENSEMBLE_NOTES = ("Bytes of the files of all members together, beside one float model.",)
+
+
+def in_section(deployments: Iterable[Deployment], section: tuple[str, str, str]) -> list[Deployment]:
+    """Those of one (data set, model, protocol)."""
+    return [d for d in deployments if tuple(str(getattr(d.labels, c)) for c in SECTION) == section]
+
+
+def with_labels(deployments: Iterable[Deployment], names: pd.DataFrame) -> tuple[Deployment, ...]:
+    """With the labels that tell cells apart in this report; ``names``: SECTION and METHOD columns by key."""
+    known: dict[Any, Any] = names[[*SECTION, *METHOD]].to_dict("index")
+    return tuple(replace(d, labels=replace(d.labels, **known.get(d.key, {}))) for d in deployments)
+
+
+def recomputed(cells: pd.DataFrame, deployments: Iterable[Deployment], runtime: str) -> pd.DataFrame:
+    """The cells with the accuracy of their primary selection as a runtime computed it.
+
+    Args:
+        cells: columns of `quantdg.reports.frame.CELL`.
+        deployments: must hold every done cell in this runtime.
+
+    Raises:
+        RecordError: some cell was not deployed, so that a table would mix two ways of computing.
+    """
+    known = {d.key: d.target_in for d in deployments if d.runtime == runtime and d.target_in is not None}
+    own = (cells["selection"] == PRIMARY) & (cells["status"] == "done")
+    missing = int((~cells.loc[own, "key"].isin(known)).sum())
+    if missing:
+        raise RecordError(
+            f"accuracy from {runtime} needs every done cell deployed there, {missing} of {int(own.sum())} are not; "
+            f"repeat the run with deploy=openvino deploy.runtimes=[{runtime}] deploy.cells=all"
+        )
+    cells = cells.copy()
+    cells.loc[own, "accuracy"] = cells.loc[own, "key"].map(known)
+    return cells
+
+
+def deployment_tables(deployments: Sequence[Deployment], name: str, where: str) -> Iterator[Table]:
+    """The tables of one section that have content; ``name`` ends their file names, ``where`` their titles."""
+    made = (
+        size_table(deployments, f"deployed-size-{name}", f"Size of the deployed files: {where}"),
+        timing_table(deployments, f"deployed-latency-{name}", f"Integer latency: {where}"),
+        proof_table(deployments, f"deployed-proof-{name}", f"The deployed model and the trained one: {where}"),
+        ensemble_table(deployments, f"deployed-ensemble-{name}", f"Ensembles of {MEMBERS}: {where}"),
+    )
+    return (table for table in made if len(table.text))
+
+
+def _method(d: Deployment | EnsembleSize) -> dict[str, str]:
+    return {c: str(getattr(d.labels, c)) for c in METHOD}
+
+
+def _grouped(rows: list[dict[str, Any]], columns: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    frame = ordered(pd.DataFrame(rows))
+    if len(frame):
+        for names, group in frame.groupby(columns, sort=False, dropna=False):
+            yield dict(zip(columns, names, strict=True)), group
+
+
+def _bytes(value: float) -> str:
+    return f"{value:,.0f}" if value else _NONE
+
+
+def size_table(deployments: Sequence[Deployment], name: str, title: str) -> Table:
+    """Bytes by method; a cell deployed in several runtimes counts once."""
+    by_key: dict[str, tuple[Deployment, Bytes]] = {d.key: (d, d.bytes) for d in deployments if d.bytes is not None}
+    rows = [{**_method(d), **{f: getattr(b, f) for f in _FILES}} for d, b in by_key.values()]
+    text, numbers = [], []
+    for names, group in _grouped(rows, METHOD):
+        line = {f: float(group[f].median()) for f in _FILES}
+        packed, small = (line[f] / line["float_file"] for f in ("packed_file", "compressed_file"))
+        numbers.append({**names, **line, "packed_ratio": packed, "compressed_ratio": small, "n": len(group)})
+        shown = {f.removesuffix("_file"): _bytes(line[f]) for f in _FILES}
+        shown |= {"packed / float": f"{packed:.4f}", "zstd / float": f"{small:.4f}", "cells": str(len(group))}
+        text.append({**names, **shown})
+    head = {"float": "float", "runtime": "integer ONNX", "packed": "packed"}
+    head |= {"compressed": "zstd", "packed / float": "packed / float", "zstd / float": "zstd / float"}
+    head |= {c: c for c in ("codes", "scales", "rest", "cells")}
+    shown_frame = pd.DataFrame(text, columns=[*METHOD, *head]).rename(columns=head)
+    return Table(name, title, shown_frame, pd.DataFrame(numbers), labels=3, notes=_SIZE_NOTES)
+
+
+def proof_table(deployments: Sequence[Deployment], name: str, title: str) -> Table:
+    """Distances and accuracies by method and runtime, over the cells for which they were measured."""
+    rows = [_proof(d) for d in deployments if d.difference is not None]
+    text, numbers = [], []
+    for names, group in _grouped(rows, [*METHOD, "runtime"]):
+        line = {f: float(group[f].max()) for f in ("difference", "noise", "fused_difference")}
+        line |= {"limit": float(group["limit"].min()), "same": int(group["same"].sum()), "n": len(group)}
+        line |= {f: float(group[f].mean()) for f in ("stored_accuracy", "accuracy")}
+        line |= {"changed": int(group["changed"].sum()), "folded": int(group["folded"].median())}
+        line["unfolded"] = int(group["unfolded"].median())
+        numbers.append({**names, **line})
+        shown = {"same model": f"{line['same']} of {line['n']} cells", "distance": f"{line['difference']:.1e}"}
+        shown |= {
+            "float32": f"{line['noise']:.1e}",
+            "limit": f"{line['limit']:.1e}",
+            "as timed": f"{line['fused_difference']:.1e}",
+        }
+        shown |= {"recorded": f"{100 * line['stored_accuracy']:.2f}", "from runtime": f"{100 * line['accuracy']:.2f}"}
+        shown |= {"changed": str(line["changed"]), "BatchNorm folded": f"{line['folded']}"}
+        text.append({**names, **shown, "not folded": str(line["unfolded"])})
+    return Table(name, title, pd.DataFrame(text), pd.DataFrame(numbers), labels=4, notes=_PROOF_NOTES)
+
+
+def _proof(d: Deployment) -> dict[str, Any]:
+    fields = (
+        "difference",
+        "noise",
+        "fused_difference",
+        "limit",
+        "stored_accuracy",
+        "accuracy",
+        "changed",
+        "folded",
+        "unfolded",
+    )
+    return {**_method(d), "runtime": d.runtime, "same": d.same_model, **{f: getattr(d, f) for f in fields}}
+
+
+def ensemble_table(deployments: Sequence[Deployment], name: str, title: str) -> Table:
+    """Ensembles of the lowest seeds, by method and target."""
+    found = [e for e in ensemble_sizes(deployments, MEMBERS) if e.labels.quantizer != FLOAT]
+    rows = [
+        {**_method(e), "target": str(e.labels.target), "members": e.members, "float_file": e.float_file,
+         "packed_files": e.packed_files, "compressed_files": e.compressed_files,
+         "packed_ratio": e.packed_ratio, "compressed_ratio": e.compressed_ratio}
+        for e in found
+    ]  # fmt: skip
+    numbers = ordered(pd.DataFrame(rows))
+    text = pd.DataFrame(
+        {**{c: str(row[c]) for c in [*METHOD, "target", "members"]}, "one float model": _bytes(row["float_file"]),
+         "packed": _bytes(row["packed_files"]), "zstd": _bytes(row["compressed_files"]),
+         "packed / one float": f"{row['packed_ratio']:.3f}", "zstd / one float": f"{row['compressed_ratio']:.3f}"}
+        for row in numbers.to_dict("records")
+    )  # fmt: skip
+    return Table(name, title, text, numbers, labels=4, notes=_ENSEMBLE_NOTES)

@@ -1,0 +1,72 @@
+"""How much of the cores a sweep uses, and what a cell costs beside its training.
+
+Aims on a quiet machine: parallel efficiency 0.9, start-up 0.3 s a cell. Both are ratios within one run; the asserted
+bounds only guard against a blunder. Run with: pytest -s -m speed tests/bench/sweep/test_speed.py
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+import pytest
+
+from quantdg.bench import config, session
+from quantdg.bench.engine import run_cells
+from quantdg.bench.records import Record
+from quantdg.bench.store import RunStore
+from quantdg.bench.sweep.launcher import SweepLauncher
+from quantdg.bench.sweep.room import cores
+
+pytestmark = pytest.mark.speed
+ROUNDS = 3
+GRID = ("targets=[thick]", "protocol.steps=60", "protocol.start_step=24", "protocol.check_every=12")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def test_parallel_efficiency(benchmark, tmp_path):
+    """Two groups of 4 cells for each core: one process, then one for each core, in turns."""
+    words = ("quantizer=[float,lsq,pact,freeze]", f"seeds={2 * cores()}")
+    experiment = config.load([*GRID, *words, f"out={tmp_path / 'plan'}"])
+    cells = session.plan(experiment)
+
+    def sweep(jobs, name):
+        store = RunStore(tmp_path / name, create=True)
+        launcher = SweepLauncher(jobs=jobs)
+        took = seconds(lambda: run_cells(cells, store, experiment.paths, launcher, lambda *_: None))
+        assert all(store.read(cell.key).status == "done" for cell in cells)
+        return took
+
+    run_cells(
+        cells[:1], RunStore(tmp_path / "warm", create=True), experiment.paths, SweepLauncher(jobs=1), lambda *_: None
+    )
+    pairs = [(sweep(1, f"one{r}"), sweep(cores(), f"all{r}")) for r in range(ROUNDS)]
+    efficiency = median(one / together / cores() for one, together in pairs)
+    benchmark.extra_info |= {"efficiency": efficiency, "cores": cores(), "seconds": pairs}
+    benchmark.pedantic(lambda: None, rounds=1)
+    print(f"\n{len(cells)} cells on {cores()} cores: parallel efficiency {efficiency:.3f}, seconds {pairs}")
+    assert efficiency > 1.2 / cores(), "a second process must gain something"
+
+
+def test_start_up_of_a_cell(benchmark, drivers, tmp_path):
+    """From the start of the command to the last of 36 records, less the training in them; one process."""
+    bare = seconds(lambda: subprocess.run([sys.executable, "-c", "import quantdg.bench.sweep.child"], check=True))
+    began = time.time()
+    names = "float,lsq,pact,torch_ao,torch_ao_learnable,nni_qat,freeze,round_freeze,uniform_noise"
+    driver = drivers.start(*GRID, f"quantizer=[{names}]", "averaging=[swad]", "seeds=4", jobs=1)
+    assert driver.wait(600) == 0, drivers.output(driver)
+    records = [r for r in RunStore(tmp_path / "runs").records() if isinstance(r, Record)]
+    last = max(path.stat().st_mtime for path in (tmp_path / "runs" / "cells").iterdir())
+    training = sum(r.timings["branch_s"] + r.timings["float_s"] for r in records)
+    cost = (last - began - training) / len(records)
+    benchmark.extra_info |= {"start_up_s": cost, "cells": len(records), "import_s": bare}
+    benchmark.pedantic(lambda: None, rounds=1)
+    print(f"\n{len(records)} cells: {cost:.3f} s of start-up each; importing the harness takes {bare:.2f} s")
+    assert len(records) == 36
+    assert cost < bare, "cheaper than a fresh process for each cell"

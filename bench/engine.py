@@ -161,10 +161,12 @@ class _Pool:
 
     def _look_around(self) -> None:
         """What has become of the leases, at most every `POLL_SECONDS`."""
-        if time.monotonic() < self.next_look:
+        now = time.monotonic()
+        if now < self.next_look:
             return
-        self.next_look = time.monotonic() + POLL_SECONDS
-        holders = self.leases.newest()
+        if now - self.next_look > self.launcher.lease_seconds / 2:  # stopped by Ctrl-Z, say: nobody was watched
+            self.leases = Leases(self.store.work, self.launcher.lease_seconds)
+        self.next_look, holders = now + POLL_SECONDS, self.leases.newest()
         self.abandoned = {name: holder for name, holder in holders.items() if self.leases.abandoned(holder)}
         self._look_elsewhere(holders.keys() - self.abandoned.keys())
         self._kill_stuck()

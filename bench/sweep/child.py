@@ -17,6 +17,7 @@ from quantdg.bench.experiment import Paths
 from quantdg.bench.keeper import StoppedError
 from quantdg.bench.records import Record
 from quantdg.bench.store import RunStore, StorageError
+from quantdg.bench.sweep.heap import keep_freed_memory
 from quantdg.bench.sweep.job import Job
 from quantdg.bench.sweep.launcher import SweepLauncher
 from quantdg.bench.training import use_deterministic
@@ -67,6 +68,7 @@ def work(pipe: Connection, store: RunStore, paths: Paths, launcher: SweepLaunche
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=_die_with, args=(stop,), daemon=True).start()
+    keep_freed_memory()
     use_deterministic(launcher.threads)
     steps = Steps(pipe, stop)
     job = Job(store, paths, launcher, steps, stop.is_set)

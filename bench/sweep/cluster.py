@@ -12,6 +12,7 @@ from quantdg.bench.experiment import Cell, Paths
 from quantdg.bench.run import without_result
 from quantdg.bench.store import RunStore
 from quantdg.bench.sweep.board import Deaths
+from quantdg.bench.sweep.heap import keep_freed_memory
 from quantdg.bench.sweep.job import Job
 from quantdg.bench.sweep.launcher import SweepLauncher
 from quantdg.bench.sweep.lease import Holder, Leases
@@ -31,6 +32,7 @@ def portions(cells: Iterable[Cell], size: int | None) -> list[Portion]:
 
 def run_portion(cells: Portion, store: RunStore, paths: Paths, launcher: SweepLauncher, job: Job | None = None) -> int:
     """On the cluster: run a portion in this process; returns how many cells have no result."""
+    keep_freed_memory()
     use_deterministic(launcher.threads)
     job = job or Job(store, paths, launcher)
     return sum(record.status == "failed" for record in job.execute(cells, lambda *_: None))

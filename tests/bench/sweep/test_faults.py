@@ -167,6 +167,24 @@ def test_a_process_that_stands_still_is_replaced_by_its_own_driver(drivers, tmp_
     assert "1 done" in drivers.output(driver)
 
 
+def test_a_whole_sweep_that_was_stopped_goes_on_in_the_same_processes(drivers, tmp_path, until):
+    words = [slow(tmp_path, "s", 0.05), "quantizer=[]", "seeds=1"]
+    driver = drivers.start(*words, jobs=1, lease_seconds=4.0)
+    until((tmp_path / "begun").exists)
+    others = list(drivers.processes(drivers=False))
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.0)  # the driver sees their last sign
+    os.kill(driver.pid, signal.SIGSTOP)
+    time.sleep(4.0)
+    os.kill(driver.pid, signal.SIGCONT)
+    time.sleep(1.0)  # it looks around before the others give another
+    for pid in others:
+        os.kill(pid, signal.SIGCONT)
+    assert driver.wait(120) == 0, drivers.output(driver)
+    assert len((tmp_path / "begun").read_text().split()) == 1
+
+
 def test_the_processes_of_a_killed_driver_end_and_save(drivers, tmp_path, until):
     words = [slow(tmp_path, "s", 0.1), "quantizer=[]", "seeds=1"]
     driver = drivers.start(*words, jobs=1, checkpoint_seconds=1000)

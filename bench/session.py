@@ -20,8 +20,10 @@ from quantdg.bench.sweep.grid import write_grid
 from quantdg.bench.sweep.keys import prime_keys
 from quantdg.bench.sweep.launcher import SweepLauncher
 from quantdg.bench.sweep.plan import Plan, Refusals, make_plan
+from quantdg.bench.sweep.probe import kind_of, time_kinds
 from quantdg.bench.sweep.remote import submit_cells
 from quantdg.bench.sweep.room import jobs_of
+from quantdg.bench.sweep.scan import scan
 from quantdg.bench.sweep.tidy import make_room
 from quantdg.quantizers.layers import choose
 
@@ -59,10 +61,14 @@ def foresee(experiment: Experiment) -> Refusals:
     return refusals
 
 
-def plan_run(experiment: Experiment, rules: Rules | None = None) -> Plan:
-    """What `run_experiment` would do; changes nothing."""
+def plan_run(experiment: Experiment, rules: Rules | None = None, measure: bool = False) -> Plan:
+    """What `run_experiment` would do; changes nothing. ``measure``: time what the folder has no measured cells of."""
     store = RunStore(experiment.paths.out) if (experiment.paths.out / "run.json").exists() else None
-    return make_plan(plan(experiment), store, rules or Rules(), foresee(experiment))
+    cells, timed = plan(experiment), []
+    if measure:
+        known = {kind_of(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()
+        timed = time_kinds(cells, known, experiment.paths, experiment.launcher)
+    return make_plan(cells, store, rules or Rules(), foresee(experiment), timed)
 
 
 def pending_cells(cells: list[Cell], store: RunStore, rules: Rules | None = None) -> list[Cell]:

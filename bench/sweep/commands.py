@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from quantdg.bench.sweep.choose import Rules
+from quantdg.core.errors import ConfigError
 
 _RULES = ("overwrite", "retry", "force")
 
@@ -15,7 +16,7 @@ _RULES = ("overwrite", "retry", "force")
 def run(argv: Sequence[str]) -> int:
     """Train the cells of a grid that have no record yet, then print the tables.
 
-    ``quantdg run [--plan] [--retry failed] [--force PATTERN] [group=choice] [setting=value] ...``
+    ``quantdg run [--plan [--measure]] [--retry failed] [--force PATTERN] [group=choice] [setting=value] ...``
     """
     from quantdg.bench import config, session
     from quantdg.bench.sweep.room import jobs_of
@@ -29,9 +30,15 @@ def run(argv: Sequence[str]) -> int:
         return 0
     rules, overrides = read_rules(options)
     experiment = config.load(overrides)
+    if options.measure and not options.plan:
+        raise ConfigError("--measure goes with --plan, which starts nothing; write quantdg run --plan --measure ...")
     if options.plan:
         launcher = experiment.launcher
-        print(session.plan_run(experiment, rules).text(jobs_of(launcher), launcher.device.startswith("cuda")))
+        print(
+            session.plan_run(experiment, rules, options.measure).text(
+                jobs_of(launcher), launcher.device.startswith("cuda")
+            )
+        )
         return 0
     failed = session.run_experiment(experiment, rules=rules)
     dispatch(["report", str(experiment.paths.out)])
@@ -43,6 +50,9 @@ def run_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("quantdg run", description=run.__doc__, add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--plan", action="store_true", help="say what would run and what it would cost, then stop")
+    parser.add_argument(
+        "--measure", action="store_true", help="with --plan: time some steps where no cell has been run"
+    )
     parser.add_argument("--retry", default=None, help="failed: run failed cells again")
     parser.add_argument("--force", default=[], action="append", metavar="PATTERN", help="run these cells again")
     parser.add_argument("--overwrite", default=None, help="only-missing, never or always")

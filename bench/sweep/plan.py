@@ -29,7 +29,7 @@ class Plan:
         phases: float phases to train.
         seconds: estimated processor time, None where no similar cell has been measured.
         unknown: cells of ``run`` without an estimate.
-        measured: cells the estimate is from.
+        measured: cells of the folder that the estimate is from; timed: kinds of cells timed for it just now.
         stale: keys of ``run`` that have a file to be replaced.
     """
 
@@ -41,6 +41,7 @@ class Plan:
     seconds: float | None = None
     unknown: int = 0
     measured: int = 0
+    timed: int = 0
     stale: list[str] = field(default_factory=list)
 
     def text(self, jobs: int, accelerator: bool = False) -> str:
@@ -54,21 +55,29 @@ class Plan:
             f"to run: {len(self.run) - self.refused} cells and {self.phases} float phases",
         ]
         if self.seconds is None:
-            lines.append(f"{kind} hours: unknown, no cell like these has been measured in this folder")
+            lines.append(
+                f"{kind} hours: unknown, this folder has no measured cell like these; --measure times some steps"
+            )
         else:
             hours, wall = self.seconds / 3600, self.seconds / 3600 / max(1, jobs)
             rest = f", {self.unknown} cells unknown" if self.unknown else ""
+            just_now = f", {self.timed} kinds timed just now" if self.timed else ""
             lines.append(
                 f"{kind} hours: about {hours:.3g}, {wall:.3g} h with {max(1, jobs)} at a time "
-                f"(from {self.measured} measured cells{rest})"
+                f"(from {self.measured} measured cells{just_now}{rest})"
             )
         return "\n".join(lines)
 
 
-def make_plan(cells: Sequence[Cell], store: RunStore | None, rules: Rules, refusals: Refusals) -> Plan:
-    """Compare a grid with a folder (None: a new one) under the rules; changes nothing."""
+def make_plan(
+    cells: Sequence[Cell], store: RunStore | None, rules: Rules, refusals: Refusals, timed: Sequence[Brief] = ()
+) -> Plan:
+    """Compare a grid with a folder (None: a new one) under the rules; changes nothing.
+
+    ``timed`` are measurements made for this plan, beside those of the folder.
+    """
     briefs: dict[str, Brief] = {brief.key: brief for brief in scan(store)} if store else {}
-    plan = Plan(cells)
+    plan = Plan(cells, timed=len(timed))
     names = {cell.key: cell.labels for cell in cells} if rules.force else {}
     check_force(rules, names)
     open_cells: list[tuple[Cell, Labels]] = []
@@ -86,7 +95,7 @@ def make_plan(cells: Sequence[Cell], store: RunStore | None, rules: Rules, refus
             else:
                 open_cells.append((cell, labels))
         plan.states[state] += 1
-    _estimate(plan, open_cells, Costs(briefs.values()), store, rules)
+    _estimate(plan, open_cells, Costs([*briefs.values(), *timed]), store, rules)
     return plan
 
 
@@ -105,5 +114,5 @@ def _estimate(
         if rules.overwrite == "always" or store is None or not store.float_path(key).exists():
             plan.phases += 1
             total += costs.shared(labels, cell.group.protocol.start_step) or 0.0
-    plan.measured, plan.unknown = costs.measured, len(cells) - known
+    plan.measured, plan.unknown = costs.measured - plan.timed, len(cells) - known
     plan.seconds = total if known or not cells else None

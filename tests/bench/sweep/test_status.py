@@ -98,7 +98,7 @@ def test_the_plan_counts_states_and_hours(store):
 def test_a_plan_for_a_new_folder_knows_no_hours():
     plan = make_plan(grid(), None, Rules(), {})
     assert plan.states["missing"] == len(plan.run) == 12
-    assert "unknown, no cell like these has been measured" in plan.text(1)
+    assert "unknown, this folder has no measured cell like these; --measure times some steps" in plan.text(1)
 
 
 def test_the_likest_cells_set_the_price(store):

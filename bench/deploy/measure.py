@@ -25,8 +25,8 @@ from quantdg.bench.deploy.records import Timing
 from quantdg.bench.deploy.runtimes import Array, Runner, open_model
 from quantdg.core.errors import QuantDGError
 
-SAMPLE_S = 0.005
-"""A sample averages as many calls as take at least this long."""
+SAMPLE_S, STEADY_S, STEADY_CALLS = 0.005, 0.05, 12
+"""A sample averages as many calls as take the first; more, up to the last, while they take at most the second."""
 WARM_UP, FEWEST_ROUNDS = 3, 7
 
 
@@ -94,13 +94,15 @@ def _samples(job: Job) -> dict[str, Any]:
     clock = time.process_time if job.threads == 1 else time.perf_counter
     for runner in runners:
         _seconds(runner, x, WARM_UP, clock)
-    slow = max(_seconds(runner, x, WARM_UP, time.perf_counter) for runner in runners)
-    calls = max(1, math.ceil(SAMPLE_S / slow))
-    rounds = max(FEWEST_ROUNDS, min(job.rounds, int(job.seconds / (2 * slow * calls))))
+    slow = max(_seconds(runner, x, WARM_UP, clock) for runner in runners)
+    calls = max(math.ceil(SAMPLE_S / slow), min(STEADY_CALLS, int(STEADY_S / slow)))
     times: list[list[float]] = [[], []]
-    for number in range(rounds):
-        order = (0, 1) if number % 2 else (1, 0)
-        for which in order:
+    started = time.perf_counter()
+    while (done := len(times[0])) < job.rounds:
+        if done >= FEWEST_ROUNDS and time.perf_counter() - started > job.seconds:
+            break
+        for which in (0, 1) if done % 2 else (1, 0):
+            runners[which](x)  # the caches hold the other model's data; a model deployed alone finds its own
             times[which].append(1000 * _seconds(runners[which], x, calls, clock))
     return {"integer": times[0], "float32": times[1], "calls": calls}
 

@@ -48,11 +48,13 @@ class OpenVINO:
         except RuntimeError as error:
             raise RecordError(f"OpenVINO cannot run {path}: {_first_line(error)}") from error
         self.request: Any = self.compiled.create_infer_request()
+        self.tensor: Any = openvino.Tensor
         self.batch = batch
 
     def __call__(self, x: Array) -> Array:
         """One call with ``batch`` images."""
-        self.request.infer([x], share_inputs=True)
+        self.request.set_input_tensor(self.tensor(x, shared_memory=True))
+        self.request.infer()
         out: Array = self.request.get_output_tensor(0).data.astype(np.float32, copy=True)
         return out
 

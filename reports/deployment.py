@@ -13,7 +13,7 @@ from quantdg.bench.deploy.records import Bytes, Deployment
 from quantdg.core.errors import RecordError
 from quantdg.reports.deployment_latency import timing_table
 from quantdg.reports.order import FLOAT, METHOD, PRIMARY, SECTION, ordered
-from quantdg.reports.tables import Table
+from quantdg.reports.tables import Table, traced
 
 _FILES = (
     "float_file",
@@ -110,9 +110,10 @@ def _bytes(value: float) -> str:
 def size_table(deployments: Sequence[Deployment], name: str, title: str) -> Table:
     """Bytes by method; a cell deployed in several runtimes counts once."""
     by_key: dict[str, tuple[Deployment, Bytes]] = {d.key: (d, d.bytes) for d in deployments if d.bytes is not None}
-    rows = [{**_method(d), **{f: getattr(b, f) for f in _FILES}} for d, b in by_key.values()]
-    text, numbers = [], []
+    rows = [{**_method(d), "file": d.file, **{f: getattr(b, f) for f in _FILES}} for d, b in by_key.values()]
+    text, numbers, behind = [], [], []
     for names, group in _grouped(rows, METHOD):
+        behind.append(group["file"])
         line = {f: float(group[f].median()) for f in _FILES}
         packed, small = (line[f] / line["float_file"] for f in ("packed_file", "compressed_file"))
         numbers.append({**names, **line, "packed_ratio": packed, "compressed_ratio": small, "n": len(group)})
@@ -123,14 +124,15 @@ def size_table(deployments: Sequence[Deployment], name: str, title: str) -> Tabl
     head |= {"compressed": "zstd", "packed / float": "packed / float", "zstd / float": "zstd / float"}
     head |= {c: c for c in ("codes", "scales", "rest", "cells")}
     shown_frame = pd.DataFrame(text, columns=[*METHOD, *head]).rename(columns=head)
-    return Table(name, title, shown_frame, pd.DataFrame(numbers), labels=3, notes=_SIZE_NOTES)
+    return Table(name, title, shown_frame, pd.DataFrame(numbers), 3, _SIZE_NOTES, traced("cells", behind))
 
 
 def proof_table(deployments: Sequence[Deployment], name: str, title: str) -> Table:
     """Distances and accuracies by method and runtime, over the cells for which they were measured."""
     rows = [_proof(d) for d in deployments if d.difference is not None]
-    text, numbers = [], []
+    text, numbers, behind = [], [], []
     for names, group in _grouped(rows, [*METHOD, "runtime"]):
+        behind.append(group["file"])
         line = {f: float(group[f].max()) for f in ("difference", "noise", "fused_difference")}
         line |= {"limit": float(group["limit"].min()), "same": int(group["same"].sum()), "n": len(group)}
         line |= {f: float(group[f].mean()) for f in ("stored_accuracy", "accuracy")}
@@ -146,11 +148,13 @@ def proof_table(deployments: Sequence[Deployment], name: str, title: str) -> Tab
         shown |= {"recorded": f"{100 * line['stored_accuracy']:.2f}", "from runtime": f"{100 * line['accuracy']:.2f}"}
         shown |= {"changed": str(line["changed"]), "BatchNorm folded": f"{line['folded']}"}
         text.append({**names, **shown, "not folded": str(line["unfolded"])})
-    return Table(name, title, pd.DataFrame(text), pd.DataFrame(numbers), labels=4, notes=_PROOF_NOTES)
+    traces = traced("same model", behind)
+    return Table(name, title, pd.DataFrame(text), pd.DataFrame(numbers), 4, _PROOF_NOTES, traces)
 
 
 def _proof(d: Deployment) -> dict[str, Any]:
     fields = (
+        "file",
         "difference",
         "noise",
         "fused_difference",
@@ -170,14 +174,15 @@ def ensemble_table(deployments: Sequence[Deployment], name: str, title: str) -> 
     rows = [
         {**_method(e), "target": str(e.labels.target), "members": e.members, "float_file": e.float_file,
          "packed_files": e.packed_files, "compressed_files": e.compressed_files,
-         "packed_ratio": e.packed_ratio, "compressed_ratio": e.compressed_ratio}
+         "packed_ratio": e.packed_ratio, "compressed_ratio": e.compressed_ratio, "files": e.files}
         for e in found
     ]  # fmt: skip
     numbers = ordered(pd.DataFrame(rows))
+    behind = list(numbers.pop("files")) if rows else []
     text = pd.DataFrame(
         {**{c: str(row[c]) for c in [*METHOD, "target", "members"]}, "one float model": _bytes(row["float_file"]),
          "packed": _bytes(row["packed_files"]), "zstd": _bytes(row["compressed_files"]),
          "packed / one float": f"{row['packed_ratio']:.3f}", "zstd / one float": f"{row['compressed_ratio']:.3f}"}
         for row in numbers.to_dict("records")
     )  # fmt: skip
-    return Table(name, title, text, numbers, labels=4, notes=_ENSEMBLE_NOTES)
+    return Table(name, title, text, numbers, 4, _ENSEMBLE_NOTES, traced("packed / one float", behind))

@@ -11,7 +11,7 @@ import pandas as pd
 from quantdg.bench.deploy.records import Deployment, Timing
 from quantdg.reports.evidence import described
 from quantdg.reports.order import FLOAT, METHOD, ordered
-from quantdg.reports.tables import Table
+from quantdg.reports.tables import Table, traced
 
 _NONE = "—"
 _MS = ("median_ms", "q25_ms", "q75_ms")
@@ -38,7 +38,13 @@ def _span(values: Sequence[float]) -> str:
 def _timed(d: Deployment) -> list[dict[str, Any]]:
     """One row a measurement; one without numbers for a model that has none."""
     base = {**_method(d), "runtime": d.runtime, "kind": d.kind, "reason": d.reason, "pixels": d.size}
-    base |= {"integer_layers": d.integer_layers, "layers": d.layers, "machine": described(d.machine), "key": d.key}
+    base |= {
+        "integer_layers": d.integer_layers,
+        "layers": d.layers,
+        "machine": described(d.machine),
+        "key": d.key,
+        "file": d.file,
+    }
     return [{**base, **_measured(t)} for t in d.timings] or [base]
 
 
@@ -69,7 +75,8 @@ def timing_table(deployments: Sequence[Deployment], name: str, title: str) -> Ta
     notes = [*_NOTES, *(f"Machine {short}: {machine}." for machine, short in machines.items())]
     if len(text) and len(machines) == 1:
         text = text.drop(columns="machine")
-    return Table(name, title, text, numbers, labels=4, notes=tuple(notes))
+    traces = traced("integer ms", ([file] for file in numbers.get("file", ())))
+    return Table(name, title, text, numbers, 4, tuple(notes), traces)
 
 
 def _shown(row: dict[Any, Any], machines: dict[str, str]) -> dict[str, str]:

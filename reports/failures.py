@@ -8,7 +8,7 @@ import pandas as pd
 
 from quantdg.reports.frame import Results
 from quantdg.reports.order import METHOD, SECTION, ordered
-from quantdg.reports.tables import Table
+from quantdg.reports.tables import Table, traced
 
 _CELL = [*SECTION, *METHOD, "target", "seed"]
 _SHOWN = 3
@@ -40,12 +40,14 @@ def failures_table(results: Results) -> Table:
     numbers = ordered(pd.concat(parts, ignore_index=True))
     group = [*SECTION, *METHOD, "status", "reason"]
     where = numbers["target"].astype(str) + "/" + numbers["seed"].astype(str)
+    groups = where.groupby([numbers[c] for c in group], sort=False)
     rows = [
         {**dict(zip(group, map(str, names), strict=True)), "cells": str(len(at)), "target/seed": _listed(at)}
-        for names, at in where.groupby([numbers[c] for c in group], sort=False)
+        for names, at in groups
     ]
+    behind = traced("cells", (filter(None, numbers.loc[at.index, "key"]) for _, at in groups))
     text = pd.DataFrame(rows, columns=[*group, "cells", "target/seed"])
-    return Table("failures", "Cells without a result", text, numbers, labels=len(group))
+    return Table("failures", "Cells without a result", text, numbers, len(group), traces=behind)
 
 
 def problems_table(results: Results) -> Table:

@@ -165,14 +165,17 @@ def correlation_table(flatness: pd.DataFrame, name: str, title: str) -> Table:
     rows = []
     for (weights, measure, place), own in flatness.groupby(["weights", "measure", "place"]):
         finite = own[np.isfinite(own["value"])].sort_values(["target", "key"])
+        finite = finite.groupby("target").filter(lambda cells: len(cells) >= FEWEST)
         found = correlate(
             finite["value"].to_numpy(dtype=float), finite["gap"].to_numpy(dtype=float), finite["target"].to_numpy()
         )
-        rows.append({"weights": weights, "measure": measure, "place": place, **vars(found)})
-    numbers = _arranged(pd.DataFrame(rows, columns=["weights", "measure", "place", *Correlation.__dataclass_fields__]))
+        rows.append({"weights": weights, "measure": measure, "place": place, **vars(found), "keys": finite["key"]})
+    columns = ["weights", "measure", "place", *Correlation.__dataclass_fields__, "keys"]
+    numbers = _arranged(pd.DataFrame(rows, columns=columns))
+    behind = numbers.pop("keys")
     text = pd.DataFrame({c: numbers[c].astype(str) for c in ("weights", "measure", "place")})
     for name_, column in (("Spearman r", "spearman"), ("Pearson r", "pearson")):
         text[name_] = numbers[column].map(lambda v: EMPTY if math.isnan(v) else f"{v:+.2f}")
         text[f"{name_[:-2]} p"] = numbers[f"{column}_p"].map(lambda v: EMPTY if math.isnan(v) else f"{v:.4f}")
     text["targets"], text["cells"] = numbers["strata"].astype(str), numbers["cells"].astype(str)
-    return Table(name, title, text, numbers, 3, _CORRELATION_NOTES)
+    return Table(name, title, text, numbers, 3, _CORRELATION_NOTES, traced("cells", behind))

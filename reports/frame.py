@@ -169,12 +169,12 @@ def load(root: Path) -> Results:
 
 
 def _protocols(cells: pd.DataFrame) -> tuple[tuple[str, str, str], ...]:
-    """What each protocol fixes, from the settings; sorted."""
+    """What each protocol fixes, from the settings, and the backbone's weights; sorted."""
     found = {
-        (protocol, path.removeprefix("protocol."), str(value))
+        (protocol, path.rpartition(".")[2], str(value))
         for protocol, form in cells[["protocol", "form"]].drop_duplicates().itertuples(index=False)
         for path, value in json.loads(form).items()
-        if path.startswith("protocol.")
+        if path.startswith("protocol.") or path == "model.options.weights"
     }
     return tuple(sorted(found))
 

@@ -5,54 +5,65 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from quantdg.bench.store import write_atomic
-from quantdg.reports.html_table import safe, table_html
+from quantdg.reports.html_table import ranges, safe, table_html
 from quantdg.reports.provenance import provenance_table, status_counts
 from quantdg.reports.published import published_table
 from quantdg.reports.report import Report
 from quantdg.reports.tables import Table
 from quantdg.reports.verdict import Verdict
-from quantdg.reports.words import verdict_words
+from quantdg.reports.words import Sentence, verdict_words
 
 _TITLE = "QuantDG report"
 
 
-def _verdict(found: Verdict) -> str:
+def _sentence(sentence: Sentence, index: Mapping[str, int]) -> str:
+    if not sentence.keys:
+        return safe(sentence)
+    behind, many = ranges(index[k] for k in sentence.keys), "records" if len(sentence.keys) > 1 else "record"
+    return (
+        f'{safe(sentence)} <button type="button" class="trace" data-k="{behind}">{len(sentence.keys)} {many}</button>'
+    )
+
+
+def _verdict(found: Verdict, index: Mapping[str, int]) -> str:
     rules = found.rules
     fixed = f"Level {rules.alpha:g}; a difference up to {rules.margin:g} points counts as none."
     unit = "The unit is the target domain; seeds are replicates inside it."
-    parts = [f"<p>{fixed} {unit} The tables below lead from each effect to its records.</p>"]
+    parts = [f"<p>{fixed} {unit} Sentences and tables lead to the records behind them.</p>"]
     for heading, sentences in verdict_words(found):
-        first, *rest = map(safe, sentences)
+        first, *rest = (_sentence(sentence, index) for sentence in sentences)
         more = "".join(f"<li>{sentence}</li>" for sentence in rest)
         parts.append(f'<article class="card"><h3>{safe(heading)}</h3><p>{first}</p><ul>{more}</ul></article>')
     return "".join(parts)
 
 
 def _sections(report: Report) -> tuple[list[tuple[str, str, str]], list[str]]:
-    """(id, heading, content) of the page's sections, and the keys they refer to."""
-    results = report.results
-    keys = sorted(results.cells["key"].unique())
-    index, number = {key: i for i, key in enumerate(keys)}, iter(range(10**6))
+    """(id, heading, content) of the page's sections, and what they refer to: keys in reading order, then files."""
+    results, number = report.results, iter(range(10**6))
+    index = {key: i for i, key in enumerate(results.cells["key"].unique())}
 
     def shown(made: list[Table]) -> str:
+        for name in (name for table in made for behind in table.traces.values() for name in behind):
+            index.setdefault(name, len(index))
         return "".join(table_html(t, f"t{next(number)}", index) for t in made)
 
     judged, drawn = shown(report.judged), (picture.html() for picture in report.pictures.values())
     last = [t for t in report.measured if t.name in ("failures", "problems")]
     parts = [
-        ("verdict", "Verdict", _verdict(report.verdict) + judged),
+        ("verdict", "Verdict", _verdict(report.verdict, index) + judged),
         ("figures", "Figures", "".join(drawn)),
         ("tables", "Accuracy, size, latency, audit, flatness", shown([t for t in report.measured if t not in last])),
         ("failures", "Cells without a result", shown(last) or "<p>Every cell of the grid has a result.</p>"),
         ("published", "Reported and measured", shown([published_table(results)])),
         ("provenance", "Provenance", shown([provenance_table(results)])),
     ]
-    return parts, keys
+    return parts, list(index)
 
 
 def render_html(report: Report) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from quantdg.reports import escape
 from quantdg.reports.tables import Table
@@ -12,6 +12,18 @@ from quantdg.reports.tables import Table
 _NUMBER = re.compile(r"^[<+]?\s?([-+]?[\d,]*\.?\d+)")
 _WIDE = ("reason", "values (records)", "target/seed", "machine", "measured")
 _FEW = 4
+_LEADS = "; an underlined number leads to the records of its row, or to its own where several are underlined"
+
+
+def ranges(places: Iterable[int]) -> str:
+    """Distinct places, ascending and short: ``0-11,14``."""
+    out: list[list[int]] = []
+    for place in sorted(set(places)):
+        if out and place == out[-1][1] + 1:
+            out[-1][1] = place
+        else:
+            out.append([place, place])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in out)
 
 
 def safe(text: object) -> str:
@@ -48,14 +60,14 @@ def table_html(table: Table, identity: str, index: Mapping[str, int] | None = No
     Args:
         table: what to show.
         identity: id of the element, unique in the page, letters, digits and dashes.
-        index: place of each record's key in the page's list of keys; where it is given, numbers lead to their records.
+        index: place of whatever is traced in the page's list; where it is given, numbers lead to their records.
     """
     columns = [str(c) for c in table.text.columns]
     heads = "".join(
         f'<th scope="col"{" class=name" if i < table.labels else ""}><button type="button">{safe(c)}</button></th>'
         for i, c in enumerate(columns)
     )
-    traces = {at: ",".join(str(index[k]) for k in keys) for at, keys in table.traces.items()} if index else {}
+    traces = {at: ranges(index[k] for k in keys) for at, keys in table.traces.items()} if index else {}
     rows = []
     for r, values in enumerate(table.text.to_numpy().tolist()):
         cells = [
@@ -68,7 +80,7 @@ def table_html(table: Table, identity: str, index: Mapping[str, int] | None = No
         f'<section aria-labelledby="h-{identity}"><h3 id="h-{identity}">{safe(table.title)}</h3>'
         f"{_filter(identity, len(rows))}"
         f'<div class="scroll" tabindex="0" role="region" aria-labelledby="h-{identity}"><table id="{identity}">'
-        f"<caption>{len(rows)} rows; the column headings sort</caption>"
+        f"<caption>{len(rows)} rows; the column headings sort{_LEADS if traces else ''}</caption>"
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
         + (f'<ul class="notes">{notes}</ul>' if notes else "")
         + "</section>"

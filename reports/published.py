@@ -16,7 +16,7 @@ from quantdg.reports import gains
 from quantdg.reports.cube import Cube
 from quantdg.reports.frame import Results
 from quantdg.reports.order import FLOAT, PRIMARY
-from quantdg.reports.tables import Table
+from quantdg.reports.tables import Table, traced
 
 
 class Published(NamedTuple):
@@ -73,27 +73,33 @@ def _plain(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
 
 
-def _measured(row: Published, cube: Cube) -> str:
-    values = cube.of_method(("erm", row.quantizer, row.bits, PRIMARY))
+def _measured(row: Published, cube: Cube) -> tuple[str, tuple[str, ...]]:
+    """The number, empty where a cell is missing, and the keys behind it."""
+    method = ("erm", row.quantizer, row.bits, PRIMARY)
+    if method not in cube.methods:
+        return "", ()
+    i = cube.methods.index(method)
+    values, keys = cube.accuracy[i], cube.keys[i]
     if row.target:
         at = [i for i, name in enumerate(cube.targets) if _plain(name).startswith(_plain(row.target))]
         if len(at) != 1:
-            return ""
-        values = values[at]
+            return "", ()
+        values, keys = values[at], keys[at]
     mean = float(values.mean())  # NaN as soon as one cell is missing
     if math.isnan(mean):
-        return ""
+        return "", ()
     se = gains.standard_error(values.mean(axis=0))
-    return f"{mean:.1f}" if math.isnan(se) else f"{mean:.1f} ± {se:.1f}"
+    return f"{mean:.1f}" if math.isnan(se) else f"{mean:.1f} ± {se:.1f}", tuple(map(str, keys.ravel()))
 
 
 def published_table(results: Results) -> Table:
     """Reported and measured (ERM, source-validation selection) side by side."""
     cubes = [(section, Cube.of(cells)) for section, cells in results.sections()]
-    text, numbers = [], []
+    text, numbers, behind = [], [], []
     for row in published():
-        here = [(s, _measured(row, cube)) for s, cube in cubes if _plain(s[0]) == _plain(row.dataset)]
-        found = "; ".join(f"{value} ({s[1]}, {s[2]})" for s, value in here if value)
+        here = [(s, *_measured(row, cube)) for s, cube in cubes if _plain(s[0]) == _plain(row.dataset)]
+        found = "; ".join(f"{value} ({s[1]}, {s[2]})" for s, value, _ in here if value)
+        behind.append([key for _, _, keys in here for key in keys])
         reported = f"{row.mean:.1f}" + (f" ± {row.se:.1f}" if row.se is not None else "")
         target = row.target or "mean"
         text.append((row.table, row.dataset, target, row.quantizer, row.bits, reported, found or "—"))
@@ -104,6 +110,7 @@ def published_table(results: Results) -> Table:
         "Reported by QT-DoG, measured here",
         pd.DataFrame(text, columns=columns),
         pd.DataFrame(numbers, columns=[*Published._fields, "measured"]),
-        labels=5,
-        notes=_NOTES,
+        5,
+        _NOTES,
+        traced("measured", behind),
     )

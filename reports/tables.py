@@ -25,7 +25,8 @@ class Table:
         text: what people read, strings only; the first ``labels`` columns are names, the rest values.
         numbers: what machines read: means, standard errors and counts, in the same order.
         notes: what the reader must know, one sentence each; plain text.
-        traces: (row, column) -> keys of the records that this number of ``text`` comes from.
+        traces: (row, column) -> what this number of ``text`` comes from: keys of records, or files of the run folder.
+            Where one column has them, they are those of the whole row.
     """
 
     name: str
@@ -68,5 +69,5 @@ class Table:
 
 
 def traced(column: str, keys: Iterable[Iterable[str]]) -> Traces:
-    """Traces of one column, from the keys behind each of its rows."""
-    return {(i, column): tuple(sorted(set(own))) for i, own in enumerate(keys)}
+    """Traces of one column, from what is behind each of its rows; a row with nothing behind it has none."""
+    return {(i, column): found for i, own in enumerate(keys) if (found := tuple(sorted(set(own))))}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from quantdg.reports.claims import Claim, Rules
 from quantdg.reports.order import CONTROLS
 from quantdg.reports.stats.signflip import smallest_p
 from quantdg.reports.verdict import Judged, Scope, Verdict
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 EMPTY = "—"
 _CONTROL_MEANING = {
@@ -16,6 +20,22 @@ _CONTROL_MEANING = {
     "round_freeze": "rounding once and freezing",
     "uniform_noise": "noise of the same size",
 }
+
+
+class Sentence(str):
+    """A sentence that knows the records behind its numbers, by their ``keys``."""
+
+    keys: tuple[str, ...]
+
+    def __new__(cls, text: str, keys: Iterable[str] = ()) -> Self:
+        """``keys`` may name a record more than once."""
+        made = super().__new__(cls, text)
+        made.keys = tuple(dict.fromkeys(keys))
+        return made
+
+
+def _keys(claims: Iterable[Claim]) -> list[str]:
+    return [key for claim in claims for key in claim.keys]
 
 
 def p_text(p: float) -> str:
@@ -64,19 +84,20 @@ def _so_far(claim: Claim) -> str:
     return f"incomplete, not judged; so far {points(mean)} points over {there} of {wanted} pairs"
 
 
-def claim_words(claim: Claim, rules: Rules) -> str:
+def claim_words(claim: Claim, rules: Rules) -> Sentence:
     """One claim as two or three sentences."""
     e = claim.effect
     if e is None:
-        return f"{claim.name}: {_so_far(claim)}."
+        return Sentence(f"{claim.name}: {_so_far(claim)}.", claim.keys)
     level = f"{100 * (1 - rules.alpha):g} %"
     interval = "one domain: no interval" if math.isnan(e.low) else f"{level} interval {interval_text(e.low, e.high)}"
     holm = "" if claim.adjusted == claim.p else f" (Holm {p_text(claim.adjusted)})"
     here = "" if math.isnan(claim.here) else f" For these domains alone: {p_phrase(claim.here)}."
-    return (
+    return Sentence(
         f"{claim.name}: {points(e.mean)} points ({interval}); worst domain {e.worst_domain} {points(e.worst)}; above "
         f"zero in {e.share_positive:.0%} of {_counted(e.n_domains, e.n_seeds)}; {p_phrase(claim.p)}{holm}: "
-        f"{claim.answer}.{_needed(claim)}{here}"
+        f"{claim.answer}.{_needed(claim)}{here}",
+        claim.keys,
     )
 
 
@@ -125,28 +146,30 @@ def _than(control: str, claim: Claim) -> str:
     return f"{points(e.mean)} points against {control} ({interval_text(e.low, e.high)}, {p_phrase(claim.p)})"
 
 
-def quantizations_own(judged: Judged) -> Iterator[str]:
+def quantizations_own(judged: Judged) -> Iterator[Sentence]:
     """Whether the gain is more than every control gives; names the controls that were not run."""
     by_quantizer: dict[str, dict[str, Claim]] = {}
     for against in judged.controls:
         by_quantizer.setdefault(against.quantizer, {})[against.control] = against.claim
     for i, claim in enumerate(judged.quantizers):
         question = "Is it quantization's own gain, more than every control? " if i == 0 else ""
-        yield question + _of_controls(claim, by_quantizer.get(claim.name, {}))
+        found = by_quantizer.get(claim.name, {})
+        yield Sentence(question + _of_controls(claim, found), _keys(found.values()))
 
 
-def _here(judged: Judged, scope: Scope, rules: Rules) -> Iterator[str]:
+def _here(judged: Judged, scope: Scope, rules: Rules) -> Iterator[Sentence]:
     """The smaller claim, for these domains only."""
     if len(scope.seeds) == 1:
-        yield "One seed: nothing can be said about these domains alone."
+        yield Sentence("One seed: nothing can be said about these domains alone.")
     for word, sign in (("a gain", 1), ("a loss", -1)):
-        names = [c.name for c in judged.quantizers if c.effect and c.here <= rules.alpha and sign * c.effect.mean > 0]
-        if names:
-            counted = _counted(len(scope.domains), len(scope.seeds))
-            yield f"For these domains alone ({counted}; seeds the only chance, uncorrected), {word}: {', '.join(names)}."
+        found = [c for c in judged.quantizers if c.effect and c.here <= rules.alpha and sign * c.effect.mean > 0]
+        if found:
+            chance = f"{_counted(len(scope.domains), len(scope.seeds))}; seeds the only chance, uncorrected"
+            names = ", ".join(c.name for c in found)
+            yield Sentence(f"For these domains alone ({chance}), {word}: {names}.", _keys(found))
 
 
-def _dependence(judged: Judged, rules: Rules) -> Iterator[str]:
+def _dependence(judged: Judged, rules: Rules) -> Iterator[Sentence]:
     """Whether the gain depends on the quantizer, and whether the conjunction hangs on one."""
     if not judged.differ:
         return
@@ -154,10 +177,11 @@ def _dependence(judged: Judged, rules: Rules) -> Iterator[str]:
     here = "" if math.isnan(d.here) else f" For these domains alone: {p_phrase(d.here)}."
     interval = f"{100 * (1 - rules.alpha):g} % interval {span_text(d.between.low, d.between.high)}"
     spread = f"their true values differ by a standard deviation of {d.between.sd:.2f} points ({interval}); "
-    yield (
+    yield Sentence(
         f"Does the gain depend on the quantizer? Mean gains run from {points(d.least[1])} ({d.least[0]}) to "
         f"{points(d.most[1])} points ({d.most[0]}); {'' if math.isnan(d.between.sd) else spread}"
-        f"{_counted(d.n_domains, d.n_seeds)}; {p_phrase(d.p)}: {d.answer}.{here}"
+        f"{_counted(d.n_domains, d.n_seeds)}; {p_phrase(d.p)}: {d.answer}.{here}",
+        d.keys,
     )
     if judged.together.answer != "not shown":
         return
@@ -165,7 +189,7 @@ def _dependence(judged: Judged, rules: Rules) -> Iterator[str]:
     found = "No: whichever is left out, a gain under all others is not shown"
     if alone:
         found = f"Yes: the gain holds under all others {' or '.join(alone)}"
-    yield f"Does the answer for every quantizer hang on one of them? {found}."
+    yield Sentence(f"Does the answer for every quantizer hang on one of them? {found}.", d.keys)
 
 
 def _brief(claim: Claim) -> str:
@@ -175,26 +199,27 @@ def _brief(claim: Claim) -> str:
     return f"{points(e.mean)} points ({interval_text(e.low, e.high)}), {p_phrase(claim.p)}: {claim.answer}"
 
 
-def _effect_of_averaging(judged: Judged) -> Iterator[str]:
+def _effect_of_averaging(judged: Judged) -> Iterator[Sentence]:
     crossed = [s for s in judged.squares if s.interaction.effect is not None]
     for i, s in enumerate(crossed):
         question = "Does weight averaging change the quantizer's gain? " if i == 0 else ""
         plain, quantized, averaged, both = s.accuracy
         gains = f"gain {points(quantized - plain)} points alone, {points(both - averaged)} together with {s.average}"
-        yield f"{question}{s.quantizer}: {gains}; difference {_brief(s.interaction)}."
+        said = f"{question}{s.quantizer}: {gains}; difference {_brief(s.interaction)}."
+        yield Sentence(said, s.interaction.keys)
 
 
-def _effect_on_the_method(judged: Judged, rules: Rules) -> Iterator[str]:
+def _effect_on_the_method(judged: Judged, rules: Rules) -> Iterator[Sentence]:
     changes = [c for c in judged.changes if c.difference.effect is not None]
     for i, c in enumerate(changes):
         question = f"Does {judged.algorithm}'s gain over ERM change under a quantizer? " if i == 0 else ""
         equal = f"within ±{rules.margin:g} points {p_phrase(c.p_equivalent)}: {c.answer}"
-        yield f"{question}{c.difference.name}: {_brief(c.difference)}; {equal}."
+        yield Sentence(f"{question}{c.difference.name}: {_brief(c.difference)}; {equal}.", c.difference.keys)
 
 
-def judged_words(judged: Judged, scope: Scope, rules: Rules) -> Iterator[str]:
+def judged_words(judged: Judged, scope: Scope, rules: Rules) -> Iterator[Sentence]:
     """The sentences on one algorithm, the answer to the main question first."""
-    yield _every(judged, scope, rules)
+    yield Sentence(_every(judged, scope, rules), _keys(c for c in judged.quantizers if c.effect))
     yield from _here(judged, scope, rules)
     for claim in judged.quantizers:
         yield claim_words(claim, rules)
@@ -204,7 +229,7 @@ def judged_words(judged: Judged, scope: Scope, rules: Rules) -> Iterator[str]:
     yield from _effect_on_the_method(judged, rules)
 
 
-def verdict_words(verdict: Verdict) -> Iterator[tuple[str, list[str]]]:
+def verdict_words(verdict: Verdict) -> Iterator[tuple[str, list[Sentence]]]:
     """(heading, sentences) for each scope and algorithm; plain text, to be escaped by the caller."""
     for scope in verdict.scopes:
         for judged in scope.judged:

@@ -6,7 +6,7 @@ The members are the seeds of one method on one target, as in QT-DoG's ensemble o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from quantdg.bench.deploy.records import Bytes, Deployment
@@ -22,6 +22,7 @@ class EnsembleSize:
         members: how many.
         float_file: bytes of one float model, the mean over members.
         packed_files, compressed_files: bytes of all members together.
+        files: the members' deployment records, relative to the run folder.
     """
 
     labels: Labels
@@ -29,6 +30,7 @@ class EnsembleSize:
     float_file: float
     packed_files: int
     compressed_files: int
+    files: tuple[str, ...]
 
     @property
     def packed_ratio(self) -> float:
@@ -48,23 +50,25 @@ def ensemble_sizes(deployments: Iterable[Deployment], members: int = 5) -> list[
         deployments: of any runtime; a cell deployed in several counts once.
         members: of an ensemble, at least 1.
     """
-    groups: dict[Labels, dict[int, Bytes]] = defaultdict(dict)
+    groups: dict[Labels, dict[int, tuple[Bytes, str]]] = defaultdict(dict)
     for d in deployments:
         if d.bytes is not None:
-            groups[replace(d.labels, seed=0)][d.labels.seed] = d.bytes
+            groups[replace(d.labels, seed=0)][d.labels.seed] = d.bytes, d.file
     out = []
     for labels, by_seed in groups.items():
         seeds = sorted(by_seed)[:members]
         if len(seeds) == members:
-            out.append(_sum(replace(labels, seed=seeds[0]), [by_seed[s] for s in seeds]))
+            sizes, files = zip(*(by_seed[s] for s in seeds), strict=True)
+            out.append(_sum(replace(labels, seed=seeds[0]), sizes, files))
     return out
 
 
-def _sum(labels: Labels, sizes: list[Bytes]) -> EnsembleSize:
+def _sum(labels: Labels, sizes: Sequence[Bytes], files: tuple[str, ...]) -> EnsembleSize:
     return EnsembleSize(
         labels,
         len(sizes),
         sum(b.float_file for b in sizes) / len(sizes),
         sum(b.packed_file for b in sizes),
         sum(b.compressed_file for b in sizes),
+        files,
     )

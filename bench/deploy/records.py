@@ -23,8 +23,8 @@ class Bytes:
     """Bytes of files written and read back; 0 where there is no such file.
 
     Attributes:
-        float_file: the network in float32, safetensors; float_runtime_file: the same as ONNX.
-        runtime_file: the integer network as ONNX.
+        float_file: the network in float32, safetensors; float_runtime_file: the same as the runtime reads it, ONNX
+            or a program for ExecuTorch; runtime_file: the integer network in that form.
         packed_file: b-bit codes, scales and rest; compressed_file: codes in bytes, scales and rest under zstd.
         codes, scales, rest: tensor bytes inside the packed file; scales include zero points and code books.
     """
@@ -113,6 +113,11 @@ class Deployment:
     schema: int = SCHEMA
 
     @property
+    def file(self) -> str:
+        """Where it is stored, relative to the run folder."""
+        return f"{FOLDER}/{self.key}-{self.runtime}.json"
+
+    @property
     def same_model(self) -> bool | None:
         """Whether the runtime computes the fake-quantized network, or None where that was not measured."""
         return None if self.difference is None or self.limit is None else self.difference <= self.limit
@@ -138,7 +143,7 @@ class Deployment:
 
 def write_deployment(root: Path, deployment: Deployment) -> Path:
     """Store atomically below the run folder ``root``; a newer one of the same cell and runtime replaces it."""
-    path = root / FOLDER / f"{deployment.key}-{deployment.runtime}.json"
+    path = root / deployment.file
     write_atomic(path, deployment.to_json())
     return path
 

@@ -108,6 +108,7 @@ def test_five_seeds_make_an_ensemble(make: Make) -> None:
     (line,) = table.text.to_dict("records")
     assert (line["packed"], line["zstd"], line["one float model"]) == ("1,100", "750", "1,000")
     assert (line["packed / one float"], line["zstd / one float"]) == ("1.100", "0.750")
+    assert table.traces == {(0, "packed / one float"): tuple(sorted(m.file for m in members))}
     assert ensemble_table(members[1:], "ensemble", "Ensembles").text.empty
 
 
@@ -121,6 +122,19 @@ def test_costs_put_float_beside_the_integer_models(cells: dict[str, Record]) -> 
 
 def test_nothing_deployed_makes_no_tables() -> None:
     assert list(deployment_tables([], "x", "x")) == []
+
+
+def test_every_row_leads_to_the_files_it_comes_from(store: RunStore, cells: dict[str, Record]) -> None:
+    stored(store, cells)
+    found = load(store.root).deployed
+    for table in deployment_tables(found, "x", "x"):
+        assert {row for row, _ in table.traces} == set(range(len(table.text)))
+        assert all((store.root / file).exists() for files in table.traces.values() for file in files)
+    table = proof_table(found, "proof", "Proof")
+    at = table.text["bits"].tolist().index("W7A8")
+    assert table.traces[at, "same model"] == tuple(
+        sorted(f"deploy/{cells[name].key}-openvino.json" for name in ("W7A80", "W7A81"))
+    )
 
 
 def test_cells_of_one_label_but_other_settings_stay_apart(store: RunStore, make: Make) -> None:

@@ -152,6 +152,8 @@ def test_the_correlation_table_does_not_depend_on_the_order_of_rows(make: Make) 
     sam = text.loc[("deployed", "SAM(0.05)", "source")]
     assert (sam["Spearman r"], sam["Pearson r"], sam["targets"], sam["cells"]) == ("+1.00", "+1.00", "1", "6")
     assert float(sam["Spearman p"]) < 0.02
+    assert len(set(table.traces.values())) == 1
+    assert table.traces[0, "cells"] == tuple(sorted(row["key"] for row in rows if row["measure"] == "trace"))
     assert text.loc[("deployed", "trace", "source"), "Spearman r"] == "—"  # the same in every cell
     again = correlation_table(frame(rows[::-1]), "correlation", "Flatness and gap")
     assert again.text.set_index(["weights", "measure", "place"]).loc[("deployed", "SAM(0.05)", "source")].equals(sam)

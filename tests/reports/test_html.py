@@ -15,6 +15,7 @@ import pytest
 from quantdg.bench.records import Record
 from quantdg.bench.store import RunStore
 from quantdg.reports.html import write_html
+from quantdg.reports.html_table import ranges
 from quantdg.reports.report import Report
 
 Make = Callable[..., Record]
@@ -50,6 +51,12 @@ class _Page(HTMLParser):
     def all(self, tag: str) -> list[dict[str, str | None]]:
         """Attributes of every element of this kind."""
         return [attributes for name, attributes in self.tags if name == tag]
+
+
+def _expand(ranges: str) -> list[int]:
+    """The places that ``0-2,5`` stands for."""
+    ends = [[int(i) for i in part.split("-")] for part in ranges.split(",") if part]
+    return [i for own in ends for i in range(own[0], own[-1] + 1)]
 
 
 def _write(store: RunStore, tmp_path: Path) -> tuple[str, _Page]:
@@ -96,17 +103,32 @@ def test_every_number_leads_to_its_records(golden: RunStore, tmp_path: Path) -> 
     text, page = _write(golden, tmp_path)
     (raw,) = re.findall(r'<script type="application/json" id="keys">(.*?)</script>', text)
     keys = json.loads(raw)
-    traced = [a["data-k"] for a in page.all("button") if a.get("class") == "trace"]
-    assert len(traced) == 2 * 2 * 2 + 1 + 2 + 2 + 1  # accuracies, a gain, sizes, latencies, an audit
-    assert all(golden.cell_path(keys[int(i)]).exists() for k in traced if k for i in k.split(","))
-    (first,) = re.findall(r'data-k="([\d,]+)">83\.0 ± 1\.2<', text)[:1]
-    found = [golden.read(keys[int(i)]) for i in first.split(",")]
+    traced = [a["data-k"] or "" for a in page.all("button") if a.get("class") == "trace"]
+    tables = 2 * 2 * 2 + 1 + 2 + 2 + 1  # accuracies, a gain, sizes, latencies, an audit
+    assert len(traced) == 3 + tables + 2 * 3  # sentences; the paper's art, sketch and mean, float and lsq
+    assert all(golden.cell_path(keys[i]).exists() for k in traced for i in _expand(k))
+    (first,) = re.findall(r'data-k="([\d,-]+)">83\.0 ± 1\.2<', text)[:1]
+    found = [golden.read(keys[i]) for i in _expand(first)]
     assert [r.labels.quantizer for r in found if r] == ["lsq"] * 3
     assert [r.rows["iid"].target_in for r in found if r] == [0.81, 0.83, 0.85]
-    (gain,) = re.findall(r'data-k="([\d,]+)">\+2\.00<', text)
-    assert sorted(int(i) for i in gain.split(",")) == list(range(12))  # every lsq cell and its float partner
-    audited = [golden.read(keys[int(i)]) for i in (traced[-1] or "").split(",")]
-    assert [r.labels.quantizer for r in audited if r] == ["lsq"] * 6
+    (gain,) = re.findall(r'data-k="([\d,-]+)">\+2\.00<', text)
+    assert _expand(gain) == list(range(12))  # every lsq cell and its float partner
+    (said,) = re.findall(
+        r'lsq W7: \+2\.00 points [^<]* <button type="button" class="trace" data-k="([^"]*)">12 records', text
+    )
+    assert said == gain
+
+
+def test_no_row_of_numbers_is_without_its_records(golden: RunStore) -> None:
+    report = Report.of(golden.root)
+    for table in (*report.judged, *report.measured):
+        assert {row for row, _ in table.traces} == set(range(len(table.text))), table.name
+
+
+@pytest.mark.parametrize(("places", "short"), [([], ""), ([4], "4"), ([5, 3, 4, 9, 4], "3-5,9"), ([0, 2], "0,2")])
+def test_places_are_written_as_ranges(places: list[int], short: str) -> None:
+    assert ranges(places) == short
+    assert _expand(short) == sorted(set(places))
 
 
 def test_hostile_names_are_text(store: RunStore, make: Make, tmp_path: Path) -> None:

@@ -107,7 +107,8 @@ def _every(judged: Judged, scope: Scope, rules: Rules) -> str:
     if not t.names:
         return f"{start} No quantizer is complete yet."
     least = min((c.effect.mean, c.name) for c in judged.quantizers if c.effect)
-    effect = f"The smallest of {len(t.names)} mean gains is {points(least[0])} points ({least[1]})"
+    which = "only mean gain" if len(t.names) == 1 else f"smallest of {len(t.names)} mean gains"
+    effect = f"The {which} is {points(least[0])} points ({least[1]})"
     without = f" Not judged, incomplete: {', '.join(t.incomplete)}." if t.incomplete else ""
     if t.answer == "not decidable":
         few = f"with {n} target {'domain' if n == 1 else 'domains'} no result can have a p below"

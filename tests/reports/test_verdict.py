@@ -121,7 +121,7 @@ def test_four_domains_are_not_decidable_and_say_how_many_would_be(store: RunStor
     assert claim.here < 0.001
     ((_, sentences),) = verdict_words(verdict(store.root))
     assert (
-        "Not decidable: with 4 target domains no result can have a p below 0.0625. The smallest of 1 mean gains"
+        "Not decidable: with 4 target domains no result can have a p below 0.0625. The only mean gain"
         in sentences[0]
     )
     assert sentences[1].startswith("For these domains alone (4 domains x 3 seeds;")
@@ -240,7 +240,7 @@ def test_rendered_with_words_and_tables(store: RunStore, fill: Fill) -> None:
     text = Report.of(store.root).words()
     for part in (
         "## Verdict",
-        "Does the gain hold under every quantizer? Yes. The smallest of 1 mean gains is +",
+        "Does the gain hold under every quantizer? Yes. The only mean gain is +",
         "8 domains x 3 seeds",
         "| lsq W7",
     ):

@@ -1,7 +1,6 @@
 """The local engine: processes of their own, so that a killed one takes only its cell along.
 
-Processes are forked from a server that has imported torch already, and go from group to group: starting one costs a
-second, reading the data set again another.
+Processes are forked from a server that has imported torch already, and go from group to group.
 A cell whose process dies without a word (out of memory, killed) is lost: it is tried again, then recorded as failed.
 """
 
@@ -33,6 +32,7 @@ from quantdg.core.errors import QuantDGError
 Watcher = Callable[[str, Any], None]
 """Told ``steps`` with a count, ``record`` with a Record and ``waiting`` with a line of text."""
 
+PRELOAD = ["quantdg.bench.sweep.child", "torch._inductor"]  # the first optimizer imports torch's compiler: 2 s
 POLL_SECONDS = 0.5
 EARLY_DEATHS = 10
 
@@ -70,7 +70,7 @@ class _Worker:
 class _Pool:
     def __init__(self, board: Board, store: RunStore, paths: Paths, launcher: SweepLauncher, watch: Watcher) -> None:
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["quantdg.bench.sweep.child"])
+        self.context.set_forkserver_preload(PRELOAD)
         self.board, self.store, self.paths, self.launcher, self.watch = board, store, paths, launcher, watch
         self.workers: list[_Worker] = []
         self.leases = Leases(store.work, launcher.lease_seconds)

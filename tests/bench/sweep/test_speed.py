@@ -23,7 +23,7 @@ from quantdg.bench.sweep.room import cores
 
 pytestmark = pytest.mark.speed
 ROUNDS = 3
-GRID = ("targets=[thick]", "protocol.steps=60", "protocol.start_step=24", "protocol.check_every=12")
+GRID = ("targets=[thick]", "protocol.steps=100", "protocol.start_step=40", "protocol.check_every=20")
 
 
 def seconds(work: Callable[[], object]) -> float:

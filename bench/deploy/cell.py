@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def prepare(cell: StoredCell, out: Path, scratch: Path, timed: bool = True) -> P
 
     Args:
         cell: opened.
-        out: the ONNX file.
+        out: the runtime file; its ending says which runtimes read it.
         timed: False where another cell stands for this one's latency.
 
     Raises:
@@ -85,14 +86,13 @@ def deploy_in(runtime: str, prepared: Prepared, settings: DeploySettings) -> Dep
 
 def _proof(judge: Prover, path: Path, runtime: str, integer: bool) -> dict[str, Any]:
     """Distance to the fake-quantized network, and what the runtime executes."""
-    count = len(judge.images)
-    proof = judge.compare(open_model(runtime, path, batch=count, integer=False))
-    fused = open_model(runtime, path, batch=count, integer=integer)
+    proof = judge.compare(partial(predict, open_model(runtime, path, batch=BATCH, integer=False)))
+    fused = open_model(runtime, path, batch=BATCH, integer=integer)
     layers = fused.layers()
     return {
-        "images": count,
+        "images": len(judge.images),
         "difference": proof.difference,
-        "fused_difference": judge.compare(fused).difference,
+        "fused_difference": judge.compare(partial(predict, fused)).difference,
         "noise": proof.noise,
         "limit": proof.limit,
         "layers": layers.total,

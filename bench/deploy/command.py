@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quantdg.bench.deploy.records import Deployment
+from quantdg.core.errors import ConfigError
 
 
 def deploy(argv: Sequence[str]) -> int:
-    """Write a cell as an ONNX file with integer weights, then compare it with its float32 twin in the same runtime.
+    """Write a cell as a file with integer weights, then compare it with its float32 twin in the same runtime.
 
     The record goes into the run folder, where ``quantdg report`` finds it.
     """
     parser = argparse.ArgumentParser("quantdg deploy", description=deploy.__doc__)
     parser.add_argument("cell", metavar="CELL", help="RUNS/KEY; a unique beginning of the key is enough")
-    parser.add_argument("--runtime", default="openvino", help="openvino (default) or onnxruntime")
-    parser.add_argument("--out", type=Path, help="the ONNX file; default RUNS/deploy/KEY.onnx")
+    parser.add_argument("--runtime", default="openvino", help="openvino (default), onnxruntime or executorch")
+    parser.add_argument("--out", type=Path, help="the file; default RUNS/deploy/KEY.onnx, or .pte for executorch")
     parser.add_argument("--rounds", type=int, default=20, help="interleaved rounds of each measurement, at least 7")
     parser.add_argument("--threads", type=int, help="of the wall-time measurement; default: as many as cores")
     parser.add_argument("--data-root", type=Path, help="folder that holds the data sets")
@@ -27,13 +28,16 @@ def deploy(argv: Sequence[str]) -> int:
     from quantdg.bench import config  # noqa: PLC0415
     from quantdg.bench.deploy.cell import deploy_in, prepare  # noqa: PLC0415
     from quantdg.bench.deploy.records import FOLDER, write_deployment  # noqa: PLC0415
+    from quantdg.bench.deploy.runtimes import PTE, suffix  # noqa: PLC0415
     from quantdg.bench.deploy.settings import DeploySettings  # noqa: PLC0415
     from quantdg.bench.deploy.stored import find_cell, open_cell  # noqa: PLC0415
     from quantdg.bench.experiment import Paths  # noqa: PLC0415
 
     settings = DeploySettings((options.runtime,), rounds=options.rounds, threads=options.threads)
     store, record = find_cell(options.cell)
-    out = options.out or store.root / FOLDER / f"{record.key}.onnx"
+    out = options.out or store.root / FOLDER / f"{record.key}{suffix(options.runtime)}"
+    if (out.suffix == PTE) != (suffix(options.runtime) == PTE):
+        raise ConfigError(f"a file for executorch, and no other, ends in {PTE}, got {out} for {options.runtime}")
     out.parent.mkdir(parents=True, exist_ok=True)
     cache = options.cache or config.load([]).paths.cache
     cell = open_cell(store, record, Paths(store.root, options.data_root, cache))
@@ -86,8 +90,8 @@ def _sizes(d: Deployment) -> list[str]:
     b, lines = d.bytes, []
     files = {
         "float32": b.float_file,
-        "float32 ONNX": b.float_runtime_file,
-        "integer ONNX": b.runtime_file,
+        "float32 for it": b.float_runtime_file,
+        "runtime file": b.runtime_file,
         "packed": b.packed_file,
         "compressed": b.compressed_file,
     }

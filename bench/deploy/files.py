@@ -9,10 +9,12 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from quantdg.bench.deploy.compressed import write_compressed
+from quantdg.bench.deploy.executorch_ import export_pte
 from quantdg.bench.deploy.integer import IntegerModel, build_integer, load_float, not_exportable
 from quantdg.bench.deploy.onnx_export import export_onnx
 from quantdg.bench.deploy.packing import PackedModel, grid, write_packed
 from quantdg.bench.deploy.records import Bytes, Kind
+from quantdg.bench.deploy.runtimes import PTE
 from quantdg.bench.store import write_atomic
 
 
@@ -57,20 +59,21 @@ def write_files(
         network: of the architecture; not changed.
         model: the stored weights.
         shape: (C, H, W) of the images.
-        out: of the runtime file (integer, or float32 for a model without integers); the compressed file goes beside
-            it under the suffix ``.safetensors.zst``.
+        out: of the runtime file (integer, or float32 for a model without integers), a program for ExecuTorch where
+            it ends in ``.pte``, else ONNX; the compressed file goes beside it under the suffix ``.safetensors.zst``.
         scratch: folder of the files that are needed for comparison only.
         baseline: write the network in float32 as a runtime file, to be timed beside the integer one.
     """
     state, (kind, reason) = model.state(), kind_of(model)
+    export = export_pte if out.suffix == PTE else export_onnx
     write_atomic(scratch / "float.safetensors", save({n: t.contiguous() for n, t in state.items()}))
-    float_file = out if kind == "float32" else scratch / "float.onnx" if baseline else None
+    float_file = out if kind == "float32" else scratch / f"float{out.suffix}" if baseline else None
     if float_file is not None:
-        export_onnx(load_float(network, state), shape, float_file)
+        export(load_float(network, state), shape, float_file)
     integer, integer_file = None, None
     if kind in ("integer", "size only"):
         integer = build_integer(network, state, model.sites)
-        export_onnx(integer.module, shape, out)
+        export(integer.module, shape, out)
         integer_file = out
     sizes = Bytes(
         float_file=(scratch / "float.safetensors").stat().st_size,

@@ -30,16 +30,17 @@ _CONVOLUTIONS: dict[type[nn.Module], Callable[..., Tensor]] = {
 _OPS: Any = torch.ops.quantized_decomposed
 
 
-def quantize_input(x: Tensor, act: ActQuant) -> Tensor:
-    """Quantize to uint8 and back.
+def quantize_input(x: Tensor, act: ActQuant, dtype: torch.dtype = torch.uint8) -> Tensor:
+    """Quantize to ``dtype`` (uint8 or int8) and back.
 
-    Signed codes are stored with 128 added, which changes no value. The exported QuantizeLinear saturates at 0 and 255
-    only, so a narrower range is clamped before it.
+    Signed codes are stored in uint8 with 128 added, unsigned ones in int8 with 128 taken off, which changes no value.
+    The exported operator saturates at the ends of the type only, so a narrower range is clamped before it.
     """
-    shift = 128 if act.qmin < 0 else 0
-    if (act.qmin + shift, act.qmax + shift) != (0, 255):
+    low, high = torch.iinfo(dtype).min, torch.iinfo(dtype).max
+    shift = low - (-128 if act.qmin < 0 else 0)
+    if (act.qmin + shift, act.qmax + shift) != (low, high):
         x = torch.clamp(x, (act.qmin - act.zero_point) * act.scale, (act.qmax - act.zero_point) * act.scale)
-    grid = (act.scale, act.zero_point + shift, 0, 255, torch.uint8)
+    grid = (act.scale, act.zero_point + shift, low, high, dtype)
     out: Tensor = _OPS.dequantize_per_tensor(_OPS.quantize_per_tensor(x, *grid), *grid)
     return out
 
@@ -57,6 +58,7 @@ class IntegerLayer(nn.Module):
     scale: Tensor
     zero: Tensor
     bias: Tensor | None
+    input_dtype = torch.uint8
 
     def __init__(self, layer: nn.Module, codes: Codes, act: ActQuant | None) -> None:
         super().__init__()
@@ -70,9 +72,13 @@ class IntegerLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output in float32."""
         if self.act is not None:
-            x = quantize_input(x, self.act)
-        weight = _OPS.dequantize_per_channel(self.codes, self.scale, self.zero, 0, LOW, HIGH, torch.int8)
-        return self.apply_weight(x, weight, self.bias, **self.options)
+            x = quantize_input(x, self.act, self.input_dtype)
+        return self.apply_weight(x, self.weight(), self.bias, **self.options)
+
+    def weight(self) -> Tensor:
+        """The dequantized weight."""
+        out: Tensor = _OPS.dequantize_per_channel(self.codes, self.scale, self.zero, 0, LOW, HIGH, torch.int8)
+        return out
 
 
 def _operator(layer: nn.Module) -> tuple[Callable[..., Tensor], dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""Time two ONNX files in one runtime, interleaved, in a process of its own: ``python -m quantdg.bench.deploy.measure``.
+"""Time two files in one runtime, interleaved, in a process of its own: ``python -m quantdg.bench.deploy.measure``.
 
 Reads a Job as JSON from standard input, writes samples as JSON to standard output. Imports no torch, whose thread
-pools would share the process. With one thread the time of the process is kept, which other processes disturb least;
-with more, the wall time.
+pools would share the process (ExecuTorch itself needs it). With one thread the time of the process is kept, which
+other processes disturb least; with more, the wall time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Job:
     """What to measure.
 
     Attributes:
-        runtime: name; integer_file, float_file: ONNX files.
+        runtime: name; integer_file, float_file: as the runtime reads them.
         shape: (C, H, W); batch, threads: of a call.
         rounds: at most; seconds: after which at least 7 rounds are enough.
     """

@@ -11,14 +11,19 @@ from quantdg.core.errors import MissingPackageError, RecordError
 INPUT, OUTPUT = "images", "logits"
 MAX_BYTES = 2**31 - 1
 """What a protobuf message can hold; weights are kept inside the file."""
-INSTALL = "pip install 'quantdg[deploy]'"
 
 
-def require(*packages: str) -> None:
-    """Raise MissingPackageError, with the pip line, for the first package that is not installed."""
+def require(*packages: str, extra: str = "deploy") -> None:
+    """Raise MissingPackageError, with the pip line, for the first package that is not installed.
+
+    Args:
+        packages: top-level modules; extra: of this package that brings them.
+    """
     for package in packages:
         if find_spec(package) is None:
-            raise MissingPackageError(f"deployment needs {package}, which is not installed: {INSTALL}")
+            raise MissingPackageError(
+                f"deployment needs {package}, which is not installed: pip install 'quantdg[{extra}]'"
+            )
 
 
 def strip(model: Any) -> None:

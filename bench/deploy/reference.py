@@ -26,25 +26,25 @@ Array = NDArray[np.float32]
 
 
 class QuantizedInput(nn.Module):
-    """A layer behind the fake quantizer of its input, on the unsigned grid that is deployed.
+    """A layer behind the fake quantizer of its input.
 
-    ``zero_first`` adds the zero point before rounding, as torch's own fake quantizer does; it costs last bits in float32.
+    ``shift`` moves the codes as deployment does, which changes no value, but takes last bits from ``x / scale`` in
+    float32: 128 for signed codes where ``deployed``, else 0.
     """
 
-    zero_first: bool = True
+    deployed: bool = False
 
     def __init__(self, layer: nn.Module, act: ActQuant) -> None:
         super().__init__()
         self.layer, self.act = layer, act
-        shift = 128 if act.qmin < 0 else 0
-        self.zero, self.low, self.high = act.zero_point + shift, act.qmin + shift, act.qmax + shift
 
     def forward(self, x: Tensor) -> Tensor:
-        """``layer((clamp(round(x / scale + zero), low, high) - zero) * scale)``."""
-        scaled = x / self.act.scale
-        codes = torch.round(scaled + self.zero) if self.zero_first else torch.round(scaled) + self.zero
-        codes = torch.clamp(codes, self.low, self.high)
-        out: Tensor = self.layer((codes - self.zero) * self.act.scale)
+        """``layer((clamp(round(x / scale + zero), qmin, qmax) - zero) * scale)``, every code moved by ``shift``."""
+        act = self.act
+        shift = 128 if self.deployed and act.qmin < 0 else 0
+        zero = act.zero_point + shift
+        codes = torch.clamp(torch.round(x / act.scale + zero), act.qmin + shift, act.qmax + shift)
+        out: Tensor = self.layer((codes - zero) * act.scale)
         return out
 
 
@@ -63,14 +63,16 @@ class Proof:
 
     Attributes:
         difference: largest |runtime - float64 network|.
-        noise: largest |float32 network - float64 network|, the zero points added before or after rounding.
+        noise: largest |float32 network - float64 network|, on the trained grids or on the deployed ones.
         limit: what ``difference`` may be: 1e-4 where only weights are quantized, else twice ``noise`` and at
             least 1e-4.
+        own_noise: of the trained grids alone.
     """
 
     difference: float
     noise: float
     limit: float
+    own_noise: float
 
     @property
     def holds(self) -> bool:
@@ -86,10 +88,11 @@ class Prover:
     truth: NDArray[np.float64]
     noise: float
     limit: float
+    own_noise: float
 
     def compare(self, run: Callable[[Array], Array]) -> Proof:
-        """The distance of a runtime that takes all the images in one call."""
-        return Proof(_distance(run(self.images), self.truth), self.noise, self.limit)
+        """The distance of a runtime that takes any number of images."""
+        return Proof(_distance(run(self.images), self.truth), self.noise, self.limit, self.own_noise)
 
 
 @torch.no_grad()
@@ -97,18 +100,19 @@ def prover(network: nn.Module, model: PackedModel, images: Array) -> Prover:
     """Evaluate the fake-quantized form of ``network`` with the stored weights on images (N, C, H, W), normalised."""
     reference = build_reference(network, model.state(), model.sites)
     x = torch.from_numpy(images)
-    singles = [_run(reference, x, zero_first) for zero_first in (True, False)]
+    trained, deployed = (_run(reference, x, deployed) for deployed in (False, True))
     truth: NDArray[np.float64] = reference.double()(x.double()).numpy()
-    noise = max(_distance(single, truth) for single in singles)
+    own_noise = _distance(trained, truth)
+    noise = max(own_noise, _distance(deployed, truth))
     quantized_inputs = any(site.act is not None for site in model.sites.values())
     limit = max(WEIGHTS_ONLY_LIMIT, NOISE_FACTOR * noise if quantized_inputs else 0.0)
-    return Prover(images, truth, noise, limit)
+    return Prover(images, truth, noise, limit, own_noise)
 
 
-def _run(reference: nn.Module, x: Tensor, zero_first: bool) -> Array:
+def _run(reference: nn.Module, x: Tensor, deployed: bool) -> Array:
     for module in reference.modules():
         if isinstance(module, QuantizedInput):
-            module.zero_first = zero_first
+            module.deployed = deployed
     out: Array = reference(x).numpy()
     return out
 

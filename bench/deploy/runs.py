@@ -10,6 +10,7 @@ from pathlib import Path
 from quantdg.bench.deploy.cell import deploy_in, prepare
 from quantdg.bench.deploy.latency import representatives
 from quantdg.bench.deploy.records import FOLDER, Deployment, deployments, write_deployment
+from quantdg.bench.deploy.runtimes import suffix
 from quantdg.bench.deploy.settings import DeploySettings
 from quantdg.bench.deploy.stored import open_cell
 from quantdg.bench.environment import machine
@@ -26,7 +27,7 @@ def deploy_store(
 ) -> None:
     """Deploy the cells that have no record for these runtimes yet; a failure becomes a record with its reason.
 
-    Writes RUNS/deploy/KEY-RUNTIME.json, KEY.onnx and KEY.safetensors.zst.
+    Writes RUNS/deploy/KEY-RUNTIME.json, KEY.onnx or KEY.pte, and KEY.safetensors.zst.
 
     Args:
         store: the run folder.
@@ -43,10 +44,15 @@ def deploy_store(
         record = store.read(key) if runtimes else None
         if record is None or record.sizes is None:
             continue
-        for deployment in _deploy(store, record, paths, replace(settings, runtimes=tuple(runtimes)), key in timed):
-            write_deployment(store.root, deployment)
-            if watch is not None:
-                watch(deployment)
+        for own in _sharing_a_file(runtimes):
+            for deployment in _deploy(store, record, paths, replace(settings, runtimes=own), key in timed):
+                write_deployment(store.root, deployment)
+                if watch is not None:
+                    watch(deployment)
+
+
+def _sharing_a_file(runtimes: Sequence[str]) -> list[tuple[str, ...]]:
+    return [tuple(r for r in runtimes if suffix(r) == end) for end in dict.fromkeys(map(suffix, runtimes))]
 
 
 def _worth_timing(record: Record) -> bool:
@@ -63,8 +69,8 @@ def _done(store: RunStore) -> set[tuple[str, str]]:
 def _deploy(
     store: RunStore, record: Record, paths: Paths, settings: DeploySettings, timed: bool
 ) -> Iterator[Deployment]:
-    """One cell in each runtime of the settings; a failure is a result."""
-    out = store.root / FOLDER / f"{record.key}.onnx"
+    """One cell in each runtime of the settings, which read the same file; a failure is a result."""
+    out = store.root / FOLDER / f"{record.key}{suffix(settings.runtimes[0])}"
     out.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         try:

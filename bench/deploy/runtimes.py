@@ -38,15 +38,22 @@ class Runner(Protocol):
 RUNTIMES = {
     "openvino": "quantdg.bench.deploy.openvino_:OpenVINO",
     "onnxruntime": "quantdg.bench.deploy.onnxruntime_:ONNXRuntime",
+    "executorch": "quantdg.bench.deploy.executorch_:ExecuTorch",
 }
+PTE = ".pte"
+
+
+def suffix(runtime: str) -> str:
+    """How the name of a runtime's file ends; runtimes with the same ending read the same file."""
+    return PTE if runtime == "executorch" else ".onnx"
 
 
 def open_model(runtime: str, path: Path, *, threads: int = 1, batch: int = 1, integer: bool = True) -> Runner:
-    """Open an ONNX file with float precision pinned to float32 and no quantization beyond the file's own.
+    """Open a file with float precision pinned to float32 and no quantization beyond the file's own.
 
     Args:
         runtime: a key of ``RUNTIMES``.
-        path: the file.
+        path: the file, ONNX or, for ExecuTorch, a program.
         threads: of the runtime, >= 1.
         batch: images a call.
         integer: False where only weights are quantized.

@@ -15,7 +15,7 @@ class DeploySettings:
     """Settings of the configuration group ``deploy``.
 
     Attributes:
-        runtimes: of ``openvino`` and ``onnxruntime``.
+        runtimes: of ``openvino``, ``onnxruntime`` and ``executorch``.
         cells: ``all``, or ``representatives``: float and one for each quantizer and width with integers. Only
             these are timed in either case, since no latency depends on the values of weights.
         batches: images a call.

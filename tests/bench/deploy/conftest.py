@@ -76,19 +76,19 @@ def build(arch, shape, classes):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """(arch, quantizer, weight bits, input bits, image side) -> Trained; made once a session."""
+    """(arch, quantizer, weight bits, input bits, image side, ..., seed) -> Trained; made once a session."""
     kept: dict[tuple, Trained] = {}
 
-    def make(arch="convnet", quantizer="lsq", weight_bits=7, act_bits=8, size=32, count=16, negative=1 / 6):
+    def make(arch="convnet", quantizer="lsq", weight_bits=7, act_bits=8, size=32, count=16, negative=1 / 6, seed=0):
         if QUANTIZERS[quantizer].missing():
             pytest.skip(QUANTIZERS[quantizer].missing())
-        key = (arch, quantizer, weight_bits, act_bits, size, count, negative)
+        key = (arch, quantizer, weight_bits, act_bits, size, count, negative, seed)
         if key not in kept:
-            kept[key] = _make(arch, quantizer, QuantSpec(weight_bits, act_bits), size, count, negative)
+            kept[key] = _make(arch, quantizer, QuantSpec(weight_bits, act_bits), size, count, negative, seed)
         return kept[key]
 
-    def _make(arch, quantizer, spec, size, count, negative):
-        torch.manual_seed(0)
+    def _make(arch, quantizer, spec, size, count, negative, seed):
+        torch.manual_seed(seed)
         network = random_batchnorm(build(arch, (3, size, size), 10), negative)
         images = torch.randn(count, 3, size, size)
         prepared, method = copy.deepcopy(network), QUANTIZERS[quantizer](spec)

@@ -14,6 +14,7 @@ from quantdg.bench.deploy.command import deploy
 from quantdg.bench.deploy.packing import read_model, write_packed
 from quantdg.bench.deploy.records import Deployment, deployments
 from quantdg.bench.deploy.runs import deploy_store
+from quantdg.bench.deploy.runtimes import RUNTIMES
 from quantdg.bench.deploy.settings import DeploySettings
 from quantdg.bench.deploy.stored import find_cell
 from quantdg.bench.records import Record
@@ -163,6 +164,13 @@ def test_the_command(finished, tmp_path, capsys):
     assert by_label(store)["lsq W7A8"].runtime == "onnxruntime"
 
 
+def test_the_ending_of_the_file_must_fit_the_runtime(finished, tmp_path):
+    store, _, keys = finished
+    for runtime, name in (("executorch", "m.onnx"), ("openvino", "m.pte")):
+        with pytest.raises(ConfigError, match=rf"ends in \.pte, got .*{name} for {runtime}"):
+            deploy([f"{store.root}/{keys['lsq W7A8']}", "--runtime", runtime, "--out", str(tmp_path / name)])
+
+
 def test_finding_a_cell(finished):
     store, _, keys = finished
     key = keys["lsq W7A8"]
@@ -197,6 +205,5 @@ def test_settings_out_of_range(options, error, message):
 def test_every_configuration_file_gives_settings():
     files = sorted((Path(conf.__file__).parent / "deploy").glob("*.yaml"))
     settings = {f.stem: DeploySettings(**OmegaConf.to_container(OmegaConf.load(f))) for f in files}
-    assert {"openvino", "onnxruntime"} <= set(settings)
-    assert all(settings[name].runtimes == (name,) for name in ("openvino", "onnxruntime"))
+    assert all(settings[name].runtimes == (name,) for name in RUNTIMES)
     assert settings["quick"].cells == "representatives"

@@ -1,5 +1,6 @@
 """One ONNX file in both runtimes: the same model, run on integers where it says so."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from quantdg.bench.deploy.integer import build_integer, load_float
 from quantdg.bench.deploy.onnx_export import export_onnx
 from quantdg.bench.deploy.onnx_file import read_onnx, require
 from quantdg.bench.deploy.reference import prover
-from quantdg.bench.deploy.runtimes import RUNTIMES, open_model, predict
+from quantdg.bench.deploy.runtimes import RUNTIMES, open_model, predict, suffix
 from quantdg.core.errors import MissingPackageError, RecordError, UnknownNameError
 from quantdg.quantizers.base import SiteExport
 
@@ -19,6 +20,7 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("openvino")
 
+READERS = [r for r in sorted(RUNTIMES) if suffix(r) == ".onnx"]
 IMAGES = 64
 SIZES = {"convnet": 32, "resnet18": 64, "mobilenet_v2": 64, "squeezenet": 64, "vit": 32}
 LAYERS = {"convnet": 3, "resnet18": 20, "mobilenet_v2": 52, "squeezenet": 25, "vit": 9}
@@ -48,6 +50,9 @@ def check(t, path, runtime, arch, act_bits):
     judge = prover(t.network, t.model, images)
     proof = judge.compare(open_model(runtime, path, batch=len(images), integer=False))
     assert proof.holds, proof
+    print(json.dumps([arch, runtime, act_bits, proof.difference, proof.own_noise, proof.noise]))
+    if act_bits == 8:
+        assert proof.difference <= max(2 * proof.own_noise, 1e-4)
     if act_bits is None:
         assert proof.limit == 1e-4
         with torch.no_grad():
@@ -58,20 +63,20 @@ def check(t, path, runtime, arch, act_bits):
         assert layers.integer == (LAYERS[arch] - FLOAT_IN_OPENVINO.get(arch, 0) if act_bits else 0)
 
 
-@pytest.mark.parametrize("runtime", sorted(RUNTIMES))
+@pytest.mark.parametrize("runtime", READERS)
 @pytest.mark.parametrize(("quantizer", "weight_bits", "act_bits"), METHODS)
 def test_the_same_model(exported, runtime, quantizer, weight_bits, act_bits):
     check(*exported("convnet", quantizer, weight_bits, act_bits), runtime, "convnet", act_bits)
 
 
-@pytest.mark.parametrize("runtime", sorted(RUNTIMES))
+@pytest.mark.parametrize("runtime", READERS)
 @pytest.mark.parametrize(("arch", "act_bits"), [("resnet18", 8), ("mobilenet_v2", None)])
 def test_the_same_large_model(exported, runtime, arch, act_bits):
     check(*exported(arch, "lsq", 7, act_bits), runtime, arch, act_bits)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", sorted(RUNTIMES))
+@pytest.mark.parametrize("runtime", READERS)
 @pytest.mark.parametrize(("quantizer", "weight_bits", "act_bits"), METHODS)
 @pytest.mark.parametrize("arch", ["resnet18", "mobilenet_v2", "squeezenet", "vit"])
 def test_the_same_model_everywhere(exported, runtime, arch, quantizer, weight_bits, act_bits):
@@ -97,7 +102,7 @@ def test_another_model_is_noticed(exported, change):
         site = SiteExport(site.weight, replace(site.act, scale=site.act.scale * 1.05))
     other = replace(t.model, sites={**t.model.sites, name: site})
     judge = prover(t.network, other, t.images.numpy())
-    for runtime in RUNTIMES:
+    for runtime in READERS:
         assert not judge.compare(open_model(runtime, path, batch=IMAGES)).holds
 
 
@@ -130,7 +135,7 @@ def test_float_stays_float32(trained, tmp_path):
     export_onnx(network, t.shape, tmp_path / "f.onnx")
     with torch.no_grad():
         expected = network(t.images).numpy()
-    for runtime in RUNTIMES:
+    for runtime in READERS:
         runner = open_model(runtime, tmp_path / "f.onnx", batch=16)
         assert np.abs(runner(t.images.numpy()) - expected).max() < 1e-5
         assert runner.layers().integer == 0
@@ -140,7 +145,7 @@ def test_float_stays_float32(trained, tmp_path):
 def test_a_file_that_is_no_model_is_refused(tmp_path, content):
     path = tmp_path / "m.onnx"
     path.write_bytes(content)
-    for runtime in RUNTIMES:
+    for runtime in READERS:
         with pytest.raises(RecordError, match="is not an ONNX model"):
             open_model(runtime, path)
 
@@ -166,3 +171,5 @@ def test_an_unknown_runtime_is_named(tmp_path):
 def test_a_missing_package_comes_with_its_pip_line():
     with pytest.raises(MissingPackageError, match=r"no_such_runtime.*pip install 'quantdg\[deploy\]'"):
         require("onnx", "no_such_runtime")
+    with pytest.raises(MissingPackageError, match=r"pip install 'quantdg\[executorch\]'"):
+        require("no_such_runtime", extra="executorch")

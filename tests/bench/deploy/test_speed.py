@@ -7,11 +7,17 @@ except for MobileNetV2, whose aim of 0.45 was measured as wall time of two threa
 import json
 
 import pytest
+from safetensors.torch import save
 
+from quantdg.bench.deploy.compressed import write_compressed
+from quantdg.bench.deploy.ensemble import ensemble_sizes
 from quantdg.bench.deploy.files import write_files
 from quantdg.bench.deploy.measure import Job, measure
-from quantdg.bench.deploy.runtimes import RUNTIMES, open_model
+from quantdg.bench.deploy.packing import write_packed
+from quantdg.bench.deploy.records import Bytes, Deployment
+from quantdg.bench.deploy.runtimes import open_model
 from quantdg.bench.environment import machine
+from quantdg.bench.records import Labels
 
 pytestmark = [pytest.mark.speed]
 
@@ -61,7 +67,7 @@ def test_ratio_of_batches_and_threads(files, arch, batch, threads):
     assert measured(files, "openvino", batch, threads, arch).ratio < 0.9
 
 
-@pytest.mark.parametrize("runtime", sorted(RUNTIMES))
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("arch", LIMITS)
 def test_weights_alone_gain_nothing(files, arch, runtime):
     timing = measured(files, runtime, 1, 1, arch, "lsq", 7, None)
@@ -76,7 +82,7 @@ def test_onnx_runtime_fuses_some(files, arch):
 
 
 @pytest.mark.parametrize("arithmetic", ["float32", "int8"])
-@pytest.mark.parametrize("runtime", sorted(RUNTIMES))
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("arch", LIMITS)
 @pytest.mark.benchmark(max_time=1.0, warmup=True)
 def test_call(benchmark, files, arch, runtime, arithmetic):
@@ -88,9 +94,20 @@ def test_call(benchmark, files, arch, runtime, arithmetic):
     benchmark(runner, t.images[:1].numpy())
 
 
-def test_sizes_of_resnet50(files):
-    written = files("resnet50", "lsq", 7, None)[1].bytes
-    print(written)
-    assert written.packed_file <= 22.6e6
-    assert written.compressed_file <= 14.5e6
-    assert 5 * written.packed_file / written.float_file == pytest.approx(1.1, abs=0.05)
+def test_sizes_of_five_resnet50(trained, tmp_path):
+    """An ensemble of five seeds, every file written and measured; QT-DoG says 1.1 times one float model."""
+    (ensemble,) = ensemble_sizes(_member(trained, seed, tmp_path) for seed in range(5))
+    print(f"five: packed {ensemble.packed_ratio:.4f}, zstd {ensemble.compressed_ratio:.4f} of one float model")
+    assert ensemble.packed_ratio == pytest.approx(1.1, abs=0.05)
+    assert ensemble.compressed_ratio < 0.8
+
+
+def _member(trained, seed, folder):
+    model = trained("resnet50", act_bits=None, count=2, negative=0.0, seed=seed).model
+    packed = write_packed(folder / "m.safetensors", model.rest, model.sites)
+    compressed = write_compressed(folder / "m.safetensors.zst", model.rest, model.sites)
+    sizes = Bytes(len(save(model.state())), 0, 0, packed, compressed, 0, 0, 0)
+    print(seed, sizes)
+    assert packed <= 22.6e6
+    labels = Labels("random", "none", seed, "erm", "lsq", "W7", "resnet50", "none")
+    return Deployment(str(seed), labels, "none", "size only", bytes=sizes)

@@ -209,6 +209,9 @@ def _experiment(config: DictConfig) -> Experiment:
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     out = _path(plain["out"])
     assert out is not None
+    for part in (plain["model"], plain["protocol"]):
+        if part.get("weights") == "none":
+            part["weights"] = None
     made = Experiment(
         dataset=_component("dataset", plain["dataset"]),
         model=_component("model", plain["model"]),
@@ -228,6 +231,7 @@ def _experiment(config: DictConfig) -> Experiment:
         start_steps=_start_steps(plain["start_steps"]),
     )
     made.protocols()
+    made.protocol.check_weights(made.model.options.get("weights"))
     return made
 
 

@@ -101,7 +101,7 @@ class Group:
             "target": self.target,
             "seed": self.seed,
             "model": asdict(self.model) if not self.weights_sha256 else self._model_with_weights(),
-            "protocol": asdict(self.protocol),
+            "protocol": self.protocol.settings,
             "algorithm": asdict(self.algorithm),
             "transforms": {t.name: asdict(t) for t in self.transforms},
             "optimizer": asdict(self.optimizer),

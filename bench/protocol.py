@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from quantdg.core.errors import ConfigError
 
 BatchNormPolicy = Literal["frozen", "freeze_at_start"]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+ANY_WEIGHTS = "any"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Protocol:
         augment_validation: whether source validation images are augmented too, as in DomainBed.
         calibration_batches: source-train batches that set a quantizer's ranges.
         eval_batch: images in an evaluation batch.
+        weights: that the backbone starts from, and the default of ``model.weights``: torchvision's name or a file;
+            ``any``: pre-trained ones that the model names; None: none, training from scratch.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Protocol:
     calibration_batches: int
     eval_batch: int
     augment_validation: bool = False
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_step < self.steps:
@@ -64,6 +68,24 @@ class Protocol:
             raise ConfigError(f"protocol.lr must be above 0, got {self.lr}; write for example protocol.lr=5e-5")
         if self.bn not in get_args(BatchNormPolicy):
             raise ConfigError(f"protocol.bn must be one of {get_args(BatchNormPolicy)}, got {self.bn!r}")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its part of a cell's identity; the weights belong to the model's part."""
+        return {name: value for name, value in asdict(self).items() if name != "weights"}
+
+    def check_weights(self, weights: str | None) -> None:
+        """ConfigError where the backbone's weights are not what this protocol says."""
+        if weights == ANY_WEIGHTS:
+            raise ConfigError(
+                f"protocol {self.name} starts from pre-trained weights and leaves open which; write model.weights=NAME "
+                "with torchvision's name, for example IMAGENET1K_V1, or a safetensors file"
+            )
+        if weights != self.weights and (weights is None or self.weights != ANY_WEIGHTS):
+            raise ConfigError(
+                f"model.weights must be {self.weights or 'none'} in protocol {self.name}, got {weights or 'none'}; take a "
+                f"model with these weights, or write protocol.name={self.name}-changed protocol.weights={weights or 'none'}"
+            )
 
     def is_check(self, step: int) -> bool:
         """Whether the model is evaluated after this step; never at or before the quantization step."""

@@ -115,10 +115,10 @@ def _deployed(console: Console) -> Callable[[Deployment], None]:
 
 
 def _announce(experiment: Experiment, made: Plan, console: Console) -> None:
-    protocol = experiment.protocol
+    protocol, weights = experiment.protocol, experiment.model.options.get("weights")
     console.print(
-        f"protocol {protocol.name}: {protocol.steps} steps, quantized after {protocol.start_step}, BatchNorm "
-        f"{protocol.bn}, {len(made.cells)} cells, {len(made.cells) - len(made.run)} done before, "
+        f"protocol {protocol.name}: {protocol.steps} steps, quantized after {protocol.start_step}, weights "
+        f"{weights or 'none'}, BatchNorm {protocol.bn}, {len(made.cells)} cells, {len(made.cells) - len(made.run)} done before, "
         f"{max(1, jobs_of(experiment.launcher))} at a time"
     )
 

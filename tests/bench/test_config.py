@@ -16,7 +16,7 @@ FILES = [(f.parent.name, f.stem) for f in sorted(Path(conf.__file__).parent.glob
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_every_file_composes_and_names_something_importable(group, name):
     several = group in ("quantizer", "algorithm", "averaging", "transform")
-    experiment = config.load([f"{group}=[{name}]" if several else f"{group}={name}"])
+    experiment = config.load([f"{group}=[{name}]" if several else f"{group}={name}", "protocol.weights=none"])
     parts = (*experiment.quantizers, *experiment.algorithms, *experiment.averages, experiment.dataset, experiment.model)
     assert all(callable(import_object(part.target)) for part in parts)
 
@@ -56,10 +56,55 @@ def test_a_weights_file_counts_by_its_content_not_by_its_place(tmp_path):
         file = tmp_path / place / "w.safetensors"
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(content)
-        experiment = config.load(["model=squeezenet", f"model.weights={file}", "seeds=1", "targets=[thick]"])
+        experiment = config.load(["model=squeezenet", f"protocol.weights={file}", "seeds=1", "targets=[thick]"])
         return [cell.key for cell in experiment.cells(["thick"], "data")]
 
     assert keys("a", b"1") == keys("b", b"1") != keys("b", b"2")
+
+
+@pytest.mark.parametrize(
+    ("words", "weights"),
+    [
+        ("protocol=qtdog model=resnet18", "IMAGENET1K_V1"),
+        ("protocol=qtdog model=resnet18 model.weights=IMAGENET1K_V1", "IMAGENET1K_V1"),
+        ("protocol=qtdog model=resnet18 protocol.weights=none", None),
+        ("protocol=scratch model=resnet18", None),
+        ("protocol=scratch model=resnet18 model.weights=none", None),
+        ("protocol=pacs_small model=resnet18 model.weights=IMAGENET1K_V1", "IMAGENET1K_V1"),
+    ],
+)
+def test_weights_are_the_protocols(words, weights):
+    assert config.load(words.split()).model.options["weights"] == weights
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("protocol=qtdog", "must be IMAGENET1K_V1 in protocol qtdog, got none; .*protocol.weights=none"),
+        ("protocol=swad model=resnet18 model.weights=none", "must be IMAGENET1K_V1 in protocol swad, got none"),
+        (
+            "protocol=qtdog model=resnet50 model.weights=IMAGENET1K_V2",
+            "got IMAGENET1K_V2; .* write protocol.name=qtdog-changed protocol.weights=IMAGENET1K_V2",
+        ),
+        ("protocol=scratch model=resnet18 model.weights=IMAGENET1K_V1", "must be none in protocol scratch, got IMAGE"),
+        ("protocol=pacs_small model=resnet18", "leaves open which; write model.weights=NAME"),
+        ("protocol=pacs_small model=resnet18 model.weights=none", "must be any in protocol pacs_small, got none"),
+    ],
+)
+def test_other_weights_than_the_protocols_are_refused(words, message):
+    with pytest.raises(ConfigError, match=message):
+        config.load(words.split())
+
+
+def test_the_weights_count_in_a_cells_identity_as_the_models():
+    """So a cell keeps its name whether its protocol names the weights or leaves them open."""
+    words = ["model=resnet18", "model.weights=IMAGENET1K_V1", "seeds=1"]
+    keys = []
+    for demand in ("IMAGENET1K_V1", "any"):
+        (cell,) = config.load([*words, f"protocol.weights={demand}", "quantizer=[float]"]).cells(["thick"], "data")
+        keys.append(cell.key)
+        assert cell.settings["model"]["options"]["weights"] == "IMAGENET1K_V1"
+    assert keys[0] == keys[1]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from quantdg.bench.store import write_atomic
 from quantdg.core.errors import RecordError
 from quantdg.quantizers.base import SiteExport
 
-LEVEL = 19
+LEVEL, SHORTEST_MATCH = 19, 7
+"""Shorter matches between codes are chance, and cost more than the entropy of what they replace."""
 MAX_BYTES = 2**31 - 1
 
 
@@ -29,7 +30,8 @@ def compressed_bytes(floats: Mapping[str, Tensor], sites: Mapping[str, SiteExpor
     import zstandard  # noqa: PLC0415
 
     wide = {name: replace(site, weight=replace(site.weight, bits=8)) for name, site in sites.items()}
-    out: bytes = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(packed_bytes(floats, wide))
+    settings = zstandard.ZstdCompressionParameters.from_level(LEVEL, min_match=SHORTEST_MATCH, write_checksum=True)
+    out: bytes = zstandard.ZstdCompressor(compression_params=settings).compress(packed_bytes(floats, wide))
     return out
 
 

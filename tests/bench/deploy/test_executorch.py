@@ -50,13 +50,13 @@ def exported(trained, tmp_path_factory):
     return make
 
 
-def check(t, path, arch, act_bits):
+def check(t, path, arch, act_bits, narrower=0):
     judge = prover(t.network, t.model, t.images.numpy())
     proof = judge.compare(partial(predict, open_model("executorch", path, batch=32, integer=False)))
     assert proof.holds, proof
     runner = open_model("executorch", path)
     assert runner.layers().total == len(t.model.sites) + 1  # and the classifier
-    assert runner.layers().integer == (INTEGER[arch] if act_bits == 8 else 0)
+    assert runner.layers().integer == (INTEGER[arch] - narrower if act_bits == 8 else 0)
     images = t.images.numpy()
     spread = np.ptp(judge.truth)
     assert np.abs(predict(runner, images) - judge.truth).max() < 0.1 * spread
@@ -74,7 +74,8 @@ def test_the_same_model(exported, quantizer, weight_bits, act_bits):
 @pytest.mark.parametrize("quantizer", ["lsq", "pact"])
 @pytest.mark.parametrize("arch", ["resnet18", "mobilenet_v2"])
 def test_the_same_large_model(exported, arch, quantizer):
-    check(*exported(arch, quantizer), arch, 8)
+    narrower = 2 if (arch, quantizer) == ("mobilenet_v2", "pact") else 0  # PACT's signed grid has no -128
+    check(*exported(arch, quantizer), arch, 8, narrower)
 
 
 def test_a_cell_in_two_forms(quick):

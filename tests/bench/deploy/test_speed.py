@@ -109,5 +109,6 @@ def _member(trained, seed, folder):
     sizes = Bytes(len(save(model.state())), 0, 0, packed, compressed, 0, 0, 0)
     print(seed, sizes)
     assert packed <= 22.6e6
+    assert compressed <= 14.5e6
     labels = Labels("random", "none", seed, "erm", "lsq", "W7", "resnet50", "none")
     return Deployment(str(seed), labels, "none", "size only", bytes=sizes)

@@ -28,8 +28,9 @@ _NONE = "—"
 MEMBERS = 5
 _SIZE_NOTES = (
     (
-        "Bytes of files written and read back. integer ONNX: what the runtimes read; packed: b bits a code; zstd: codes in bytes, compressed; codes, scales (with zero points and "
-        "code books) and rest (float32): tensor bytes inside packed."
+        "Bytes of files written and read back. runtime file: the integer model as the runtime reads it; packed: b bits a "
+        "code; zstd: codes in bytes, compressed; codes, scales (with zero points and code books) and rest (float32): "
+        "tensor bytes inside packed."
     ),
     "Medians over cells.",
 )
@@ -120,7 +121,7 @@ def size_table(deployments: Sequence[Deployment], name: str, title: str) -> Tabl
         shown = {f.removesuffix("_file"): _bytes(line[f]) for f in _FILES}
         shown |= {"packed / float": f"{packed:.4f}", "zstd / float": f"{small:.4f}", "cells": str(len(group))}
         text.append({**names, **shown})
-    head = {"float": "float", "runtime": "integer ONNX", "packed": "packed"}
+    head = {"float": "float", "runtime": "runtime file", "packed": "packed"}
     head |= {"compressed": "zstd", "packed / float": "packed / float", "zstd / float": "zstd / float"}
     head |= {c: c for c in ("codes", "scales", "rest", "cells")}
     shown_frame = pd.DataFrame(text, columns=[*METHOD, *head]).rename(columns=head)

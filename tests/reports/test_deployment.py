@@ -65,7 +65,7 @@ def test_sizes_count_a_cell_once(cells: dict[str, Record]) -> None:
     table = size_table([first, replace(first, runtime="onnxruntime"), bigger], "size", "Size")
     assert table.text.to_dict("records") == [
         {
-            "algorithm": "erm", "quantizer": "lsq", "bits": "W7A8", "float": "1,000", "integer ONNX": "280",
+            "algorithm": "erm", "quantizer": "lsq", "bits": "W7A8", "float": "1,000", "runtime file": "280",
             "packed": "230", "zstd": "160", "packed / float": "0.2300", "zstd / float": "0.1600", "codes": "180",
             "scales": "8", "rest": "30", "cells": "2",
         }

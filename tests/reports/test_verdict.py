@@ -121,8 +121,7 @@ def test_four_domains_are_not_decidable_and_say_how_many_would_be(store: RunStor
     assert claim.here < 0.001
     ((_, sentences),) = verdict_words(verdict(store.root))
     assert (
-        "Not decidable: with 4 target domains no result can have a p below 0.0625. The only mean gain"
-        in sentences[0]
+        "Not decidable: with 4 target domains no result can have a p below 0.0625. The only mean gain" in sentences[0]
     )
     assert sentences[1].startswith("For these domains alone (4 domains x 3 seeds;")
     assert sentences[1].endswith("a gain: lsq W7.")

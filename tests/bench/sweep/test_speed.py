@@ -23,7 +23,7 @@ from quantdg.bench.sweep.room import cores
 
 pytestmark = pytest.mark.speed
 ROUNDS = 3
-GRID = ("targets=[thick]", "protocol.steps=100", "protocol.start_step=40", "protocol.check_every=20")
+SHORT = ("targets=[thick]", "protocol.steps=60", "protocol.start_step=24", "protocol.check_every=12")
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -33,9 +33,10 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def test_parallel_efficiency(benchmark, tmp_path):
-    """Two groups of 4 cells for each core: one process, one for each core, and as many sweeps of one, in turns."""
+    """Two groups of 4 cells, as long as the demo's, for each core: one process, one for each core, and as many sweeps
+    of one, in turns."""
     words = ("quantizer=[float,lsq,pact,freeze]", f"seeds={2 * cores()}")
-    experiment = config.load([*GRID, *words, f"out={tmp_path / 'plan'}"])
+    experiment = config.load(["targets=[thick]", *words, f"out={tmp_path / 'plan'}"])
     cells = session.plan(experiment)
 
     def sweep(jobs, name, some=cells):
@@ -68,7 +69,7 @@ def test_start_up_of_a_cell(benchmark, drivers, tmp_path):
     bare = seconds(lambda: subprocess.run([sys.executable, "-c", "import quantdg.bench.sweep.child"], check=True))
     began = time.time()
     names = "float,lsq,pact,torch_ao,torch_ao_learnable,nni_qat,freeze,round_freeze,uniform_noise"
-    driver = drivers.start(*GRID, f"quantizer=[{names}]", "averaging=[swad]", "seeds=4", jobs=1)
+    driver = drivers.start(*SHORT, f"quantizer=[{names}]", "averaging=[swad]", "seeds=4", jobs=1)
     assert driver.wait(600) == 0, drivers.output(driver)
     records = [r for r in RunStore(tmp_path / "runs").records() if isinstance(r, Record)]
     last = max(path.stat().st_mtime for path in (tmp_path / "runs" / "cells").iterdir())

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _JITTER = (adjust_brightness_, adjust_contrast_, adjust_saturation_, adjust_hue_)
-_CHUNK = 1 << 17  # pixels; the temporaries of a chunk stay in the processor's cache
+_CHUNK = 1 << 16  # pixels; the temporaries of a chunk stay in the processor's cache
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,19 @@
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from quantdg.bench.data import CellData
 from quantdg.bench.protocol import Protocol
 from quantdg.bench.seeds import SeedSource, derive, seed_everything
 from quantdg.core.errors import DataError
 from quantdg.datasets.base import Domain, DomainDataset
+from quantdg.datasets.folder import load_folder
 
 PROTOCOL = Protocol(
     name="test",
@@ -101,3 +104,29 @@ def test_seeding_covers_all_three_generators():
 def test_a_domain_too_small_to_split_is_named():
     with pytest.raises(DataError, match="'d0' has 4 in all"):
         CellData(dataset(4), 0, 0, PROTOCOL, "cpu")
+
+
+def private_bytes():
+    """Memory of this process that no file backs."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("RssAnon:")[2].split()[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
+def test_photographs_are_decoded_once_and_stay_in_the_map(tmp_path, monkeypatch):
+    """Two checkpoints read all images, 157 MB: no file is opened again, and no copy of the set lies in memory."""
+    for domain in "ab":
+        (tmp_path / domain / "cat").mkdir(parents=True)
+        for k in range(400):
+            Image.new("RGB", (8, 8), (k % 256, 0, 0)).save(tmp_path / domain / "cat" / f"{k}.bmp")
+    before, peak = private_bytes(), 0
+    photos = load_folder("p", root=tmp_path, cache_dir=tmp_path / "cache", size=256)
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("an image was opened again"))
+    data = CellData(photos, 0, 0, replace(PROTOCOL, augmentation="domainbed"), "cpu")
+    for step in range(2):
+        data.batches(step)
+        for domain in range(2):
+            for images, _ in data.evaluation(domain, np.arange(400)):
+                assert images.shape == (8, 3, 256, 256)
+                peak = max(peak, private_bytes())
+    assert peak - before < sum(d.images.nbytes for d in photos.domains) / 2

@@ -23,6 +23,7 @@ from quantdg.bench.flatness.settings import FlatnessSettings
 from quantdg.bench.match_rule import read_match
 from quantdg.bench.plugins import offer_plugins
 from quantdg.bench.protocol import Protocol
+from quantdg.bench.rules import Rules
 from quantdg.bench.sweep.launcher import SweepLauncher
 from quantdg.core.errors import ConfigError, UnknownNameError
 from quantdg.quantizers.spec import QuantSpec, Rule, check_bits
@@ -229,6 +230,7 @@ def _experiment(config: DictConfig) -> Experiment:
         match=read_match(plain["match"], plain["match_to"], plain["bits"], partial(_reference, plain)),
         flatness=_dataclass(FlatnessSettings, "flatness", plain["flatness"]) if plain.get("flatness") else None,
         start_steps=_start_steps(plain["start_steps"]),
+        rules=_dataclass(Rules, "verdict", plain["verdict"]),
     )
     made.protocols()
     made.protocol.check_weights(made.model.options.get("weights"))

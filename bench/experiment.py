@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from itertools import product
@@ -16,6 +16,7 @@ from quantdg.bench.match_rule import MatchRule
 from quantdg.bench.models.weights import file_sha256
 from quantdg.bench.protocol import Protocol
 from quantdg.bench.records import Labels, fingerprint
+from quantdg.bench.rules import Rules
 from quantdg.core.errors import ConfigError, MissingPackageError
 from quantdg.quantizers.base import Quantizer
 from quantdg.quantizers.spec import QuantSpec
@@ -219,6 +220,7 @@ class Experiment:
     match: MatchRule | None = None
     flatness: FlatnessSettings | None = None
     start_steps: tuple[int, ...] = ()
+    rules: Rules = field(default_factory=Rules)
 
     def protocols(self) -> list[Protocol]:
         """The protocol, once for each start step; ConfigError where one does not fit."""

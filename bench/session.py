@@ -13,6 +13,7 @@ from quantdg.bench.deploy.runs import deploy_store
 from quantdg.bench.engine import run_cells
 from quantdg.bench.experiment import Cell, Experiment
 from quantdg.bench.progress import Watch, progress_bar
+from quantdg.bench.rules import fix_rules
 from quantdg.bench.run import load_dataset, refuse
 from quantdg.bench.store import RunStore
 from quantdg.bench.sweep.choose import Rules
@@ -85,6 +86,7 @@ def run_experiment(experiment: Experiment, console: Console | None = None, rules
     console, rules = console or Console(stderr=True), rules or Rules()
     cells = plan(experiment)
     store = RunStore(experiment.paths.out, create=True)
+    fix_rules(store.root, experiment.rules)
     made = make_plan(cells, store, rules, {})
     write_grid(store, cells)
     make_room(store, made, rules)

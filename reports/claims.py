@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from quantdg.bench.rules import Rules
 from quantdg.reports.cube import Floats
 from quantdg.reports.stats.bootstrap import two_level_interval
 from quantdg.reports.stats.effect import Effect, effect
@@ -46,19 +47,6 @@ class Claim:
     resampled: tuple[float, float] = (NAN, NAN)
     keys: tuple[str, ...] = ()
     so_far: tuple[float, int, int] = (NAN, 0, 0)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How answers are given, fixed before looking.
-
-    Attributes:
-        alpha: level of every test, 0 to 1.
-        margin: largest difference that does not matter, points.
-    """
-
-    alpha: float = 0.05
-    margin: float = 0.5
 
 
 def _answer(found: Effect, adjusted: float, least: float, alternative: Alternative, alpha: float) -> Answer:

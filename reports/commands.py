@@ -10,8 +10,10 @@ from pathlib import Path
 def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(f"quantdg {name}", description=about)
     parser.add_argument("runs", type=Path, help="folder of a quantdg run")
-    parser.add_argument("--margin", type=float, default=0.5, help="largest difference that counts as none, in points")
-    parser.add_argument("--alpha", type=float, default=0.05, help="level of each test")
+    parser.add_argument(
+        "--margin", type=float, help="largest difference that counts as none, in points; default: as fixed with the run"
+    )
+    parser.add_argument("--alpha", type=float, help="level of each test; default: as fixed with the run")
     return parser
 
 

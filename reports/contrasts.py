@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quantdg.reports.claims import NAN, Claim, Rules, claim
+from quantdg.bench.rules import Rules
+from quantdg.reports.claims import NAN, Claim, claim
 from quantdg.reports.cube import Cube, Floats, Method
 from quantdg.reports.gains import float_of
 from quantdg.reports.order import CONTROLS, FLOAT, PRIMARY, quantizer_label

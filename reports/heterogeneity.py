@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantdg.reports.claims import NAN, Rules
+from quantdg.bench.rules import Rules
+from quantdg.reports.claims import NAN
 from quantdg.reports.cube import Floats
 from quantdg.reports.stats.heterogeneity import Between, between, differ, differ_here
 from quantdg.reports.stats.multiple import conjunction

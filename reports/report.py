@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from quantdg.bench.rules import read_rules
 from quantdg.bench.store import write_atomic
 from quantdg.reports import accuracy, escape
 from quantdg.reports.audit import audit_table
@@ -21,7 +22,7 @@ from quantdg.reports.raster import png
 from quantdg.reports.resources import latency_table, size_table
 from quantdg.reports.svg import Picture
 from quantdg.reports.tables import Table
-from quantdg.reports.verdict import Verdict, judge
+from quantdg.reports.verdict import Verdict, judge, rules_of
 from quantdg.reports.verdict_tables import verdict_tables
 from quantdg.reports.words import verdict_words
 
@@ -90,12 +91,14 @@ class Report:
     verdict: Verdict
 
     @classmethod
-    def of(cls, root: Path, margin: float = 0.5, alpha: float = 0.05, accuracy_from: str | None = None) -> Report:
+    def of(
+        cls, root: Path, margin: float | None = None, alpha: float | None = None, accuracy_from: str | None = None
+    ) -> Report:
         """Read a run folder and judge it.
 
         Args:
             root: the run folder.
-            margin, alpha: of the verdict.
+            margin, alpha: of the verdict; None: as fixed with the run.
             accuracy_from: a runtime whose accuracies replace the recorded ones of the primary selection.
 
         Raises:
@@ -106,7 +109,10 @@ class Report:
         if accuracy_from is not None:
             results = replace(results, cells=recomputed(results.cells, results.deployed, accuracy_from))
             results.provenance["accuracy from", accuracy_from] = results.cells["key"].nunique()
-        return cls(results, judge(results, margin, alpha))
+        rules = rules_of(root, margin, alpha)
+        if (fixed := read_rules(root)) not in (rules, None):
+            results.provenance["verdict", f"decided by {rules}, the run had fixed {fixed}"] = 1
+        return cls(results, judge(results, rules))
 
     @cached_property
     def measured(self) -> list[Table]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from quantdg.core.errors import ConfigError
+from quantdg.bench.rules import Rules, read_rules
 from quantdg.reports import contrasts, gains
-from quantdg.reports.claims import Claim, Rules, family
+from quantdg.reports.claims import Claim, family
 from quantdg.reports.contrasts import Against, Change, Square
 from quantdg.reports.cube import Cube, Floats
 from quantdg.reports.frame import Results, load
@@ -136,27 +136,28 @@ def _scopes(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
             yield f"{' + '.join(sorted(cells['dataset'].unique()))}, {model}, {protocol}", cells
 
 
-def judge(results: Results, margin: float = 0.5, alpha: float = 0.05, selection: str = PRIMARY) -> Verdict:
+def judge(results: Results, rules: Rules, selection: str = PRIMARY) -> Verdict:
     """`verdict` on results that are loaded already."""
-    if not 0 < alpha < 0.5:
-        raise ConfigError(f"alpha must lie between 0 and 0.5, got {alpha}; write for example alpha=0.05")
-    if not margin > 0:
-        raise ConfigError(f"margin must be above 0 points, got {margin}; write for example margin=0.5")
-    rules = Rules(alpha, margin)
     return Verdict(rules, [_scope(name, cells, selection, rules) for name, cells in _scopes(results)])
 
 
-def verdict(root: Path, margin: float = 0.5, alpha: float = 0.05, selection: str = PRIMARY) -> Verdict:
+def rules_of(root: Path, margin: float | None = None, alpha: float | None = None) -> Rules:
+    """Those fixed with the run, the defaults where none were; what is given here replaces them."""
+    fixed = read_rules(root) or Rules()
+    return Rules(fixed.alpha if alpha is None else alpha, fixed.margin if margin is None else margin)
+
+
+def verdict(root: Path, margin: float | None = None, alpha: float | None = None, selection: str = PRIMARY) -> Verdict:
     """Decide the claims from the records of a run folder.
 
     Args:
         root: the run folder.
-        margin: largest difference in points that does not matter (equivalence); fix it before looking.
-        alpha: level of every test.
+        margin: largest difference in points that does not matter (equivalence); None: as fixed with the run.
+        alpha: level of every test; None: as fixed with the run.
         selection: the rule whose accuracies count.
 
     Raises:
         ConfigError: margin or alpha out of range.
         RecordError: ``root`` is not a run folder of this schema.
     """
-    return judge(load(root), margin, alpha, selection)
+    return judge(load(root), rules_of(root, margin, alpha), selection)

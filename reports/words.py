@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from quantdg.reports.claims import Claim, Rules
+from quantdg.bench.rules import Rules
+from quantdg.reports.claims import Claim
 from quantdg.reports.order import CONTROLS
 from quantdg.reports.stats.signflip import smallest_p
 from quantdg.reports.verdict import Judged, Scope, Verdict

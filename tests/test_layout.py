@@ -18,6 +18,7 @@ MAY_IMPORT = {
 RECORDS_ONLY = {
     "quantdg.bench.records",
     "quantdg.bench.store",
+    "quantdg.bench.rules",
     "quantdg.bench.deploy.records",
     "quantdg.bench.deploy.ensemble",
 }

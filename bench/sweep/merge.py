@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from quantdg.bench.records import Record
+from quantdg.bench.rules import fix_rules, read_rules
 from quantdg.bench.store import RunStore, write_first
 from quantdg.core.errors import ConfigError
 
@@ -38,21 +39,23 @@ class Merged:
 def merge(sources: Sequence[Path], out: Path) -> Merged:
     """Merge run folders into ``out``, which may be one already; a result comes before a failure, then the first wins.
 
-    Models, float phases, latencies and plans come along. Raises RecordError for a folder that is none, ConfigError
-    where ``out`` is among the sources.
+    Models, float phases, latencies, deployments and plans come along, and the first folder's rules of the verdict. Raises RecordError for a folder that is none, ConfigError
+    where ``out`` is among the sources or their rules differ.
     """
     if out.resolve() in {source.resolve() for source in sources}:
         raise ConfigError(f"--out must be a folder of its own, got {out}; the sources are never changed")
     stores = [RunStore(source) for source in sources]
     target = RunStore(out, create=True)
     merged = Merged()
+    for rules in filter(None, (read_rules(store.root) for store in stores)):
+        fix_rules(out, rules)
     for store in stores:
         for record in store.records():
             if isinstance(record, Record):
                 _merge_record(record, store, target, merged)
             else:
                 merged.skipped.append(f"left out: {record.reason}")
-        for folder in ("float", "latency", "plans"):
+        for folder in ("float", "latency", "deploy", "plans"):
             for path in sorted((store.root / folder).glob("[!.]*")):
                 _copy(path, target.root / folder / path.name)
     return merged

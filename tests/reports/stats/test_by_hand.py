@@ -101,6 +101,18 @@ def test_tost_agrees_with_two_t_tests() -> None:
     assert tost(means, 0.5) == approx(max(lower, upper))
 
 
+def test_tost_is_the_mass_beyond_the_margin_in_baycomps_posterior() -> None:
+    single = pytest.importorskip("baycomp.single")
+    baseline, treated = np.random.default_rng(0).normal([[0.0], [0.2]], 0.4, (2, 6))
+    mean, var, df = single.CorrelatedTTest.compute_statistics(baseline, treated)
+    var *= (1 / 6) / (1 / 6 + 1 / 5)  # without its correction for folds of one data set
+    left, _, right = single.Posterior(mean, var, df, rope=0.5).probs()
+    assert tost(treated - baseline, 0.5) == approx(max(left, right))
+    _, low, high = t_interval(treated - baseline, 0.9)
+    assert single.Posterior(mean - low, var, df).probs()[0] == approx(0.05)
+    assert single.Posterior(mean - high, var, df).probs()[1] == approx(0.05)
+
+
 def test_tost_is_the_90_percent_interval_inside_the_margin() -> None:
     for seed in range(50):
         means = np.random.default_rng(seed).normal(0.2, 0.4, 6)

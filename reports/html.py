@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -17,27 +17,26 @@ from quantdg.reports.published import published_table
 from quantdg.reports.report import Report
 from quantdg.reports.tables import Table
 from quantdg.reports.verdict import Verdict
-from quantdg.reports.words import Sentence, verdict_words
+from quantdg.reports.words import verdict_words
 
 _TITLE = "QuantDG report"
 
 
-def _sentence(sentence: Sentence, index: Mapping[str, int]) -> str:
-    if not sentence.keys:
-        return safe(sentence)
-    behind, many = ranges(index[k] for k in sentence.keys), "records" if len(sentence.keys) > 1 else "record"
-    return (
-        f'{safe(sentence)} <button type="button" class="trace" data-k="{behind}">{len(sentence.keys)} {many}</button>'
-    )
+def _behind(keys: Sequence[str], index: Mapping[str, int]) -> str:
+    """A button that leads to records; nothing where there are none."""
+    if not keys:
+        return ""
+    places, many = ranges(index[k] for k in keys), "records" if len(keys) > 1 else "record"
+    return f' <button type="button" class="trace" data-k="{places}">{len(keys)} {many}</button>'
 
 
 def _verdict(found: Verdict, index: Mapping[str, int]) -> str:
     rules = found.rules
     fixed = f"Level {rules.alpha:g}; a difference up to {rules.margin:g} points counts as none."
     unit = "The unit is the target domain; seeds are replicates inside it."
-    parts = [f"<p>{fixed} {unit} Sentences and tables lead to the records behind them.</p>"]
+    parts = [f"<p>{fixed} {unit} Sentences, tables and figures lead to the records behind them.</p>"]
     for heading, sentences in verdict_words(found):
-        first, *rest = (_sentence(sentence, index) for sentence in sentences)
+        first, *rest = (safe(s) + _behind(s.keys, index) for s in sentences)
         more = "".join(f"<li>{sentence}</li>" for sentence in rest)
         parts.append(f'<article class="card"><h3>{safe(heading)}</h3><p>{first}</p><ul>{more}</ul></article>')
     return "".join(parts)
@@ -53,7 +52,7 @@ def _sections(report: Report) -> tuple[list[tuple[str, str, str]], list[str]]:
             index.setdefault(name, len(index))
         return "".join(table_html(t, f"t{next(number)}", index) for t in made)
 
-    judged, drawn = shown(report.judged), (picture.html() for picture in report.pictures.values())
+    judged, drawn = shown(report.judged), (p.html(_behind(p.keys, index)) for p in report.pictures.values())
     last = [t for t in report.measured if t.name in ("failures", "problems")]
     parts = [
         ("verdict", "Verdict", _verdict(report.verdict, index) + judged),

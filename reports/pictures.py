@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -88,5 +89,7 @@ def pictures(results: Results, names: dict[Section, str], alpha: float) -> dict[
         made: list[Named] = [*_gains(cube, where)]
         made.append(("ranks", critical_difference(cube, PRIMARY, alpha, f"Ranks: {where}")))
         made += [*_costs(results, section, cube, where), *_curves(results, section, cube, where)]
-        out |= {f"figure-{name}-{names[section]}": picture for name, picture in made if picture is not None}
+        keys = tuple(dict.fromkeys(cube.keys_of(*cube.methods)))
+        drawn = {f"figure-{name}-{names[section]}": picture for name, picture in made if picture is not None}
+        out |= {name: replace(picture, keys=keys) for name, picture in drawn.items()}
     return out

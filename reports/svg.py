@@ -140,25 +140,26 @@ def scale(values: list[float], start: float, end: float, pad: float = 0.06) -> t
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing of ``width`` x ``height`` pixels, its title, and what it shows in a sentence or two."""
+    """A drawing of ``width`` x ``height`` pixels, its title, what it shows in a sentence or two, and of which records."""
 
     width: float
     height: float
     title: str
     said: str
     body: tuple[Part, ...]
+    keys: tuple[str, ...] = ()
 
     def _drawn(self) -> str:
         return "".join(part.markup() for part in self.body)
 
-    def html(self) -> str:
-        """A figure element with an accessible drawing and a visible caption; the page's style colours it."""
+    def html(self, more: str = "") -> str:
+        """A figure element with an accessible drawing and a visible caption that ends with ``more``, which is HTML."""
         name, said = safe(self.title), safe(self.said)
         return (
             f'<figure><div class="scroll" tabindex="0" role="region" aria-label="{name}">'
             f'<svg viewBox="0 0 {self.width:.0f} {self.height:.0f}" width="{self.width:.0f}" '
             f'height="{self.height:.0f}" role="img" aria-label="{name}. {said}">{self._drawn()}</svg></div>'
-            f"<figcaption>{name}. {said}</figcaption></figure>"
+            f"<figcaption>{name}. {said}{more}</figcaption></figure>"
         )
 
     def standalone(self) -> str:

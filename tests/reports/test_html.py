@@ -105,7 +105,9 @@ def test_every_number_leads_to_its_records(golden: RunStore, tmp_path: Path) -> 
     keys = json.loads(raw)
     traced = [a["data-k"] or "" for a in page.all("button") if a.get("class") == "trace"]
     tables = 2 * 2 * 2 + 1 + 2 + 2 + 1  # accuracies, a gain, sizes, latencies, an audit
-    assert len(traced) == 3 + tables + 2 * 3  # sentences; the paper's art, sketch and mean, float and lsq
+    figures = len(page.all("figure"))
+    assert figures == 4
+    assert len(traced) == 3 + figures + tables + 2 * 3  # sentences; the paper's art, sketch and mean, float and lsq
     assert all(golden.cell_path(keys[i]).exists() for k in traced for i in _expand(k))
     (first,) = re.findall(r'data-k="([\d,-]+)">83\.0 ± 1\.2<', text)[:1]
     found = [golden.read(keys[i]) for i in _expand(first)]

@@ -81,6 +81,13 @@ def _cost(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def _free(x: float, y: float, labels: list[tuple[float, float]]) -> float:
+    """The height at or below ``y`` where a label at ``x`` covers none of those that are there."""
+    while any(abs(x - a) < 160 and abs(y - b) < 13 for a, b in labels):
+        y += 1
+    return y
+
+
 def pareto(points: list[Point], cost: str, title: str) -> svg.Picture | None:
     """Accuracy against a positive cost on a logarithmic axis, the frontier joined; None without points."""
     points = [p for p in points if p.cost > 0 and np.isfinite(p.accuracy)]
@@ -92,15 +99,17 @@ def pareto(points: list[Point], cost: str, title: str) -> svg.Picture | None:
         svg.Line(70, oy + fy * t, _WIDTH - 150, oy + fy * t, "grid") for t in svg.ticks(y_low, y_high)
     ]
     body += [svg.Label(62, oy + fy * t + 4, f"{t:g}", "end") for t in svg.ticks(y_low, y_high)]
-    body += [svg.Label(ox + fx * t, 320, _cost(10**t), "middle") for t in svg.ticks(x_low, x_high, 4)]
+    body += [svg.Label(ox + fx * math.log10(c), 320, _cost(c), "middle") for c in svg.log_ticks(x_low, x_high)]
     best = frontier(points)
     path = [(ox + fx * math.log10(p.cost), oy + fy * p.accuracy) for p in best]
     body.append(svg.Path(tuple(path), "frontier"))
-    for i, p in enumerate(points):
+    labels: list[tuple[float, float]] = []
+    for i, p in sorted(enumerate(points), key=lambda own: -own[1].accuracy):
         x, y = ox + fx * math.log10(p.cost), oy + fy * p.accuracy
         body.append(svg.Mark(x, y, i, f"{p.name}: {_cost(p.cost)} {cost}, {p.accuracy:.2f} %"))
         if p in best or len(points) <= 12:
-            body.append(svg.Label(x + 9, y + 4, p.name, width=26))
+            labels.append((x, _free(x, y, labels)))
+            body.append(svg.Label(x + 9, labels[-1][1] + 4, p.name, width=26))
     body.append(svg.Label(410, 342, f"{cost} (log scale)", "middle"))
     said = "Accuracy in %, mean over target domains; the line joins the methods that no other beats in both."
     return svg.Picture(_WIDTH, 352, title, said, tuple(body))

@@ -128,6 +128,17 @@ def ticks(low: float, high: float, about: int = 8) -> list[float]:
     return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
+def log_ticks(low: float, high: float, fewest: int = 3) -> list[float]:
+    """Round numbers whose decimal logarithms lie inside [low, high]."""
+    found: list[float] = []
+    for digits in ((1.0,), (1.0, 2.0, 5.0)):
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        found = [m * 10.0**k for k in decades for m in digits if low <= math.log10(m) + k <= high]
+        if len(found) >= fewest:
+            return found
+    return ticks(10**low, 10**high, fewest + 1)
+
+
 def scale(values: list[float], start: float, end: float, pad: float = 0.06) -> tuple[float, float, float, float]:
     """(low, high, factor, offset) so that ``offset + factor * value`` maps the padded range to [start, end]."""
     finite = [v for v in values if np.isfinite(v)] or [0.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -163,3 +164,25 @@ def test_chart_says_how_many_lines_it_leaves_out() -> None:
     looks = {(part.colour, part.outline) for part in drawn.body if isinstance(part, svg.Mark)}
     assert len(looks) == 12
     assert lines.chart({"a": [(0.0, float("nan"))]}, "x", "y", "title", "said") is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-1.1, 2.1, [0.1, 1, 10, 100]),
+        (5.8, 6.5, [1e6, 2e6, 3e6]),
+        (1.0, 3.0, [10, 100, 1000]),
+        (2.9, 4.2, [1000, 2000, 5000, 1e4]),
+    ],
+)
+def test_a_logarithmic_axis_has_round_numbers(low: float, high: float, expected: list[float]) -> None:
+    assert svg.log_ticks(low, high) == pytest.approx(expected)
+
+
+def test_labels_of_methods_that_nearly_meet_stay_apart() -> None:
+    points = [Point(f"m{i}", 100.0 + i, 50 + 0.01 * i) for i in range(6)] + [Point("far", 1e4, 60.0)]
+    drawn = pareto(points, "bytes", "t")
+    assert drawn is not None
+    heights = sorted(part.y for part in drawn.body if isinstance(part, svg.Label) and part.text.startswith("m"))
+    assert len(heights) == 6
+    assert min(b - a for a, b in pairwise(heights)) >= 13

@@ -108,7 +108,7 @@ def pareto(points: list[Point], cost: str, title: str) -> svg.Picture | None:
         x, y = ox + fx * math.log10(p.cost), oy + fy * p.accuracy
         body.append(svg.Mark(x, y, i, f"{p.name}: {_cost(p.cost)} {cost}, {p.accuracy:.2f} %"))
         if p in best or len(points) <= 12:
-            labels.append((x, _free(x, y, labels)))
+            labels.append((x, _free(x, y + (12 if p in best[:-1] else 0), labels)))  # below the frontier
             body.append(svg.Label(x + 9, labels[-1][1] + 4, p.name, width=26))
     body.append(svg.Label(410, 342, f"{cost} (log scale)", "middle"))
     said = "Accuracy in %, mean over target domains; the line joins the methods that no other beats in both."

@@ -133,10 +133,13 @@ def test_false_positive_rate_long(test: Callable[[int, int], Floats], domains: i
     assert 0.03 <= np.mean(rates) <= 0.06
 
 
-def test_false_positive_rate_of_friedman() -> None:
-    values = simulate(1500, 8, tests=3).mean(axis=-1).transpose(0, 2, 1)
-    found = [rank(blocks) for blocks in values]
-    assert 0.03 <= np.mean([f is not None and f.p <= 0.05 for f in found]) <= 0.06
+@pytest.mark.parametrize("methods", [3, 6])
+def test_false_positive_rate_of_friedman_and_of_any_pair_beyond_the_critical_difference(methods: int) -> None:
+    values = simulate(1500, 12, tests=methods).mean(axis=-1).transpose(0, 2, 1)
+    found = [f for f in map(rank, values) if f is not None]
+    assert len(found) == 1500
+    assert 0.03 <= np.mean([f.p <= 0.05 for f in found]) <= 0.06
+    assert 0.03 <= np.mean([np.ptp(f.ranks) > f.critical_difference for f in found]) <= 0.06
 
 
 def test_false_positive_rate_of_the_two_level_bootstrap() -> None:

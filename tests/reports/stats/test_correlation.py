@@ -46,7 +46,7 @@ def test_p_is_right_where_methods_and_targets_have_effects_of_their_own(cell_sd:
         x, y = target + method + generator.normal(0, cell_sd, (2, 4, 9))
         found = correlate(x, y, draws=199)
         rejected += [found.spearman_p <= 0.05, found.pearson_p <= 0.05]
-    assert rejected / repeats == pytest.approx(0.05, abs=0.018), rejected / repeats
+    assert ((rejected / repeats >= 0.03) & (rejected / repeats <= 0.06)).all(), rejected / repeats
 
 
 def test_what_cannot_be_used_is_left_out() -> None:

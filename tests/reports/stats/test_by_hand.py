@@ -102,6 +102,7 @@ def test_tost_agrees_with_two_t_tests() -> None:
 
 
 def test_tost_is_the_mass_beyond_the_margin_in_baycomps_posterior() -> None:
+    # not among the packages of the tests: it installs a top-level package "tests", which hides this folder
     single = pytest.importorskip("baycomp.single")
     baseline, treated = np.random.default_rng(0).normal([[0.0], [0.2]], 0.4, (2, 6))
     mean, var, df = single.CorrelatedTTest.compute_statistics(baseline, treated)

@@ -7,7 +7,7 @@ RUNS/models/KEY.safetensors   packed models
 RUNS/float/GROUP.safetensors  shared float phases
 RUNS/plans/NAME.json       the cells that were asked for
 RUNS/verdict.json          how claims are to be decided
-RUNS/work/                 leases and trainings in the middle; empty when nothing runs
+RUNS/work                  leases and trainings in the middle; empty when nothing runs
 """
 
 from __future__ import annotations

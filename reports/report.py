@@ -22,7 +22,7 @@ from quantdg.reports.raster import png
 from quantdg.reports.resources import latency_table, size_table
 from quantdg.reports.svg import Picture
 from quantdg.reports.tables import Table
-from quantdg.reports.verdict import Verdict, judge, rules_of
+from quantdg.reports.verdict import Verdict, chosen, judge
 from quantdg.reports.verdict_tables import verdict_tables
 from quantdg.reports.words import verdict_words
 
@@ -109,8 +109,9 @@ class Report:
         if accuracy_from is not None:
             results = replace(results, cells=recomputed(results.cells, results.deployed, accuracy_from))
             results.provenance["accuracy from", accuracy_from] = results.cells["key"].nunique()
-        rules = rules_of(root, margin, alpha)
-        if (fixed := read_rules(root)) not in (rules, None):
+        fixed = read_rules(root)
+        rules = chosen(fixed, margin, alpha)
+        if fixed not in (rules, None):
             results.provenance["verdict", f"decided by {rules}, the run had fixed {fixed}"] = 1
         return cls(results, judge(results, rules))
 

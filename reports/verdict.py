@@ -141,9 +141,9 @@ def judge(results: Results, rules: Rules, selection: str = PRIMARY) -> Verdict:
     return Verdict(rules, [_scope(name, cells, selection, rules) for name, cells in _scopes(results)])
 
 
-def rules_of(root: Path, margin: float | None = None, alpha: float | None = None) -> Rules:
-    """Those fixed with the run, the defaults where none were; what is given here replaces them."""
-    fixed = read_rules(root) or Rules()
+def chosen(fixed: Rules | None, margin: float | None, alpha: float | None) -> Rules:
+    """The rules fixed with a run, the defaults where none were; what is given here replaces them."""
+    fixed = fixed or Rules()
     return Rules(fixed.alpha if alpha is None else alpha, fixed.margin if margin is None else margin)
 
 
@@ -160,4 +160,4 @@ def verdict(root: Path, margin: float | None = None, alpha: float | None = None,
         ConfigError: margin or alpha out of range.
         RecordError: ``root`` is not a run folder of this schema.
     """
-    return judge(load(root), rules_of(root, margin, alpha), selection)
+    return judge(load(root), chosen(read_rules(root), margin, alpha), selection)

@@ -15,7 +15,7 @@ began=$SECONDS
 say() { echo "[$((SECONDS - began)) s] $*"; }
 "$LAB/quantdg-ray/in_ray.sh" "$VENV/bin/python" tests/cluster/sweep.py run ray "$LAB/runs" >"$LAB/driver.log" 2>&1 &
 driver=$!
-until ls "$LAB"/runs/work/*.lease.* >/dev/null 2>&1; do kill -0 $driver || { cat "$LAB/driver.log"; exit 1; }; sleep 1; done
+until find "$LAB/runs" -name "*.lease.*" 2>/dev/null | grep -q .; do kill -0 $driver || { cat "$LAB/driver.log"; exit 1; }; sleep 1; done
 sleep 20
 say "killing node B"; kill -9 "$(cat "$LAB/quantdg-ray/rayrun/rayletB.pid")"
 wait $driver || { say "driver ended with $?"; tail -30 "$LAB/driver.log"; }

@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from quantdg.bench.store import write_atomic
-from quantdg.reports.html_table import ranges, safe, table_html
+from quantdg.reports.html_table import leading, ranges, safe, table_html
 from quantdg.reports.provenance import provenance_table, status_counts
 from quantdg.reports.published import published_table
 from quantdg.reports.report import Report
@@ -26,8 +26,8 @@ def _behind(keys: Sequence[str], index: Mapping[str, int]) -> str:
     """A button that leads to records; nothing where there are none."""
     if not keys:
         return ""
-    places, many = ranges(index[k] for k in keys), "records" if len(keys) > 1 else "record"
-    return f' <button type="button" class="trace" data-k="{places}">{len(keys)} {many}</button>'
+    many = "records" if len(keys) > 1 else "record"
+    return " " + leading(f"{len(keys)} {many}", ranges(index[k] for k in keys))
 
 
 def _verdict(found: Verdict, index: Mapping[str, int]) -> str:

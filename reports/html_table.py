@@ -26,6 +26,11 @@ def ranges(places: Iterable[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in out)
 
 
+def leading(shown: str, places: str) -> str:
+    """A button with this HTML that leads to the records at these places, as of `ranges`."""
+    return f'<button type="button" class="trace" data-k="{places}">{shown}</button>'
+
+
 def safe(text: object) -> str:
     """Text or attribute value."""
     return html.escape(escape.clean(text))
@@ -39,7 +44,7 @@ def _sort_value(text: str) -> str:
 def _cell(text: str, column: str, named: bool, trace: str) -> str:
     shown = safe(text)
     if trace:
-        shown = f'<button type="button" class="trace" data-k="{trace}">{shown}</button>'
+        shown = leading(shown, trace)
     kind = ' class="wide"' if column in _WIDE else ' class="name"' if named else ""
     return f"<td{kind}{'' if named else _sort_value(text)}>{shown}</td>"
 

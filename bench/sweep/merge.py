@@ -39,8 +39,8 @@ class Merged:
 def merge(sources: Sequence[Path], out: Path) -> Merged:
     """Merge run folders into ``out``, which may be one already; a result comes before a failure, then the first wins.
 
-    Models, float phases, latencies, deployments and plans come along, and the first folder's rules of the verdict. Raises RecordError for a folder that is none, ConfigError
-    where ``out`` is among the sources or their rules differ.
+    Models, float phases, latencies, deployments, plans and the rules of the verdict come along. Raises RecordError for a
+    folder that is none, ConfigError where ``out`` is among the sources or their rules differ.
     """
     if out.resolve() in {source.resolve() for source in sources}:
         raise ConfigError(f"--out must be a folder of its own, got {out}; the sources are never changed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from quantdg.bench.models.base import Normalisation
 from quantdg.bench.protocol import Protocol
 from quantdg.bench.seeds import SeedSource
 from quantdg.core.errors import DataError
-from quantdg.datasets.augment import augment, get_augmentation, normalise, normalise_
+from quantdg.datasets.augment import augment, get_augmentation, normalise
 from quantdg.datasets.base import DomainDataset
 from quantdg.datasets.sampling import batch_indices
 from quantdg.datasets.splits import split
@@ -115,8 +114,8 @@ class CellData:
         return torch.from_numpy(self.dataset.domains[domain].labels[index]).to(self.device)
 
     def _augmented(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        finish = partial(normalise_, mean=self.inputs.mean, std=self.inputs.std)
-        return augment(x, self.augmentation, generator, finish, layout(x))
+        out = augment(x, self.augmentation, generator, self.inputs.mean, self.inputs.std)
+        return out.contiguous(memory_format=layout(x))
 
     def _normalise(self, x: Tensor) -> Tensor:
         return normalise(x, self.inputs.mean, self.inputs.std).contiguous(memory_format=layout(x))

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("quantdg", "torchvision", "numpy", "scikit-learn", "nni", "safetensors", "hydra-core")
+PACKAGES = ("quantdg", "torchvision", "numpy", "numba", "scikit-learn", "nni", "safetensors", "hydra-core")
 
 
 @lru_cache

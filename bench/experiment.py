@@ -21,7 +21,7 @@ from quantdg.core.errors import ConfigError, MissingPackageError
 from quantdg.quantizers.base import Quantizer
 from quantdg.quantizers.spec import QuantSpec
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Raised whenever a change makes the same settings train differently."""
 
 

@@ -7,88 +7,21 @@ resolution, and the order of the four jitter operations is drawn once per batch 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from quantdg.core.errors import ConfigError
 from quantdg.datasets.colour import adjust_brightness_, adjust_contrast_, adjust_hue_, adjust_saturation_, drop_colour_
-from quantdg.datasets.crop import draw_boxes, places, sample
+from quantdg.datasets.crop import sample
+from quantdg.datasets.draws import Draws, draw
+from quantdg.datasets.fused import augment_photos
 from quantdg.datasets.policy import AUGMENTATIONS, Augmentation, get_augmentation
 
-__all__ = [
-    "AUGMENTATIONS",
-    "Augmentation",
-    "Draws",
-    "apply",
-    "augment",
-    "draw",
-    "get_augmentation",
-    "normalise",
-    "normalise_",
-]
+__all__ = ["AUGMENTATIONS", "Augmentation", "Draws", "apply", "augment", "draw", "get_augmentation", "normalise"]
 
 _JITTER = (adjust_brightness_, adjust_contrast_, adjust_saturation_, adjust_hue_)
-_CHUNK = 1 << 16  # pixels; the temporaries of a chunk stay in the processor's cache
-
-
-@dataclass(frozen=True)
-class Draws:
-    """The parameters of one batch of N images; None where the policy does not use them.
-
-    Attributes:
-        boxes: int64, (N, 4): top, left, height, width.
-        flip: bool, (N,).
-        rows, columns: (N, H) and (N, W), where boxes and mirrors put the pixels, see `places`.
-        order: of brightness 0, contrast 1, saturation 2, hue 3.
-        factors: float, (N, 4), one column per operation.
-        gray: bool, (N,).
-    """
-
-    boxes: Tensor | None = None
-    flip: Tensor | None = None
-    rows: Tensor | None = None
-    columns: Tensor | None = None
-    order: tuple[int, ...] = ()
-    factors: Tensor | None = None
-    gray: Tensor | None = None
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Draws:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        changed: dict[str, Any] = {name: change(v) for name, v in values.items() if isinstance(v, Tensor)}
-        return replace(self, **changed)
-
-    def to(self, device: torch.device) -> Draws:
-        """The same on ``device``."""
-        return self._each(lambda t: t.to(device))
-
-    def part(self, images: slice) -> Draws:
-        """The parameters of some of the images."""
-        return self._each(lambda t: t[images])
-
-
-def draw(policy: Augmentation, count: int, height: int, width: int, generator: torch.Generator) -> Draws:
-    """Draw the parameters for ``count`` images of height x width pixels, on the generator's device."""
-
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator, device=generator.device)
-
-    out = Draws()
-    if policy.crop != (1.0, 1.0) or policy.flip > 0:
-        boxes = draw_boxes(count, height, width, policy.crop, generator)
-        flip = uniform(count) < policy.flip
-        rows, columns = places(boxes, flip, height, width)
-        out = replace(out, boxes=boxes, flip=flip, rows=rows, columns=columns)
-    if any(policy.jitter):
-        order = torch.randperm(4, generator=generator, device=generator.device).tolist()
-        strengths = torch.tensor(policy.jitter, device=generator.device)[:, None]
-        neutral = torch.tensor([1.0, 1.0, 1.0, 0.0], device=generator.device)[:, None]
-        factors = neutral + strengths * (2 * uniform(4, count) - 1)
-        out = replace(out, order=tuple(k for k in order if policy.jitter[k] > 0), factors=factors.T)
-    return replace(out, gray=uniform(count) < policy.grayscale) if policy.grayscale > 0 else out
 
 
 def to_unit(images: Tensor) -> Tensor:
@@ -106,16 +39,14 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     Raises:
         ConfigError: not one number per channel.
     """
-    return normalise_(to_unit(images), mean, std)
+    _check_statistics(images.shape[1], mean, std)
+    out, shape = to_unit(images), (1, -1, 1, 1)
+    return out.sub_(out.new_tensor(mean).view(shape)).div_(out.new_tensor(std).view(shape))
 
 
-def normalise_(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """As `normalise`, but changes the images themselves, which are float."""
-    channels = images.shape[1]
+def _check_statistics(channels: int, mean: Sequence[float], std: Sequence[float]) -> None:
     if len(mean) != channels or len(std) != channels:
         raise ConfigError(f"mean and std need {channels} numbers, one per channel, got {tuple(mean)} and {tuple(std)}")
-    shape = (1, channels, 1, 1)
-    return images.sub_(images.new_tensor(mean).view(shape)).div_(images.new_tensor(std).view(shape))
 
 
 def apply(images: Tensor, draws: Draws) -> Tensor:
@@ -138,37 +69,28 @@ def apply(images: Tensor, draws: Draws) -> Tensor:
 
 
 def augment(
-    images: Tensor,
-    policy: Augmentation,
-    generator: torch.Generator,
-    finish: Callable[[Tensor], Tensor] = lambda images: images,
-    layout: torch.memory_format = torch.contiguous_format,
+    images: Tensor, policy: Augmentation, generator: torch.Generator, mean: Sequence[float], std: Sequence[float]
 ) -> Tensor:
-    """Augmented copies of a batch, not normalised unless by ``finish``.
+    """Augmented and normalised copies of a batch.
 
     Args:
         images: uint8 0..255 or float 0..1, shape (N, C, H, W), any device; left as it is.
         policy: what to do.
         generator: source of randomness, on the CPU or on the device of ``images``. A CPU generator gives every
             device the same parameters.
-        finish: what else to do with images, which it may change, while they lie in the processor's cache.
-        layout: of the result in memory.
+        mean, std: one number per channel, of inputs scaled to 0..1.
 
     Returns:
-        Float 0..1, shape (N, C, H, W). The number of draws depends on ``policy`` and N only.
+        Float, shape (N, C, H, W). The number of draws depends on ``policy`` and N only.
 
     Raises:
-        ConfigError: a colour operation on images without exactly three channels.
+        ConfigError: a colour operation on images without exactly three channels; not one number per channel.
     """
-    n, channels, height, width = images.shape
+    count, channels, height, width = images.shape
     if policy.colour and channels != 3:
         raise ConfigError(f"jitter and grayscale need 3 channels, got {channels}; use the augmentation digits or none")
-    draws = draw(policy, n, height, width, generator).to(images.device)
-    chunk = n if images.device.type != "cpu" else max(1, _CHUNK // (height * width))
-    dtype = images.dtype if images.is_floating_point() else torch.float32
-    out = torch.empty(images.shape, dtype=dtype, device=images.device, memory_format=layout)
-    with torch.inference_mode():
-        for start in range(0, n, chunk):
-            part = slice(start, start + chunk)
-            out[part] = finish(apply(images[part], draws.part(part)))
-    return out
+    _check_statistics(channels, mean, std)
+    draws = draw(policy, count, height, width, generator).to(images.device)
+    if policy.colour and images.dtype == torch.uint8 and images.device.type == "cpu":
+        return augment_photos(images, draws, mean, std)
+    return normalise(apply(images, draws), mean, std)

@@ -13,12 +13,12 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
 from quantdg.core.errors import ConfigError, UnknownNameError
-from quantdg.datasets import augment as module
 from quantdg.datasets import colour
 from quantdg.datasets.augment import Augmentation, Draws, apply, augment, draw, get_augmentation, normalise
 from quantdg.datasets.crop import draw_boxes, places, sample
 
 DOMAINBED = get_augmentation("domainbed")
+PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
 def photos(count: int, size: int = 24, seed: int = 0) -> Tensor:
@@ -125,34 +125,30 @@ def test_box_falls_back_to_the_whole_image() -> None:
 def test_reproducible_and_input_untouched() -> None:
     images = photos(10)
     before = images.clone()
-    first, second = (augment(images, DOMAINBED, generator(1)) for _ in range(2))
+    first, second = (augment(images, DOMAINBED, generator(1), *PLAIN) for _ in range(2))
     assert torch.equal(first, second)
-    assert not torch.equal(first, augment(images, DOMAINBED, generator(2)))
+    assert not torch.equal(first, augment(images, DOMAINBED, generator(2), *PLAIN))
     assert torch.equal(images, before)
     assert first.dtype == torch.float32 and first.min() >= 0 and first.max() <= 1
     floats = images.float() / 255
     kept = floats.clone()
-    assert torch.allclose(augment(floats, DOMAINBED, generator(1)), first, atol=1e-6)
+    assert torch.allclose(augment(floats, DOMAINBED, generator(1), *PLAIN), first, atol=1e-6)
     assert torch.equal(floats, kept)
-
-
-def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = photos(11)
-    whole = augment(images, DOMAINBED, generator(4))
-    monkeypatch.setattr(module, "_CHUNK", 24 * 24 * 3)
-    assert torch.allclose(augment(images, DOMAINBED, generator(4)), whole, atol=1e-6)
 
 
 def test_named_policies() -> None:
     images = photos(6)
-    assert torch.equal(augment(images, get_augmentation("none"), generator()), images.float() * (1 / 255))
-    two_channels = images[:, :2]
-    assert augment(two_channels, get_augmentation("digits"), generator()).shape == two_channels.shape
+    assert torch.equal(augment(images, get_augmentation("none"), generator(), *PLAIN), images.float() * (1 / 255))
+    two_channels, plain = images[:, :2], ((0.0, 0.0), (1.0, 1.0))
+    assert augment(two_channels, get_augmentation("digits"), generator(), *plain).shape == two_channels.shape
     assert get_augmentation("digits").flip == 0
     with pytest.raises(UnknownNameError, match="'domainbed'"):
         get_augmentation("domainbd")
     with pytest.raises(ConfigError, match="got 2"):
-        augment(two_channels, DOMAINBED, generator())
+        augment(two_channels, DOMAINBED, generator(), *plain)
+    for policy in (DOMAINBED, get_augmentation("none")):
+        with pytest.raises(ConfigError, match="3 numbers"):
+            augment(images, policy, generator(), *plain)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Images a second into the model from the second pass on, against ImageFolder and DataLoader doing the same work.
 
-One process and one thread each, on the same JPEG files of PACS's size; the plain loader decodes with Pillow and augments
-with torchvision. Both take turns, and the figure is the median over rounds of the ratio of processor time within a
+One process and one thread each, on the same JPEG files of PACS's size, with the memory settings of a run; the plain
+loader decodes with Pillow and augments with torchvision. Both take turns, and the figure is the median over rounds of the ratio of processor time within a
 round. Aims on a quiet machine: 10 times as fast at 96 pixels, 4 times at 224. The asserted bounds only guard against a
 blunder. Run with: pytest -m speed -s tests/datasets/test_speed.py
 """
@@ -23,6 +23,7 @@ from torchvision.datasets import ImageFolder
 
 from quantdg.bench.config import load
 from quantdg.bench.data import CellData
+from quantdg.bench.sweep.heap import keep_freed_memory
 from quantdg.datasets.base import DomainDataset
 from quantdg.datasets.folder import load_folder
 
@@ -75,6 +76,7 @@ def test_cached_batches_beat_decoding(
     photos: Path, tmp_path: Path, benchmark: BenchmarkFixture, size: int, guard: float
 ) -> None:
     data = load_folder("p", root=photos, cache_dir=tmp_path, size=size)
+    keep_freed_memory()
     fast, slow = ours(data), plain(photos / "a", data, size)
     fast(), slow()
     rounds = [(seconds_an_image(fast), seconds_an_image(slow)) for _ in range(ROUNDS)]

@@ -16,7 +16,7 @@ from quantdg.bench.progress import Watch, progress_bar
 from quantdg.bench.rules import fix_rules
 from quantdg.bench.run import load_dataset, refuse
 from quantdg.bench.store import RunStore
-from quantdg.bench.sweep.choose import Rules
+from quantdg.bench.sweep.choose import Choice
 from quantdg.bench.sweep.grid import write_grid
 from quantdg.bench.sweep.keys import prime_keys
 from quantdg.bench.sweep.launcher import SweepLauncher
@@ -62,34 +62,34 @@ def foresee(experiment: Experiment) -> Refusals:
     return refusals
 
 
-def plan_run(experiment: Experiment, rules: Rules | None = None, measure: bool = False) -> Plan:
+def plan_run(experiment: Experiment, choice: Choice | None = None, measure: bool = False) -> Plan:
     """What `run_experiment` would do; changes nothing. ``measure``: time what the folder has no measured cells of."""
     store = RunStore(experiment.paths.out) if (experiment.paths.out / "run.json").exists() else None
     cells, timed = plan(experiment), []
     if measure:
         known = {kind_of(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()
         timed = time_kinds(cells, known, experiment.paths, experiment.launcher)
-    return make_plan(cells, store, rules or Rules(), foresee(experiment), timed)
+    return make_plan(cells, store, choice or Choice(), foresee(experiment), timed)
 
 
-def pending_cells(cells: list[Cell], store: RunStore, rules: Rules | None = None) -> list[Cell]:
-    """The cells that a run under these rules would take on."""
-    return make_plan(cells, store, rules or Rules(), {}).run
+def pending_cells(cells: list[Cell], store: RunStore, choice: Choice | None = None) -> list[Cell]:
+    """The cells that a run under this choice would take on."""
+    return make_plan(cells, store, choice or Choice(), {}).run
 
 
-def run_experiment(experiment: Experiment, console: Console | None = None, rules: Rules | None = None) -> int:
+def run_experiment(experiment: Experiment, console: Console | None = None, choice: Choice | None = None) -> int:
     """Run what is missing; returns the number of failed cells. Ctrl-C leaves a folder that goes on.
 
     Raises:
         StorageError: the folder cannot be written; the cells stored so far stay.
     """
-    console, rules = console or Console(stderr=True), rules or Rules()
+    console, choice = console or Console(stderr=True), choice or Choice()
     cells = plan(experiment)
     store = RunStore(experiment.paths.out, create=True)
     fix_rules(store.root, experiment.rules)
-    made = make_plan(cells, store, rules, {})
+    made = make_plan(cells, store, choice, {})
     write_grid(store, cells)
-    make_room(store, made, rules)
+    make_room(store, made, choice)
     _announce(experiment, made, console)
     launcher = SweepLauncher.of(experiment.launcher)
     if launcher.engine != "local" and made.run:

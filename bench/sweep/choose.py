@@ -23,7 +23,7 @@ def path_of(labels: Labels) -> str:
 
 
 @dataclass(frozen=True)
-class Rules:
+class Choice:
     """What to do about cells that have a record.
 
     Attributes:
@@ -63,9 +63,9 @@ class Rules:
         return state in (MISSING, TORN, "unavailable") or (state == "failed" and self.retry == "failed")
 
 
-def check_force(rules: Rules, cells: Mapping[str, Labels]) -> None:
+def check_force(choice: Choice, cells: Mapping[str, Labels]) -> None:
     """ConfigError for a pattern that names none of the cells."""
-    for pattern in rules.force:
-        if not any(Rules(force=(pattern,)).forced(key, labels) for key, labels in cells.items()):
+    for pattern in choice.force:
+        if not any(Choice(force=(pattern,)).forced(key, labels) for key, labels in cells.items()):
             example = path_of(next(iter(cells.values()))) if cells else "digits/thick/0/erm/lsq/W7"
             raise ConfigError(f"force={pattern} names no cell of this grid; write for example force={example}")

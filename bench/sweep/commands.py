@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from quantdg.bench.sweep.choose import Rules
+from quantdg.bench.sweep.choose import Choice
 from quantdg.core.errors import ConfigError
 
-_RULES = ("overwrite", "retry", "force")
+_CHOICE = ("overwrite", "retry", "force")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -28,19 +28,19 @@ def run(argv: Sequence[str]) -> int:
         print(parser.format_help())
         print(config.help_text())
         return 0
-    rules, overrides = read_rules(options)
+    choice, overrides = read_choice(options)
     experiment = config.load(overrides)
     if options.measure and not options.plan:
         raise ConfigError("--measure goes with --plan, which starts nothing; write quantdg run --plan --measure ...")
     if options.plan:
         launcher = experiment.launcher
         print(
-            session.plan_run(experiment, rules, options.measure).text(
+            session.plan_run(experiment, choice, options.measure).text(
                 jobs_of(launcher), launcher.device.startswith("cuda")
             )
         )
         return 0
-    failed = session.run_experiment(experiment, rules=rules)
+    failed = session.run_experiment(experiment, choice=choice)
     dispatch(["report", str(experiment.paths.out)])
     return 1 if failed else 0
 
@@ -60,14 +60,14 @@ def run_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_rules(options: argparse.Namespace) -> tuple[Rules, list[str]]:
-    """The rules from options or from words such as ``retry=failed``, and the words that are left."""
+def read_choice(options: argparse.Namespace) -> tuple[Choice, list[str]]:
+    """The choice from options or from words such as ``retry=failed``, and the words that are left."""
 
-    words = {name: value for name, _, value in (w.partition("=") for w in options.overrides) if name in _RULES}
-    rest = [w for w in options.overrides if w.partition("=")[0] not in _RULES]
+    words = {name: value for name, _, value in (w.partition("=") for w in options.overrides) if name in _CHOICE}
+    rest = [w for w in options.overrides if w.partition("=")[0] not in _CHOICE]
     force = [*options.force, *([words["force"]] if "force" in words else [])]
     overwrite: Any = options.overwrite or words.get("overwrite") or "only-missing"
-    return Rules(overwrite, options.retry or words.get("retry"), tuple(force)), rest
+    return Choice(overwrite, options.retry or words.get("retry"), tuple(force)), rest
 
 
 def status(argv: Sequence[str]) -> int:

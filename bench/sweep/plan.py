@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from quantdg.bench.experiment import Cell
 from quantdg.bench.records import Labels
 from quantdg.bench.store import RunStore
-from quantdg.bench.sweep.choose import MISSING, Rules, check_force
+from quantdg.bench.sweep.choose import MISSING, Choice, check_force
 from quantdg.bench.sweep.cost import Costs
 from quantdg.bench.sweep.scan import Brief, scan
 
@@ -70,21 +70,21 @@ class Plan:
 
 
 def make_plan(
-    cells: Sequence[Cell], store: RunStore | None, rules: Rules, refusals: Refusals, timed: Sequence[Brief] = ()
+    cells: Sequence[Cell], store: RunStore | None, choice: Choice, refusals: Refusals, timed: Sequence[Brief] = ()
 ) -> Plan:
-    """Compare a grid with a folder (None: a new one) under the rules; changes nothing.
+    """Compare a grid with a folder (None: a new one) under a choice; changes nothing.
 
     ``timed`` are measurements made for this plan, beside those of the folder.
     """
     briefs: dict[str, Brief] = {brief.key: brief for brief in scan(store)} if store else {}
     plan = Plan(cells, timed=len(timed))
-    names = {cell.key: cell.labels for cell in cells} if rules.force else {}
-    check_force(rules, names)
+    names = {cell.key: cell.labels for cell in cells} if choice.force else {}
+    check_force(choice, names)
     open_cells: list[tuple[Cell, Labels]] = []
     for cell in cells:
         key, brief = cell.key, briefs.get(cell.key)
         state = brief.state if brief else MISSING
-        if rules.runs(key, names.get(key), state):
+        if choice.runs(key, names.get(key), state):
             plan.run.append(cell)
             if brief:
                 plan.stale.append(key)
@@ -95,12 +95,12 @@ def make_plan(
             else:
                 open_cells.append((cell, labels))
         plan.states[state] += 1
-    _estimate(plan, open_cells, Costs([*briefs.values(), *timed]), store, rules)
+    _estimate(plan, open_cells, Costs([*briefs.values(), *timed]), store, choice)
     return plan
 
 
 def _estimate(
-    plan: Plan, cells: Sequence[tuple[Cell, Labels]], costs: Costs, store: RunStore | None, rules: Rules
+    plan: Plan, cells: Sequence[tuple[Cell, Labels]], costs: Costs, store: RunStore | None, choice: Choice
 ) -> None:
     total, known = 0.0, 0
     groups: dict[str, tuple[Cell, Labels]] = {}
@@ -111,7 +111,7 @@ def _estimate(
         total += seconds or 0.0
         groups.setdefault(cell.group.key, (cell, labels))
     for key, (cell, labels) in groups.items():
-        if rules.overwrite == "always" or store is None or not store.float_path(key).exists():
+        if choice.overwrite == "always" or store is None or not store.float_path(key).exists():
             plan.phases += 1
             total += costs.shared(labels, cell.group.protocol.start_step) or 0.0
     plan.measured, plan.unknown = costs.measured - plan.timed, len(cells) - known

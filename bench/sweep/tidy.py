@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from quantdg.bench.store import RunStore, StorageError, remove, write_atomic
-from quantdg.bench.sweep.choose import Rules
+from quantdg.bench.sweep.choose import Choice
 from quantdg.bench.sweep.lease import Holder, Leases
 from quantdg.bench.sweep.plan import Plan
 
@@ -13,11 +13,11 @@ DRAFT_SECONDS = 3600.0
 """No write takes longer; ages are differences on the file system's own clock."""
 
 
-def make_room(store: RunStore, plan: Plan, rules: Rules) -> None:
+def make_room(store: RunStore, plan: Plan, choice: Choice) -> None:
     """Delete what the plan replaces, so that first results win from here on; StorageError where that is impossible."""
     for key in plan.stale:
         store.delete(key)
-    if rules.overwrite == "always":
+    if choice.overwrite == "always":
         for group in {cell.group.key for cell in plan.run}:
             store.delete_float(group)
     if plan.run:

@@ -15,7 +15,7 @@ from quantdg.bench.deploy.packing import load_packed
 from quantdg.bench.records import Latency, Record, unpack_bits
 from quantdg.bench.run import load_dataset, refusal
 from quantdg.bench.store import RunStore, Unreadable
-from quantdg.bench.sweep.choose import Rules
+from quantdg.bench.sweep.choose import Choice
 from quantdg.core.errors import RecordError
 from quantdg.datasets.splits import split
 from quantdg.quantizers.float_ import Float
@@ -178,7 +178,7 @@ def test_failed_cells_run_again_on_demand_only(quick):
     session.run_experiment(experiment)
     cells, store = session.plan(experiment), RunStore(experiment.paths.out)
     assert session.pending_cells(cells, store) == []
-    retried = session.pending_cells(cells, store, Rules(retry="failed"))
+    retried = session.pending_cells(cells, store, Choice(retry="failed"))
     assert [c.quantizer.name for c in retried] == ["exploding"]
 
 
@@ -188,7 +188,7 @@ def test_a_retried_cell_gets_a_new_record_and_the_others_keep_theirs(quick):
     before = {r.labels.quantizer: r.provenance["created"] for r in records(experiment).values()}
     store = RunStore(experiment.paths.out)
     times = {q: store.cell_path(records(experiment)["erm", q].key).stat().st_ino for q in before}
-    assert session.run_experiment(experiment, rules=Rules(retry="failed")) == 1
+    assert session.run_experiment(experiment, choice=Choice(retry="failed")) == 1
     again = {q: store.cell_path(records(experiment)["erm", q].key).stat().st_mtime_ns for q in before}
     assert again["exploding"] > again["float"]
     assert store.cell_path(records(experiment)["erm", "float"].key).stat().st_ino == times["float"]

@@ -3,7 +3,7 @@
 import pytest
 
 from quantdg.bench.records import Labels
-from quantdg.bench.sweep.choose import Rules, check_force, path_of
+from quantdg.bench.sweep.choose import Choice, check_force, path_of
 from quantdg.core.errors import ConfigError
 
 CELL = Labels("digits", "thick", 0, "erm", "lsq", "W7", "convnet", "digits")
@@ -11,19 +11,19 @@ STATES = ("missing", "damaged", "done", "failed", "unsupported", "unavailable")
 
 
 @pytest.mark.parametrize(
-    ("rules", "run"),
+    ("choice", "run"),
     [
-        (Rules(), {"missing", "damaged", "unavailable"}),
-        (Rules(retry="failed"), {"missing", "damaged", "unavailable", "failed"}),
-        (Rules(overwrite="never"), {"missing"}),
-        (Rules(overwrite="always"), set(STATES)),
-        (Rules(force=("*/lsq/*",)), set(STATES)),
-        (Rules(force=("0123*",)), set(STATES)),
-        (Rules(force=("*/pact/*",)), {"missing", "damaged", "unavailable"}),
+        (Choice(), {"missing", "damaged", "unavailable"}),
+        (Choice(retry="failed"), {"missing", "damaged", "unavailable", "failed"}),
+        (Choice(overwrite="never"), {"missing"}),
+        (Choice(overwrite="always"), set(STATES)),
+        (Choice(force=("*/lsq/*",)), set(STATES)),
+        (Choice(force=("0123*",)), set(STATES)),
+        (Choice(force=("*/pact/*",)), {"missing", "damaged", "unavailable"}),
     ],
 )
-def test_rules_and_states(rules, run):
-    assert {state for state in STATES if rules.runs("0123456789abcdef", CELL, state)} == run
+def test_choices_and_states(choice, run):
+    assert {state for state in STATES if choice.runs("0123456789abcdef", CELL, state)} == run
 
 
 @pytest.mark.parametrize(
@@ -35,13 +35,13 @@ def test_rules_and_states(rules, run):
         ({"overwrite": "never", "force": ("x",)}, "contradict it; leave one out"),
     ],
 )
-def test_wrong_rules_say_what_to_write(settings, message):
+def test_wrong_choices_say_what_to_write(settings, message):
     with pytest.raises(ConfigError, match=message):
-        Rules(**settings)
+        Choice(**settings)
 
 
 def test_a_pattern_that_names_nothing_is_an_error():
     assert path_of(CELL) == "digits/thick/0/erm/lsq/W7"
-    check_force(Rules(force=("*lsq*",)), {"k": CELL})
+    check_force(Choice(force=("*lsq*",)), {"k": CELL})
     with pytest.raises(ConfigError, match=r"force=lsq names no cell .* force=digits/thick/0/erm/lsq/W7"):
-        check_force(Rules(force=("lsq",)), {"k": CELL})
+        check_force(Choice(force=("lsq",)), {"k": CELL})

@@ -12,7 +12,7 @@ from quantdg.bench import session, store
 from quantdg.bench.records import Record
 from quantdg.bench.store import RunStore, StorageError, write_atomic, write_first
 from quantdg.bench.sweep import tidy
-from quantdg.bench.sweep.choose import Rules
+from quantdg.bench.sweep.choose import Choice
 from quantdg.bench.sweep.lease import Leases
 from quantdg.bench.sweep.process import me
 
@@ -117,9 +117,9 @@ def test_overwrite_always_trains_the_float_phase_again_too(quick):
     session.run_experiment(experiment)
     kept = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in (experiment.paths.out / "float").iterdir()}
     before = {r.key: r.rows for r in RunStore(experiment.paths.out).records() if isinstance(r, Record)}
-    session.run_experiment(experiment, rules=Rules(force=("*lsq*",)))
+    session.run_experiment(experiment, choice=Choice(force=("*lsq*",)))
     assert all(p.stat().st_mtime_ns == modified for p, (modified, _) in kept.items())
-    session.run_experiment(experiment, rules=Rules(overwrite="always"))
+    session.run_experiment(experiment, choice=Choice(overwrite="always"))
     assert all(p.stat().st_mtime_ns > modified for p, (modified, _) in kept.items())
     assert all(p.read_bytes() == data for p, (_, data) in kept.items())
     assert before == {r.key: r.rows for r in RunStore(experiment.paths.out).records() if isinstance(r, Record)}

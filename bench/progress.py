@@ -1,11 +1,17 @@
-"""The progress bar of a run: training steps done, failures as they come."""
+"""The progress of a run: a bar in a terminal, now and then a line elsewhere, failures as they come."""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from quantdg.bench.records import Record
+
+LINE_SECONDS = 60
+"""Between lines: how far it is in a log file, where a bar cannot move, and whom it waits for."""
 
 
 def progress_bar(console: Console) -> Progress:
@@ -14,18 +20,39 @@ def progress_bar(console: Console) -> Progress:
 
 
 class Watch:
-    """Moves a progress bar by training steps; failures are printed as they come."""
+    """Follows a run by its training steps.
 
-    def __init__(self, progress: Progress, steps: int) -> None:
-        self.progress, self.steps, self.cells = progress, steps, 0
+    Args:
+        progress: the bar.
+        steps: of all cells that run.
+        clock: seconds.
+    """
+
+    def __init__(self, progress: Progress, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.progress, self.steps, self.clock, self.cells, self.done = progress, steps, clock, 0, 0
         self.task = progress.add_task("training", total=steps)
+        self.began = self.told = clock()
+        self.waited = self.began - LINE_SECONDS
 
     def __call__(self, kind: str, value: object) -> None:
         """Take an event of the engine."""
         if isinstance(value, int):
+            self.done += value
             self.progress.advance(self.task, value)
         elif isinstance(value, Record):
             self._record(value)
+        now = self.clock()
+        if isinstance(value, str) and now - self.waited >= LINE_SECONDS:
+            self.waited = now
+            self.progress.console.print(value, markup=False, highlight=False)
+        if not self.progress.console.is_terminal and now - self.told >= LINE_SECONDS and self.done:
+            self.told = now
+            self.progress.console.print(self._line(now - self.began), markup=False, highlight=False)
+
+    def _line(self, seconds: float) -> str:
+        left = seconds * max(0, self.steps - self.done) / self.done
+        share = 100 * self.done / max(1, self.steps)
+        return f"{self.cells} cells, {share:.0f} % of the steps, {seconds / 60:.0f} min, about {left / 60:.0f} min left"
 
     def _record(self, record: Record) -> None:
         self.cells += 1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from quantdg.bench.components import Component, QuantizerComponent
 from quantdg.bench.deploy.settings import DeploySettings
 from quantdg.bench.flatness.settings import FlatnessSettings
 from quantdg.bench.match_rule import MatchRule
@@ -17,65 +17,10 @@ from quantdg.bench.models.weights import file_sha256
 from quantdg.bench.protocol import Protocol
 from quantdg.bench.records import Labels, fingerprint
 from quantdg.bench.rules import Rules
-from quantdg.core.errors import ConfigError, MissingPackageError
-from quantdg.quantizers.base import Quantizer
-from quantdg.quantizers.spec import QuantSpec
+from quantdg.core.errors import ConfigError
 
 TRAINING_VERSION = 2
 """Raised whenever a change makes the same settings train differently."""
-
-
-def import_object(path: str) -> Any:
-    """The object named ``package.module.Name``.
-
-    Raises:
-        MissingPackageError: its module needs a package, or a part of one, that is not installed here.
-        ConfigError: it cannot be imported for another reason.
-    """
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name and not f"{module}.".startswith(f"{error.name}."):
-            raise MissingPackageError(f"{path} needs {error.name}, which is not installed here; install it") from error
-        raise _not_importable(path, error) from error
-    except (ImportError, AttributeError, ValueError) as error:
-        raise _not_importable(path, error) from error
-
-
-def _not_importable(path: str, error: Exception) -> ConfigError:
-    return ConfigError(f"_target_ must name something importable, {path!r} is not ({error})")
-
-
-@dataclass(frozen=True)
-class Component:
-    """A configured part: its name, the import path of its class or function, its keyword arguments."""
-
-    name: str
-    target: str
-    options: dict[str, Any]
-
-    def build(self, *args: Any, **extra: Any) -> Any:
-        """Call the target; an argument it does not take is a ConfigError."""
-        factory: Callable[..., Any] = import_object(self.target)
-        try:
-            return factory(*args, **self.options, **extra)
-        except TypeError as error:
-            if "argument" not in str(error):
-                raise
-            raise ConfigError(f"{self.name} cannot be configured so: {error}") from error
-
-
-@dataclass(frozen=True)
-class QuantizerComponent(Component):
-    """A quantizer with what it quantizes; ``spec`` is None for a quantizer that reads none."""
-
-    spec: QuantSpec | None = None
-
-    def create(self, seed: int) -> Quantizer:
-        """The quantizer, its own generator seeded with ``seed``."""
-        quantizer: Quantizer = self.build(spec=self.spec, seed=seed)
-        return quantizer
 
 
 @dataclass(frozen=True)
@@ -186,7 +131,7 @@ class Launcher:
     Attributes:
         jobs: processes at a time; 0 runs in this process; None: as many as cores allow.
         threads: of each process. Results are bit-identical for a fixed number only.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda`` (all GPUs in turn) or one of them, ``cuda:1``.
     """
 
     jobs: int | None = None
@@ -198,6 +143,8 @@ class Launcher:
             raise ConfigError(
                 f"launcher.threads must be at least 1 and launcher.jobs at least 0, got {self.threads} and {self.jobs}"
             )
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise ConfigError(f"launcher.device must be cpu, cuda or cuda:NUMBER, got {self.device!r}; write cpu")
 
 
 @dataclass(frozen=True)
@@ -225,6 +172,11 @@ class Experiment:
     def protocols(self) -> list[Protocol]:
         """The protocol, once for each start step; ConfigError where one does not fit."""
         return [replace(self.protocol, start_step=s) for s in self.start_steps] or [self.protocol]
+
+    def components(self) -> tuple[Component, ...]:
+        """All parts that are imported by name."""
+        parts = (*self.algorithms, *self.transforms, *self.quantizers, *self.averages)
+        return (self.dataset, self.model, self.optimizer, *parts)
 
     def cells(self, domains: list[str], data_fingerprint: str) -> list[Cell]:
         """All cells in a stable order, those of a group together."""

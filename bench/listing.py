@@ -8,8 +8,8 @@ import pandas as pd
 from hydra import compose
 from omegaconf import OmegaConf
 
+from quantdg.bench.components import import_object
 from quantdg.bench.config import GROUPS, choices, hydra
-from quantdg.bench.experiment import import_object
 from quantdg.core.errors import ConfigError, MissingPackageError, QuantDGError
 from quantdg.datasets.inventory import Inventory
 from quantdg.quantizers.base import Quantizer

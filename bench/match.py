@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import nn
 
+from quantdg.bench.components import QuantizerComponent
 from quantdg.bench.data import CellData
-from quantdg.bench.experiment import Cell, QuantizerComponent
+from quantdg.bench.experiment import Cell
 from quantdg.quantizers.base import Quantizer
 from quantdg.quantizers.matching import inserted_noise, match_noise
 from quantdg.quantizers.spec import QuantSpec

@@ -10,7 +10,7 @@ from quantdg.core.errors import ConfigError
 from quantdg.quantizers.spec import QuantSpec
 
 if TYPE_CHECKING:
-    from quantdg.bench.experiment import QuantizerComponent
+    from quantdg.bench.components import QuantizerComponent
 
 
 @dataclass(frozen=True)

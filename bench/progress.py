@@ -44,10 +44,10 @@ class Watch:
         now = self.clock()
         if isinstance(value, str) and now - self.waited >= LINE_SECONDS:
             self.waited = now
-            self.progress.console.print(value, markup=False, highlight=False)
+            self.progress.console.print(value, markup=False, soft_wrap=True, highlight=False)
         if not self.progress.console.is_terminal and now - self.told >= LINE_SECONDS and self.done:
             self.told = now
-            self.progress.console.print(self._line(now - self.began), markup=False, highlight=False)
+            self.progress.console.print(self._line(now - self.began), markup=False, soft_wrap=True, highlight=False)
 
     def _line(self, seconds: float) -> str:
         left = seconds * max(0, self.steps - self.done) / self.done
@@ -65,4 +65,4 @@ class Watch:
         if record.status == "failed":
             label = record.labels
             where = f"{label.dataset}/{label.target} seed {label.seed} {label.algorithm} {label.quantizer} {label.bits}"
-            self.progress.console.print(f"failed: {where}: {record.reason}", markup=False)
+            self.progress.console.print(f"failed: {where}: {record.reason}", markup=False, soft_wrap=True)

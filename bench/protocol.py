@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from quantdg.core.errors import ConfigError
+from quantdg.datasets.policy import get_augmentation
 
 BatchNormPolicy = Literal["frozen", "freeze_at_start"]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -66,6 +67,9 @@ class Protocol:
             raise ConfigError(f"protocol.holdout must lie between 0 and 1, got {self.holdout}; DomainBed uses 0.2")
         if not self.lr > 0:
             raise ConfigError(f"protocol.lr must be above 0, got {self.lr}; write for example protocol.lr=5e-5")
+        if not self.weight_decay >= 0:
+            raise ConfigError(f"protocol.weight_decay must be at least 0, got {self.weight_decay}; write for example 0")
+        get_augmentation(self.augmentation)
         if self.bn not in get_args(BatchNormPolicy):
             raise ConfigError(f"protocol.bn must be one of {get_args(BatchNormPolicy)}, got {self.bn!r}")
 

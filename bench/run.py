@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from quantdg.bench.algorithms.base import Algorithm
 from quantdg.bench.averaging.base import WeightAverage
+from quantdg.bench.components import Component, QuantizerComponent, import_object
 from quantdg.bench.data import CellData
 from quantdg.bench.deploy.size import write_model
 from quantdg.bench.environment import provenance
 from quantdg.bench.evaluation import SourceScore, evaluate, evaluate_sources
-from quantdg.bench.experiment import Cell, Component, Group, Launcher, Paths, QuantizerComponent, import_object
+from quantdg.bench.experiment import Cell, Group, Launcher, Paths
 from quantdg.bench.flatness.deployed import flatness_of
 from quantdg.bench.records import Record, Row, Status, pack_bits
 from quantdg.bench.training import Branch, build

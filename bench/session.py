@@ -23,25 +23,25 @@ from quantdg.bench.sweep.launcher import SweepLauncher
 from quantdg.bench.sweep.plan import Plan, Refusals, make_plan
 from quantdg.bench.sweep.probe import kind_of, time_kinds
 from quantdg.bench.sweep.remote import submit_cells
-from quantdg.bench.sweep.room import jobs_of
+from quantdg.bench.sweep.room import check_device, jobs_of
 from quantdg.bench.sweep.scan import scan
 from quantdg.bench.sweep.tidy import make_room
-from quantdg.quantizers.layers import choose
+from quantdg.bench.trial import try_parts
 
 
 def plan(experiment: Experiment) -> list[Cell]:
-    """All cells of the grid, once every name and layer rule in it is known to fit.
+    """All cells of the grid, once every name, option and layer rule in it is known to fit.
 
     Loads the data set, so that its domains are known and its cache is built once.
     """
+    for component in experiment.components():
+        component.check()
     dataset = load_dataset(experiment.dataset, experiment.paths)
     domains = [d.name for d in dataset.domains]
     for target in experiment.targets or ():
         dataset.index(target)
     network = experiment.model.build(dataset.shape, len(dataset.classes))
-    for quantizer in experiment.quantizers:
-        if quantizer.spec is not None:
-            choose(network, quantizer.spec)
+    try_parts(experiment, network, len(domains) - 1)
     cells = experiment.cells(domains, dataset.fingerprint)
     prime_keys(cells)
     return cells
@@ -84,6 +84,9 @@ def run_experiment(experiment: Experiment, console: Console | None = None, choic
         StorageError: the folder cannot be written; the cells stored so far stay.
     """
     console, choice = console or Console(stderr=True), choice or Choice()
+    launcher = SweepLauncher.of(experiment.launcher)
+    if launcher.engine == "local":
+        check_device(launcher)
     cells = plan(experiment)
     store = RunStore(experiment.paths.out, create=True)
     fix_rules(store.root, experiment.rules)
@@ -91,7 +94,6 @@ def run_experiment(experiment: Experiment, console: Console | None = None, choic
     write_grid(store, cells)
     make_room(store, made, choice)
     _announce(experiment, made, console)
-    launcher = SweepLauncher.of(experiment.launcher)
     if launcher.engine != "local" and made.run:
         followed = submit_cells(made.run, store, experiment.paths, launcher, console.print)
         if not followed:
@@ -111,7 +113,9 @@ def run_experiment(experiment: Experiment, console: Console | None = None, choic
 def _deployed(console: Console) -> Callable[[Deployment], None]:
     def tell(made: Deployment) -> None:
         label = made.labels
-        console.print(f"deployed {label.quantizer} {label.bits}: {made.kind} {made.reason}", markup=False)
+        console.print(
+            f"deployed {label.quantizer} {label.bits}: {made.kind} {made.reason}", markup=False, soft_wrap=True
+        )
 
     return tell
 
@@ -121,7 +125,8 @@ def _announce(experiment: Experiment, made: Plan, console: Console) -> None:
     console.print(
         f"protocol {protocol.name}: {protocol.steps} steps, quantized after {protocol.start_step}, weights "
         f"{weights or 'none'}, BatchNorm {protocol.bn}, {len(made.cells)} cells, {len(made.cells) - len(made.run)} done before, "
-        f"{max(1, jobs_of(experiment.launcher))} at a time"
+        f"{max(1, jobs_of(experiment.launcher))} at a time",
+        soft_wrap=True,
     )
 
 

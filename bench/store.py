@@ -145,7 +145,7 @@ class RunStore:
         if marker.exists():
             self._check(marker)
         elif create:
-            if root.exists() and any(root.iterdir()):
+            if root.exists() and (not root.is_dir() or any(root.iterdir())):
                 raise RecordError(f"{root} is not a run folder and not empty; choose another with out=FOLDER")
             write_atomic(marker, json.dumps({"schema": SCHEMA}))
         else:

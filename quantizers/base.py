@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from quantdg.core.errors import QuantizerError
+from quantdg.core.errors import ConfigError
 from quantdg.quantizers.spec import QuantSpec, SiteSpec
 
 
@@ -155,7 +155,7 @@ class Quantizer(ABC):
 
     def __init__(self, spec: QuantSpec | None = None, *, lr_ratio: float = 0.1, seed: int = 0) -> None:
         if not lr_ratio > 0:
-            raise QuantizerError(f"lr_ratio must be above 0, got {lr_ratio}; write for example lr_ratio=0.1")
+            raise ConfigError(f"lr_ratio must be above 0, got {lr_ratio}; write for example lr_ratio=0.1")
         self.spec = spec or QuantSpec()
         self.lr_ratio = lr_ratio
         self.seed = seed

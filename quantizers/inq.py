@@ -24,7 +24,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from quantdg.core.errors import QuantizerError
+from quantdg.core.errors import ConfigError
 from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer, sites_of
 from quantdg.quantizers.spec import QuantSpec, SiteSpec
 
@@ -115,9 +115,9 @@ class INQ(SiteQuantizer):
         super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, step_scale=step_scale)
         rising = all(a < b for a, b in pairwise(portions))
         if not portions or not rising or portions[0] <= 0 or portions[-1] != 1:
-            raise QuantizerError(f"portions must rise from above 0 to 1, got {tuple(portions)}; write [0.5, 0.75, 1]")
+            raise ConfigError(f"portions must rise from above 0 to 1, got {tuple(portions)}; write [0.5, 0.75, 1]")
         if every < 1:
-            raise QuantizerError(f"every must be at least 1, got {every}; write for example every=24")
+            raise ConfigError(f"every must be at least 1, got {every}; write for example every=24")
         self.every, self.portions = every, tuple(portions)
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantdg.core.errors import QuantizerError
+from quantdg.core.errors import ConfigError
 from quantdg.quantizers.lsq import SMALLEST_STEP, first_step
 from quantdg.quantizers.nni_adapter import NNIQuant, NNISiteQuantizer
 from quantdg.quantizers.sites import fake_quants
@@ -97,7 +97,7 @@ class NNILSQ(NNISiteQuantizer):
             self.step_is_fixed = ""
         super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, step_scale=step_scale)
         if init not in ("shipped", "paper"):
-            raise QuantizerError(f"init must be 'shipped' or 'paper', got {init!r}; write for example init='paper'")
+            raise ConfigError(f"init must be 'shipped' or 'paper', got {init!r}; write for example init='paper'")
         self.quant = PaperNNILSQQuant if init == "paper" else NNILSQQuant
 
     def act_config(self, site: SiteSpec) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantdg.core.errors import QuantizerError
+from quantdg.core.errors import ConfigError
 from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer, sites_of
 from quantdg.quantizers.spec import QuantSpec, SiteSpec
 
@@ -168,7 +168,7 @@ class PACT(SiteQuantizer):
     ) -> None:
         super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, step_scale=step_scale)
         if decay < 0:
-            raise QuantizerError(f"decay must not be negative, got {decay}; write for example decay=1e-4")
+            raise ConfigError(f"decay must not be negative, got {decay}; write for example decay=1e-4")
         self.decay = decay
 
     def refuses(self, site: SiteSpec) -> str:

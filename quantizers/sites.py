@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from quantdg.core.errors import QuantizerError
+from quantdg.core.errors import ConfigError, QuantizerError
 from quantdg.quantizers.base import ActQuant, Audit, Plan, QTensor, Quantizer, SiteAudit, SiteExport, Support
 from quantdg.quantizers.layers import (
     FakeQuant,
@@ -81,15 +81,13 @@ class SiteQuantizer(Quantizer):
     ) -> None:
         super().__init__(spec, lr_ratio=lr_ratio, seed=seed)
         if not 0 < step_scale < math.inf:
-            raise QuantizerError(f"step_scale must be above 0, got {step_scale}; write for example step_scale=1.5")
+            raise ConfigError(f"step_scale must be above 0, got {step_scale}; write for example step_scale=1.5")
         if step_scale != 1 and self.step_is_fixed:
-            raise QuantizerError(f"{self.name} has no step to scale: {self.step_is_fixed}; write step_scale=1")
+            raise ConfigError(f"{self.name} has no step to scale: {self.step_is_fixed}; write step_scale=1")
         self.step_scale = step_scale
         self.averaged = averaged or self.averages[0]
         if self.averaged not in self.averages:
-            raise QuantizerError(
-                f"averaged must be one of {', '.join(self.averages)} for {self.name}, got {averaged!r}"
-            )
+            raise ConfigError(f"averaged must be one of {', '.join(self.averages)} for {self.name}, got {averaged!r}")
 
     @abstractmethod
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:

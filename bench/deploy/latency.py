@@ -14,9 +14,10 @@ from statistics import median, quantiles
 
 import torch
 
+from quantdg.bench.components import Component
 from quantdg.bench.deploy.packing import load_packed
 from quantdg.bench.environment import machine
-from quantdg.bench.experiment import Component, Experiment
+from quantdg.bench.experiment import Experiment
 from quantdg.bench.models.base import DGModel
 from quantdg.bench.records import Latency, Record
 from quantdg.bench.run import load_dataset

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from quantdg.bench.components import Component
 from quantdg.bench.deploy.packing import PackedModel, read_model
 from quantdg.bench.deploy.runtimes import Array
-from quantdg.bench.experiment import Component, Paths
+from quantdg.bench.experiment import Paths
 from quantdg.bench.models.base import DGModel
 from quantdg.bench.models.weights import is_file
 from quantdg.bench.records import Record, unpack_bits
@@ -72,6 +73,8 @@ def find_cell(text: str) -> tuple[RunStore, Record]:
     path = Path(text)
     if path.is_file():
         store, names = RunStore(path.parent.parent), [path.stem]
+    elif (path / "run.json").exists():
+        store, names = RunStore(path), []
     else:
         store = RunStore(path.parent)
         names = [p.stem for p in sorted((store.root / "cells").glob(f"{path.name}*.json"))]

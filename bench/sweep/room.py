@@ -7,6 +7,7 @@ from pathlib import Path
 
 from quantdg.bench.experiment import Launcher
 from quantdg.bench.sweep.launcher import SweepLauncher
+from quantdg.core.errors import ConfigError
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -23,6 +24,16 @@ def jobs_of(launcher: Launcher) -> int:
 def device_of(launcher: Launcher, slot: int) -> str:
     """The device of the process in this slot: with ``cuda`` and several GPUs, they take turns."""
     return f"cuda:{slot % gpus()}" if launcher.device == "cuda" and gpus() > 1 else launcher.device
+
+
+def check_device(launcher: Launcher) -> None:
+    """ConfigError where this machine lacks the GPU that is asked for."""
+    number = int(launcher.device.partition(":")[2] or 0)
+    if launcher.device != "cpu" and number >= gpus():
+        raise ConfigError(
+            f"launcher.device={launcher.device} needs {number + 1} GPUs that torch can use, there are {gpus()}; write "
+            "launcher.device=cpu, or install the torch build that fits the driver"
+        )
 
 
 def cores() -> int:

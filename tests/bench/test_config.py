@@ -1,11 +1,12 @@
 """Configuration: every file builds, lists and sweeps expand, wrong words are answered with the nearest right one."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from quantdg.bench import conf, config
-from quantdg.bench.experiment import import_object
+from quantdg.bench.components import import_object
 from quantdg.bench.session import plan
 from quantdg.core.errors import ConfigError, NoMatchError, UnknownNameError
 from quantdg.datasets.digits import load_digits
@@ -125,12 +126,67 @@ def test_the_weights_count_in_a_cells_identity_as_the_models():
         ("targets=[]", "write targets="),
         ("protocol.start_step=900", "below protocol.steps"),
         ("launcher.threads=0", "at least 1"),
+        ("launcher.device=tpu", "must be cpu, cuda or cuda:NUMBER, got 'tpu'; write cpu"),
+        ("protocol.steps=abc", "protocol.steps must be a whole number, got 'abc'"),
+        ("protocol.lr=null", "protocol.lr must be a number, got None"),
+        ("protocol.weights=3", "protocol.weights must be a word or null, got 3"),
+        ("protocol.augment_validation=1", "augment_validation must be true or false, got 1"),
+        ("protocol.augmentation=domainbd", "no augmentation named 'domainbd'; did you mean 'domainbed'"),
+        ("protocol.weight_decay=-1", "at least 0, got -1"),
+        ("~protocol.lr", "protocol.lr cannot be left out; write protocol.lr=VALUE"),
+        ("flatness=quick flatness.radii=3", "flatness.radii must be a list, each a number, got 3"),
+        ("quantizer.lsq.spec=3", "quantizer.lsq.spec must hold settings, got 3"),
+        ("quantizer.lsq.spec.rules=3", "spec.rules must be a list, got 3"),
+        ("quantizer.lsq.spec.rules=[{pattern: a, skip: 3}]", "rule.skip must be true or false, got 3"),
+        ("~quantizer.lsq._target_", "lsq._target_ must name something to import, got None"),
+        ("quantizer=[]", "quantizer needs at least one choice"),
+        ("algorithm=null", "algorithm takes a list of names, got null; write algorithm=.NAME,NAME., there are: coral"),
+        ("dataset=[digits,pacs]", "dataset takes one name, got .digits,pacs."),
+        ("~dataset", "dataset cannot be left out"),
+        ("deploy=null", "there are: .*none"),
+        ("out=7", "out must be a path, got 7; write for example out=./7"),
+        ("data=null", "data cannot be left out"),
+        ("verdict=3", "verdict must hold settings, got 3"),
+        ("=3", "a setting needs a name, got '=3'"),
         ("seeds=[", "seeds"),
     ],
 )
 def test_wrong_words(words, message):
     with pytest.raises(ConfigError, match=message):
-        config.load([words])
+        config.load([words] if "[{" in words else words.split())
+
+
+NODES = [*config.GROUPS, "seeds", "targets", "bits", "match", "match_to", "verdict", "start_steps", "out", "data"]
+SETTINGS = ["protocol.steps", "protocol.bn", "launcher.jobs", "quantizer.lsq.spec", "algorithm.erm", "verdict.alpha"]
+
+
+@pytest.mark.parametrize("value", ["null", "[]", "-1", "abc", "{a: 1}", "nan", "[null]"])
+def test_no_value_anywhere_ends_in_a_traceback(value):
+    for key in (*NODES, *SETTINGS):
+        with suppress(ConfigError):
+            config.load([f"{key}={value}"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("algorithm.erm.weight=3", None),
+        ("+algorithm.erm.weight=3", "no setting of erm named 'weight'"),
+        ("algorithm=[coral] algorithm.coral.gamma=abc", "coral.gamma must be a number, got 'abc'"),
+        ("algorithm=[fishr] algorithm.fishr.decay=2", "algorithm.fishr.decay must be .* below 1, got 2"),
+        ("averaging.swad.variant=papr", "swad.variant must be one of"),
+        ("averaging=[ema] averaging.ema.decay=2", "averaging.ema.decay must be"),
+        ("optimizer=sam optimizer.rho=-1", "optimizer.rho must be above 0"),
+        ("transform=[mixup] transform.mixup.alpha=-1", "transform.mixup.alpha must be above 0"),
+        ("quantizer.lsq.lr_ratio=-1", "lr_ratio must be above 0"),
+        ("quantizer.lsq.lr_ratio=fast", "lsq.lr_ratio must be a number, got 'fast'"),
+        ("quantizer=[nni_lsq] quantizer.nni_lsq.init=papr", "init must be 'shipped' or 'paper', got 'papr'"),
+        ("dataset=rotated_mnist dataset.angles=3", "rotated_mnist.angles must be a list"),
+    ],
+)
+def test_wrong_options_are_found_before_anything_is_trained(words, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(config.load(words.split()))
 
 
 def test_an_unknown_target_is_answered_when_the_data_set_is_known():

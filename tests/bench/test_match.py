@@ -3,7 +3,7 @@
 import pytest
 
 from quantdg.bench import config
-from quantdg.bench.experiment import QuantizerComponent
+from quantdg.bench.components import QuantizerComponent
 from quantdg.bench.match import match_cell
 from quantdg.bench.match_rule import MatchRule, read_match
 from quantdg.bench.session import plan

@@ -109,6 +109,8 @@ def test_a_foreign_folder_is_neither_used_nor_touched(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="is not a run folder and not empty; choose another with out=FOLDER"):
         RunStore(tmp_path, create=True)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(RecordError, match="is not a run folder and not empty"):
+        RunStore(tmp_path / "thesis.tex", create=True)
 
 
 def test_an_empty_folder_may_become_one_and_is_recognised(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from quantdg.bench.components import import_object
 from quantdg.bench.config import load
-from quantdg.bench.experiment import import_object
 from quantdg.quantizers.matching import inserted_noise
 from quantdg.quantizers.spec import QuantSpec
 

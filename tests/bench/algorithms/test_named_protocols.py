@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from quantdg.bench import config
-from quantdg.bench.experiment import import_object
+from quantdg.bench.components import import_object
 
 COMMON = {
     "batch_size": 32,

@@ -184,6 +184,8 @@ def test_finding_a_cell(finished):
         find_cell(f"{store.root}/zz1")
     with pytest.raises(RecordError, match="fits 0"):
         find_cell(f"{store.root}/yy")
+    with pytest.raises(RecordError, match="fits 0; the keys are the file names in"):
+        find_cell(str(store.root))
 
 
 @pytest.mark.parametrize(

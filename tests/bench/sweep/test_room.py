@@ -35,6 +35,14 @@ def test_processes_take_turns_on_the_gpus(monkeypatch):
     assert room.device_of(SweepLauncher(), 1) == "cpu"
 
 
+def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr(room, "gpus", lambda: 1)
+    for device in ("cpu", "cuda", "cuda:0"):
+        room.check_device(SweepLauncher(device=device))
+    with pytest.raises(ConfigError, match="device=cuda:1 needs 2 GPUs that torch can use, there are 1; write"):
+        room.check_device(SweepLauncher(device="cuda:1"))
+
+
 @pytest.mark.parametrize(("limit", "expected"), [("max", 4.0), (str(3 * 2**30), 2.0), (None, 4.0)])
 def test_a_control_group_may_leave_less_than_the_machine_has(tmp_path, monkeypatch, limit, expected):
     monkeypatch.setattr(room, "_CGROUP", tmp_path)

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from quantdg.bench import config
-from quantdg.bench.experiment import Component
+from quantdg.bench.components import Component
 from quantdg.bench.records import Record, Row, fingerprint
 from quantdg.bench.store import RunStore
 from quantdg.bench.sweep import commands

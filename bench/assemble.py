@@ -1,0 +1,200 @@
+"""From a composed configuration to an Experiment; every value is checked here, before anything is built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from quantdg.bench.components import Component, QuantizerComponent
+from quantdg.bench.deploy.settings import DeploySettings
+from quantdg.bench.experiment import Experiment, Paths
+from quantdg.bench.flatness.settings import FlatnessSettings
+from quantdg.bench.match_rule import read_match
+from quantdg.bench.protocol import Protocol
+from quantdg.bench.rules import Rules
+from quantdg.bench.sweep.launcher import SweepLauncher
+from quantdg.bench.typed import check_types, hints_of
+from quantdg.core.errors import ConfigError, UnknownNameError
+from quantdg.quantizers.spec import QuantSpec, Rule, check_bits
+
+Node = Mapping[str, Any]
+
+
+def assemble(config: Node, offered: Callable[[str], Node]) -> Experiment:
+    """The experiment that a configuration describes.
+
+    Args:
+        config: all groups and settings, resolved.
+        offered: the settings of a quantizer as its file has them, by name.
+
+    Raises:
+        ConfigError: something is missing, unknown, of the wrong type or out of range.
+    """
+    data, weightless = _settings("data", _value(config, "data")), partial(_without_none, key="weights")
+    made = Experiment(
+        dataset=_component("dataset", _value(config, "dataset")),
+        model=_component("model", weightless(_settings("model", _value(config, "model")))),
+        protocol=_dataclass(Protocol, "protocol", weightless(_settings("protocol", _value(config, "protocol")))),
+        algorithms=_components(_some(config, "algorithm")),
+        transforms=_components(config.get("transform") or {}),
+        optimizer=_component("optimizer", _value(config, "optimizer")),
+        quantizers=_quantizers(config),
+        averages=_components(config.get("averaging") or {}),
+        targets=_targets(_value(config, "targets")),
+        seeds=_seeds(_value(config, "seeds")),
+        paths=Paths(
+            _path("out", _value(config, "out")) or Path("runs/default"),
+            _path("data.root", data.get("root")),
+            _path("data.cache", data.get("cache")) or _cache(),
+        ),
+        launcher=_dataclass(SweepLauncher, "launcher", _value(config, "launcher")),
+        deploy=_dataclass(DeploySettings, "deploy", config["deploy"]) if config.get("deploy") else None,
+        match=read_match(
+            config.get("match"), config.get("match_to"), config.get("bits"), partial(_reference, config, offered)
+        ),
+        flatness=_dataclass(FlatnessSettings, "flatness", config["flatness"]) if config.get("flatness") else None,
+        start_steps=_start_steps(config.get("start_steps")),
+        rules=_dataclass(Rules, "verdict", _value(config, "verdict")),
+    )
+    made.protocols()
+    made.protocol.check_weights(made.model.options.get("weights"))
+    return made
+
+
+def _value(config: Node, key: str) -> Any:
+    if config.get(key) is None:
+        raise ConfigError(f"{key} cannot be left out; write {key}=VALUE, quantdg run --help shows what there is")
+    return config[key]
+
+
+def _some(config: Node, group: str) -> Node:
+    chosen = config.get(group)
+    if not chosen:
+        raise ConfigError(f"{group} needs at least one choice, got none; write {group}=[NAME]")
+    return _settings(group, chosen)
+
+
+def _settings(what: str, node: Any) -> Node:
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{what} must hold settings, got {node!r}; write {what}.NAME=VALUE")
+    return node
+
+
+def _without_none(node: Node, key: str) -> Node:
+    """A word that YAML has no other way to write on a command line."""
+    return {**node, key: None} if node.get(key) == "none" else node
+
+
+def _component(name: str, node: Any) -> Component:
+    options = {key: value for key, value in _settings(name, node).items() if key not in ("_target_", "name")}
+    return Component(str(node.get("name", name)), _target(name, node), options)
+
+
+def _components(nodes: Node) -> tuple[Component, ...]:
+    return tuple(_component(name, node) for name, node in nodes.items())
+
+
+def _target(name: str, node: Node) -> str:
+    target = node.get("_target_")
+    if not isinstance(target, str):
+        raise ConfigError(f"{name}._target_ must name something to import, got {target!r}; write package.module.Name")
+    return target
+
+
+def _dataclass(kind: type, what: str, node: Any) -> Any:
+    known = {f.name: f for f in fields(kind)}
+    for key in _settings(what, node):
+        if key not in known:
+            raise UnknownNameError(f"setting of {what}", str(key), known)
+    for name, field in known.items():
+        if name not in node and field.default is MISSING and field.default_factory is MISSING:
+            raise ConfigError(f"{what}.{name} cannot be left out; write {what}.{name}=VALUE")
+    check_types(what, hints_of(kind), node)
+    return kind(**node)
+
+
+def _spec(name: str, node: Any, bits: int | None, act_bits: int | None) -> QuantSpec:
+    rules = _settings(f"quantizer.{name}.spec", node).get("rules", [])
+    if not isinstance(rules, list):
+        raise ConfigError(
+            f"spec.rules must be a list, got {rules!r}; write for example [{{pattern: 'fc', skip: true}}]"
+        )
+    values = {**node, "rules": tuple(_dataclass(Rule, "rule", rule) for rule in rules)}
+    if bits is not None:
+        values["weight_bits"] = bits
+    if act_bits is not None:
+        values["act_bits"] = act_bits
+    spec: QuantSpec = _dataclass(QuantSpec, "spec", values)
+    return spec
+
+
+def _quantizer(name: str, node: Any, bits: int | None, act_bits: int | None) -> QuantizerComponent:
+    options = {k: v for k, v in _settings(f"quantizer.{name}", node).items() if k not in ("_target_", "spec")}
+    spec = _spec(name, node["spec"], bits, act_bits) if node.get("spec") is not None else None
+    return QuantizerComponent(name, _target(name, node), options, spec)
+
+
+def _axis(config: Node, key: str) -> list[int | None]:
+    value = config.get(key)
+    values = value if isinstance(value, list) else [value]
+    for bits in values:
+        check_bits(key, bits)
+    return values
+
+
+def _quantizers(config: Node) -> tuple[QuantizerComponent, ...]:
+    out: dict[str, QuantizerComponent] = {}
+    for bits in _axis(config, "bits"):
+        for act_bits in _axis(config, "act_bits"):
+            for name, node in _some(config, "quantizer").items():
+                quantizer = _quantizer(name, node, bits, act_bits)
+                out[f"{name} {quantizer.spec}"] = quantizer
+    return tuple(out.values())
+
+
+def _reference(config: Node, offered: Callable[[str], Node], name: str) -> QuantizerComponent:
+    """A quantizer of the run as configured there, or any other as its file has it."""
+    node = config["quantizer"].get(name)
+    return _quantizer(name, offered(name) if node is None else node, None, None)
+
+
+def _start_steps(value: Any) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not value or not all(type(s) is int for s in value):
+        raise ConfigError(f"start_steps must be null or a list of steps, got {value!r}; write start_steps=[40,80]")
+    return tuple(dict.fromkeys(value))
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    seeds = list(range(value)) if type(value) is int else value
+    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
+        raise ConfigError(
+            f"seeds must be a count above 0 or a list of seeds, got {value!r}; write seeds=3 or seeds=[0,4]"
+        )
+    return tuple(dict.fromkeys(seeds))
+
+
+def _targets(value: Any) -> tuple[str, ...] | None:
+    if value == "all":
+        return None
+    targets = value if isinstance(value, list) else [value]
+    if not targets or not all(isinstance(t, str) for t in targets):
+        raise ConfigError(f"targets must be all or a list of domain names, got {value!r}; write targets=[sketch,photo]")
+    return tuple(dict.fromkeys(targets))
+
+
+def _cache() -> Path:
+    """QUANTDG_CACHE, else ``quantdg`` in the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quantdg"
+    return Path(os.environ.get("QUANTDG_CACHE") or default).expanduser()
+
+
+def _path(key: str, value: Any) -> Path | None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"{key} must be a path, got {value!r}; write for example {key}=./{value}")
+    return Path(value).expanduser() if value else None

@@ -1,0 +1,65 @@
+"""Whether a setting from the configuration has the type that is written beside it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from quantdg.core.errors import ConfigError
+
+_WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a word",
+    NoneType: "null",
+}
+_ACCEPTED: dict[Any, tuple[type, ...]] = {kind: (int, float) if kind is float else (kind,) for kind in _WORDS}
+_LISTS = (list, tuple, Sequence)
+
+
+def hints_of(kind: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations of a function's or a class's arguments; empty where they cannot be evaluated."""
+    try:
+        parameters = inspect.signature(kind, eval_str=True).parameters.values()
+    except (NameError, TypeError, ValueError):
+        return {}
+    return {p.name: p.annotation for p in parameters if p.annotation is not p.empty}
+
+
+def check_types(what: str, hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """ConfigError for the first value that does not fit its annotation; what is no plain data is not checked."""
+    for name, value in values.items():
+        if name in hints and not _fits(value, hints[name]):
+            raise ConfigError(f"{what}.{name} must be {_words(hints[name])}, got {value!r}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(_fits(value, k) for k in inner)
+    if origin is Literal:
+        return any(isinstance(value, type(k)) for k in inner)
+    if origin in _LISTS or kind in _LISTS:
+        wanted = inner[0] if inner else Any
+        return isinstance(value, (list, tuple)) and all(_fits(v, wanted) for v in value)
+    if origin is Mapping or origin is dict:
+        return isinstance(value, Mapping)
+    if kind in _ACCEPTED:
+        return isinstance(value, _ACCEPTED[kind]) and isinstance(value, bool) <= (kind is bool)
+    return True
+
+
+def _words(kind: Any) -> str:
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(_words(k) for k in inner))
+    if origin is Literal:
+        return " or ".join(map(str, inner))
+    if origin in _LISTS or kind in _LISTS:
+        return f"a list, each {_words(inner[0])}" if inner else "a list"
+    if origin is Mapping or origin is dict:
+        return "settings"
+    return _WORDS.get(kind, str(kind))

@@ -25,12 +25,8 @@ ZERO, ONE, RED, GREEN, BLUE = (single(x) for x in (0, 1, 0.2989, 0.587, 0.114))
 
 
 def _compiled(function: F) -> F:
-    """Machine code at the first call, kept beside this file or in the user's cache folder where one can be written."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return cast(F, numba.njit(cache=True, **options)(function))
-    except RuntimeError:
-        return cast(F, numba.njit(**options)(function))
+    """Machine code, made anew by each process that needs it: Numba's files of it mix up processors on a shared disk."""
+    return cast(F, numba.njit(nogil=True, error_model="numpy")(function))
 
 
 @_compiled
@@ -180,7 +176,7 @@ def _batch(images: NDArray[np.uint8], plan: _Plan, out: Floats) -> None:
 def _pixels(places: Tensor | None, count: int, size: int) -> Tensor:
     """grid_sample's -1..1 as positions 0..size-1, held inside the image."""
     if places is None:
-        return torch.arange(size, dtype=torch.float32).expand(count, size)
+        return torch.arange(size, dtype=torch.float32).repeat(count, 1)
     return (((places + 1) * size - 1) / 2).clamp(0, size - 1)
 
 

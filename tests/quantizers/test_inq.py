@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from quantdg.core.errors import QuantizerError
+from quantdg.core.errors import ConfigError
 from quantdg.quantizers.inq import INQ, INQQuant, powers_of_two
 from quantdg.quantizers.spec import QuantSpec
 
@@ -77,5 +77,5 @@ def test_held_weights_get_no_gradient_and_evaluation_quantizes_all():
     ],
 )
 def test_what_it_refuses(options, message):
-    with pytest.raises(QuantizerError, match=message):
+    with pytest.raises(ConfigError, match=message):
         INQ(**options)

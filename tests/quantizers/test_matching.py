@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from quantdg.core.errors import QuantizerError
+from quantdg.core.errors import ConfigError, QuantizerError
 from quantdg.quantizers import checks_grid, checks_state, checks_training
 from quantdg.quantizers.apot import APoT
 from quantdg.quantizers.dorefa import DoReFa
@@ -159,13 +159,13 @@ def test_scaled_steps_are_those_of_the_formulas():
 
 @pytest.mark.parametrize("scale", [0, -1, math.inf, math.nan])
 def test_a_scale_that_is_none_is_refused(scale):
-    with pytest.raises(QuantizerError, match="step_scale must be above 0"):
+    with pytest.raises(ConfigError, match="step_scale must be above 0"):
         LSQ(step_scale=scale)
 
 
 @pytest.mark.parametrize("kind", [NNIQAT, NNILSQ])
 def test_where_nni_sets_the_step_a_scale_is_refused(kind):
-    with pytest.raises(QuantizerError, match=r"NNI sets it.*write step_scale=1"):
+    with pytest.raises(ConfigError, match=r"NNI sets it.*write step_scale=1"):
         kind(step_scale=2.0)
     assert kind(step_scale=1.0).step_scale == 1
 

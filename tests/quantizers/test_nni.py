@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from quantdg.core.errors import MissingPackageError, QuantizerError
+from quantdg.core.errors import ConfigError, MissingPackageError
 from quantdg.quantizers.nni_lsq import NNILSQ
 from quantdg.quantizers.nni_qat import NNIQAT
 from quantdg.quantizers.spec import QuantSpec
@@ -144,7 +144,7 @@ def test_lsq_step_gradient_counts_the_whole_tensor():
 
 
 def test_an_unknown_start_is_refused():
-    with pytest.raises(QuantizerError, match="init='paper'"):
+    with pytest.raises(ConfigError, match="init='paper'"):
         NNILSQ(QuantSpec(), init="esser")
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from quantdg.core.errors import QuantizerError
+from quantdg.core.errors import ConfigError, QuantizerError
 from quantdg.quantizers.pact import COEFFICIENTS, PACT, PACTQuant, SAWBQuant
 from quantdg.quantizers.spec import QuantSpec, Rule
 
@@ -105,5 +105,5 @@ def test_what_pact_cannot_do_is_refused_with_the_reason(spec, reason):
 
 
 def test_a_negative_decay_is_an_error():
-    with pytest.raises(QuantizerError, match="got -1"):
+    with pytest.raises(ConfigError, match="got -1"):
         PACT(QuantSpec(7, 8), decay=-1)

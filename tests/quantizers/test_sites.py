@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from quantdg.core.errors import QuantizerError
+from quantdg.core.errors import ConfigError, QuantizerError
 from quantdg.quantizers.base import QTensor
 from quantdg.quantizers.layers import QParams, candidates, to_qtensor
 from quantdg.quantizers.lsq import LSQ
@@ -109,7 +109,7 @@ def test_rules_reach_the_sites():
     "options, part", [({"averaged": "median"}, "average, recalibrate"), ({"lr_ratio": 0}, "above 0")]
 )
 def test_wrong_options_are_refused(options, part):
-    with pytest.raises(QuantizerError, match=part):
+    with pytest.raises(ConfigError, match=part):
         LSQ(QuantSpec(), **options)
 
 

@@ -34,11 +34,12 @@ def assemble(config: Node, offered: Callable[[str], Node]) -> Experiment:
     Raises:
         ConfigError: something is missing, unknown, of the wrong type or out of range.
     """
-    data, weightless = _settings("data", _value(config, "data")), partial(_without_none, key="weights")
+    data = _settings("data", _value(config, "data"))
+    root, cache = data.get("root"), data.get("cache")
     made = Experiment(
         dataset=_component("dataset", _value(config, "dataset")),
-        model=_component("model", weightless(_settings("model", _value(config, "model")))),
-        protocol=_dataclass(Protocol, "protocol", weightless(_settings("protocol", _value(config, "protocol")))),
+        model=_component("model", _weights("model", _value(config, "model"))),
+        protocol=_dataclass(Protocol, "protocol", _weights("protocol", _value(config, "protocol"))),
         algorithms=_components(_some(config, "algorithm")),
         transforms=_components(config.get("transform") or {}),
         optimizer=_component("optimizer", _value(config, "optimizer")),
@@ -47,9 +48,9 @@ def assemble(config: Node, offered: Callable[[str], Node]) -> Experiment:
         targets=_targets(_value(config, "targets")),
         seeds=_seeds(_value(config, "seeds")),
         paths=Paths(
-            _path("out", _value(config, "out")) or Path("runs/default"),
-            _path("data.root", data.get("root")),
-            _path("data.cache", data.get("cache")) or _cache(),
+            _path("out", _value(config, "out")),
+            None if root is None else _path("data.root", root),
+            _cache() if cache is None else _path("data.cache", cache),
         ),
         launcher=_dataclass(SweepLauncher, "launcher", _value(config, "launcher")),
         deploy=_dataclass(DeploySettings, "deploy", config["deploy"]) if config.get("deploy") else None,
@@ -66,7 +67,7 @@ def assemble(config: Node, offered: Callable[[str], Node]) -> Experiment:
 
 
 def _value(config: Node, key: str) -> Any:
-    if config.get(key) is None:
+    if config.get(key) in (None, ""):
         raise ConfigError(f"{key} cannot be left out; write {key}=VALUE, quantdg run --help shows what there is")
     return config[key]
 
@@ -84,9 +85,9 @@ def _settings(what: str, node: Any) -> Node:
     return node
 
 
-def _without_none(node: Node, key: str) -> Node:
-    """A word that YAML has no other way to write on a command line."""
-    return {**node, key: None} if node.get(key) == "none" else node
+def _weights(what: str, node: Any) -> Node:
+    """With ``weights: none``, the word of the command line, as None."""
+    return {**node, "weights": None} if _settings(what, node).get("weights") == "none" else node
 
 
 def _component(name: str, node: Any) -> Component:
@@ -141,6 +142,8 @@ def _quantizer(name: str, node: Any, bits: int | None, act_bits: int | None) -> 
 def _axis(config: Node, key: str) -> list[int | None]:
     value = config.get(key)
     values = value if isinstance(value, list) else [value]
+    if not values:
+        raise ConfigError(f"{key} needs at least one number, got none; write {key}=7 or {key}=[4,7]")
     for bits in values:
         check_bits(key, bits)
     return values
@@ -194,7 +197,7 @@ def _cache() -> Path:
     return Path(os.environ.get("QUANTDG_CACHE") or default).expanduser()
 
 
-def _path(key: str, value: Any) -> Path | None:
-    if value is not None and not isinstance(value, str):
+def _path(key: str, value: Any) -> Path:
+    if not isinstance(value, str):
         raise ConfigError(f"{key} must be a path, got {value!r}; write for example {key}=./{value}")
-    return Path(value).expanduser() if value else None
+    return Path(value).expanduser()

@@ -146,6 +146,8 @@ def test_the_weights_count_in_a_cells_identity_as_the_models():
         ("deploy=null", "there are: .*none"),
         ("out=7", "out must be a path, got 7; write for example out=./7"),
         ("data=null", "data cannot be left out"),
+        ("out=''", "out cannot be left out"),
+        ("bits=[]", "bits needs at least one number"),
         ("verdict=3", "verdict must hold settings, got 3"),
         ("=3", "a setting needs a name, got '=3'"),
         ("seeds=[", "seeds"),

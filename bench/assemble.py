@@ -17,8 +17,8 @@ from quantdg.bench.match_rule import read_match
 from quantdg.bench.protocol import Protocol
 from quantdg.bench.rules import Rules
 from quantdg.bench.sweep.launcher import SweepLauncher
-from quantdg.bench.typed import check_types, hints_of
-from quantdg.core.errors import ConfigError, UnknownNameError
+from quantdg.bench.typed import check_settings
+from quantdg.core.errors import ConfigError
 from quantdg.quantizers.spec import QuantSpec, Rule, check_bits
 
 Node = Mapping[str, Any]
@@ -107,14 +107,10 @@ def _target(name: str, node: Node) -> str:
 
 
 def _dataclass(kind: type, what: str, node: Any) -> Any:
-    known = {f.name: f for f in fields(kind)}
-    for key in _settings(what, node):
-        if key not in known:
-            raise UnknownNameError(f"setting of {what}", str(key), known)
-    for name, field in known.items():
-        if name not in node and field.default is MISSING and field.default_factory is MISSING:
-            raise ConfigError(f"{what}.{name} cannot be left out; write {what}.{name}=VALUE")
-    check_types(what, hints_of(kind), node)
+    check_settings(what, kind, _settings(what, node))
+    for field in fields(kind):
+        if field.name not in node and field.default is MISSING and field.default_factory is MISSING:
+            raise ConfigError(f"{what}.{field.name} cannot be left out; write {what}.{field.name}=VALUE")
     return kind(**node)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from quantdg.bench.typed import check_types, hints_of
-from quantdg.core.errors import ConfigError, MissingPackageError, UnknownNameError
+from quantdg.bench.typed import check_settings
+from quantdg.core.errors import ConfigError, MissingPackageError
 from quantdg.quantizers.base import Quantizer
 from quantdg.quantizers.spec import QuantSpec
 
@@ -50,12 +49,7 @@ class Component:
             factory: Callable[..., Any] = import_object(self.target)
         except MissingPackageError:
             return
-        parameters = inspect.signature(factory).parameters
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            for name in self.options:
-                if name not in parameters:
-                    raise UnknownNameError(f"setting of {self.name}", name, parameters)
-        check_types(self.name, hints_of(factory), self.options)
+        check_settings(self.name, factory, self.options)
 
     def build(self, *args: Any, **extra: Any) -> Any:
         """Call the target; an argument it does not take is a ConfigError."""

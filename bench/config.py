@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
@@ -93,8 +93,7 @@ def _check_choices(overrides: Sequence[str]) -> None:
 
 
 def _offered(quantizer: str) -> Node:
-    node: Any = OmegaConf.to_container(compose("config", [f"quantizer=[{quantizer}]"]).quantizer[quantizer])
-    return node  # type: ignore[no-any-return]
+    return cast(Node, OmegaConf.to_container(compose("config", [f"quantizer=[{quantizer}]"]).quantizer[quantizer]))
 
 
 def _unknown_choice(error: MissingConfigException) -> ConfigError:

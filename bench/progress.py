@@ -29,7 +29,7 @@ class Watch:
     """
 
     def __init__(self, progress: Progress, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.progress, self.steps, self.clock, self.cells, self.done = progress, steps, clock, 0, 0
+        self.progress, self.steps, self.clock, self.cells = progress, steps, clock, 0
         self.task = progress.add_task("training", total=steps)
         self.began = self.told = clock()
         self.waited = self.began - LINE_SECONDS
@@ -37,22 +37,24 @@ class Watch:
     def __call__(self, kind: str, value: object) -> None:
         """Take an event of the engine."""
         if isinstance(value, int):
-            self.done += value
             self.progress.advance(self.task, value)
         elif isinstance(value, Record):
             self._record(value)
         now = self.clock()
         if isinstance(value, str) and now - self.waited >= LINE_SECONDS:
             self.waited = now
-            self.progress.console.print(value, markup=False, soft_wrap=True, highlight=False)
-        if not self.progress.console.is_terminal and now - self.told >= LINE_SECONDS and self.done:
+            self._say(value)
+        task = self.progress.tasks[self.task]
+        if not self.progress.console.is_terminal and now - self.told >= LINE_SECONDS and task.completed:
             self.told = now
-            self.progress.console.print(self._line(now - self.began), markup=False, soft_wrap=True, highlight=False)
+            minutes = (now - self.began) / 60
+            left = minutes * max(0, self.steps - task.completed) / task.completed
+            self._say(
+                f"{self.cells} cells, {task.percentage:.0f} % of the steps, {minutes:.0f} min, about {left:.0f} min left"
+            )
 
-    def _line(self, seconds: float) -> str:
-        left = seconds * max(0, self.steps - self.done) / self.done
-        share = 100 * self.done / max(1, self.steps)
-        return f"{self.cells} cells, {share:.0f} % of the steps, {seconds / 60:.0f} min, about {left / 60:.0f} min left"
+    def _say(self, text: str) -> None:
+        self.progress.console.print(text, markup=False, soft_wrap=True, highlight=False)
 
     def _record(self, record: Record) -> None:
         self.cells += 1

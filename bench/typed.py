@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from quantdg.core.errors import ConfigError
+from quantdg.core.errors import ConfigError, UnknownNameError
 
 _WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -27,6 +27,16 @@ def hints_of(kind: Callable[..., Any]) -> dict[str, Any]:
     except (NameError, TypeError, ValueError):
         return {}
     return {p.name: p.annotation for p in parameters if p.annotation is not p.empty}
+
+
+def check_settings(what: str, kind: Callable[..., Any], values: Mapping[str, Any]) -> None:
+    """ConfigError for a value that a function or class does not take by this name, or takes of another type."""
+    parameters = inspect.signature(kind).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for name in values:
+            if name not in parameters:
+                raise UnknownNameError(f"setting of {what}", name, parameters)
+    check_types(what, hints_of(kind), values)
 
 
 def check_types(what: str, hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:

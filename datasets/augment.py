@@ -39,9 +39,14 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     Raises:
         ConfigError: not one number per channel.
     """
+    return _normalise_(to_unit(images), mean, std)
+
+
+def _normalise_(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """As `normalise`, but changes the images themselves, which are float."""
     _check_statistics(images.shape[1], mean, std)
-    out, shape = to_unit(images), (1, -1, 1, 1)
-    return out.sub_(out.new_tensor(mean).view(shape)).div_(out.new_tensor(std).view(shape))
+    shape = (1, -1, 1, 1)
+    return images.sub_(images.new_tensor(mean).view(shape)).div_(images.new_tensor(std).view(shape))
 
 
 def _check_statistics(channels: int, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -89,8 +94,8 @@ def augment(
     count, channels, height, width = images.shape
     if policy.colour and channels != 3:
         raise ConfigError(f"jitter and grayscale need 3 channels, got {channels}; use the augmentation digits or none")
-    _check_statistics(channels, mean, std)
     draws = draw(policy, count, height, width, generator).to(images.device)
     if policy.colour and images.dtype == torch.uint8 and images.device.type == "cpu":
+        _check_statistics(channels, mean, std)
         return augment_photos(images, draws, mean, std)
-    return normalise(apply(images, draws), mean, std)
+    return _normalise_(apply(images, draws), mean, std)

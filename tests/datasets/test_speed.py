@@ -1,9 +1,9 @@
 """Images a second into the model from the second pass on, against ImageFolder and DataLoader doing the same work.
 
 One process and one thread each, on the same JPEG files of PACS's size, with the memory settings of a run; the plain
-loader decodes with Pillow and augments with torchvision. Both take turns, and the figure is the median over rounds of the ratio of processor time within a
-round. Aims on a quiet machine: 10 times as fast at 96 pixels, 4 times at 224. The asserted bounds only guard against a
-blunder. Run with: pytest -m speed -s tests/datasets/test_speed.py
+loader decodes with Pillow and augments with torchvision. Both take turns, and the figure is the median over rounds of
+the ratio of processor time within a round. Aims on a quiet machine: 10 times as fast at 96 pixels, 4 times at 224. The
+asserted bounds only guard against a blunder. Run with: pytest -m speed -s tests/datasets/test_speed.py
 """
 
 from __future__ import annotations

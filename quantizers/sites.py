@@ -60,7 +60,7 @@ class SiteQuantizer(Quantizer):
     Args:
         spec, lr_ratio, seed: as for `Quantizer`.
         averaged: one of ``averages``, or None for the first.
-        step_scale: factor on the weights' step at the same number of codes, > 0; see `quantdg.quantizers.matching`.
+        step_scale: factor on the weights' step at the same number of codes, > 0; see `quantdg.quantizers.noise_matching`.
     """
 
     step_is_fixed: str = "its weight quantizer reads no step_scale"

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import pytest
 
-from quantdg.quantizers.conformance import CHECKS, Check
-from quantdg.quantizers.toys import one_thread
-from quantdg.quantizers.trials import MakeQuantizer
+from quantdg.quantizers.contract.checks import CHECKS, Check
+from quantdg.quantizers.contract.toy_net import one_thread
+from quantdg.quantizers.contract.trial import MakeQuantizer
 
 
 class QuantizerContract:
-    """Every check of `quantdg.quantizers.conformance`; a subclass supplies the fixture ``make_quantizer``."""
+    """Every check of `quantdg.quantizers.contract.checks`; a subclass supplies the fixture ``make_quantizer``."""
 
     @pytest.fixture
     def make_quantizer(self) -> MakeQuantizer:

@@ -19,7 +19,7 @@ def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
 
 def report(argv: Sequence[str]) -> int:
     """Print the tables of a run folder and write the report files; needs only the records."""
-    from quantdg.reports.html import write_html
+    from quantdg.reports.page.page import write_html
     from quantdg.reports.report import Report
 
     parser = _parser("report", report.__doc__)

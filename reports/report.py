@@ -7,24 +7,26 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from quantdg.bench.rules import read_rules
-from quantdg.bench.store import write_atomic
-from quantdg.reports import accuracy, escape
-from quantdg.reports.audit import audit_table
-from quantdg.reports.deployment import deployment_tables, in_section, recomputed
-from quantdg.reports.failures import failures_table, problems_table
-from quantdg.reports.flatness import correlation_table, flatness_table
-from quantdg.reports.frame import Results, load
-from quantdg.reports.order import SECTION
-from quantdg.reports.pictures import Section, pictures
-from quantdg.reports.provenance import provenance_table, status_line
-from quantdg.reports.raster import png
-from quantdg.reports.resources import latency_table, size_table
-from quantdg.reports.svg import Picture
-from quantdg.reports.tables import Table
-from quantdg.reports.verdict import Verdict, chosen, judge
-from quantdg.reports.verdict_tables import verdict_tables
-from quantdg.reports.words import verdict_words
+from quantdg.bench.results.files import write_atomic
+from quantdg.bench.results.verdict_rules import read_rules
+from quantdg.reports.figures.figures import Section, pictures
+from quantdg.reports.figures.png import png
+from quantdg.reports.figures.svg import Picture
+from quantdg.reports.frames.columns import SECTION
+from quantdg.reports.frames.deployments import in_section, recomputed
+from quantdg.reports.frames.results import Results, load
+from quantdg.reports.tables import accuracy
+from quantdg.reports.tables.audit import audit_table
+from quantdg.reports.tables.cost import latency_table, size_table
+from quantdg.reports.tables.deployment import deployment_tables
+from quantdg.reports.tables.failures import failures_table, problems_table
+from quantdg.reports.tables.flatness import correlation_table, flatness_table
+from quantdg.reports.tables.provenance import provenance_table, status_line
+from quantdg.reports.tables.table import Table
+from quantdg.reports.tables.verdict import verdict_tables
+from quantdg.reports.text import escape
+from quantdg.reports.verdict.judge import Verdict, chosen, judge
+from quantdg.reports.verdict.sentences import verdict_words
 
 
 def section_names(results: Results) -> dict[Section, str]:

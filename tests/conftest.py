@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from quantdg.bench import config
-from quantdg.bench.data import CellData
-from quantdg.bench.experiment import Cell, Experiment
-from quantdg.bench.run import load_dataset
-from quantdg.bench.session import plan
+from quantdg.bench.experiment import load as config
+from quantdg.bench.experiment.grid import Cell, Experiment
+from quantdg.bench.sweep.session import plan
+from quantdg.bench.training.data import CellData, load_dataset
 
 QUICK = (
     "targets=[thick]",

@@ -1,6 +1,7 @@
-"""The folder layout keeps its promises (see CONTRIBUTING.md, "Imports")."""
+"""The folder layout keeps its promises (see docs/architecture.md)."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -15,21 +16,35 @@ MAY_IMPORT = {
     "bench": {"core", "quantizers", "datasets"},
     "reports": {"core", "bench"},
 }
-RECORDS_ONLY = {
-    "quantdg.bench.records",
-    "quantdg.bench.store",
-    "quantdg.bench.rules",
-    "quantdg.bench.deploy.records",
-    "quantdg.bench.deploy.ensemble",
+LAYERS = {
+    "bench": [
+        "results",
+        "models averaging optimizers",
+        "experiment packed",
+        "transforms",
+        "algorithms",
+        "training",
+        "flatness deploy",
+        "cells ensembles",
+        "engines",
+        "sweep",
+        "commands",
+    ],
+    "reports": ["text stats", "frames", "verdict", "tables figures", "report", "page", "commands"],
 }
+"""From the ground up: a folder imports only from lower lines."""
 
 
-def imported_names(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+def architecture():
+    spec = importlib.util.spec_from_file_location("architecture", ROOT / "docs" / "architecture.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def imports(path):
+    tool = architecture()
+    return list(tool.imported_names(path, tool.package_of(path)))
 
 
 def test_no_init_where_it_would_hide_other_packages():
@@ -46,21 +61,51 @@ def test_a_foreign_datasets_package_wins_even_in_the_root(tmp_path):
 
 @pytest.mark.parametrize("top", sorted(MAY_IMPORT))
 def test_imports_point_one_way(top):
+    seen = 0
     for path in (ROOT / top).rglob("*.py"):
-        for name in imported_names(path):
+        for name in imports(path):
             if not name.startswith("quantdg."):
                 continue
+            seen += 1
             other = name.split(".")[1]
             assert other in MAY_IMPORT[top] | {top}, f"{path.relative_to(ROOT)} imports {name}"
             if top == "reports" and other == "bench":
-                assert any(name.startswith(r) for r in RECORDS_ONLY), f"{path.relative_to(ROOT)} imports {name}"
+                assert name.startswith("quantdg.bench.results."), f"{path.relative_to(ROOT)} imports {name}"
+    assert seen or top == "core"
+
+
+def test_relative_imports_are_resolved(tmp_path):
+    file = tmp_path / "here.py"
+    file.write_text("from . import a\nfrom ..b import c\nfrom ...core.errors import D\nimport e\n")
+    found = list(architecture().imported_names(file, ("quantdg", "bench", "x")))
+    assert found == ["quantdg.bench.x.a", "quantdg.bench.b.c", "quantdg.core.errors.D", "e"]
+
+
+@pytest.mark.parametrize("part", sorted(LAYERS))
+def test_folders_are_layers(part):
+    floor = {name: level for level, line in enumerate(LAYERS[part]) for name in line.split()}
+    graph = architecture().folder_graph(part, ROOT)
+    assert graph.keys() == floor.keys()
+    assert sum(map(len, graph.values())) > 15
+    for name, others in graph.items():
+        for other in others:
+            assert floor[other] < floor[name], f"{part}/{name} imports {part}/{other}"
+
+
+def test_circles_are_seen():
+    assert architecture().circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == {"b", "c"}
+
+
+@pytest.mark.parametrize("module", ["quantdg.bench.results.store", "quantdg.reports.report"])
+def test_records_are_read_without_torch(module):
+    code = f"import sys, {module}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_only_the_adapter_imports_nni():
     for top in MAY_IMPORT:
         for path in (ROOT / top).rglob("*.py"):
-            imports = {name.split(".")[0] for name in imported_names(path)}
-            assert "nni" not in imports or path.name == "nni_adapter.py", path
+            assert "nni" not in {n.split(".")[0] for n in imports(path)} or path.name == "nni_adapter.py", path
 
 
 def test_modules_and_functions_stay_small():

@@ -8,9 +8,10 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantdg.bench.algorithms.base import Algorithm, Minibatches, concatenate, split_domains
+from quantdg.bench.algorithms.base import Algorithm, concatenate, split_domains
+from quantdg.bench.experiment.protocol import OptimizerFactory
 from quantdg.bench.models.base import DGModel
-from quantdg.bench.protocol import OptimizerFactory
+from quantdg.bench.transforms.base import Minibatches
 from quantdg.core.errors import ConfigError
 
 

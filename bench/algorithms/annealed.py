@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from quantdg.bench.algorithms.base import Algorithm
+from quantdg.bench.experiment.protocol import OptimizerFactory
 from quantdg.bench.models.base import DGModel
-from quantdg.bench.protocol import OptimizerFactory
 from quantdg.core.errors import ConfigError
 
 

@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from quantdg.bench.experiment.protocol import OptimizerFactory
 from quantdg.bench.models.base import DGModel
 from quantdg.bench.optimizers.base import Plain, StepRule, Terms
-from quantdg.bench.protocol import OptimizerFactory
-from quantdg.bench.transforms.base import Minibatches, Transform
+from quantdg.bench.transforms.base import Minibatches, Transform, class_probabilities
 from quantdg.core.errors import ConfigError, DivergedError
 
 __all__ = ["Algorithm", "Minibatches", "Terms", "class_probabilities", "concatenate", "domain_risks", "split_domains"]
@@ -132,11 +132,6 @@ def concatenate(minibatches: Minibatches) -> tuple[Tensor, Tensor]:
 def split_domains(rows: Tensor, minibatches: Minibatches) -> list[Tensor]:
     """Rows of a concatenated batch, (sum of N_d, ...), cut into one tensor a domain."""
     return list(torch.split(rows, [len(y) for _, y in minibatches]))
-
-
-def class_probabilities(labels: Tensor, classes: int) -> Tensor:
-    """(N, classes) float: one-hot rows for class indices; rows that are probabilities already pass."""
-    return nn.functional.one_hot(labels, classes).float() if labels.dim() == 1 else labels
 
 
 def domain_risks(algorithm: Algorithm, minibatches: Minibatches) -> Tensor:

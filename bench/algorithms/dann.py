@@ -21,9 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantdg.bench.algorithms.base import Algorithm, Minibatches, concatenate
+from quantdg.bench.algorithms.base import Algorithm, concatenate
+from quantdg.bench.experiment.protocol import OptimizerFactory
 from quantdg.bench.models.base import DGModel
-from quantdg.bench.protocol import OptimizerFactory
+from quantdg.bench.transforms.base import Minibatches
 from quantdg.core.errors import ConfigError
 
 BETAS = (0.5, 0.9)

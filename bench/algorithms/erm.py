@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantdg.bench.algorithms.base import Algorithm, Minibatches, concatenate
+from quantdg.bench.algorithms.base import Algorithm, concatenate
+from quantdg.bench.transforms.base import Minibatches
 
 
 class ERM(Algorithm):

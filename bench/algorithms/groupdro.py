@@ -13,9 +13,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from quantdg.bench.algorithms.base import Algorithm, Minibatches, domain_risks
+from quantdg.bench.algorithms.base import Algorithm, domain_risks
+from quantdg.bench.experiment.protocol import OptimizerFactory
 from quantdg.bench.models.base import DGModel
-from quantdg.bench.protocol import OptimizerFactory
+from quantdg.bench.transforms.base import Minibatches
 from quantdg.core.errors import ConfigError
 
 

@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from quantdg.bench.algorithms.annealed import AnnealedPenalty
-from quantdg.bench.algorithms.base import Minibatches, class_probabilities, concatenate, split_domains
+from quantdg.bench.algorithms.base import concatenate, split_domains
+from quantdg.bench.experiment.protocol import OptimizerFactory
 from quantdg.bench.models.base import DGModel
-from quantdg.bench.protocol import OptimizerFactory
+from quantdg.bench.transforms.base import Minibatches, class_probabilities
 from quantdg.core.errors import ConfigError
 
 Estimate = Literal["even_odd", "square"]

@@ -26,10 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantdg.bench.algorithms.base import Algorithm, Minibatches
+from quantdg.bench.algorithms.base import Algorithm
+from quantdg.bench.experiment.protocol import OptimizerFactory
 from quantdg.bench.models.base import DGModel
 from quantdg.bench.optimizers.base import assign, unobserved
-from quantdg.bench.protocol import OptimizerFactory
+from quantdg.bench.transforms.base import Minibatches
 from quantdg.core.errors import ConfigError
 
 _ADAM_EPS = 1e-8

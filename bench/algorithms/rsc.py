@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantdg.bench.algorithms.base import Algorithm, Minibatches, class_probabilities, concatenate
+from quantdg.bench.algorithms.base import Algorithm, concatenate
+from quantdg.bench.experiment.protocol import OptimizerFactory
 from quantdg.bench.models.base import DGModel
-from quantdg.bench.protocol import OptimizerFactory
+from quantdg.bench.transforms.base import Minibatches, class_probabilities
 from quantdg.core.errors import ConfigError
 from quantdg.quantizers.layers import frozen_ranges
 

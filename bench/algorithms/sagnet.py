@@ -18,9 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantdg.bench.algorithms.base import Algorithm, Minibatches, Terms, concatenate
+from quantdg.bench.algorithms.base import Algorithm, concatenate
+from quantdg.bench.experiment.protocol import OptimizerFactory
 from quantdg.bench.models.base import DGModel
-from quantdg.bench.protocol import OptimizerFactory
+from quantdg.bench.optimizers.base import Terms
+from quantdg.bench.transforms.base import Minibatches
 from quantdg.core.errors import ConfigError
 
 _EPS = 1e-5

@@ -11,9 +11,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantdg.bench.algorithms.base import Algorithm, Minibatches, concatenate
+from quantdg.bench.algorithms.base import Algorithm, concatenate
+from quantdg.bench.experiment.protocol import OptimizerFactory
 from quantdg.bench.models.base import DGModel
-from quantdg.bench.protocol import OptimizerFactory
+from quantdg.bench.transforms.base import Minibatches
 from quantdg.core.errors import ConfigError
 
 

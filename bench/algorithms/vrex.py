@@ -15,9 +15,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from quantdg.bench.algorithms.annealed import AnnealedPenalty
-from quantdg.bench.algorithms.base import Minibatches, domain_risks
+from quantdg.bench.algorithms.base import domain_risks
+from quantdg.bench.experiment.protocol import OptimizerFactory
 from quantdg.bench.models.base import DGModel
-from quantdg.bench.protocol import OptimizerFactory
+from quantdg.bench.transforms.base import Minibatches
 
 
 class VREx(AnnealedPenalty):

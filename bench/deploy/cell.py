@@ -13,13 +13,13 @@ import numpy as np
 
 from quantdg.bench.deploy.files import Files, kind_of, write_files
 from quantdg.bench.deploy.measure import Job, measure
-from quantdg.bench.deploy.records import Deployment, Timing
 from quantdg.bench.deploy.reference import Prover, prover
 from quantdg.bench.deploy.runtimes import open_model, predict, runtime_version
-from quantdg.bench.deploy.settings import DeploySettings
 from quantdg.bench.deploy.stored import StoredCell
-from quantdg.bench.environment import machine, versions
-from quantdg.bench.records import pack_bits
+from quantdg.bench.experiment.deploy import DeploySettings
+from quantdg.bench.results.deployment import Deployment, Timing
+from quantdg.bench.results.provenance import machine, versions
+from quantdg.bench.results.record import pack_bits
 
 FEWEST_IMAGES, MOST_IMAGES, PIXELS = 16, 1024, 2**22
 """The proof takes as many images as have this many values."""

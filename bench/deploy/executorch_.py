@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from quantdg.bench.deploy.integer import IntegerLayer, quantize_input
-from quantdg.bench.deploy.onnx_file import require
 from quantdg.bench.deploy.runtimes import Array, Layers
-from quantdg.bench.store import write_atomic
+from quantdg.bench.results.files import write_atomic
 from quantdg.core.errors import RecordError
+from quantdg.core.packages import require
 
 MOST_IMAGES = 32
 """Of a call; memory for as many is planned in the file."""

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from quantdg.bench.deploy.records import Timing
 from quantdg.bench.deploy.runtimes import Array, Runner, open_model
+from quantdg.bench.results.deployment import Timing
 from quantdg.core.errors import QuantDGError
 
 SAMPLE_S, STEADY_S, STEADY_CALLS = 0.005, 0.05, 12

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from quantdg.bench.deploy.onnx_file import INPUT, OUTPUT, require, strip
-from quantdg.bench.store import write_atomic
+from quantdg.bench.deploy.onnx_file import INPUT, OUTPUT, strip
+from quantdg.bench.results.files import write_atomic
+from quantdg.core.packages import require
 
 OPSET = 21
 

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from quantdg.core.errors import MissingPackageError, RecordError
+from quantdg.core.errors import RecordError
+from quantdg.core.packages import require
 
 INPUT, OUTPUT = "images", "logits"
 MAX_BYTES = 2**31 - 1
 """What a protobuf message can hold; weights are kept inside the file."""
-
-
-def require(*packages: str, extra: str = "deploy") -> None:
-    """Raise MissingPackageError, with the pip line, for the first package that is not installed.
-
-    Args:
-        packages: top-level modules; extra: of this package that brings them.
-    """
-    for package in packages:
-        if find_spec(package) is None:
-            raise MissingPackageError(
-                f"deployment needs {package}, which is not installed: pip install 'quantdg[{extra}]'"
-            )
 
 
 def strip(model: Any) -> None:

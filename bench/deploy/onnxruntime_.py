@@ -11,9 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from quantdg.bench.deploy.onnx_file import INPUT, operators, read_onnx, require
+from quantdg.bench.deploy.onnx_file import INPUT, operators, read_onnx
 from quantdg.bench.deploy.runtimes import Array, Layers
 from quantdg.core.errors import RecordError
+from quantdg.core.packages import require
 
 INTEGER = ("QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulInteger", "MatMulIntegerToFloat")
 FLOAT = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "MatMulNBits")

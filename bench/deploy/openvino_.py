@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from quantdg.bench.deploy.onnx_file import read_onnx, require
+from quantdg.bench.deploy.onnx_file import read_onnx
 from quantdg.bench.deploy.runtimes import Array, Layers
 from quantdg.core.errors import RecordError
+from quantdg.core.packages import require
 
 KINDS = ("Convolution", "FullyConnected", "MatMul")
 INTEGER = ("i8", "u8")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from quantdg.bench.deploy.integer import load_float
-from quantdg.bench.deploy.packing import PackedModel
+from quantdg.bench.packed.file import PackedModel
 from quantdg.quantizers.base import ActQuant, SiteExport
 
 WEIGHTS_ONLY_LIMIT = 1e-4

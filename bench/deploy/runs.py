@@ -9,14 +9,14 @@ from pathlib import Path
 
 from quantdg.bench.deploy.cell import deploy_in, prepare
 from quantdg.bench.deploy.latency import representatives
-from quantdg.bench.deploy.records import FOLDER, Deployment, deployments, write_deployment
 from quantdg.bench.deploy.runtimes import suffix
-from quantdg.bench.deploy.settings import DeploySettings
 from quantdg.bench.deploy.stored import open_cell
-from quantdg.bench.environment import machine
-from quantdg.bench.experiment import Paths
-from quantdg.bench.records import Record
-from quantdg.bench.store import RunStore
+from quantdg.bench.experiment.deploy import DeploySettings
+from quantdg.bench.experiment.grid import Paths
+from quantdg.bench.results.deployment import FOLDER, Deployment, deployments, write_deployment
+from quantdg.bench.results.provenance import machine
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import MissingPackageError, QuantDGError
 
 Watch = Callable[[Deployment], None]

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from quantdg.bench.experiment.deploy import RUNTIMES
 from quantdg.core.errors import UnknownNameError
 
 Array = NDArray[np.float32]
@@ -35,7 +36,7 @@ class Runner(Protocol):
         """What is really executed."""
 
 
-RUNTIMES = {
+_PLACES = {
     "openvino": "quantdg.bench.deploy.openvino_:OpenVINO",
     "onnxruntime": "quantdg.bench.deploy.onnxruntime_:ONNXRuntime",
     "executorch": "quantdg.bench.deploy.executorch_:ExecuTorch",
@@ -52,7 +53,7 @@ def open_model(runtime: str, path: Path, *, threads: int = 1, batch: int = 1, in
     """Open a file with float precision pinned to float32 and no quantization beyond the file's own.
 
     Args:
-        runtime: a key of ``RUNTIMES``.
+        runtime: one of ``RUNTIMES``.
         path: the file, ONNX or, for ExecuTorch, a program.
         threads: of the runtime, >= 1.
         batch: images a call.
@@ -63,7 +64,7 @@ def open_model(runtime: str, path: Path, *, threads: int = 1, batch: int = 1, in
     """
     if runtime not in RUNTIMES:
         raise UnknownNameError("runtime", runtime, RUNTIMES)
-    module, _, name = RUNTIMES[runtime].partition(":")
+    module, _, name = _PLACES[runtime].partition(":")
     factory: Callable[..., Runner] = getattr(import_module(module), name)
     return factory(path, threads, batch, integer)
 

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from quantdg.bench.components import Component
-from quantdg.bench.deploy.packing import PackedModel, read_model
 from quantdg.bench.deploy.runtimes import Array
-from quantdg.bench.experiment import Paths
+from quantdg.bench.experiment.component import Component
+from quantdg.bench.experiment.grid import Paths
 from quantdg.bench.models.base import DGModel
 from quantdg.bench.models.weights import is_file
-from quantdg.bench.records import Record, unpack_bits
-from quantdg.bench.run import HEADLINE, load_dataset
-from quantdg.bench.store import RunStore
+from quantdg.bench.packed.file import PackedModel, read_model
+from quantdg.bench.results.record import HEADLINE, Record, unpack_bits
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.training.data import load_dataset
 from quantdg.core.errors import RecordError
 from quantdg.datasets.augment import normalise
 from quantdg.datasets.base import DomainDataset

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from quantdg.bench.data import CellData
+from quantdg.bench.experiment.flatness import FlatnessSettings
 from quantdg.bench.flatness.measure import measure_flatness
 from quantdg.bench.flatness.network import deployed_state
-from quantdg.bench.flatness.settings import FlatnessSettings
+from quantdg.bench.training.data import CellData
 from quantdg.quantizers.base import Quantizer
 
 

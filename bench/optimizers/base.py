@@ -5,25 +5,38 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from quantdg.quantizers.layers import frozen_ranges
 
-if TYPE_CHECKING:
-    from quantdg.bench.algorithms.base import Algorithm
-
 Terms = dict[str, Tensor]
 """Scalars by name; ``loss`` is what is minimised."""
+
+
+class Trained(Protocol):
+    """What a step rule may touch of an algorithm."""
+
+    optimizer: torch.optim.Optimizer
+
+    @property
+    def network(self) -> nn.Module:
+        """The network inside the algorithm."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All parameters, the quantizer's included."""
+
+    def buffers(self) -> Iterator[Tensor]:
+        """All buffers, the network's included."""
 
 
 class StepRule(ABC):
     """Turns gradients into one step of ``algorithm.optimizer``."""
 
     @abstractmethod
-    def step(self, algorithm: Algorithm, gradients: Callable[[], Terms]) -> Terms:
+    def step(self, algorithm: Trained, gradients: Callable[[], Terms]) -> Terms:
         """Step.
 
         Args:
@@ -38,7 +51,7 @@ class StepRule(ABC):
 class Plain(StepRule):
     """One pass, then the optimizer's step."""
 
-    def step(self, algorithm: Algorithm, gradients: Callable[[], Terms]) -> Terms:
+    def step(self, algorithm: Trained, gradients: Callable[[], Terms]) -> Terms:
         """Gradients, step."""
         terms = gradients()
         algorithm.optimizer.step()

@@ -21,8 +21,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from quantdg.bench.algorithms.base import Algorithm, Terms
-from quantdg.bench.optimizers.base import StepRule, assign, unobserved
+from quantdg.bench.optimizers.base import StepRule, Terms, Trained, assign, unobserved
 from quantdg.core.errors import ConfigError
 
 _TINY = 1e-12
@@ -42,7 +41,7 @@ class SAM(StepRule):
         self.rho = rho
         self.perturb_quantizer = perturb_quantizer
 
-    def step(self, algorithm: Algorithm, gradients: Callable[[], Terms]) -> Terms:
+    def step(self, algorithm: Trained, gradients: Callable[[], Terms]) -> Terms:
         """Two passes, then the optimizer's step from the weights before them."""
         own = _own_buffers(algorithm)
         before = [b.clone() for b in own]
@@ -73,7 +72,7 @@ class SAM(StepRule):
             assign(weights, saved)
 
 
-def _own_buffers(algorithm: Algorithm) -> list[Tensor]:
+def _own_buffers(algorithm: Trained) -> list[Tensor]:
     network = {id(b) for b in algorithm.network.buffers()}
     return [b for b in algorithm.buffers() if id(b) not in network]
 
@@ -81,7 +80,7 @@ def _own_buffers(algorithm: Algorithm) -> list[Tensor]:
 Generators = list[tuple[torch.Generator, Tensor]]
 
 
-def _generators(algorithm: Algorithm) -> Generators:
+def _generators(algorithm: Trained) -> Generators:
     """torch's global generators that this algorithm's passes may draw from, with their states."""
     found = [torch.default_generator]
     device = next(algorithm.parameters()).device

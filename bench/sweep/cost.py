@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from statistics import median
 
-from quantdg.bench.records import Labels
-from quantdg.bench.sweep.scan import Brief
+from quantdg.bench.results.record import Labels
+from quantdg.bench.results.summary import RecordSummary
 
 Level = tuple[str, ...]
 
@@ -26,7 +26,7 @@ class Costs:
         briefs: of measured cells; others are ignored.
     """
 
-    def __init__(self, briefs: Iterable[Brief]) -> None:
+    def __init__(self, briefs: Iterable[RecordSummary]) -> None:
         branch: dict[Level, list[float]] = {}
         plain: dict[Level, list[float]] = {}
         self.measured = 0

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from quantdg.bench.experiment import Cell
-from quantdg.bench.records import Labels
-from quantdg.bench.store import RunStore
-from quantdg.bench.sweep.choose import MISSING, Choice, check_force
+from quantdg.bench.experiment.grid import Cell
+from quantdg.bench.results.record import Labels
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.results.summary import RecordSummary, scan
 from quantdg.bench.sweep.cost import Costs
-from quantdg.bench.sweep.scan import Brief, scan
+from quantdg.bench.sweep.rerun import MISSING, RerunPolicy, check_force
 
 Refusals = Mapping[tuple[str, str, str], str]
 """(algorithm, quantizer, bits) -> why they cannot run together."""
@@ -70,13 +70,17 @@ class Plan:
 
 
 def make_plan(
-    cells: Sequence[Cell], store: RunStore | None, choice: Choice, refusals: Refusals, timed: Sequence[Brief] = ()
+    cells: Sequence[Cell],
+    store: RunStore | None,
+    choice: RerunPolicy,
+    refusals: Refusals,
+    timed: Sequence[RecordSummary] = (),
 ) -> Plan:
     """Compare a grid with a folder (None: a new one) under a choice; changes nothing.
 
     ``timed`` are measurements made for this plan, beside those of the folder.
     """
-    briefs: dict[str, Brief] = {brief.key: brief for brief in scan(store)} if store else {}
+    briefs: dict[str, RecordSummary] = {brief.key: brief for brief in scan(store)} if store else {}
     plan = Plan(cells, timed=len(timed))
     names = {cell.key: cell.labels for cell in cells} if choice.force else {}
     check_force(choice, names)
@@ -100,7 +104,7 @@ def make_plan(
 
 
 def _estimate(
-    plan: Plan, cells: Sequence[tuple[Cell, Labels]], costs: Costs, store: RunStore | None, choice: Choice
+    plan: Plan, cells: Sequence[tuple[Cell, Labels]], costs: Costs, store: RunStore | None, choice: RerunPolicy
 ) -> None:
     total, known = 0.0, 0
     groups: dict[str, tuple[Cell, Labels]] = {}

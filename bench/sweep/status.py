@@ -9,14 +9,14 @@ from typing import Any
 
 from tabulate import tabulate
 
-from quantdg.bench.records import Labels
-from quantdg.bench.store import RunStore
-from quantdg.bench.sweep.choose import MISSING, path_of
+from quantdg.bench.cells.lease import Holder, Leases
+from quantdg.bench.cells.process import certainly_dead
+from quantdg.bench.results.record import Labels
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.results.summary import RecordSummary, scan
 from quantdg.bench.sweep.cost import Costs
-from quantdg.bench.sweep.grid import Wanted, read_grids
-from quantdg.bench.sweep.lease import Holder, Leases
-from quantdg.bench.sweep.process import certainly_dead
-from quantdg.bench.sweep.scan import Brief, scan
+from quantdg.bench.sweep.requested import RequestedCell, read_grids
+from quantdg.bench.sweep.rerun import MISSING
 
 WINDOW_SECONDS = 600.0
 RUNNING = "running"
@@ -85,10 +85,10 @@ def read_status(store: RunStore) -> Status:
     return status
 
 
-def _what(name: str, wanted: dict[str, Wanted]) -> str:
+def _what(name: str, wanted: dict[str, RequestedCell]) -> str:
     """A lease in words."""
     if name in wanted:
-        return path_of(wanted[name].labels)
+        return wanted[name].labels.path
     labels = next((cell.labels for cell in wanted.values() if cell.group == name), None)
     place = f"{labels.dataset}/{labels.target}/{labels.seed}/{labels.algorithm}" if labels else name
     return f"float phase {place}"
@@ -99,15 +99,15 @@ def _may_live(holder: Holder, store: RunStore) -> bool:
     return not stored and (holder.who is None or not certainly_dead(holder.who))
 
 
-def _count(status: Status, state: str, brief: Brief | None, cell: Wanted | None) -> None:
+def _count(status: Status, state: str, brief: RecordSummary | None, cell: RequestedCell | None) -> None:
     labels = brief.labels if brief and brief.labels else cell.labels if cell else _UNKNOWN
     status.states[state] += 1
     status.table[labels.dataset, labels.algorithm, labels.quantizer, labels.bits][state] += 1
     if brief and brief.state in ("failed", "damaged"):
-        status.failures[f"{brief.state}: {brief.reason}"].append(path_of(labels))
+        status.failures[f"{brief.state}: {brief.reason}"].append(labels.path)
 
 
-def _estimate(status: Status, cells: list[Wanted], briefs: dict[str, Brief], store: RunStore) -> None:
+def _estimate(status: Status, cells: list[RequestedCell], briefs: dict[str, RecordSummary], store: RunStore) -> None:
     now: Any = time.time()
     newest = max((b.modified for b in briefs.values()), default=now)
     now = max(now, newest)  # a file server's clock may be ahead

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from quantdg.bench.models.base import DGModel
 
@@ -27,3 +27,8 @@ class Transform:
     def __call__(self, minibatches: Minibatches) -> Minibatches:
         """The batches to train on; the argument is shared between runs and is left as it is."""
         return minibatches
+
+
+def class_probabilities(labels: Tensor, classes: int) -> Tensor:
+    """(N, classes) float: one-hot rows for class indices; rows that are probabilities already pass."""
+    return nn.functional.one_hot(labels, classes).float() if labels.dim() == 1 else labels

@@ -17,9 +17,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from quantdg.bench.algorithms.base import Minibatches, class_probabilities
 from quantdg.bench.models.base import DGModel
-from quantdg.bench.transforms.base import Transform
+from quantdg.bench.transforms.base import Minibatches, Transform, class_probabilities
 from quantdg.core.errors import ConfigError
 
 

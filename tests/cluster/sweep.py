@@ -10,10 +10,11 @@ from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from quantdg.bench import config, session
-from quantdg.bench.records import Record
-from quantdg.bench.store import RunStore
-from quantdg.bench.sweep.launcher import SweepLauncher
+from quantdg.bench.experiment import load as config
+from quantdg.bench.experiment.launcher import Launcher
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.sweep import session
 from quantdg.bench.sweep.status import read_status
 from quantdg.quantizers.float_ import Float
 
@@ -41,7 +42,7 @@ def run(engine, out, options="{}"):
     """Run the sweep on an engine; returns the number of failed cells."""
     experiment = config.load([*WORDS, f"out={out}", "launcher.jobs=2"])
     plain = {**asdict(experiment.launcher), "engine": engine, "options": json.loads(options)}
-    launcher = SweepLauncher(**{**plain, "checkpoint_seconds": 5.0, "lease_seconds": 15.0, "memory_gb": 0.9})
+    launcher = Launcher(**{**plain, "checkpoint_seconds": 5.0, "lease_seconds": 15.0, "memory_gb": 0.9})
     return session.run_experiment(replace(experiment, launcher=launcher))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from quantdg.bench.listing import inventory_text
+from quantdg.bench.commands.prepare import inventory_text
 from quantdg.datasets.digits import load_digits, load_digits_domains
 from quantdg.datasets.inventory import inspect
 from quantdg.datasets.prepare import instructions

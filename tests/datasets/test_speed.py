@@ -21,9 +21,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
-from quantdg.bench.config import load
-from quantdg.bench.data import CellData
-from quantdg.bench.sweep.heap import keep_freed_memory
+from quantdg.bench.engines.malloc import keep_freed_memory
+from quantdg.bench.experiment.load import load
+from quantdg.bench.training.data import CellData
 from quantdg.datasets.base import DomainDataset
 from quantdg.datasets.folder import load_folder
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from quantdg.quantizers.apot import APoT, APoTQuant, additive_powers
+from quantdg.quantizers.contract.toy_net import float_net
 from quantdg.quantizers.spec import QuantSpec
-from quantdg.quantizers.toys import float_net
 
 
 def test_the_code_books():

@@ -7,8 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from quantdg.quantizers.base import Quantizer
+from quantdg.quantizers.contract.toy_net import float_net
 from quantdg.quantizers.spec import QuantSpec, Rule
-from quantdg.quantizers.toys import float_net
 
 FILES = sorted((Path(__file__).parents[2] / "bench" / "conf" / "quantizer").glob("*.yaml"))
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from quantdg.bench.components import import_object
-from quantdg.bench.config import load
-from quantdg.quantizers.matching import inserted_noise
+from quantdg.bench.experiment.component import import_object
+from quantdg.bench.experiment.load import load
+from quantdg.quantizers.noise_matching import inserted_noise
 from quantdg.quantizers.spec import QuantSpec
 
 DOC = Path(__file__).parents[2] / "docs" / "quantizers.md"

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantdg.bench.records import Labels, Latency, Record, Row, Sizes, fingerprint, pack_bits
-from quantdg.bench.store import RunStore
+from quantdg.bench.results.latency import Latency
+from quantdg.bench.results.record import Labels, Record, Row, Sizes, fingerprint, pack_bits
+from quantdg.bench.results.store import RunStore
 
 MakeRecord = Callable[..., Record]
 PROTOCOL = {"name": "small", "steps": 60, "lr": 5e-05}

@@ -11,10 +11,11 @@ from math import sqrt
 import pytest
 from pytest import approx
 
-from quantdg.bench.store import RunStore
-from quantdg.reports import accuracy, gains
-from quantdg.reports.cube import Cube
-from quantdg.reports.frame import load
+from quantdg.bench.results.store import RunStore
+from quantdg.reports.frames import gains
+from quantdg.reports.frames.cube import Cube
+from quantdg.reports.frames.results import load
+from quantdg.reports.tables import accuracy
 
 Numbers = dict[tuple[str, str, str], tuple[float, float, int]]
 

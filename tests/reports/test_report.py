@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from quantdg.bench.records import Record
-from quantdg.bench.store import RunStore
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import RecordError
-from quantdg.reports import escape
 from quantdg.reports.report import Report
+from quantdg.reports.text import escape
 
 Make = Callable[..., Record]
 HOSTILE = "a|b\n<script>alert(1)</script> $x_1$ \\input{x} % & # ~ ^ {} `c` *d* [e](f) \x1b[31m 漢"

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantdg.bench.records import Record, Row, Sizes, pack_bits
-from quantdg.bench.store import RunStore
+from quantdg.bench.results.record import Record, Row, Sizes, pack_bits
+from quantdg.bench.results.store import RunStore
 
 pytestmark = pytest.mark.speed
 

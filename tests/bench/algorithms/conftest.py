@@ -15,9 +15,9 @@ from quantdg.bench.algorithms.rsc import RSC
 from quantdg.bench.algorithms.sagnet import SagNet
 from quantdg.bench.algorithms.sd import SD
 from quantdg.bench.algorithms.vrex import VREx
+from quantdg.bench.experiment.protocol import train_mode
 from quantdg.bench.models.convnet import convnet
-from quantdg.bench.protocol import train_mode
-from quantdg.bench.seeds import seed_everything
+from quantdg.bench.training.seeds import seed_everything
 from quantdg.quantizers.spec import QuantSpec, Rule
 from quantdg.quantizers.torch_ao import TorchAO
 

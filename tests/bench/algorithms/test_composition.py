@@ -2,13 +2,13 @@
 
 import torch
 
-from quantdg.bench.data import CellData
+from quantdg.bench.cells.execute import refusal
 from quantdg.bench.models.base import NORMALISATIONS
 from quantdg.bench.optimizers.sam import SAM
-from quantdg.bench.run import refusal
-from quantdg.bench.session import plan, run_experiment
-from quantdg.bench.store import RunStore
-from quantdg.bench.training import build
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.sweep.session import plan, run_experiment
+from quantdg.bench.training.data import CellData
+from quantdg.bench.training.float_phase import build
 
 
 def test_parts_chosen_by_name_are_trained_with_and_part_of_the_label(quick, cell):

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from quantdg.bench.checkpoint import capture, restore
-from quantdg.bench.optim import check_groups
 from quantdg.bench.optimizers.sam import SAM
+from quantdg.bench.training.checkpoint import capture, restore
+from quantdg.bench.training.optimizer_check import check_groups
 from quantdg.bench.transforms.mixstyle import MixStyle
 from quantdg.bench.transforms.mixup import Mixup
 from quantdg.quantizers.lsq import LSQ

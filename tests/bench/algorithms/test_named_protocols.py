@@ -4,8 +4,8 @@ import inspect
 
 import pytest
 
-from quantdg.bench import config
-from quantdg.bench.components import import_object
+from quantdg.bench.experiment import load as config
+from quantdg.bench.experiment.component import import_object
 
 COMMON = {
     "batch_size": 32,

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from quantdg.bench import config
-from quantdg.bench.data import CellData
-from quantdg.bench.evaluation import evaluate
-from quantdg.bench.run import load_dataset
-from quantdg.bench.session import plan
-from quantdg.bench.training import build, train_step
+from quantdg.bench.experiment import load as config
+from quantdg.bench.sweep.session import plan
+from quantdg.bench.training.data import CellData, load_dataset
+from quantdg.bench.training.evaluation import evaluate
+from quantdg.bench.training.float_phase import build, train_step
 
 DATA = Path(os.environ.get("QUANTDG_DATA") or Path(__file__).parents[3].parent / "shared" / "data")
 STEPS = 501

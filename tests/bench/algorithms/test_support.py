@@ -2,12 +2,12 @@
 
 import pytest
 
-from quantdg.bench import config
 from quantdg.bench.algorithms.erm import ERM
+from quantdg.bench.cells.execute import refuse
+from quantdg.bench.experiment import load as config
 from quantdg.bench.models.convnet import convnet
-from quantdg.bench.run import refuse
-from quantdg.bench.session import run_experiment
-from quantdg.bench.store import RunStore
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.sweep.session import run_experiment
 
 ONE = {"erm", "groupdro", "sd", "rsc", "sagnet"}
 

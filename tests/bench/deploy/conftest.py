@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torchvision.models import squeezenet1_1
 
-from quantdg.bench.deploy.packing import PackedModel, read_model, write_packed
 from quantdg.bench.models.base import DGModel
 from quantdg.bench.models.convnet import convnet
 from quantdg.bench.models.vision import vision
+from quantdg.bench.packed.file import PackedModel, read_model, write_packed
 from quantdg.quantizers.base import Quantizer
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.nni_qat import NNIQAT

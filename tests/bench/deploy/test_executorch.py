@@ -10,14 +10,14 @@ from quantdg.bench.deploy import executorch_
 from quantdg.bench.deploy.executorch_ import export_pte
 from quantdg.bench.deploy.integer import build_integer, load_float
 from quantdg.bench.deploy.measure import Job, measure
-from quantdg.bench.deploy.records import deployments
 from quantdg.bench.deploy.reference import prover
 from quantdg.bench.deploy.runs import deploy_store
 from quantdg.bench.deploy.runtimes import open_model, predict
-from quantdg.bench.deploy.settings import DeploySettings
-from quantdg.bench.records import Record
-from quantdg.bench.session import run_experiment
-from quantdg.bench.store import RunStore
+from quantdg.bench.experiment.deploy import DeploySettings
+from quantdg.bench.results.deployment import deployments
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.sweep.session import run_experiment
 from quantdg.core.errors import MissingPackageError, RecordError
 
 INTEGER = {"convnet": 2, "resnet18": 8, "mobilenet_v2": 36}

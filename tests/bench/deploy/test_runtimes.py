@@ -9,10 +9,11 @@ import torch
 
 from quantdg.bench.deploy.integer import build_integer, load_float
 from quantdg.bench.deploy.onnx_export import export_onnx
-from quantdg.bench.deploy.onnx_file import read_onnx, require
+from quantdg.bench.deploy.onnx_file import read_onnx
 from quantdg.bench.deploy.reference import prover
 from quantdg.bench.deploy.runtimes import RUNTIMES, open_model, predict, suffix
 from quantdg.core.errors import MissingPackageError, RecordError, UnknownNameError
+from quantdg.core.packages import require
 from quantdg.quantizers.base import SiteExport
 
 onnx = pytest.importorskip("onnx")

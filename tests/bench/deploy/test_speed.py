@@ -9,15 +9,15 @@ import json
 import pytest
 from safetensors.torch import save
 
-from quantdg.bench.deploy.compressed import write_compressed
-from quantdg.bench.deploy.ensemble import ensemble_sizes
 from quantdg.bench.deploy.files import write_files
 from quantdg.bench.deploy.measure import Job, measure
-from quantdg.bench.deploy.packing import write_packed
-from quantdg.bench.deploy.records import Bytes, Deployment
 from quantdg.bench.deploy.runtimes import open_model
-from quantdg.bench.environment import machine
-from quantdg.bench.records import Labels
+from quantdg.bench.packed.compressed import write_compressed
+from quantdg.bench.packed.file import write_packed
+from quantdg.bench.results.deployment import Bytes, Deployment
+from quantdg.bench.results.ensemble_size import ensemble_sizes
+from quantdg.bench.results.provenance import machine
+from quantdg.bench.results.record import Labels
 
 pytestmark = [pytest.mark.speed]
 

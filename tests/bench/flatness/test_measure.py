@@ -11,12 +11,13 @@ import torch.nn.functional as F
 from omegaconf import OmegaConf
 from torch import nn
 
-from quantdg.bench.checkpoint import capture
+from quantdg.bench.experiment.flatness import FlatnessSettings
 from quantdg.bench.flatness.deployed import flatness_of
 from quantdg.bench.flatness.measure import domain_batches, measure_flatness
 from quantdg.bench.flatness.network import deployed_state, input_grids
-from quantdg.bench.flatness.settings import FlatnessSettings
-from quantdg.bench.training import build, prepare, train_step
+from quantdg.bench.training.branch import prepare
+from quantdg.bench.training.checkpoint import capture
+from quantdg.bench.training.float_phase import build, train_step
 from quantdg.core.errors import ConfigError
 from quantdg.quantizers.base import ActQuant
 

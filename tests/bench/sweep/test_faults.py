@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from quantdg.bench.sweep.lease import Leases
+from quantdg.bench.cells.lease import Leases
 from quantdg.quantizers.float_ import Float
 
 GRID = (

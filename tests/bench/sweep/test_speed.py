@@ -14,12 +14,13 @@ from statistics import median
 
 import pytest
 
-from quantdg.bench import config, session
-from quantdg.bench.engine import run_cells
-from quantdg.bench.records import Record
-from quantdg.bench.store import RunStore
-from quantdg.bench.sweep.launcher import SweepLauncher
-from quantdg.bench.sweep.room import cores
+from quantdg.bench.engines.capacity import cores
+from quantdg.bench.engines.local import run_cells
+from quantdg.bench.experiment import load as config
+from quantdg.bench.experiment.launcher import Launcher
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.sweep import session
 
 pytestmark = pytest.mark.speed
 ROUNDS = 3
@@ -41,7 +42,7 @@ def test_parallel_efficiency(benchmark, tmp_path):
 
     def sweep(jobs, name, some=cells):
         store = RunStore(tmp_path / name, create=True)
-        launcher = SweepLauncher(jobs=jobs)
+        launcher = Launcher(jobs=jobs)
         took = seconds(lambda: run_cells(some, store, experiment.paths, launcher, lambda *_: None))
         assert all(store.read(cell.key).status == "done" for cell in some)
         return took
@@ -66,7 +67,7 @@ def test_parallel_efficiency(benchmark, tmp_path):
 
 def test_start_up_of_a_cell(benchmark, drivers, tmp_path):
     """From the start of the command to the last of 36 records, less the training in them; one process."""
-    bare = seconds(lambda: subprocess.run([sys.executable, "-c", "import quantdg.bench.sweep.child"], check=True))
+    bare = seconds(lambda: subprocess.run([sys.executable, "-c", "import quantdg.bench.engines.worker"], check=True))
     began = time.time()
     names = "float,lsq,pact,torch_ao,torch_ao_learnable,nni_qat,freeze,round_freeze,uniform_noise"
     driver = drivers.start(*SHORT, f"quantizer=[{names}]", "averaging=[swad]", "seeds=4", jobs=1)

@@ -11,19 +11,19 @@ from dataclasses import replace
 
 import pytest
 
-from quantdg.bench import config
-from quantdg.bench.components import Component
-from quantdg.bench.records import Record, Row, fingerprint
-from quantdg.bench.store import RunStore
-from quantdg.bench.sweep import commands
-from quantdg.bench.sweep.choose import Choice
+from quantdg.bench.cells.lease import Leases
+from quantdg.bench.commands import run as commands
+from quantdg.bench.experiment import load as config
+from quantdg.bench.experiment.component import Component
+from quantdg.bench.experiment.keys import prime_keys
+from quantdg.bench.results.merge import merge
+from quantdg.bench.results.record import Record, Row, fingerprint
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.results.summary import scan
 from quantdg.bench.sweep.cost import Costs
-from quantdg.bench.sweep.grid import read_grids, write_grid
-from quantdg.bench.sweep.keys import prime_keys
-from quantdg.bench.sweep.lease import Leases
-from quantdg.bench.sweep.merge import merge
 from quantdg.bench.sweep.plan import make_plan
-from quantdg.bench.sweep.scan import scan
+from quantdg.bench.sweep.requested import read_grids, write_grid
+from quantdg.bench.sweep.rerun import RerunPolicy
 from quantdg.bench.sweep.status import read_status
 from quantdg.core.errors import ConfigError, RecordError
 
@@ -82,7 +82,7 @@ def test_the_plan_counts_states_and_hours(store):
     assert len(cells) == 12
     store.write(record_of(cells[0]))
     store.write(record_of(cells[1], "failed", "boom"))
-    plan = make_plan(cells, store, Choice(), {("erm", "pact", "W7A8"): "no"})
+    plan = make_plan(cells, store, RerunPolicy(), {("erm", "pact", "W7A8"): "no"})
     assert dict(plan.states) == {"done": 1, "failed": 1, "missing": 6, "unsupported": 4}
     assert (len(plan.run), plan.refused, plan.phases) == (10, 4, 3)
     assert plan.seconds == pytest.approx(6 * 2.88 + 3 * 96 * 0.01)
@@ -90,13 +90,13 @@ def test_the_plan_counts_states_and_hours(store):
     assert "12 cells in 4 groups: 1 done, 6 missing, 1 failed, 4 unsupported" in text
     assert "to run: 6 cells and 3 float phases" in text
     assert "core hours: about 0.0056, 0.0028 h with 2 at a time (from 1 measured cells)" in text
-    retried = make_plan(cells, store, Choice(retry="failed"), {})
+    retried = make_plan(cells, store, RerunPolicy(retry="failed"), {})
     assert retried.run[0].key == cells[1].key
     assert retried.stale == [cells[1].key]
 
 
 def test_a_plan_for_a_new_folder_knows_no_hours():
-    plan = make_plan(grid(), None, Choice(), {})
+    plan = make_plan(grid(), None, RerunPolicy(), {})
     assert plan.states["missing"] == len(plan.run) == 12
     assert "unknown, this folder has no measured cell like these; --measure times some steps" in plan.text(1)
 
@@ -137,7 +137,7 @@ def test_status_tells_the_grid_who_works_and_what_failed(store):
 def test_status_never_imports_torch_and_runs_as_a_command(store, capsys):
     write_grid(store, grid())
     code = (
-        "import sys; from quantdg.bench.sweep.commands import status; status([sys.argv[1]]); "
+        "import sys; from quantdg.bench.commands.status import status; status([sys.argv[1]]); "
         "assert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code, store.root], capture_output=True, text=True, check=False)
@@ -186,10 +186,10 @@ def test_merge_refuses_what_would_change_a_source(tmp_path):
 @pytest.mark.parametrize(
     ("words", "choice", "rest"),
     [
-        (["seeds=1", "retry=failed"], Choice(retry="failed"), ["seeds=1"]),
-        (["--retry", "failed", "seeds=1"], Choice(retry="failed"), ["seeds=1"]),
-        (["seeds=1", "--force", "a*", "force=b", "bits=4"], Choice(force=("a*", "b")), ["seeds=1", "bits=4"]),
-        (["overwrite=never"], Choice(overwrite="never"), []),
+        (["seeds=1", "retry=failed"], RerunPolicy(retry="failed"), ["seeds=1"]),
+        (["--retry", "failed", "seeds=1"], RerunPolicy(retry="failed"), ["seeds=1"]),
+        (["seeds=1", "--force", "a*", "force=b", "bits=4"], RerunPolicy(force=("a*", "b")), ["seeds=1", "bits=4"]),
+        (["overwrite=never"], RerunPolicy(overwrite="never"), []),
     ],
 )
 def test_choices_come_as_options_or_as_settings(words, choice, rest):
@@ -208,7 +208,7 @@ def test_a_hundred_thousand_cells_in_seconds(tmp_path):
     for cell in cells[::2]:
         store.cell_path(cell.key).write_text(record_of(cell, curve=[{"step": 1, "train_loss": 0.1}] * 12).to_json())
     began = time.process_time()
-    plan = make_plan(cells, store, Choice(), {})
+    plan = make_plan(cells, store, RerunPolicy(), {})
     planned = time.process_time() - began
     write_grid(store, cells)
     began = time.process_time()

@@ -1,0 +1,1 @@
+"""One cell to its record, under a lease."""

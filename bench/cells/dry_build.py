@@ -1,0 +1,47 @@
+"""Each part of an experiment built once and thrown away, so that a wrong setting is found before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from quantdg.bench.experiment.component import Component, import_object
+from quantdg.bench.experiment.grid import Experiment
+from quantdg.core.errors import ConfigError
+from quantdg.quantizers.layers import choose
+
+
+def try_parts(experiment: Experiment, network: nn.Module, sources: int) -> None:
+    """ConfigError for a setting that a part refuses; any other failure is left to the cells, whose records tell it.
+
+    Args:
+        experiment: whose parts are tried.
+        network: as the parts will get it; not changed.
+        sources: number of source domains.
+    """
+    for algorithm in experiment.algorithms:
+        _try(partial(_algorithm, algorithm, network, sources))
+    for part in (*experiment.transforms, experiment.optimizer, *experiment.averages):
+        _try(part.build)
+    for quantizer in experiment.quantizers:
+        _try(partial(quantizer.create, 0))
+        if quantizer.spec is not None:
+            choose(network, quantizer.spec)
+
+
+def _algorithm(algorithm: Component, network: nn.Module, sources: int) -> None:
+    """Without an optimizer, the first of which takes two seconds to import torch's compiler."""
+    algorithm.build(deepcopy(network), max(sources, import_object(algorithm.target).min_domains), lambda _: None)
+
+
+def _try(build: Callable[[], Any]) -> None:
+    try:
+        build()
+    except ConfigError:
+        raise
+    except Exception:  # noqa: BLE001
+        return

@@ -1,0 +1,178 @@
+"""From a cell to its record: support, training, selection rows, sizes; any failure becomes a recorded status."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from quantdg.bench.algorithms.base import Algorithm
+from quantdg.bench.averaging.base import WeightAverage
+from quantdg.bench.experiment.component import Component, QuantizerComponent, import_object
+from quantdg.bench.experiment.grid import Cell, Group, Paths
+from quantdg.bench.experiment.launcher import Launcher
+from quantdg.bench.flatness.deployed import flatness_of
+from quantdg.bench.packed.size import write_model
+from quantdg.bench.results.provenance import provenance
+from quantdg.bench.results.record import HEADLINE, Record, Row, Status, pack_bits
+from quantdg.bench.training.branch import Branch
+from quantdg.bench.training.data import CellData, load_dataset
+from quantdg.bench.training.evaluation import SourceScore, evaluate, evaluate_sources
+from quantdg.bench.training.float_phase import build
+from quantdg.core.errors import MissingPackageError, QuantDGError
+from quantdg.quantizers.base import Quantizer
+
+
+def refuse(
+    algorithm: Component, quantizer: QuantizerComponent, sources: int, network: Callable[[], nn.Module]
+) -> tuple[Status, str] | None:
+    """Why an algorithm and a quantizer cannot run together on ``sources`` source domains, or None."""
+    try:
+        kind: type[Quantizer] = import_object(quantizer.target)
+        missing = kind.missing()
+    except MissingPackageError as error:
+        missing = str(error)
+    if missing:
+        return "unavailable", f"{quantizer.name} needs a package that is not installed: {missing}"
+    method: type[Algorithm] = import_object(algorithm.target)
+    if sources < method.min_domains:
+        return "unsupported", f"{algorithm.name} needs {method.min_domains} source domains, there are {sources}"
+    if method.double_backward and not kind.double_backward:
+        return "unsupported", f"{algorithm.name} needs a double backward, {quantizer.name} has none"
+    if quantizer.spec is not None:
+        ok, reason = quantizer.create(0).supports(network(), quantizer.spec)
+        if not ok:
+            return "unsupported", reason
+    return None
+
+
+def refusal(cell: Cell, data: CellData) -> tuple[Status, str] | None:
+    """Why a cell cannot run at all, or None."""
+    group = cell.group
+    for transform in group.transforms:
+        need = import_object(transform.target).min_domains
+        if len(data.sources) < need:
+            return "unsupported", f"{transform.name} needs {need} source domains, there are {len(data.sources)}"
+    return refuse(group.algorithm, cell.quantizer, len(data.sources), lambda: build(group, data).network)
+
+
+def open_data(group: Group, paths: Paths, device: str) -> CellData:
+    """The data of a group, ready for training."""
+    dataset = load_dataset(group.dataset, paths)
+    inputs = group.model.build(dataset.shape, len(dataset.classes)).inputs
+    return CellData(dataset, dataset.index(group.target), group.seed, group.protocol, device, inputs)
+
+
+def reason_of(error: Exception) -> str:
+    """An error as one line for a record."""
+    text = " ".join(str(error).split()) or "no message"
+    return text if isinstance(error, QuantDGError) else f"{type(error).__name__}: {text}"
+
+
+def without_result(cell: Cell, status: Status, reason: str, launcher: Launcher) -> Record:
+    """The record of a cell that has no result, with the reason."""
+    origin = provenance(launcher.device, launcher.threads)
+    return Record(cell.key, status, cell.labels, cell.settings, reason, provenance=origin)
+
+
+def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: Launcher) -> Record:
+    """Evaluate a finished branch, store its model below ``root`` and sum all up; timings are of the branch alone."""
+    digest = _digest(branch.algorithm)
+    rows = _rows(branch, data)
+    network = branch.algorithm.network
+    network.load_state_dict(branch.selection.chosen[HEADLINE].state)
+    sizes = write_model(network, branch.quantizer, branch.float_names, root, cell.key)
+    began = time.perf_counter()
+    flatness = _flatness(cell, branch, data)
+    flatness_s = time.perf_counter() - began
+    return Record(
+        cell.key,
+        "done",
+        cell.labels,
+        cell.settings,
+        rows=rows,
+        target_count=len(data.target_in) + len(data.target_out),
+        curve=branch.curve,
+        plan={**asdict(branch.quantizer.plan), **({"match": branch.match} if branch.match else {})},
+        audit={name: asdict(site) for name, site in branch.audit.sites.items()},
+        sizes=sizes,
+        timings={
+            "branch_s": round(branch.seconds, 3),
+            "step_ms": round(branch.step_ms, 3),
+            "flatness_s": round(flatness_s, 3),
+        },
+        noise=branch.noise,
+        flatness=flatness,
+        provenance={**provenance(launcher.device, launcher.threads), "final_weights_sha256": digest},
+    )
+
+
+def _flatness(cell: Cell, branch: Branch, data: CellData) -> dict[str, Any]:
+    """Of the headline weights, which the network carries; empty where it is not asked for."""
+    if cell.flatness is None:
+        return {}
+    twin = cell.group.model.build(data.dataset.shape, len(data.dataset.classes)).to(data.device)
+    names = branch.float_names
+    return flatness_of(branch.algorithm.network, branch.quantizer, twin, names, data, cell.flatness)
+
+
+def _digest(algorithm: Algorithm) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(algorithm.state_dict().items()):
+        digest.update(
+            name.encode() + tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
+    return digest.hexdigest()
+
+
+def _rows(branch: Branch, data: CellData) -> dict[str, Row]:
+    """The target is evaluated once for each distinct checkpoint that a rule chose, and for each average."""
+    algorithm, network = branch.algorithm, branch.algorithm.network
+    by_step: dict[int, Row] = {}
+    rows: dict[str, Row] = {}
+    for rule in ("iid", "oracle", "last"):
+        chosen = branch.selection.chosen[rule]
+        if chosen.step not in by_step:
+            network.load_state_dict(chosen.state)
+            by_step[chosen.step] = _row(algorithm, data, chosen.step, chosen.source)
+        rows[rule] = by_step[chosen.step]
+    last = branch.selection.chosen["last"].state
+    for name, average in branch.averages.items():
+        network.load_state_dict(last)
+        rows[name] = _average_row(branch, data, average)
+    return rows
+
+
+def _average_row(branch: Branch, data: CellData, average: WeightAverage) -> Row:
+    step, weights = average.result()
+    network = branch.algorithm.network
+    _copy(dict(network.named_parameters()), weights)
+    policy = branch.quantizer.after_average(network, data.calibration())
+    return _row(branch.algorithm, data, step, evaluate_sources(branch.algorithm, data), policy)
+
+
+@torch.no_grad()
+def _copy(parameters: dict[str, torch.nn.Parameter], weights: dict[str, Tensor]) -> None:
+    for name, value in weights.items():
+        parameters[name].copy_(value)
+
+
+def _row(algorithm: Algorithm, data: CellData, step: int, source: SourceScore, note: str = "") -> Row:
+    count = len(data.target_in) + len(data.target_out)
+    correct = evaluate(algorithm, data, data.target, np.arange(count)).correct
+    return Row(
+        step=step,
+        target_in=float(correct[data.target_in].mean()),
+        target_out=float(correct[data.target_out].mean()),
+        source_out=source.accuracy,
+        source_loss=source.mean_loss,
+        correct=pack_bits(correct),
+        note=note,
+    )

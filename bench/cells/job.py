@@ -1,0 +1,164 @@
+"""One job, wherever it runs: cells to records, each under a lease, each going on where an earlier attempt was stopped."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from quantdg.bench.cells.execute import open_data, reason_of, refusal, result_of, without_result
+from quantdg.bench.cells.lease import Holder, Lease, LeaseLostError, Leases
+from quantdg.bench.experiment.grid import Cell, Group, Paths
+from quantdg.bench.experiment.launcher import Launcher
+from quantdg.bench.results.files import StorageError
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.training.branch import train_branch
+from quantdg.bench.training.checkpoint import State, load_state
+from quantdg.bench.training.checkpointer import Checkpointer, StoppedError
+from quantdg.bench.training.data import CellData
+from quantdg.bench.training.float_phase import float_phase
+from quantdg.core.errors import RecordError
+from quantdg.quantizers.noise_matching import UnmatchedError
+
+POLL_SECONDS = 0.5
+
+
+class _BusyError(Exception):
+    def __init__(self, holder: Holder) -> None:
+        self.holder = holder
+
+
+def _ignore(_: int) -> None:
+    pass
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass
+class Job:
+    """What one process needs to run cells.
+
+    Attributes:
+        store, paths, launcher: of the sweep.
+        report: told training steps as they are done.
+        stop: asked between steps; true ends the job with StoppedError once its training is saved.
+    """
+
+    store: RunStore
+    paths: Paths
+    launcher: Launcher
+    report: Callable[[int], None] = _ignore
+    stop: Callable[[], bool] = _never
+    leases: Leases = field(init=False)
+    _data: tuple[str, CellData] | None = None
+    _float: tuple[str, State] | None = None
+
+    def __post_init__(self) -> None:
+        self.leases = Leases(self.store.work, self.launcher.lease_seconds)
+
+    def attempt(self, cell: Cell) -> Record | Holder:
+        """The cell's record, or who else is working on it or on its float phase.
+
+        Raises StoppedError, StorageError; any other failure is a record.
+        """
+        if (record := self.store.read(cell.key)) is not None:
+            return record
+        lease = self.leases.acquire(cell.key)
+        if isinstance(lease, Holder):
+            return lease
+        try:
+            with lease:
+                return self._store(self._record(cell, lease), lease)
+        except _BusyError as busy:
+            return busy.holder
+        except LeaseLostError:
+            return self.store.read(cell.key) or self.leases.holder(cell.key) or self.attempt(cell)
+
+    def execute(self, cells: Iterable[Cell], waiting: Callable[[int, Holder], None]) -> Iterator[Record]:
+        """A record for each cell, in the order they are ready; waits for those that others are working on.
+
+        ``waiting`` is told how many are left and who has one of them, once for each time nothing else is to do.
+        """
+        todo, idle = deque(cells), 0
+        while todo:
+            cell = todo.popleft()
+            found = self.attempt(cell)
+            if isinstance(found, Record):
+                idle = 0
+                yield found
+                continue
+            todo.append(cell)
+            idle += 1
+            if idle == len(todo):
+                waiting(len(todo), found)
+            if idle >= len(todo):
+                time.sleep(POLL_SECONDS)
+                if self.stop():
+                    raise StoppedError("stopped while waiting for other jobs; the same command goes on")
+
+    def _record(self, cell: Cell, lease: Lease) -> Record:
+        if (record := self.store.read(cell.key)) is not None:
+            return record
+        began = time.perf_counter()
+        try:
+            record = self._run(cell, lease)
+        except (_BusyError, LeaseLostError, StoppedError, StorageError):
+            raise
+        except UnmatchedError as error:
+            record = without_result(cell, "unsupported", reason_of(error), self.launcher)
+        except Exception as error:  # noqa: BLE001 - any other failure is a result of this cell
+            record = without_result(cell, "failed", reason_of(error), self.launcher)
+        record.timings["total_s"] = round(time.perf_counter() - began, 3)
+        return record
+
+    def _store(self, record: Record, lease: Lease) -> Record:
+        lease.check()
+        if not self.store.write_first(record):
+            kept = self.store.read(record.key)
+            if kept is None:  # a torn file from outside this program
+                self.store.write(record)
+            record = kept or record
+        self._keeper(record.key, lease).delete()
+        return record
+
+    def _keeper(self, name: str, lease: Lease) -> Checkpointer:
+        return Checkpointer(self.store.snapshot_path(name), self.launcher.checkpoint_seconds, lease.check, self.stop)
+
+    def _run(self, cell: Cell, lease: Lease) -> Record:
+        data = self._open(cell.group)
+        refused = refusal(cell, data)
+        if refused:
+            return without_result(cell, *refused, self.launcher)
+        began = time.perf_counter()
+        state = self._float_state(cell.group, data)
+        float_s = time.perf_counter() - began
+        branch = train_branch(cell, data, state, self.report, self._keeper(cell.key, lease))
+        lease.check()
+        record = result_of(cell, branch, data, self.store.root, self.launcher)
+        record.timings["float_s"] = round(float_s, 3)
+        return record
+
+    def _open(self, group: Group) -> CellData:
+        if self._data is None or self._data[0] != group.key:
+            self._data = group.key, open_data(group, self.paths, self.launcher.device)
+        return self._data[1]
+
+    def _float_state(self, group: Group, data: CellData) -> State:
+        if self._float is None or self._float[0] != group.key:
+            self._float = group.key, self._load_or_train(group, data)
+        return self._float[1]
+
+    def _load_or_train(self, group: Group, data: CellData) -> State:
+        path = self.store.float_path(group.key)
+        with suppress(FileNotFoundError, RecordError):
+            return load_state(path, data.device)
+        lease = self.leases.acquire(group.key)
+        if isinstance(lease, Holder):
+            raise _BusyError(lease)
+        with lease:
+            return float_phase(group, data, path, self.report, self._keeper(group.key, lease))

@@ -1,0 +1,237 @@
+"""Who may work on what: files that are taken once, kept by a heartbeat, and fenced by a generation number.
+
+A lease NAME is the file NAME.lease.N. It appears with its whole content by a hard link, so that one taker wins.
+Its holder touches it; whoever waits watches the touches by its own monotonic clock, so that the clocks of two
+machines are never compared. A lease that stands still is taken over by linking generation N + 1, never by removing
+N: the old holder, should it wake up, finds N + 1 or another file in N's place and writes nothing more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quantdg.bench.cells.process import Identity, certainly_dead, me
+from quantdg.bench.results.files import StorageError
+from quantdg.core.errors import QuantDGError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class LeaseLostError(QuantDGError):
+    """Another process has taken over; whatever this one was doing must not be written."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A lease that somebody else has; ``who`` is None where the file says nothing readable."""
+
+    name: str
+    generation: int
+    owner: str
+    who: Identity | None
+    touched: tuple[int, int, int]
+
+    def __str__(self) -> str:
+        return f"{self.who.host} process {self.who.pid}" if self.who else "an unknown process"
+
+
+class Lease:
+    """A lease held by this process; a thread touches it until `close`.
+
+    Args:
+        path: the file, already there.
+        generation: its number.
+        beat: seconds between two touches.
+    """
+
+    def __init__(self, path: Path, generation: int, beat: float) -> None:
+        self.path, self.generation = path, generation
+        self._file = os.open(path, os.O_RDWR)
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._touch, args=(beat,), daemon=True)
+        self._thread.start()
+
+    def _touch(self, beat: float) -> None:
+        while not self._end.wait(beat):
+            with contextlib.suppress(OSError):
+                os.utime(self._file)  # by descriptor: after a takeover it touches nobody else's file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Give it back; a write that failed because somebody took over and tidied up is no fault of the disk."""
+        try:
+            if isinstance(error, StorageError):
+                self.check()
+        finally:
+            self.close()
+
+    def check(self) -> None:
+        """The fence: raise LeaseLostError unless this lease still counts. To be called before each write."""
+        try:
+            mine = os.path.samestat(os.fstat(self._file), os.stat(self.path))
+        except OSError:
+            mine = False
+        if not mine or _path(self.path.parent, _name(self.path), self.generation + 1).exists():
+            raise LeaseLostError(f"the lease {self.path.name} was taken over, its holder stood still for too long")
+
+    def close(self) -> None:
+        """Give the lease back; abandoned generations below it go first, so that none outlives a live one."""
+        self._close(range(1, self.generation))
+
+    def withdraw(self) -> None:
+        """Give the lease back and touch no other: it was taken in a race."""
+        self._close(())
+
+    def _close(self, older: Iterable[int]) -> None:
+        self._end.set()
+        self._thread.join()
+        with contextlib.suppress(OSError, LeaseLostError):
+            self.check()
+            for generation in older:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(_path(self.path.parent, _name(self.path), generation))
+            os.unlink(self.path)
+        os.close(self._file)
+
+
+def _path(folder: Path, name: str, generation: int) -> Path:
+    return folder / f"{name}.lease.{generation}"
+
+
+def _name(path: Path) -> str:
+    return path.name.rpartition(".lease.")[0]
+
+
+def _create_slowly(path: Path, text: str) -> bool:
+    """Without hard links: also one winner, but others may see the file before its content; they then wait."""
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+    except FileExistsError:
+        return False
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    return True
+
+
+class Leases:
+    """The leases of one folder, seen by one observer.
+
+    Args:
+        folder: where the files are; made at the first `acquire`.
+        patience: seconds without a touch after which a lease counts as abandoned; touched six times as often.
+    """
+
+    def __init__(self, folder: Path, patience: float = 60.0) -> None:
+        self.folder, self.patience = folder, patience
+        self._seen: dict[str, tuple[tuple[int, int, int], float]] = {}
+
+    def acquire(self, name: str) -> Lease | Holder:
+        """Take a free or abandoned lease, else say who has it; StorageError where the folder cannot be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            while True:
+                holder = self.holder(name)
+                if holder is not None and not self.abandoned(holder):
+                    return holder
+                lease = self._take(name, holder)
+                if lease is not None:
+                    return lease
+        except OSError as error:
+            raise StorageError.of(self.folder, error) from error
+
+    def _take(self, name: str, old: Holder | None) -> Lease | None:
+        generation = old.generation + 1 if old else 1
+        path = _path(self.folder, name, generation)
+        if not self._create(path, json.dumps({"owner": uuid.uuid4().hex, **asdict(me())})):
+            return None
+        try:
+            lease = Lease(path, generation, self.patience / 6)
+        except FileNotFoundError:  # tidied away by a holder that this look at the folder has missed
+            return None
+        with contextlib.suppress(LeaseLostError):
+            lease.check()
+            if old is None or self._same(old):
+                return lease
+        lease.withdraw()
+        return None
+
+    def _create(self, path: Path, text: str) -> bool:
+        draft = self.folder / f".{path.name}.{uuid.uuid4().hex}.tmp"
+        draft.write_text(text)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP):
+                raise
+            return _create_slowly(path, text)
+        finally:
+            draft.unlink()
+        return True
+
+    def _same(self, old: Holder) -> bool:
+        """Whether the lease that was taken over is still the one that stood still."""
+        now = self._read(_path(self.folder, old.name, old.generation), old.name, old.generation)
+        return now is not None and (now.owner, now.touched) == (old.owner, old.touched)
+
+    def holder(self, name: str) -> Holder | None:
+        """The newest holder of a lease, alive or not."""
+        return self.newest(f"{name}.lease.*").get(name)
+
+    def newest(self, pattern: str = "*.lease.*") -> dict[str, Holder]:
+        """The newest holder of each lease by its name, alive or not."""
+        return {holder.name: holder for holder in sorted(self._all(pattern), key=lambda h: h.generation)}
+
+    def _all(self, pattern: str) -> Iterator[Holder]:
+        for path in self.folder.glob(pattern):
+            generation = path.name.rpartition(".")[2]
+            holder = self._read(path, _name(path), int(generation)) if generation.isdigit() else None
+            if holder is not None:
+                yield holder
+
+    def _read(self, path: Path, name: str, generation: int) -> Holder | None:
+        try:
+            text, status = path.read_text(), path.stat()
+        except FileNotFoundError:
+            return None
+        touched = (status.st_ino, status.st_mtime_ns, status.st_size)
+        try:
+            raw = json.loads(text)
+            return Holder(name, generation, str(raw["owner"]), Identity.parse(raw), touched)
+        except (ValueError, KeyError, TypeError):
+            return Holder(name, generation, "", None, touched)
+
+    def abandoned(self, holder: Holder) -> bool:
+        """Whether its process is certainly dead, or this observer has seen no touch for ``patience`` seconds."""
+        if holder.who is not None and certainly_dead(holder.who):
+            return True
+        now = time.monotonic()
+        touched, since = self._seen.get(holder.name, (None, now))
+        if touched != holder.touched:
+            self._seen[holder.name] = (holder.touched, now)
+            return False
+        return now - since > self.patience
+
+    def condemn(self, holder: Holder) -> None:
+        """Believe another observer of this machine that a lease is abandoned, unless it has been touched since."""
+        self._seen[holder.name] = holder.touched, -math.inf
+
+    def held(self, name: str) -> Holder | None:
+        """Who works on ``name`` at present, or None."""
+        holder = self.holder(name)
+        return None if holder is None or self.abandoned(holder) else holder

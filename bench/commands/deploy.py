@@ -1,0 +1,101 @@
+"""``quantdg deploy``: one cell as a file for an inference runtime."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from quantdg.bench.results.deployment import Deployment
+from quantdg.core.errors import ConfigError
+
+
+def deploy(argv: Sequence[str]) -> int:
+    """Write a cell as a file with integer weights, then compare it with its float32 twin in the same runtime.
+
+    The record goes into the run folder, where ``quantdg report`` finds it.
+    """
+    parser = argparse.ArgumentParser("quantdg deploy", description=deploy.__doc__)
+    parser.add_argument("cell", metavar="CELL", help="RUNS/KEY; a unique beginning of the key is enough")
+    parser.add_argument("--runtime", default="openvino", help="openvino (default), onnxruntime or executorch")
+    parser.add_argument("--out", type=Path, help="the file; default RUNS/deploy/KEY.onnx, or .pte for executorch")
+    parser.add_argument("--rounds", type=int, default=20, help="interleaved rounds of each measurement, at least 7")
+    parser.add_argument("--threads", type=int, help="of the wall-time measurement; default: as many as cores")
+    parser.add_argument("--data-root", type=Path, help="folder that holds the data sets")
+    parser.add_argument("--cache", type=Path, help="folder of decoded images")
+    options = parser.parse_args(argv)
+    from quantdg.bench.deploy.cell import deploy_in, prepare
+    from quantdg.bench.deploy.runtimes import PTE, suffix
+    from quantdg.bench.deploy.stored import find_cell, open_cell
+    from quantdg.bench.experiment import load as config
+    from quantdg.bench.experiment.deploy import DeploySettings
+    from quantdg.bench.experiment.grid import Paths
+    from quantdg.bench.results.deployment import FOLDER, write_deployment
+
+    settings = DeploySettings((options.runtime,), rounds=options.rounds, threads=options.threads)
+    store, record = find_cell(options.cell)
+    out = options.out or store.root / FOLDER / f"{record.key}{suffix(options.runtime)}"
+    if (out.suffix == PTE) != (suffix(options.runtime) == PTE):
+        raise ConfigError(f"a file for executorch, and no other, ends in {PTE}, got {out} for {options.runtime}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    cache = options.cache or config.load([]).paths.cache
+    cell = open_cell(store, record, Paths(store.root, options.data_root, cache))
+    with tempfile.TemporaryDirectory() as scratch:
+        deployment = deploy_in(options.runtime, prepare(cell, out, Path(scratch)), settings)
+    write_deployment(store.root, deployment)
+    print(comparison(deployment, out))
+    return 1 if deployment.same_model is False else 0
+
+
+def comparison(d: Deployment, out: Path) -> str:
+    """What was measured, as text."""
+    label = d.labels
+    lines = [f"{label.dataset}/{label.target} seed {label.seed} {label.algorithm} {label.quantizer} {label.bits}"]
+    lines.append(f"{d.runtime}: {d.kind}" + (f" ({d.reason})" if d.reason else ""))
+    if d.kind != "not exportable":
+        lines += [f"written: {out}", *_evidence(d)]
+    lines += _sizes(d)
+    for t in d.timings:
+        clock = "CPU time, 1 thread" if t.clock == "cpu" else f"wall time, {t.threads} threads"
+        lines.append(
+            f"batch {t.batch}, {clock}: {t.median_ms:.3f} ms ({t.q25_ms:.3f}-{t.q75_ms:.3f}) against float32 "
+            f"{t.float_ms[0]:.3f} ms ({t.float_ms[1]:.3f}-{t.float_ms[2]:.3f}): ratio {t.ratio:.3f} "
+            f"({t.ratio_q25:.3f}-{t.ratio_q75:.3f}), {t.rounds} rounds, load {t.load:.1f}"
+        )
+    if d.timings:
+        lines.append(f"processor: {d.machine['cpu']} ({d.machine['cpu_flags'] or 'no integer instructions'})")
+    return "\n".join(lines)
+
+
+def _evidence(d: Deployment) -> list[str]:
+    folds = f"BatchNorm folded into {d.folded} layers, not into {d.unfolded}"
+    lines = [f"integer layers: {d.integer_layers} of {d.layers}; {folds}"]
+    if d.difference is not None and d.noise is not None and d.limit is not None:
+        verdict = "same model" if d.same_model else "NOT THE SAME MODEL"
+        lines.append(
+            f"distance to the fake-quantized network: {d.difference:.2e} (limit {d.limit:.2e}, its own float32 noise "
+            f"{d.noise:.2e}): {verdict}; as timed {d.fused_difference:.2e}"
+        )
+    if d.accuracy is not None:
+        lines.append(
+            f"target accuracy: {d.accuracy:.4f} in {d.runtime}, {d.stored_accuracy:.4f} recorded, {d.changed} differ"
+        )
+    return lines
+
+
+def _sizes(d: Deployment) -> list[str]:
+    if d.bytes is None:
+        return []
+    b, lines = d.bytes, []
+    files = {
+        "float32": b.float_file,
+        "float32 for it": b.float_runtime_file,
+        "runtime file": b.runtime_file,
+        "packed": b.packed_file,
+        "compressed": b.compressed_file,
+    }
+    for name, size in files.items():
+        if size:
+            lines.append(f"{name:14} {size:>12,} bytes  {size / b.float_file:.4f} of float32")
+    return [*lines, f"in packed:     codes {b.codes:,}, scales {b.scales:,}, rest {b.rest:,} bytes"]

@@ -1,0 +1,34 @@
+"""``quantdg ensemble``: several finished cells as one predictor."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def ensemble(argv: Sequence[str]) -> int:
+    """Combine finished cells of one target: mean of logits (EoA, EoQ) or mean of weights (DiWA).
+
+    Accuracies are on the whole target domain; the bytes of all members count.
+    """
+    parser = argparse.ArgumentParser("quantdg ensemble", description=ensemble.__doc__)
+    parser.add_argument("cells", nargs="+", metavar="CELL", help="RUNS/KEY; a unique beginning of the key is enough")
+    parser.add_argument("--how", default="logits", help="logits (default), diwa or diwa_greedy")
+    parser.add_argument("--data-root", type=Path, help="folder that holds the data sets")
+    parser.add_argument("--cache", type=Path, help="folder of decoded images")
+    options = parser.parse_args(argv)
+    from quantdg.bench.ensembles import cells
+    from quantdg.bench.experiment import load as config
+    from quantdg.bench.experiment.grid import Paths
+
+    cache = options.cache or config.load([]).paths.cache
+    members = cells.open_members(options.cells, Paths(Path(), options.data_root, cache))
+    result = cells.ensemble(members, options.how)
+    for member, accuracy in zip(members, result.single, strict=True):
+        label = member.record.labels
+        print(
+            f"{member.record.key}  {label.algorithm} {label.quantizer} {label.bits} seed {label.seed}  {accuracy:.4f}"
+        )
+    print(f"{result.how} of {len(result.members)}: {result.accuracy:.4f} on the whole target, {result.bytes} bytes")
+    return 0

@@ -1,0 +1,20 @@
+"""``quantdg merge``: run folders of several machines into one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def merge(argv: Sequence[str]) -> int:
+    """Merge run folders of several machines into one; exit code 1 where results differ."""
+    from quantdg.bench.results.merge import merge as merge_folders
+
+    parser = argparse.ArgumentParser("quantdg merge", description=merge.__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, help="run folders; never changed")
+    parser.add_argument("--out", required=True, type=Path, help="a new folder, or one to add to")
+    options = parser.parse_args(argv)
+    merged = merge_folders(options.folders, options.out)
+    print(merged.text())
+    return 1 if merged.conflicts else 0

@@ -1,0 +1,41 @@
+"""``quantdg prepare``: the files of a data set, checked or fetched."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from quantdg.datasets.inventory import Inventory
+
+
+def prepare(argv: Sequence[str]) -> int:
+    """Check the files of a data set, or fetch them where a public source still serves them; prints what is there.
+
+    ``quantdg prepare dataset=NAME data.root=DIR``
+    """
+    parser = argparse.ArgumentParser("quantdg prepare", description=prepare.__doc__)
+    parser.add_argument("overrides", nargs="+")
+    overrides = parser.parse_args(argv).overrides
+    from quantdg.bench.experiment.load import load
+    from quantdg.bench.training.data import load_dataset
+    from quantdg.datasets.prepare import inspect
+    from quantdg.datasets.prepare import prepare as fetch
+
+    experiment = load(overrides)
+    fetch(experiment.dataset.name, experiment.paths.data_root)
+    print(inventory_text(inspect(load_dataset(experiment.dataset, experiment.paths))))
+    return 0
+
+
+def inventory_text(inventory: Inventory) -> str:
+    """Images by domain and class, and the fingerprint that goes into every record."""
+    import pandas as pd
+
+    frame = pd.DataFrame(inventory.counts).T
+    frame.insert(0, "all", frame.sum(axis=1))
+    channels, height, width = inventory.shape
+    published = f" ({inventory.published} are published)" if inventory.published else ""
+    head = f"{inventory.name}: {inventory.total} images{published}, {channels} x {height} x {width}"
+    return f"{head}, fingerprint {inventory.fingerprint}\n\n{frame.to_markdown()}"

@@ -1,0 +1,70 @@
+"""``quantdg run``: a grid of cells, then its tables."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from quantdg.bench.sweep.rerun import RerunPolicy
+from quantdg.core.errors import ConfigError
+
+_CHOICE = ("overwrite", "retry", "force")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train the cells of a grid that have no record yet, then print the tables.
+
+    ``quantdg run [--plan [--measure]] [--retry failed] [--force PATTERN] [group=choice] [setting=value] ...``
+    """
+    from quantdg.bench.engines.capacity import jobs_of
+    from quantdg.bench.experiment import load as config
+    from quantdg.bench.sweep import session
+    from quantdg.core.cli import dispatch
+
+    parser = run_parser()
+    options = parser.parse_intermixed_args(argv)
+    if options.help:
+        print(parser.format_help())
+        print(config.help_text())
+        return 0
+    choice, overrides = read_choice(options)
+    experiment = config.load(overrides)
+    if options.measure and not options.plan:
+        raise ConfigError("--measure goes with --plan, which starts nothing; write quantdg run --plan --measure ...")
+    if options.plan:
+        launcher = experiment.launcher
+        print(
+            session.plan_run(experiment, choice, options.measure).text(
+                jobs_of(launcher), launcher.device.startswith("cuda")
+            )
+        )
+        return 0
+    failed = session.run_experiment(experiment, choice=choice)
+    dispatch(["report", str(experiment.paths.out)])
+    return 1 if failed else 0
+
+
+def run_parser() -> argparse.ArgumentParser:
+    """The options of ``quantdg run``; all other words are settings."""
+    parser = argparse.ArgumentParser("quantdg run", description=run.__doc__, add_help=False)
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--plan", action="store_true", help="say what would run and what it would cost, then stop")
+    parser.add_argument(
+        "--measure", action="store_true", help="with --plan: time some steps where no cell has been run"
+    )
+    parser.add_argument("--retry", default=None, help="failed: run failed cells again")
+    parser.add_argument("--force", default=[], action="append", metavar="PATTERN", help="run these cells again")
+    parser.add_argument("--overwrite", default=None, help="only-missing, never or always")
+    parser.add_argument("overrides", nargs="*")
+    return parser
+
+
+def read_choice(options: argparse.Namespace) -> tuple[RerunPolicy, list[str]]:
+    """The choice from options or from words such as ``retry=failed``, and the words that are left."""
+
+    words = {name: value for name, _, value in (w.partition("=") for w in options.overrides) if name in _CHOICE}
+    rest = [w for w in options.overrides if w.partition("=")[0] not in _CHOICE]
+    force = [*options.force, *([words["force"]] if "force" in words else [])]
+    overwrite: Any = options.overwrite or words.get("overwrite") or "only-missing"
+    return RerunPolicy(overwrite, options.retry or words.get("retry"), tuple(force)), rest

@@ -1,0 +1,18 @@
+"""``quantdg status``: how far a sweep is."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def status(argv: Sequence[str]) -> int:
+    """Say how far a sweep is: its grid, speed, time left and failures; also while it runs."""
+    from quantdg.bench.results.store import RunStore
+    from quantdg.bench.sweep.status import read_status
+
+    parser = argparse.ArgumentParser("quantdg status", description=status.__doc__)
+    parser.add_argument("folder", type=Path, help="a run folder, as given with out=")
+    print(read_status(RunStore(parser.parse_args(argv).folder)).text())
+    return 0

@@ -1,0 +1,93 @@
+"""What the cluster engines share: cells in portions, the function that runs a portion, and following to the end.
+
+The truth is the run folder. A scheduler is only asked which of its jobs are still there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from quantdg.bench.cells.cleanup import remove_leftovers
+from quantdg.bench.cells.execute import without_result
+from quantdg.bench.cells.job import Job
+from quantdg.bench.cells.lease import Holder, Leases
+from quantdg.bench.engines.malloc import keep_freed_memory
+from quantdg.bench.engines.queue import Deaths
+from quantdg.bench.experiment.grid import Cell, Paths
+from quantdg.bench.experiment.launcher import Launcher
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.training.seeds import use_deterministic
+
+Portion = list[Cell]
+
+
+def portions(cells: Iterable[Cell], size: int | None) -> list[Portion]:
+    """Cells of one group together, at most ``size`` in a portion (None: the whole group)."""
+    groups: dict[str, Portion] = {}
+    for cell in cells:
+        groups.setdefault(cell.group.key, []).append(cell)
+    return [g[i : i + (size or len(g))] for g in groups.values() for i in range(0, len(g), size or len(g))]
+
+
+def run_portion(cells: Portion, store: RunStore, paths: Paths, launcher: Launcher, job: Job | None = None) -> int:
+    """On the cluster: run a portion in this process; returns how many cells have no result."""
+    keep_freed_memory()
+    use_deterministic(launcher.threads)
+    job = job or Job(store, paths, launcher)
+    return sum(record.status == "failed" for record in job.execute(cells, lambda *_: None))
+
+
+def missing(cells: Iterable[Cell], store: RunStore) -> list[Cell]:
+    """The cells that have no record yet."""
+    return [cell for cell in cells if not store.cell_path(cell.key).exists()]
+
+
+def follow(
+    cells: Sequence[Cell],
+    store: RunStore,
+    launcher: Launcher,
+    submit: Callable[[list[Cell]], None],
+    at_work: Callable[[], bool | None],
+    say: Callable[[str], None],
+) -> None:
+    """Wait for the records; cells whose jobs are gone without one are lost and submitted again, within the limit.
+
+    Args:
+        submit: starts jobs for cells.
+        at_work: whether any job of this run is left; None where the scheduler does not answer, which proves nothing.
+        say: told the progress.
+    """
+    lost, leases = Deaths(), Leases(store.work, launcher.lease_seconds)
+    hopeless: dict[str, tuple[Cell, int]] = {}
+    told, poll = -1, float(launcher.options.get("poll_seconds", 10.0))
+    while left := missing(cells, store):
+        if len(left) != told:
+            say(f"{len(cells) - len(left)} of {len(cells)} cells are stored")
+            told = len(left)
+        if at_work() is False and (gone := [c for c in missing(left, store) if c.key not in hopeless]):
+            for cell in _to_blame(gone, leases):
+                deaths = lost.add(cell.key, store.progress(cell.key, cell.group.key))
+                if deaths > launcher.max_lost:
+                    hopeless[cell.key] = cell, deaths
+            if again := [cell for cell in gone if cell.key not in hopeless]:
+                say(f"{len(again)} cells were lost with their jobs and are submitted again")
+                submit(again)
+        for cell, deaths in hopeless.values():
+            give_up(cell, store, leases, launcher, deaths)
+        time.sleep(poll)
+    remove_leftovers(store)
+
+
+def _to_blame(lost: list[Cell], leases: Leases) -> list[Cell]:
+    """The cells whose leases dead jobs have left; all of them where no job got as far as a cell."""
+    left = leases.newest()
+    return [cell for cell in lost if cell.key in left] or lost
+
+
+def give_up(cell: Cell, store: RunStore, leases: Leases, launcher: Launcher, deaths: int) -> None:
+    """Record a cell that was lost too often as failed, unless ``leases`` has seen somebody work on it lately."""
+    lease = leases.acquire(cell.key)
+    if not isinstance(lease, Holder):
+        with lease:
+            store.write_first(without_result(cell, "failed", f"its job ended {deaths} times without a word", launcher))

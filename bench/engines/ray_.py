@@ -1,0 +1,97 @@
+"""Ray: tasks on a cluster that runs already, found by its address and entered with its token.
+
+Never starts a Ray of its own: that one would listen on every network interface.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from quantdg.bench.engines.cluster import Portion, follow, missing, portions, run_portion
+from quantdg.bench.experiment.grid import Cell, Paths
+from quantdg.bench.experiment.launcher import Launcher
+from quantdg.bench.results.store import RunStore
+from quantdg.core.errors import ConfigError, MissingPackageError
+
+OPTIONS: dict[str, Any] = {"address": None, "cells_per_job": None, "gpus": 0, "retries": 3, "poll_seconds": 2.0}
+"""``address`` as of RAY_ADDRESS; ``retries``: how often Ray itself starts a task again whose worker died."""
+
+
+def _ray() -> Any:
+    try:
+        return import_module("ray")
+    except ImportError as error:
+        raise MissingPackageError("launcher=ray needs ray; pip install 'quantdg[ray]'") from error
+
+
+def options_of(launcher: Launcher) -> dict[str, Any]:
+    """The options with their defaults; ConfigError for an unknown one and without an address or a token."""
+    unknown = set(launcher.options) - set(OPTIONS)
+    if unknown:
+        raise ConfigError(f"launcher.options of Ray are {', '.join(OPTIONS)}; there is no {min(unknown)!r}")
+    options = {**OPTIONS, **launcher.options}
+    options["address"] = options["address"] or os.environ.get("RAY_ADDRESS")
+    if not options["address"]:
+        raise ConfigError("launcher=ray needs a cluster that runs; write launcher.options.address=HOST:PORT")
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        raise ConfigError("launcher=ray needs token authentication; set RAY_AUTH_MODE=token here and on every node")
+    return options
+
+
+def _enter(ray: Any, address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"launcher=ray cannot enter the cluster at {address} ({reason}); check the address, and that "
+            "RAY_AUTH_TOKEN_PATH names the token of the cluster"
+        ) from error
+
+
+def run_on_ray(
+    cells: list[Cell], store: RunStore, paths: Paths, launcher: Launcher, say: Callable[[str], None]
+) -> bool:
+    """Run cells as tasks and follow them; they end with this process, a further run goes on from their snapshots."""
+    ray, options = _ray(), options_of(launcher)
+    paths = Paths(paths.out.resolve(), paths.data_root and paths.data_root.resolve(), paths.cache.resolve())
+    store = RunStore(paths.out)
+    _enter(ray, options["address"])
+    remote = ray.remote(
+        num_cpus=launcher.threads,
+        num_gpus=options["gpus"],
+        memory=int(launcher.memory_gb * 2**30),
+        max_retries=options["retries"],
+        max_calls=1,
+    )(_task)
+    running: list[Any] = []
+
+    def submit(some: list[Cell]) -> None:
+        parts = portions(some, options["cells_per_job"])
+        running.extend(remote.remote(part, store, paths, launcher) for part in parts)
+        say(f"{len(parts)} tasks submitted")
+
+    def at_work() -> bool | None:
+        if running:
+            done, rest = ray.wait(running, num_returns=len(running), timeout=0)
+            for task in done:
+                try:
+                    ray.get(task)
+                except ray.exceptions.RayError as error:
+                    say(f"a task ended early: {type(error).__name__}")
+            running[:] = rest
+        return bool(running)
+
+    try:
+        submit(missing(cells, store))
+        follow(cells, store, launcher, submit, at_work, say)
+    finally:
+        ray.shutdown()
+    return True
+
+
+def _task(cells: Portion, store: RunStore, paths: Paths, launcher: Launcher) -> int:
+    return run_portion(cells, store, paths, launcher)

@@ -1,0 +1,162 @@
+"""Slurm through submitit: an array of portions that outlives this process and is requeued by Slurm.
+
+submitit writes its jobs as pickles of its own below RUNS/slurm and reads them back in the jobs; nothing of the
+results goes that way.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from quantdg.bench.cells.job import Job
+from quantdg.bench.engines.cluster import Portion, follow, missing, portions, run_portion
+from quantdg.bench.experiment.grid import Cell, Paths
+from quantdg.bench.experiment.launcher import Launcher
+from quantdg.bench.results.files import write_atomic
+from quantdg.bench.results.store import RunStore
+from quantdg.core.errors import ConfigError, MissingPackageError
+
+OPTIONS: dict[str, Any] = {
+    "partition": None,
+    "minutes": 60,
+    "gpus": None,
+    "parallel": 256,
+    "cells_per_job": None,
+    "signal_seconds": 60,
+    "timeouts": 100,
+    "wait": True,
+    "poll_seconds": 10.0,
+    "parameters": {},
+}
+"""``parallel`` limits the array; ``timeouts`` is how often a job that reached its time limit goes on in a new one;
+``parameters`` are further options of sbatch."""
+
+
+@dataclass
+class SlurmTask:
+    """What a job of the array runs; submitit calls `checkpoint` when the time limit or a preemption is near."""
+
+    store: RunStore
+    paths: Paths
+    launcher: Launcher
+    _job: Job | None = field(default=None, repr=False)
+
+    def __call__(self, cells: Portion) -> int:
+        """Run the cells; returns how many failed."""
+        self._job = Job(self.store, self.paths, self.launcher)
+        return run_portion(cells, self.store, self.paths, self.launcher, self._job)
+
+    def checkpoint(self, cells: Portion) -> Any:
+        """Go on with what is missing; leases are left to the next attempt, which knows that this one is over."""
+        submitit = _submitit()
+        return submitit.helpers.DelayedSubmission(SlurmTask(self.store, self.paths, self.launcher), cells)
+
+
+def _submitit() -> Any:
+    try:
+        return import_module("submitit")
+    except ImportError as error:
+        raise MissingPackageError("launcher=slurm needs submitit; pip install 'quantdg[slurm]'") from error
+
+
+def options_of(launcher: Launcher) -> dict[str, Any]:
+    """The options with their defaults; ConfigError for an unknown one."""
+    unknown = set(launcher.options) - set(OPTIONS)
+    if unknown:
+        raise ConfigError(f"launcher.options of Slurm are {', '.join(OPTIONS)}; there is no {min(unknown)!r}")
+    return {**OPTIONS, **launcher.options}
+
+
+def _executor(folder: Path, launcher: Launcher, options: dict[str, Any]) -> Any:
+    executor = _submitit().SlurmExecutor(folder=folder, max_num_timeout=options["timeouts"])
+    extra = {"partition": options["partition"], "gpus_per_node": options["gpus"]}
+    executor.update_parameters(
+        job_name="quantdg",
+        time=options["minutes"],
+        mem=f"{round(launcher.memory_gb * 1024)}M",
+        cpus_per_task=launcher.threads,
+        array_parallelism=options["parallel"],
+        signal_delay_s=options["signal_seconds"],
+        additional_parameters={"requeue": True, **options["parameters"]},
+        **{name: value for name, value in extra.items() if value is not None},
+    )
+    return executor
+
+
+def queued() -> set[str] | None:
+    """Numbers of this user's jobs that Slurm still has, array tasks as ``123_4``; None where it does not answer."""
+    command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return set(done.stdout.split())
+
+
+class Submitted:
+    """Which cells are in which job, kept in the folder for other drivers: a file for each array."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.folder = store.root / "slurm"
+        self._read: dict[Path, dict[str, list[str]]] = {}
+
+    def add(self, jobs: dict[str, list[str]]) -> None:
+        """Note an array: job number -> keys of its cells."""
+        write_atomic(self.folder / f"array-{_array(min(jobs))}.json", json.dumps(jobs))
+
+    def at_work(self, keys: set[str]) -> set[str] | None:
+        """Those of ``keys`` whose jobs Slurm still has; None where it does not answer."""
+        there = queued()
+        if there is None:
+            return None
+        for path in set(self.folder.glob("array-*.json")) - self._read.keys():
+            with suppress(OSError, ValueError):
+                self._read[path] = json.loads(path.read_text())
+        jobs = (item for array in self._read.values() for item in array.items())
+        return {key for job, cells in jobs if job in there for key in cells if key in keys}
+
+
+def _array(job: str) -> str:
+    return job.partition("_")[0]
+
+
+def run_on_slurm(
+    cells: list[Cell], store: RunStore, paths: Paths, launcher: Launcher, say: Callable[[str], None]
+) -> bool:
+    """Submit what no job has yet; follow to the end, or return False at once with ``wait=false``."""
+    options = options_of(launcher)
+    paths = Paths(paths.out.resolve(), paths.data_root and paths.data_root.resolve(), paths.cache.resolve())
+    store = RunStore(paths.out)
+    executor, submitted = _executor(store.root / "slurm", launcher, options), Submitted(store)
+    task = SlurmTask(store, paths, launcher)
+
+    def submit(some: list[Cell]) -> None:
+        parts = portions(some, options["cells_per_job"])
+        jobs = executor.map_array(task, parts)
+        submitted.add({job.job_id: [c.key for c in part] for job, part in zip(jobs, parts, strict=True)})
+        say(f"{len(parts)} jobs submitted as {_array(jobs[0].job_id)}")
+
+    keys = {cell.key for cell in cells}
+    there = submitted.at_work(keys)
+    if there is None:
+        raise ConfigError("launcher=slurm needs a Slurm that answers squeue; set SLURM_CONF or use launcher=local")
+    new = [cell for cell in missing(cells, store) if cell.key not in there]
+    if new:
+        submit(new)
+    if not options["wait"]:
+        say("submitted; quantdg status tells how far it is, and the same command follows it")
+        return False
+
+    def at_work() -> bool | None:
+        left = submitted.at_work({cell.key for cell in missing(cells, store)})
+        return None if left is None else bool(left)
+
+    follow(cells, store, launcher, submit, at_work, say)
+    return True

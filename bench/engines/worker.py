@@ -1,0 +1,98 @@
+"""The process of the local engine that trains: it asks its driver for cells until there are none.
+
+It has a pipe of its own, so that one killed in the middle of a message harms nobody else's.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from quantdg.bench.cells.job import Job
+from quantdg.bench.engines.malloc import keep_freed_memory
+from quantdg.bench.experiment.grid import Paths
+from quantdg.bench.experiment.launcher import Launcher
+from quantdg.bench.results.files import StorageError
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.training.checkpointer import StoppedError
+from quantdg.bench.training.seeds import use_deterministic
+
+REPORT_EVERY = 20
+GRACE_SECONDS = 20.0
+"""For saving a training whose driver is gone."""
+
+Message = tuple[str, Any]
+"""``next`` (wants a cell), ``steps`` (a count), ``record`` (a key), ``busy`` (the lease's name and its holder's), or
+``storage`` (why the folder cannot be written)."""
+
+
+class Steps:
+    """Reports steps in bunches; a driver that is gone is an order to stop, not an error of the training."""
+
+    def __init__(self, pipe: Connection, stop: threading.Event) -> None:
+        self.pipe, self.stop, self.pending = pipe, stop, 0
+
+    def __call__(self, steps: int) -> None:
+        self.pending += steps
+        if self.pending >= REPORT_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what has not been sent."""
+        try:
+            if self.pending:
+                self.pipe.send(("steps", self.pending))
+        except OSError:
+            self.stop.set()
+        self.pending = 0
+
+
+def _die_with(stop: threading.Event) -> None:
+    """End soon after the driver does, however it ended: the training is saved first."""
+    driver = multiprocessing.parent_process()
+    assert driver is not None
+    wait([driver.sentinel])
+    stop.set()
+    threading.Event().wait(GRACE_SECONDS)
+    os._exit(1)
+
+
+def work(pipe: Connection, store: RunStore, paths: Paths, launcher: Launcher) -> None:
+    """The main function of the process. Ctrl-C belongs to the driver, which sends SIGTERM: save and end."""
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    threading.Thread(target=_die_with, args=(stop,), daemon=True).start()
+    keep_freed_memory()
+    use_deterministic(launcher.threads)
+    steps = Steps(pipe, stop)
+    job = Job(store, paths, launcher, steps, stop.is_set)
+    try:
+        _serve(pipe, job, steps)
+    except (StoppedError, EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    except StorageError as error:
+        with suppress(OSError):  # the driver may be gone for the same reason
+            pipe.send(("storage", str(error)))
+
+
+def _serve(pipe: Connection, job: Job, steps: Steps) -> None:
+    while True:
+        pipe.send(("next", None))
+        cell, abandoned = pipe.recv()
+        if cell is None:
+            return
+        for holder in abandoned:
+            job.leases.condemn(holder)
+        found = job.attempt(cell)
+        steps.flush()
+        if isinstance(found, Record):
+            pipe.send(("record", found.key))
+        else:
+            pipe.send(("busy", (found.name, str(found))))

@@ -1,0 +1,1 @@
+"""What is asked for: frozen settings, one file for each configuration group."""

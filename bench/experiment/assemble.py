@@ -1,0 +1,199 @@
+"""From a composed configuration to an Experiment; every value is checked here, before anything is built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from quantdg.bench.experiment.component import Component, QuantizerComponent
+from quantdg.bench.experiment.deploy import DeploySettings
+from quantdg.bench.experiment.flatness import FlatnessSettings
+from quantdg.bench.experiment.grid import Experiment, Paths
+from quantdg.bench.experiment.launcher import Launcher
+from quantdg.bench.experiment.noise_match import read_match
+from quantdg.bench.experiment.protocol import Protocol
+from quantdg.bench.experiment.type_check import check_settings
+from quantdg.bench.results.verdict_rules import Rules
+from quantdg.core.errors import ConfigError
+from quantdg.quantizers.spec import QuantSpec, Rule, check_bits
+
+Node = Mapping[str, Any]
+
+
+def assemble(config: Node, offered: Callable[[str], Node]) -> Experiment:
+    """The experiment that a configuration describes.
+
+    Args:
+        config: all groups and settings, resolved.
+        offered: the settings of a quantizer as its file has them, by name.
+
+    Raises:
+        ConfigError: something is missing, unknown, of the wrong type or out of range.
+    """
+    data = _settings("data", _value(config, "data"))
+    root, cache = data.get("root"), data.get("cache")
+    made = Experiment(
+        dataset=_component("dataset", _value(config, "dataset")),
+        model=_component("model", _weights("model", _value(config, "model"))),
+        protocol=_dataclass(Protocol, "protocol", _weights("protocol", _value(config, "protocol"))),
+        algorithms=_components(_some(config, "algorithm")),
+        transforms=_components(config.get("transform") or {}),
+        optimizer=_component("optimizer", _value(config, "optimizer")),
+        quantizers=_quantizers(config),
+        averages=_components(config.get("averaging") or {}),
+        targets=_targets(_value(config, "targets")),
+        seeds=_seeds(_value(config, "seeds")),
+        paths=Paths(
+            _path("out", _value(config, "out")),
+            None if root is None else _path("data.root", root),
+            _cache() if cache is None else _path("data.cache", cache),
+        ),
+        launcher=_dataclass(Launcher, "launcher", _value(config, "launcher")),
+        deploy=_dataclass(DeploySettings, "deploy", config["deploy"]) if config.get("deploy") else None,
+        match=read_match(
+            config.get("match"), config.get("match_to"), config.get("bits"), partial(_reference, config, offered)
+        ),
+        flatness=_dataclass(FlatnessSettings, "flatness", config["flatness"]) if config.get("flatness") else None,
+        start_steps=_start_steps(config.get("start_steps")),
+        rules=_dataclass(Rules, "verdict", _value(config, "verdict")),
+    )
+    made.protocols()
+    made.protocol.check_weights(made.model.options.get("weights"))
+    return made
+
+
+def _value(config: Node, key: str) -> Any:
+    if config.get(key) in (None, ""):
+        raise ConfigError(f"{key} cannot be left out; write {key}=VALUE, quantdg run --help shows what there is")
+    return config[key]
+
+
+def _some(config: Node, group: str) -> Node:
+    chosen = config.get(group)
+    if not chosen:
+        raise ConfigError(f"{group} needs at least one choice, got none; write {group}=[NAME]")
+    return _settings(group, chosen)
+
+
+def _settings(what: str, node: Any) -> Node:
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{what} must hold settings, got {node!r}; write {what}.NAME=VALUE")
+    return node
+
+
+def _weights(what: str, node: Any) -> Node:
+    """With ``weights: none``, the word of the command line, as None."""
+    return {**node, "weights": None} if _settings(what, node).get("weights") == "none" else node
+
+
+def _component(name: str, node: Any) -> Component:
+    options = {key: value for key, value in _settings(name, node).items() if key not in ("_target_", "name")}
+    return Component(str(node.get("name", name)), _target(name, node), options)
+
+
+def _components(nodes: Node) -> tuple[Component, ...]:
+    return tuple(_component(name, node) for name, node in nodes.items())
+
+
+def _target(name: str, node: Node) -> str:
+    target = node.get("_target_")
+    if not isinstance(target, str):
+        raise ConfigError(f"{name}._target_ must name something to import, got {target!r}; write package.module.Name")
+    return target
+
+
+def _dataclass(kind: type, what: str, node: Any) -> Any:
+    check_settings(what, kind, _settings(what, node))
+    for field in fields(kind):
+        if field.name not in node and field.default is MISSING and field.default_factory is MISSING:
+            raise ConfigError(f"{what}.{field.name} cannot be left out; write {what}.{field.name}=VALUE")
+    return kind(**node)
+
+
+def _spec(name: str, node: Any, bits: int | None, act_bits: int | None) -> QuantSpec:
+    rules = _settings(f"quantizer.{name}.spec", node).get("rules", [])
+    if not isinstance(rules, list):
+        raise ConfigError(
+            f"spec.rules must be a list, got {rules!r}; write for example [{{pattern: 'fc', skip: true}}]"
+        )
+    values = {**node, "rules": tuple(_dataclass(Rule, "rule", rule) for rule in rules)}
+    if bits is not None:
+        values["weight_bits"] = bits
+    if act_bits is not None:
+        values["act_bits"] = act_bits
+    spec: QuantSpec = _dataclass(QuantSpec, "spec", values)
+    return spec
+
+
+def _quantizer(name: str, node: Any, bits: int | None, act_bits: int | None) -> QuantizerComponent:
+    options = {k: v for k, v in _settings(f"quantizer.{name}", node).items() if k not in ("_target_", "spec")}
+    spec = _spec(name, node["spec"], bits, act_bits) if node.get("spec") is not None else None
+    return QuantizerComponent(name, _target(name, node), options, spec)
+
+
+def _axis(config: Node, key: str) -> list[int | None]:
+    value = config.get(key)
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise ConfigError(f"{key} needs at least one number, got none; write {key}=7 or {key}=[4,7]")
+    for bits in values:
+        check_bits(key, bits)
+    return values
+
+
+def _quantizers(config: Node) -> tuple[QuantizerComponent, ...]:
+    out: dict[str, QuantizerComponent] = {}
+    for bits in _axis(config, "bits"):
+        for act_bits in _axis(config, "act_bits"):
+            for name, node in _some(config, "quantizer").items():
+                quantizer = _quantizer(name, node, bits, act_bits)
+                out[f"{name} {quantizer.spec}"] = quantizer
+    return tuple(out.values())
+
+
+def _reference(config: Node, offered: Callable[[str], Node], name: str) -> QuantizerComponent:
+    """A quantizer of the run as configured there, or any other as its file has it."""
+    node = config["quantizer"].get(name)
+    return _quantizer(name, offered(name) if node is None else node, None, None)
+
+
+def _start_steps(value: Any) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not value or not all(type(s) is int for s in value):
+        raise ConfigError(f"start_steps must be null or a list of steps, got {value!r}; write start_steps=[40,80]")
+    return tuple(dict.fromkeys(value))
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    seeds = list(range(value)) if type(value) is int else value
+    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
+        raise ConfigError(
+            f"seeds must be a count above 0 or a list of seeds, got {value!r}; write seeds=3 or seeds=[0,4]"
+        )
+    return tuple(dict.fromkeys(seeds))
+
+
+def _targets(value: Any) -> tuple[str, ...] | None:
+    if value == "all":
+        return None
+    targets = value if isinstance(value, list) else [value]
+    if not targets or not all(isinstance(t, str) for t in targets):
+        raise ConfigError(f"targets must be all or a list of domain names, got {value!r}; write targets=[sketch,photo]")
+    return tuple(dict.fromkeys(targets))
+
+
+def _cache() -> Path:
+    """QUANTDG_CACHE, else ``quantdg`` in the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quantdg"
+    return Path(os.environ.get("QUANTDG_CACHE") or default).expanduser()
+
+
+def _path(key: str, value: Any) -> Path:
+    if not isinstance(value, str):
+        raise ConfigError(f"{key} must be a path, got {value!r}; write for example {key}=./{value}")
+    return Path(value).expanduser()

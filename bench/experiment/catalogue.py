@@ -1,0 +1,56 @@
+"""What there is to choose from, and where a name leads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra import compose
+from omegaconf import OmegaConf
+
+from quantdg.bench.experiment.component import import_object
+from quantdg.bench.experiment.load import GROUPS, choices, hydra
+from quantdg.core.errors import ConfigError, MissingPackageError, QuantDGError
+from quantdg.quantizers.base import Quantizer
+
+
+def text() -> str:
+    """All groups and choices; quantizers with their reference and, where they cannot run, the pip line."""
+    lines = []
+    with hydra():
+        for group in GROUPS:
+            lines.append(f"{group}:")
+            for name in choices(group):
+                note = _quantizer_note(name) if group == "quantizer" else ""
+                lines.append(f"  {name:20} {note}".rstrip())
+    return "\n".join(lines)
+
+
+def _quantizer_note(name: str) -> str:
+    try:
+        kind = import_object(_target(name))
+    except MissingPackageError as error:
+        return f"unavailable: {error}"
+    except QuantDGError as error:
+        return f"broken: {error}"
+    missing = kind.missing()
+    return f"unavailable: {missing}" if missing else kind.reference
+
+
+def _target(name: str) -> str:
+    config: Any = OmegaConf.to_container(compose("config", [f"quantizer=[{name}]"]))
+    return str(config["quantizer"][name]["_target_"])
+
+
+def find_quantizer(quantizer: str) -> type[Quantizer]:
+    """The class of an installed quantizer, or of one named as PACKAGE.MODULE:CLASS. ConfigError for anything else."""
+    if ":" in quantizer:
+        kind = import_object(quantizer.replace(":", "."))
+    else:
+        with hydra():
+            known = choices("quantizer")
+            if quantizer not in known:
+                raise ConfigError(f"write PACKAGE.MODULE:CLASS or one of {', '.join(known)}, got {quantizer!r}")
+            kind = import_object(_target(quantizer))
+    if not (isinstance(kind, type) and issubclass(kind, Quantizer)):
+        raise ConfigError(f"{quantizer} must be a subclass of quantdg.quantizers.Quantizer, got {kind!r}")
+    return kind

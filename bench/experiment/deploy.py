@@ -1,0 +1,47 @@
+"""What to measure when cells are deployed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quantdg.core.errors import ConfigError, UnknownNameError
+
+CELLS = ("all", "representatives")
+RUNTIMES = ("openvino", "onnxruntime", "executorch")
+
+
+@dataclass(frozen=True)
+class DeploySettings:
+    """Settings of the configuration group ``deploy``.
+
+    Attributes:
+        runtimes: of ``openvino``, ``onnxruntime`` and ``executorch``.
+        cells: ``all``, or ``representatives``: float and one for each quantizer and width with integers. Only
+            these are timed in either case, since no latency depends on the values of weights.
+        batches: images a call.
+        threads: of the wall-time measurement, besides the one with a single thread; None: as many as cores.
+        rounds: of the interleaving, at least 7.
+    """
+
+    runtimes: tuple[str, ...] = ("openvino",)
+    cells: str = "all"
+    batches: tuple[int, ...] = (1, 32)
+    threads: int | None = None
+    rounds: int = 20
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "runtimes", tuple(self.runtimes))
+        for runtime in self.runtimes or ("",):
+            if runtime not in RUNTIMES:
+                raise UnknownNameError("runtime", runtime, RUNTIMES)
+        if self.cells not in CELLS:
+            raise ConfigError(f"deploy.cells must be one of {', '.join(CELLS)}, got {self.cells!r}")
+        object.__setattr__(self, "batches", tuple(self.batches))
+        if not self.batches or not all(isinstance(b, int) and b >= 1 for b in self.batches):
+            raise ConfigError(
+                f"deploy.batches must be numbers above 0, got {self.batches}; write deploy.batches=[1,32]"
+            )
+        if self.rounds < 7 or (self.threads is not None and self.threads < 1):
+            raise ConfigError(
+                f"deploy.rounds must be at least 7 and deploy.threads at least 1, got {self.rounds} and {self.threads}"
+            )

@@ -1,0 +1,178 @@
+"""What is to be run: components, cells and groups of cells that share a float phase."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from quantdg.bench.experiment.component import Component, QuantizerComponent
+from quantdg.bench.experiment.deploy import DeploySettings
+from quantdg.bench.experiment.flatness import FlatnessSettings
+from quantdg.bench.experiment.launcher import Launcher
+from quantdg.bench.experiment.noise_match import MatchRule
+from quantdg.bench.experiment.protocol import Protocol
+from quantdg.bench.models.weights import file_sha256
+from quantdg.bench.results.record import Labels, fingerprint
+from quantdg.bench.results.verdict_rules import Rules
+
+TRAINING_VERSION = 2
+"""Raised whenever a change makes the same settings train differently."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """What cells share that have the same float phase: one (data set, target, seed, algorithm)."""
+
+    dataset: Component
+    data_fingerprint: str
+    target: str
+    seed: int
+    model: Component
+    protocol: Protocol
+    algorithm: Component
+    transforms: tuple[Component, ...]
+    optimizer: Component
+    weights_sha256: str = ""
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The identity of the float phase; a weights file counts by its content, not by where it lies."""
+        return {
+            "training_version": TRAINING_VERSION,
+            "dataset": {**asdict(self.dataset), "fingerprint": self.data_fingerprint},
+            "target": self.target,
+            "seed": self.seed,
+            "model": asdict(self.model) if not self.weights_sha256 else self._model_with_weights(),
+            "protocol": self.protocol.settings,
+            "algorithm": asdict(self.algorithm),
+            "transforms": {t.name: asdict(t) for t in self.transforms},
+            "optimizer": asdict(self.optimizer),
+        }
+
+    def _model_with_weights(self) -> dict[str, Any]:
+        options = {**self.model.options, "weights": Path(self.model.options["weights"]).name}
+        return {**asdict(self.model), "options": options, "weights_sha256": self.weights_sha256}
+
+    @cached_property
+    def key(self) -> str:
+        """Fingerprint of the settings."""
+        return fingerprint(self.settings)
+
+    @property
+    def method(self) -> str:
+        """Algorithm, transforms and, where it is not plain Adam, optimizer, for example ``erm+mixup+sam``."""
+        optimizer = [] if self.optimizer.name == "adam" else [self.optimizer.name]
+        return "+".join([self.algorithm.name, *(t.name for t in self.transforms), *optimizer])
+
+    @property
+    def label(self) -> str:
+        """For progress lines."""
+        return f"{self.dataset.name}/{self.target} seed {self.seed} {self.method}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One quantizer on one group; ``averages`` observe its training.
+
+    ``match`` chooses its bits or step scale; ``flatness`` is measured afterwards and is no part of the identity.
+    """
+
+    group: Group
+    quantizer: QuantizerComponent
+    averages: tuple[Component, ...]
+    match: MatchRule | None = None
+    flatness: FlatnessSettings | None = None
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The identity of the cell."""
+        averages = {a.name: asdict(a) for a in self.averages}
+        matched = {"match": asdict(self.match)} if self.match else {}
+        return {**self.group.settings, "quantizer": asdict(self.quantizer), "averages": averages, **matched}
+
+    @cached_property
+    def key(self) -> str:
+        """Fingerprint of the settings: the record's name."""
+        return fingerprint(self.settings)
+
+    @property
+    def labels(self) -> Labels:
+        """What tables group by."""
+        group, spec = self.group, self.quantizer.spec
+        return Labels(
+            dataset=group.dataset.name,
+            target=group.target,
+            seed=group.seed,
+            algorithm=group.method,
+            quantizer=self.quantizer.name,
+            bits=(self.match.label(spec) if self.match else spec.label) if spec else "float",
+            model=group.model.name,
+            protocol=group.protocol.name,
+        )
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where data, cache and results are; no part of any identity."""
+
+    out: Path
+    data_root: Path | None
+    cache: Path
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A grid: every combination of target, seed, algorithm and quantizer."""
+
+    dataset: Component
+    model: Component
+    protocol: Protocol
+    algorithms: tuple[Component, ...]
+    transforms: tuple[Component, ...]
+    optimizer: Component
+    quantizers: tuple[QuantizerComponent, ...]
+    averages: tuple[Component, ...]
+    targets: tuple[str, ...] | None
+    seeds: tuple[int, ...]
+    paths: Paths
+    launcher: Launcher
+    deploy: DeploySettings | None = None
+    match: MatchRule | None = None
+    flatness: FlatnessSettings | None = None
+    start_steps: tuple[int, ...] = ()
+    rules: Rules = field(default_factory=Rules)
+
+    def protocols(self) -> list[Protocol]:
+        """The protocol, once for each start step; ConfigError where one does not fit."""
+        return [replace(self.protocol, start_step=s) for s in self.start_steps] or [self.protocol]
+
+    def components(self) -> tuple[Component, ...]:
+        """All parts that are imported by name."""
+        parts = (*self.algorithms, *self.transforms, *self.quantizers, *self.averages)
+        return (self.dataset, self.model, self.optimizer, *parts)
+
+    def cells(self, domains: list[str], data_fingerprint: str) -> list[Cell]:
+        """All cells in a stable order, those of a group together."""
+        out = []
+        weights_sha256 = file_sha256(self.model.options.get("weights"))
+        places = product(self.protocols(), self.seeds, self.targets or domains, self.algorithms)
+        for protocol, seed, target, algorithm in places:
+            group = Group(
+                self.dataset,
+                data_fingerprint,
+                target,
+                seed,
+                self.model,
+                protocol,
+                algorithm,
+                self.transforms,
+                self.optimizer,
+                weights_sha256,
+            )
+            for q in self.quantizers:
+                match = self.match if self.match and self.match.applies(q) else None
+                out.append(Cell(group, q, self.averages, match, self.flatness))
+        return out

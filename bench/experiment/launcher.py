@@ -1,0 +1,63 @@
+"""Where cells run and how patient the sweep is; no part of any identity."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from quantdg.core.errors import ConfigError
+
+Engine = Literal["local", "slurm", "ray"]
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Settings of the configuration group ``launcher``.
+
+    Attributes:
+        jobs: processes at a time; 0 runs in this process; None: as many as cores allow.
+        threads: of each process. Results are bit-identical for a fixed number only.
+        device: ``cpu``, ``cuda`` (all GPUs in turn) or one of them, ``cuda:1``.
+        engine: ``local``, ``slurm`` or ``ray``.
+        checkpoint_seconds: a training is saved at most so often, at least 0.
+        lease_seconds: a job that gave no sign for so long counts as dead, above 0; minutes on a network file system.
+        memory_gb: of each process, above 0; how many processes fit is reckoned with it, and Slurm is asked for it.
+        max_lost: how often a cell whose process died is tried again before it is recorded as failed.
+        options: of the engine: for Slurm ``partition``, ``minutes``, ``parallel``, ``wait`` and more; for
+            Ray ``address``.
+    """
+
+    jobs: int | None = None
+    threads: int = 1
+    device: str = "cpu"
+    engine: Engine = "local"
+    checkpoint_seconds: float = 60.0
+    lease_seconds: float = 60.0
+    memory_gb: float = 1.0
+    max_lost: int = 2
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._at_least("threads", 1, example=1)
+        if self.jobs is not None:
+            self._at_least("jobs", 0, example=1)
+        self._at_least("checkpoint_seconds", 0, example=60)
+        self._at_least("max_lost", 0, example=2)
+        self._above_zero("lease_seconds", example=60)
+        self._above_zero("memory_gb", example=1)
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise ConfigError(f"launcher.device must be cpu, cuda or cuda:NUMBER, got {self.device!r}; write cpu")
+        if self.engine not in get_args(Engine):
+            raise ConfigError(f"launcher.engine must be one of {', '.join(get_args(Engine))}, got {self.engine!r}")
+
+    def _at_least(self, name: str, least: int, *, example: int) -> None:
+        value = getattr(self, name)
+        if not value >= least:
+            raise ConfigError(f"launcher.{name} must be at least {least}, got {value}; write launcher.{name}={example}")
+
+    def _above_zero(self, name: str, *, example: int) -> None:
+        value = getattr(self, name)
+        if not value > 0:
+            raise ConfigError(f"launcher.{name} must be above 0, got {value}; write launcher.{name}={example}")

@@ -1,0 +1,142 @@
+"""From the words of the command line to an Experiment; every wrong word is answered with the nearest right one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, cast
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from quantdg.bench.experiment.assemble import Node, assemble
+from quantdg.bench.experiment.grid import Experiment
+from quantdg.bench.experiment.plugins import offer_plugins
+from quantdg.core.errors import ConfigError, UnknownNameError
+
+CONFIG = "quantdg.bench.conf"
+SEVERAL = ("algorithm", "transform", "quantizer", "averaging")
+"""Groups that take a list of names; the others take one."""
+GROUPS = (
+    "dataset",
+    "model",
+    "protocol",
+    "algorithm",
+    "transform",
+    "optimizer",
+    "quantizer",
+    "averaging",
+    "flatness",
+    "launcher",
+    "deploy",
+    "experiment",
+)
+
+
+@contextmanager
+def hydra() -> Iterator[None]:
+    """Hydra with our configuration and the plugins' on its search path."""
+    offer_plugins()
+    with initialize_config_module(CONFIG, version_base="1.3"):
+        yield
+
+
+def choices(group: str) -> list[str]:
+    """Names of a configuration group, built-in and from plugins; call within `hydra`."""
+    return sorted(GlobalHydra.instance().config_loader().get_group_options(group))
+
+
+def load(overrides: Sequence[str]) -> Experiment:
+    """Compose the configuration and check all of it.
+
+    Args:
+        overrides: Hydra's override grammar, for example ``quantizer=[float,lsq]`` or ``seeds=3``.
+
+    Raises:
+        ConfigError: unknown names (with the nearest), values out of range.
+    """
+    with hydra():
+        try:
+            _check_choices(overrides)
+            config: Any = OmegaConf.to_container(
+                compose("config", list(overrides)), resolve=True, throw_on_missing=True
+            )
+            return assemble(config, _offered)
+        except OverrideParseException as error:
+            raise ConfigError(f"cannot read {error.override!r}: {_one_line(error)}") from error
+        except MissingConfigException as error:
+            raise _unknown_choice(error) from error
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _unknown_key(error, overrides) from error
+
+
+def _check_choices(overrides: Sequence[str]) -> None:
+    """Groups take names; Hydra would raise errors of its own for numbers, and mix the files of a list."""
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        group, value = override.key_or_group, override.value()
+        if not group:
+            raise ConfigError(f"a setting needs a name, got {override.input_line!r}; write NAME=VALUE")
+        if group not in GROUPS or (override.is_delete() and value is None):
+            continue
+        names = value if isinstance(value, list) and group in SEVERAL else [value]
+        if not all(isinstance(name, str) for name in names):
+            what, example = ("a list of names", "[NAME,NAME]") if group in SEVERAL else ("one name", "NAME")
+            raise ConfigError(
+                f"{group} takes {what}, got {override.get_value_string()}; write {group}={example}, there are: "
+                f"{', '.join(choices(group))}"
+            )
+
+
+def _offered(quantizer: str) -> Node:
+    return cast(Node, OmegaConf.to_container(compose("config", [f"quantizer=[{quantizer}]"]).quantizer[quantizer]))
+
+
+def _unknown_choice(error: MissingConfigException) -> ConfigError:
+    group, _, name = (error.missing_cfg_file or "").rpartition("/")
+    if group in GROUPS:
+        return UnknownNameError(group, name, choices(group))
+    return ConfigError(_one_line(error))
+
+
+def _unknown_key(error: Exception, overrides: Sequence[str]) -> ConfigError:
+    message = _one_line(error)
+    wrong = re.search(r"Could not override '([\w.@/]+)'", message) or re.search(r"[Kk]ey '([\w.]+)'", message)
+    if wrong is None:
+        return ConfigError(message)
+    plain = OmegaConf.to_container(compose("config"), resolve=False)
+    selected = [o for o in overrides if o.partition("=")[0] in GROUPS]
+    with suppress(HydraException):
+        plain = OmegaConf.to_container(compose("config", selected), resolve=False)
+    name = wrong.group(1)
+    known = {*_paths(plain), *GROUPS}
+    if name in known:
+        return ConfigError(message)
+    parent = name.rpartition(".")[0]
+    return UnknownNameError("setting", name, {k for k in known if k.rpartition(".")[0] == parent} or known)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _paths(node: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            yield from _paths(value, f"{prefix}{key}.")
+
+
+def help_text() -> str:
+    """What ``quantdg run --help`` prints: groups with their choices, plugins included, and the other settings."""
+    with hydra():
+        lines = ["usage: quantdg run [group=choice] [group=[choice,choice]] [setting=value] ...", ""]
+        lines += [f"  {group:11} {', '.join(choices(group))}" for group in GROUPS]
+        config: Any = OmegaConf.to_container(compose("config"))
+    lines += ["", "settings (dots reach inside, for example protocol.steps=100 or quantizer.lsq.spec.weight_bits=4):"]
+    lines += [f"  {key}={config[key]}" for key in config if key not in GROUPS]
+    return "\n".join(lines)

@@ -1,0 +1,54 @@
+"""The noise that quantizers are matched to, as it is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from quantdg.core.errors import ConfigError
+from quantdg.quantizers.spec import QuantSpec
+
+if TYPE_CHECKING:
+    from quantdg.bench.experiment.component import QuantizerComponent
+
+
+@dataclass(frozen=True)
+class MatchRule:
+    """Mean weight noise at insertion: a number, or what ``like`` has there; part of a matched cell's identity."""
+
+    noise: float | None = None
+    like: QuantizerComponent | None = None
+    tolerance: float = 0.05
+
+    def label(self, spec: QuantSpec) -> str:
+        """What tables show in place of the bits, for example ``N=lsq`` or ``N=0.058 A8``."""
+        name = f"N={self.like.name}" if self.like else f"N={self.noise:g}"
+        return name + (f" A{spec.act_bits}" if spec.act_bits is not None else "")
+
+    def applies(self, quantizer: QuantizerComponent) -> bool:
+        """Not to what has no bits, nor to the reference itself: these share their cells with unmatched runs."""
+        return quantizer.spec is not None and quantizer != self.like
+
+
+def read_match(match: Any, to: Any, bits: Any, find: Callable[[str], QuantizerComponent]) -> MatchRule | None:
+    """The settings ``match``, ``match_to`` and ``bits`` as a rule; None where nothing is matched.
+
+    ``find`` looks up a quantizer by name.
+    """
+    if match is None:
+        return None
+    if match != "noise":
+        raise ConfigError(f"match must be null or noise, got {match!r}; write match=noise match_to=lsq")
+    if bits is not None:
+        raise ConfigError(f"match=noise chooses the bits, got bits={bits}; write bits=null")
+    if isinstance(to, (int, float)) and not isinstance(to, bool) and 0 < to < 1:
+        return MatchRule(noise=float(to))
+    if not isinstance(to, str):
+        raise ConfigError(
+            f"match_to must be a quantizer or a noise between 0 and 1, got {to!r}; write match_to=lsq or match_to=0.058"
+        )
+    like = find(to)
+    if like.spec is None:
+        raise ConfigError(f"match_to must be a quantizer with bits, got {to!r}; write match_to=lsq")
+    return MatchRule(like=like)

@@ -1,0 +1,64 @@
+"""The compressed model file: codes in whole bytes, scales and float rest, under zstd; the only importer of zstandard.
+
+Codes are not packed first: packing shifts equal codes to different bit positions, and a compressor sees bytes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from quantdg.bench.packed.file import PackedModel, packed_bytes, read_model
+from quantdg.bench.results.files import write_atomic
+from quantdg.core.errors import RecordError
+from quantdg.core.packages import require
+from quantdg.quantizers.base import SiteExport
+
+LEVEL, SHORTEST_MATCH = 19, 7
+"""Shorter matches between codes are chance, and cost more than the entropy of what they replace."""
+MAX_BYTES = 2**31 - 1
+
+
+def compressed_bytes(floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> bytes:
+    """The file's content; arguments as for `quantdg.bench.packed.file.packed_bytes`."""
+    require("zstandard")
+    import zstandard  # noqa: PLC0415
+
+    wide = {name: replace(site, weight=replace(site.weight, bits=8)) for name, site in sites.items()}
+    settings = zstandard.ZstdCompressionParameters.from_level(LEVEL, min_match=SHORTEST_MATCH, write_checksum=True)
+    out: bytes = zstandard.ZstdCompressor(compression_params=settings).compress(packed_bytes(floats, wide))
+    return out
+
+
+def read_compressed(path: Path) -> PackedModel:
+    """Inverse, except that ``bits`` is 8; RecordError for a damaged file and for one that would not fit in memory."""
+    require("zstandard")
+    import zstandard  # noqa: PLC0415
+
+    data = path.read_bytes()
+    try:
+        size = zstandard.get_frame_parameters(data).content_size
+        if not 0 < size <= MAX_BYTES:
+            raise RecordError(f"{path} must unpack to 1 to {MAX_BYTES} bytes, its header says {size}")
+        content = zstandard.ZstdDecompressor().decompress(data)
+    except zstandard.ZstdError as error:
+        raise RecordError(f"{path} is not a compressed model ({error})") from error
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / path.stem
+        plain.write_bytes(content)
+        return read_model(plain)
+
+
+def write_compressed(path: Path, floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> int:
+    """Write the file, read it back, check every weight bit for bit; returns its bytes."""
+    write_atomic(path, compressed_bytes(floats, sites))
+    loaded = read_compressed(path).state()
+    for name, site in sites.items():
+        if not torch.equal(loaded[f"{name}.weight"], site.weight.dequantize().cpu()):
+            raise RecordError(f"{path} read back must reproduce the weight of {name!r} bit for bit, but does not")
+    return path.stat().st_size

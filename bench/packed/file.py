@@ -1,0 +1,161 @@
+"""The packed model file: b-bit integer codes, scales and the float rest in one safetensors file.
+
+For a site ``conv``: ``conv.weight.codes`` (uint8, bit-packed, most significant bit first), ``conv.weight.scale``,
+``conv.weight.zero_point`` where it is not zero, ``conv.weight.levels`` for a non-uniform grid. Everything else
+keeps its state-dict name. Bits, shape, code offset, axis and the input's grid are JSON in the header.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from quantdg.bench.packed.header import SiteHeader, read_header, write_entry
+from quantdg.bench.results.files import write_atomic
+from quantdg.core.errors import RecordError
+from quantdg.quantizers.base import QTensor, SiteExport
+
+_META = "quantdg"
+
+
+def pack(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Codes 0 .. 2**bits - 1 as a bit stream of ``bits`` bits each, padded to whole bytes."""
+    return np.packbits(np.unpackbits(codes.reshape(-1, 1), axis=1)[:, 8 - bits :])
+
+
+def unpack(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint8]:
+    """Inverse of `pack` for ``count`` codes."""
+    stream = np.unpackbits(packed, count=count * bits).reshape(count, bits)
+    return np.packbits(np.pad(stream, ((0, 0), (8 - bits, 0))), axis=1).reshape(count)
+
+
+def _pack_weight(name: str, q: QTensor) -> tuple[dict[str, Tensor], int]:
+    offset = int(q.codes.min())
+    shifted = (q.codes.cpu().int() - offset).numpy()
+    if shifted.max(initial=0) >= 2**q.bits:
+        raise RecordError(f"codes of {name!r} must fit in {q.bits} bits, but span {shifted.max() + 1} values")
+    return {f"{name}.weight.codes": torch.from_numpy(pack(shifted.astype(np.uint8), q.bits)), **grid(name, q)}, offset
+
+
+def grid(name: str, q: QTensor) -> dict[str, Tensor]:
+    """What a file stores of a weight's grid: scale, a zero point that is not 0, a code book."""
+    tensors = {f"{name}.weight.scale": q.scale.cpu().contiguous()}
+    if bool(q.zero_point.any()):
+        tensors[f"{name}.weight.zero_point"] = q.zero_point.cpu().float().contiguous()
+    if q.levels is not None:
+        tensors[f"{name}.weight.levels"] = q.levels.cpu().contiguous()
+    return tensors
+
+
+def packed_bytes(floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> bytes:
+    """The file's content.
+
+    Args:
+        floats: the float state dict; the weights of ``sites`` are left out of the file.
+        sites: from `Quantizer.export`.
+    """
+    tensors: dict[str, Tensor] = {}
+    header: dict[str, Any] = {}
+    for name, site in sites.items():
+        parts, offset = _pack_weight(name, site.weight)
+        tensors.update(parts)
+        header[name] = write_entry(site, offset)
+    replaced = {f"{name}.weight" for name in sites}
+    tensors.update({n: t.detach().cpu().contiguous() for n, t in floats.items() if n not in replaced})
+    return save(tensors, {_META: json.dumps(header)})
+
+
+@dataclass(frozen=True)
+class PackedModel:
+    """A packed file in memory: the float rest by state-dict name, the quantized layers by name."""
+
+    rest: dict[str, Tensor]
+    sites: dict[str, SiteExport]
+
+    def state(self) -> dict[str, Tensor]:
+        """The float state dict with dequantized weights."""
+        return {**self.rest, **{f"{name}.weight": s.weight.dequantize() for name, s in self.sites.items()}}
+
+
+def _take(tensors: dict[str, Tensor], key: str, shape: tuple[int, ...], default: float | None = None) -> Tensor:
+    """Remove a float tensor of the grid; RecordError unless it has the shape and only finite values."""
+    tensor = tensors.pop(key, None)
+    if tensor is None and default is not None:
+        return torch.full(shape, default)
+    if tensor is None or tuple(tensor.shape) != shape or not tensor.is_floating_point():
+        found = "none" if tensor is None else f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+        raise RecordError(f"{key!r} must be floats of shape {shape}, the file has {found}")
+    if not bool(tensor.isfinite().all()):
+        raise RecordError(f"{key!r} must be finite, the file has infinite or undefined values")
+    return tensor
+
+
+def _unpack_site(name: str, tensors: dict[str, Tensor], entry: SiteHeader) -> SiteExport:
+    key, bits, count = f"{name}.weight", entry.bits, entry.count
+    stream = tensors.pop(f"{key}.codes", torch.empty(0, dtype=torch.uint8))
+    if stream.dtype != torch.uint8 or stream.dim() != 1 or len(stream) != -(-count * bits // 8):
+        raise RecordError(
+            f"codes of {name!r} must be {count} numbers of {bits} bits, the file has {stream.numel()} bytes"
+        )
+    plain = torch.from_numpy(unpack(stream.numpy(), bits, count))
+    levels = tensors.pop(f"{key}.levels", None)
+    if levels is not None:
+        _check_levels(name, levels, int(plain.max()) + entry.offset, int(plain.min()) + entry.offset)
+    scale = _take(tensors, f"{key}.scale", entry.scale_shape)
+    if not bool((scale > 0).all()):
+        raise RecordError(f"scale of {name!r} must be positive, the file has {float(scale.min())}")
+    zero = _take(tensors, f"{key}.zero_point", entry.scale_shape, default=0.0)
+    codes = plain.to(torch.int16).reshape(entry.shape) + entry.offset
+    return SiteExport(QTensor(codes, scale, zero, bits, entry.axis, levels), entry.act)
+
+
+def _check_levels(name: str, levels: Tensor, highest: int, lowest: int) -> None:
+    if levels.dim() != 1 or not levels.is_floating_point() or lowest < 0 or highest >= len(levels):
+        raise RecordError(
+            f"the code book of {name!r} must have an entry for the codes {lowest} to {highest}, "
+            f"the file has shape {tuple(levels.shape)}"
+        )
+
+
+def read_model(path: Path) -> PackedModel:
+    """The whole content of a packed file; RecordError where it is not whole or its header lies."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            entries = read_header(file.metadata()[_META])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        sites = {name: _unpack_site(name, tensors, entry) for name, entry in entries.items()}
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, RecordError) as error:
+        kind = "" if isinstance(error, RecordError) else f"{type(error).__name__}: "
+        raise RecordError(f"{path} is not a packed model ({kind}{error})") from error
+    return PackedModel(tensors, sites)
+
+
+def read_packed(path: Path) -> tuple[dict[str, Tensor], dict[str, QTensor]]:
+    """(float rest by state-dict name, quantized weight by site); RecordError where the file is not whole."""
+    model = read_model(path)
+    return model.rest, {name: site.weight for name, site in model.sites.items()}
+
+
+def load_packed(path: Path) -> dict[str, Tensor]:
+    """The float state dict with dequantized weights."""
+    return read_model(path).state()
+
+
+def write_packed(path: Path, floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> int:
+    """Write the file, read it back, check every weight bit for bit; returns its bytes."""
+    write_atomic(path, packed_bytes(floats, sites))
+    loaded = load_packed(path)
+    for name, site in sites.items():
+        if not torch.equal(loaded[f"{name}.weight"], site.weight.dequantize().cpu()):
+            raise RecordError(f"{path} read back must reproduce the weight of {name!r} bit for bit, but does not")
+    return path.stat().st_size

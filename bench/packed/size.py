@@ -1,0 +1,52 @@
+"""Model size as bytes of files that were written and read back; nothing is derived from bit widths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from quantdg.bench.packed.file import read_packed, write_packed
+from quantdg.bench.results.record import Sizes
+from quantdg.core.errors import QuantizerError
+from quantdg.quantizers.base import QTensor, Quantizer
+
+
+@torch.no_grad()
+def write_model(network: nn.Module, quantizer: Quantizer, names: set[str], root: Path, key: str) -> Sizes:
+    """Write the packed model of a cell below ``root`` and measure it.
+
+    Args:
+        network: carrying the weights to store.
+        quantizer: prepared on it.
+        names: state-dict names of the float network.
+        root: run folder; key: of the cell.
+
+    Raises:
+        QuantizerError: where the quantizer removed a float state-dict key.
+    """
+    state = network.state_dict()
+    missing = sorted(names - set(state))
+    if missing:
+        raise QuantizerError(f"prepare must keep every float state-dict key, but {missing[0]!r} is gone")
+    floats = {n: state[n].detach().cpu().contiguous() for n in sorted(names)}
+    sites = quantizer.export(network)
+    path = Path("models") / f"{key}.safetensors"
+    packed = write_packed(root / path, floats, sites)
+    rest, weights = read_packed(root / path)
+    return Sizes(
+        float_file=len(save(floats)),
+        packed_file=packed,
+        codes=sum(-(-q.codes.numel() * q.bits // 8) for q in weights.values()),
+        scales=sum(_grid_bytes(q) for q in weights.values()),
+        rest=sum(t.numel() * t.element_size() for t in rest.values()),
+        path=str(path),
+    )
+
+
+def _grid_bytes(q: QTensor) -> int:
+    """Bytes of what a packed file stores of a grid: scale, non-zero zero point, code book."""
+    stored = [q.scale, *([q.zero_point] if bool(q.zero_point.any()) else []), *([] if q.levels is None else [q.levels])]
+    return sum(t.numel() * t.element_size() for t in stored)

@@ -1,0 +1,158 @@
+"""What deploying a cell measured: RUNS/deploy/KEY-RUNTIME.json, one file for a cell and a runtime. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from quantdg.bench.results.files import write_atomic
+from quantdg.bench.results.record import Labels
+from quantdg.bench.results.store import Unreadable
+from quantdg.core.errors import RecordError
+
+SCHEMA = 1
+FOLDER = "deploy"
+Kind = Literal["integer", "size only", "float32", "not exportable", "unavailable", "failed"]
+KINDS: tuple[Kind, ...] = ("integer", "size only", "float32", "not exportable", "unavailable", "failed")
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Bytes of files written and read back; 0 where there is no such file.
+
+    Attributes:
+        float_file: the network in float32, safetensors; float_runtime_file: the same as the runtime reads it, ONNX
+            or a program for ExecuTorch; runtime_file: the integer network in that form.
+        packed_file: b-bit codes, scales and rest; compressed_file: codes in bytes, scales and rest under zstd.
+        codes, scales, rest: tensor bytes inside the packed file; scales include zero points and code books.
+    """
+
+    float_file: int
+    float_runtime_file: int
+    runtime_file: int
+    packed_file: int
+    compressed_file: int
+    codes: int
+    scales: int
+    rest: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Interleaved calls of the integer and the float32 file in one process of their own, same runtime.
+
+    Attributes:
+        batch: images a call; threads: of the runtime.
+        clock: ``cpu``, time of the process over all its threads, or ``wall``.
+        median_ms, q25_ms, q75_ms: of one call of the integer file; float_ms: the same three of the float32 file.
+        ratio, ratio_q25, ratio_q75: integer over float32, taken inside each round.
+        rounds: of the interleaving; calls: averaged in each; load: of the machine, mean of the last minute.
+    """
+
+    batch: int
+    threads: int
+    clock: Literal["cpu", "wall"]
+    median_ms: float
+    q25_ms: float
+    q75_ms: float
+    float_ms: tuple[float, float, float]
+    ratio: float
+    ratio_q25: float
+    ratio_q75: float
+    rounds: int
+    calls: int
+    load: float
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One cell in one runtime.
+
+    Attributes:
+        key, labels: of the cell; size: image side in pixels.
+        kind: ``integer``; ``size only`` where inputs are float, so that no integer arithmetic can run; ``float32``
+            for a model without integers; ``not exportable``, ``unavailable`` and ``failed`` come with a ``reason``.
+        layers, integer_layers: convolutions and matrix products that the runtime executes, and those of them on
+            integers, read from the runtime.
+        folded: layers whose BatchNorm is in their scales; unfolded: layers where a code -128 prevented it.
+        difference, noise, limit: see `quantdg.bench.deploy.reference.Proof`, over ``images`` images.
+        fused_difference: the same distance in the configuration that is timed.
+        accuracy, stored_accuracy: on the whole target domain, from the runtime and from the cell's record;
+            changed: images on which the two disagree about being correct.
+        target_in, correct: as in a `quantdg.bench.results.record.Row`, from the runtime.
+        timings: empty unless ``integer``, and for cells that another one stands for.
+        machine, versions: where and with what.
+    """
+
+    key: str
+    labels: Labels
+    runtime: str
+    kind: Kind
+    reason: str = ""
+    size: int = 0
+    bytes: Bytes | None = None
+    layers: int = 0
+    integer_layers: int = 0
+    folded: int = 0
+    unfolded: int = 0
+    images: int = 0
+    difference: float | None = None
+    fused_difference: float | None = None
+    noise: float | None = None
+    limit: float | None = None
+    accuracy: float | None = None
+    stored_accuracy: float | None = None
+    changed: int | None = None
+    target_in: float | None = None
+    correct: str = ""
+    timings: tuple[Timing, ...] = ()
+    machine: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    @property
+    def file(self) -> str:
+        """Where it is stored, relative to the run folder."""
+        return f"{FOLDER}/{self.key}-{self.runtime}.json"
+
+    @property
+    def same_model(self) -> bool | None:
+        """Whether the runtime computes the fake-quantized network, or None where that was not measured."""
+        return None if self.difference is None or self.limit is None else self.difference <= self.limit
+
+    def to_json(self) -> str:
+        """The record as indented JSON."""
+        return json.dumps(asdict(self), indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "deployment") -> Deployment:
+        """Parse and check; ``name`` goes into the message of the RecordError."""
+        try:
+            raw = json.loads(text)
+            if raw["schema"] != SCHEMA or raw["kind"] not in KINDS:
+                raise RecordError(f"{name} has schema {raw['schema']} and kind {raw['kind']!r}; deploy the cell again")
+            raw["labels"] = Labels(**raw["labels"])
+            raw["bytes"] = Bytes(**raw["bytes"]) if raw["bytes"] else None
+            raw["timings"] = tuple(Timing(**{**t, "float_ms": tuple(t["float_ms"])}) for t in raw["timings"])
+            return cls(**raw)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RecordError(f"{name} is not a whole deployment record ({type(error).__name__}: {error})") from error
+
+
+def write_deployment(root: Path, deployment: Deployment) -> Path:
+    """Store atomically below the run folder ``root``; a newer one of the same cell and runtime replaces it."""
+    path = root / deployment.file
+    write_atomic(path, deployment.to_json())
+    return path
+
+
+def deployments(root: Path) -> Iterator[Deployment | Unreadable]:
+    """All records of a run folder in file order; damaged files come as Unreadable."""
+    for path in sorted((root / FOLDER).glob("*.json")):
+        try:
+            yield Deployment.from_json(path.read_text(), str(path))
+        except (RecordError, UnicodeDecodeError) as error:
+            yield Unreadable(path, str(error))

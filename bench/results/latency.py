@@ -1,0 +1,52 @@
+"""One latency measurement of one stored model. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from quantdg.bench.results.record import SCHEMA, Labels
+from quantdg.core.errors import RecordError
+
+
+@dataclass(frozen=True)
+class Latency:
+    """One latency measurement of one stored model.
+
+    Attributes:
+        key: of the cell whose model was measured; ``labels`` of that cell.
+        runtime: for example ``torch eager``; arithmetic: for example ``float32``, ``int8``.
+        batch: images a call; threads: of the runtime; size: image side in pixels.
+        median_ms, q25_ms, q75_ms: wall time of one call over ``rounds`` interleaved rounds.
+        ratio: median over rounds of this model's time over the float model's, same runtime.
+        machine: as in a record's provenance.
+    """
+
+    key: str
+    labels: Labels
+    runtime: str
+    arithmetic: str
+    batch: int
+    threads: int
+    size: int
+    median_ms: float
+    q25_ms: float
+    q75_ms: float
+    rounds: int
+    ratio: float
+    machine: dict[str, Any]
+    schema: int = SCHEMA
+
+    def to_json(self) -> str:
+        """The measurement as indented JSON."""
+        return json.dumps(asdict(self), indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "latency") -> Latency:
+        """Parse and check; ``name`` goes into the message of the RecordError."""
+        try:
+            raw = json.loads(text)
+            return cls(**{**raw, "labels": Labels(**raw["labels"])})
+        except (ValueError, KeyError, TypeError) as error:
+            raise RecordError(f"{name} is not a whole latency record ({error})") from error

@@ -1,0 +1,109 @@
+"""Folders of several machines into one; nothing that is there is replaced. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from quantdg.bench.results.files import write_first
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.results.verdict_rules import fix_rules, read_rules
+from quantdg.core.errors import ConfigError
+
+_MACHINE = ("provenance", "timings")
+"""What two runs of one cell may differ in."""
+
+
+@dataclass
+class Merged:
+    """What a merge did: counts, and one line for each cell whose results differ and each file left out."""
+
+    copied: int = 0
+    same: int = 0
+    upgraded: int = 0
+    conflicts: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """A line of counts, then the conflicts and what was left out."""
+        head = (
+            f"{self.copied} cells copied, {self.same} there already, {self.upgraded} failed ones replaced by results, "
+            f"{len(self.conflicts)} conflicts, {len(self.skipped)} files left out"
+        )
+        return "\n".join([head, *self.conflicts, *self.skipped])
+
+
+def merge(sources: Sequence[Path], out: Path) -> Merged:
+    """Merge run folders into ``out``, which may be one already; a result comes before a failure, then the first wins.
+
+    Models, float phases, latencies, deployments, plans and the rules of the verdict come along. Raises RecordError for a
+    folder that is none, ConfigError where ``out`` is among the sources or their rules differ.
+    """
+    if out.resolve() in {source.resolve() for source in sources}:
+        raise ConfigError(f"--out must be a folder of its own, got {out}; the sources are never changed")
+    stores = [RunStore(source) for source in sources]
+    target = RunStore(out, create=True)
+    merged = Merged()
+    for rules in filter(None, (read_rules(store.root) for store in stores)):
+        fix_rules(out, rules)
+    for store in stores:
+        for record in store.records():
+            if isinstance(record, Record):
+                _merge_record(record, store, target, merged)
+            else:
+                merged.skipped.append(f"left out: {record.reason}")
+        for folder in ("float", "latency", "deploy", "plans"):
+            for path in sorted((store.root / folder).glob("[!.]*")):
+                _copy(path, target.root / folder / path.name)
+    return merged
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not target.exists():
+        write_first(target, source.read_bytes())
+
+
+def _merge_record(record: Record, store: RunStore, target: RunStore, merged: Merged) -> None:
+    there = target.read(record.key)
+    if there is None or (there.status != "done" and record.status == "done"):
+        if target.cell_path(record.key).exists():
+            target.delete(record.key)
+            merged.upgraded += there is not None
+        if record.sizes is not None and record.sizes.path:
+            model = store.root / record.sizes.path
+            if model.exists():
+                _copy(model, target.root / record.sizes.path)
+        target.write_first(record)
+        merged.copied += there is None
+    elif record.status == "done" and (difference := _difference(there, record)):
+        label = record.labels
+        where = f"{label.dataset}/{label.target} seed {label.seed} {label.algorithm} {label.quantizer} {label.bits}"
+        merged.conflicts.append(f"conflict: {where} ({record.key}) of {store.root}: {difference}; the first one stays")
+    else:
+        merged.same += 1
+
+
+def _difference(first: Record, second: Record) -> str:
+    """Why two results of one cell are not the same, or an empty string."""
+    digests = [r.provenance.get("final_weights_sha256") for r in (first, second)]
+    if digests[0] != digests[1]:
+        return _versions(first.provenance, second.provenance) or "different final weights on equal versions"
+    plain = [{k: v for k, v in json.loads(r.to_json()).items() if k not in _MACHINE} for r in (first, second)]
+    names = [name for name in plain[0] if plain[0][name] != plain[1].get(name)]
+    return f"equal final weights, but different {', '.join(names)}" if names else ""
+
+
+def _versions(first: dict[str, Any], second: dict[str, Any]) -> str:
+    """The first difference in what the two ran on, in words."""
+    for part in ("versions", "machine"):
+        a, b = first.get(part, {}), second.get(part, {})
+        for name in sorted({*a, *b}):
+            if a.get(name) != b.get(name):
+                return f"different final weights; {name} was {a.get(name)} and is {b.get(name)}"
+    if first.get("threads") != second.get("threads"):
+        return f"different final weights; threads were {first.get('threads')} and are {second.get('threads')}"
+    return ""

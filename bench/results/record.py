@@ -1,0 +1,159 @@
+"""One cell, one record: the schema of everything a report may use. Imports no torch.
+
+A record is a JSON file named after the hash of the cell's settings, so that the order of keys, the command
+line and the machine do not matter, and running again finds what is done.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantdg.core.errors import RecordError
+
+SCHEMA = 1
+Status = Literal["done", "failed", "unsupported", "unavailable"]
+STATUSES: tuple[Status, ...] = ("done", "failed", "unsupported", "unavailable")
+HEADLINE = "iid"
+"""The selection whose weights are stored and measured: best on source validation."""
+
+
+def fingerprint(settings: Any) -> str:
+    """Order-independent identity of nested settings: 16 hex digits of sha256 over canonical JSON."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def pack_bits(correct: NDArray[np.bool_]) -> str:
+    """Per-example correctness as base64 of packed bits; 10,000 examples take 1.7 kB."""
+    return base64.b64encode(np.packbits(correct).tobytes()).decode()
+
+
+def unpack_bits(text: str, count: int) -> NDArray[np.bool_]:
+    """Inverse of `pack_bits` for ``count`` examples."""
+    packed = np.frombuffer(base64.b64decode(text), dtype=np.uint8)
+    return np.unpackbits(packed, count=count).astype(bool)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a table groups by; all taken from the settings.
+
+    ``quantizer`` is the configuration's name (``lsq``), ``bits`` its spec in short (``W7``, ``W7A8``, ``float``).
+    """
+
+    dataset: str
+    target: str
+    seed: int
+    algorithm: str
+    quantizer: str
+    bits: str
+    model: str
+    protocol: str
+
+    @property
+    def path(self) -> str:
+        """What a pattern is matched against, for example ``digits/thick/0/erm/lsq/W7``."""
+        return "/".join(map(str, (self.dataset, self.target, self.seed, self.algorithm, self.quantizer, self.bits)))
+
+
+@dataclass(frozen=True)
+class Row:
+    """Accuracies of one selection rule: ``last``, ``iid`` (source validation), ``oracle`` or an average (``swad``).
+
+    Attributes:
+        step: the checkpoint chosen; for an average its last step.
+        target_in: accuracy on the target's 80 % part, 0 to 1: the number tables report.
+        target_out: accuracy on the target's 20 % part; only the oracle selects by it.
+        source_out: source-validation accuracy of each source domain.
+        source_loss: mean over source domains of the validation cross-entropy.
+        correct: packed correctness of the whole target domain, in data-set order (`unpack_bits`).
+        note: for averages, the policy the quantizer applied.
+    """
+
+    step: int
+    target_in: float
+    target_out: float
+    source_out: dict[str, float]
+    source_loss: float
+    correct: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of files really written and read back.
+
+    ``float_file`` holds the whole network in float32, ``packed_file`` integer codes, scales and the float rest;
+    ``codes``, ``scales`` and ``rest`` are the tensor bytes inside the packed file. ``path`` is relative to the run
+    folder and may be empty.
+    """
+
+    float_file: int
+    packed_file: int
+    codes: int
+    scales: int
+    rest: int
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A cell's result, or why there is none.
+
+    Attributes:
+        settings: the identity of the cell; ``key`` is its fingerprint.
+        status, reason: ``done``, or the other statuses with one line that says why.
+        rows: by selection name.
+        target_count: examples in the target domain.
+        curve: one entry a checkpoint: step, train_loss, source_acc, source_loss, target_out.
+        plan: sites, skipped (name, reason), parameters, frozen; ``match`` where the noise was matched.
+        audit: site name -> evidence that the quantizer worked.
+        noise: site name -> std(w_q - w) / std(w) at insertion and then at each checkpoint of ``curve``.
+        flatness: of the iid weights, see docs/flatness.md; empty where it was not measured.
+        timings: seconds by phase, and ms for a step.
+        provenance: versions, machine, git state, time.
+    """
+
+    key: str
+    status: Status
+    labels: Labels
+    settings: dict[str, Any]
+    reason: str = ""
+    rows: dict[str, Row] = field(default_factory=dict)
+    target_count: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
+    audit: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
+    sizes: Sizes | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    noise: dict[str, list[float]] = field(default_factory=dict)
+    flatness: dict[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def to_json(self) -> str:
+        """The record as indented JSON; numbers that are not finite are refused."""
+        return json.dumps(asdict(self), indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "record") -> Record:
+        """Parse and check a record; ``name`` goes into the message of the RecordError."""
+        try:
+            raw = json.loads(text)
+            if raw["schema"] != SCHEMA:
+                raise RecordError(f"{name} has schema {raw['schema']}, this version reads {SCHEMA}; run it again")
+            if raw["status"] not in STATUSES:
+                raise RecordError(f"{name} has status {raw['status']!r}, which is none of {', '.join(STATUSES)}")
+            raw["labels"] = Labels(**raw["labels"])
+            raw["rows"] = {rule: Row(**row) for rule, row in raw["rows"].items()}
+            raw["sizes"] = Sizes(**raw["sizes"]) if raw["sizes"] else None
+            return cls(**raw)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RecordError(f"{name} is not a whole record ({type(error).__name__}: {error})") from error

@@ -1,0 +1,148 @@
+"""One ``quantdg run``: plan, skip what is done, train with progress, measure latency, sum up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from rich.console import Console
+
+from quantdg.bench.cells.dry_build import try_parts
+from quantdg.bench.cells.execute import refuse
+from quantdg.bench.deploy.latency import measure_store
+from quantdg.bench.deploy.runs import deploy_store
+from quantdg.bench.engines.capacity import check_device, jobs_of
+from quantdg.bench.engines.dispatch import submit_cells
+from quantdg.bench.engines.local import run_cells
+from quantdg.bench.experiment.grid import Cell, Experiment
+from quantdg.bench.experiment.keys import prime_keys
+from quantdg.bench.results.deployment import Deployment
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.results.summary import scan
+from quantdg.bench.results.verdict_rules import fix_rules
+from quantdg.bench.sweep.plan import Plan, Refusals, make_plan
+from quantdg.bench.sweep.progress import Watch, progress_bar
+from quantdg.bench.sweep.requested import write_grid
+from quantdg.bench.sweep.rerun import RerunPolicy
+from quantdg.bench.sweep.stale import delete_stale
+from quantdg.bench.sweep.timing import kind_of, time_kinds
+from quantdg.bench.training.data import load_dataset
+
+
+def plan(experiment: Experiment) -> list[Cell]:
+    """All cells of the grid, once every name, option and layer rule in it is known to fit.
+
+    Loads the data set, so that its domains are known and its cache is built once.
+    """
+    for component in experiment.components():
+        component.check()
+    dataset = load_dataset(experiment.dataset, experiment.paths)
+    domains = [d.name for d in dataset.domains]
+    for target in experiment.targets or ():
+        dataset.index(target)
+    network = experiment.model.build(dataset.shape, len(dataset.classes))
+    try_parts(experiment, network, len(domains) - 1)
+    cells = experiment.cells(domains, dataset.fingerprint)
+    prime_keys(cells)
+    return cells
+
+
+def foresee(experiment: Experiment) -> Refusals:
+    """Which combinations will be refused, found without training; unavailable ones are among them."""
+    dataset = load_dataset(experiment.dataset, experiment.paths)
+    network = experiment.model.build(dataset.shape, len(dataset.classes))
+    sources = len(dataset.domains) - 1
+    refusals = {}
+    for algorithm in experiment.algorithms:
+        for quantizer in experiment.quantizers:
+            refused = refuse(algorithm, quantizer, sources, lambda: network)
+            if refused:
+                bits = quantizer.spec.label if quantizer.spec else "float"
+                refusals[algorithm.name, quantizer.name, bits] = refused[1]
+    return refusals
+
+
+def plan_run(experiment: Experiment, choice: RerunPolicy | None = None, measure: bool = False) -> Plan:
+    """What `run_experiment` would do; changes nothing. ``measure``: time what the folder has no measured cells of."""
+    store = RunStore(experiment.paths.out) if (experiment.paths.out / "run.json").exists() else None
+    cells, timed = plan(experiment), []
+    if measure:
+        known = {kind_of(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()
+        timed = time_kinds(cells, known, experiment.paths, experiment.launcher)
+    return make_plan(cells, store, choice or RerunPolicy(), foresee(experiment), timed)
+
+
+def pending_cells(cells: list[Cell], store: RunStore, choice: RerunPolicy | None = None) -> list[Cell]:
+    """The cells that a run under this choice would take on."""
+    return make_plan(cells, store, choice or RerunPolicy(), {}).run
+
+
+def run_experiment(experiment: Experiment, console: Console | None = None, choice: RerunPolicy | None = None) -> int:
+    """Run what is missing; returns the number of failed cells. Ctrl-C leaves a folder that goes on.
+
+    Raises:
+        StorageError: the folder cannot be written; the cells stored so far stay.
+    """
+    console, choice = console or Console(stderr=True), choice or RerunPolicy()
+    launcher = experiment.launcher
+    if launcher.engine == "local":
+        check_device(launcher)
+    cells = plan(experiment)
+    store = RunStore(experiment.paths.out, create=True)
+    fix_rules(store.root, experiment.rules)
+    made = make_plan(cells, store, choice, {})
+    write_grid(store, cells)
+    delete_stale(store, made, choice)
+    _announce(experiment, made, console)
+    if launcher.engine != "local" and made.run:
+        followed = submit_cells(made.run, store, experiment.paths, launcher, console.print)
+        if not followed:
+            return 0
+    elif made.run:
+        _run_here(made, cells, store, experiment, console)
+    measure_store(store, [c.key for c in cells], experiment)
+    if experiment.deploy is not None:
+        deploy_store(store, [c.key for c in cells], experiment.paths, experiment.deploy, _deployed(console))
+    statuses = Counter(r.status for c in cells if (r := store.read(c.key)))
+    console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
+    if statuses["failed"]:
+        console.print("failed cells stay as they are; --retry failed runs them again")
+    return statuses["failed"]
+
+
+def _deployed(console: Console) -> Callable[[Deployment], None]:
+    def tell(made: Deployment) -> None:
+        label = made.labels
+        console.print(
+            f"deployed {label.quantizer} {label.bits}: {made.kind} {made.reason}", markup=False, soft_wrap=True
+        )
+
+    return tell
+
+
+def _announce(experiment: Experiment, made: Plan, console: Console) -> None:
+    protocol, weights = experiment.protocol, experiment.model.options.get("weights")
+    console.print(
+        f"protocol {protocol.name}: {protocol.steps} steps, quantized after {protocol.start_step}, weights "
+        f"{weights or 'none'}, BatchNorm {protocol.bn}, {len(made.cells)} cells, {len(made.cells) - len(made.run)} done before, "
+        f"{max(1, jobs_of(experiment.launcher))} at a time",
+        soft_wrap=True,
+    )
+
+
+def _run_here(made: Plan, cells: list[Cell], store: RunStore, experiment: Experiment, console: Console) -> None:
+    try:
+        with progress_bar(console) as progress:
+            watch = Watch(progress, _steps(made.run, store))
+            run_cells(made.run, store, experiment.paths, experiment.launcher, watch)
+    except KeyboardInterrupt:
+        stored = sum(store.cell_path(cell.key).exists() for cell in cells)
+        console.print(f"stopped; {stored} of {len(cells)} cells are stored, the same command goes on")
+        raise
+
+
+def _steps(cells: list[Cell], store: RunStore) -> int:
+    groups = {c.group.key: c.group for c in cells}
+    missing = [g for g in groups.values() if not store.float_path(g.key).exists()]
+    shared = sum(g.protocol.start_step for g in missing)
+    return shared + sum(c.group.protocol.steps - c.group.protocol.start_step for c in cells)

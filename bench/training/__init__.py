@@ -1,0 +1,1 @@
+"""One float phase, one branch."""

@@ -1,0 +1,190 @@
+"""A branch: one cell from the end of its float phase to the end of the protocol."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+from typing import Any
+
+from quantdg.bench.algorithms.base import Algorithm
+from quantdg.bench.averaging.base import WeightAverage
+from quantdg.bench.experiment.grid import Cell
+from quantdg.bench.experiment.protocol import train_mode
+from quantdg.bench.training.checkpoint import Snapshot, State, capture, restore
+from quantdg.bench.training.checkpointer import Checkpointer
+from quantdg.bench.training.data import CellData
+from quantdg.bench.training.evaluation import evaluate, evaluate_sources
+from quantdg.bench.training.float_phase import StepReport, build, train_step
+from quantdg.bench.training.noise_match import match_cell
+from quantdg.bench.training.optimizer_check import check_groups
+from quantdg.bench.training.seeds import seed_everything
+from quantdg.bench.training.selection import Checkpoint, Selection
+from quantdg.quantizers.base import Audit, Quantizer
+from quantdg.quantizers.noise_matching import note_noise
+
+
+@dataclass
+class Branch:
+    """A finished branch.
+
+    Attributes:
+        algorithm: carrying the last step's weights.
+        quantizer: prepared on its network.
+        selection: the checkpoints each rule chose.
+        averages: by row name, ready for their result.
+        audit: taken right after the last step, while its gradients are there.
+        curve: one entry a checkpoint.
+        step_ms: median wall time of a training step.
+        seconds: wall time of the whole branch, over all attempts.
+        float_names: state-dict names of the network before prepare.
+        match: what `match_cell` chose.
+        noise: of each site at insertion and at each checkpoint.
+    """
+
+    algorithm: Algorithm
+    quantizer: Quantizer
+    selection: Selection
+    averages: dict[str, WeightAverage]
+    audit: Audit
+    curve: list[dict[str, float]] = field(default_factory=list)
+    step_ms: float = 0.0
+    seconds: float = 0.0
+    float_names: set[str] = field(default_factory=set)
+    match: dict[str, Any] = field(default_factory=dict)
+    noise: dict[str, list[float]] = field(default_factory=dict)
+
+
+def _at_start(cell: Cell, data: CellData, state: State) -> Algorithm:
+    algorithm = build(cell.group, data)
+    restore(algorithm, state)
+    return algorithm
+
+
+def prepare(cell: Cell, data: CellData, state: State) -> tuple[Algorithm, Quantizer, set[str]]:
+    """The float state with the cell's quantizer inserted, calibrated and in the optimizer."""
+    algorithm = _at_start(cell, data, state)
+    network, protocol = algorithm.network, cell.group.protocol
+    names = set(network.state_dict())
+    seed_everything(data.seeds.of("prepare"))
+    quantizer = cell.quantizer.create(data.seeds.of("quantizer"))
+    batches = list(data.calibration())
+    quantizer.prepare(network, batches[0])
+    quantizer.calibrate(network, batches)
+    for group in quantizer.param_groups(network, protocol.lr):
+        algorithm.add_quantizer_group(group)
+    check_groups(algorithm.optimizer, algorithm)
+    algorithm.penalty = lambda: quantizer.penalty(network)
+    return algorithm, quantizer, names
+
+
+@dataclass
+class _Gathered:
+    """What a branch collects beside its algorithm; `state` and `restore` are inverse."""
+
+    averages: dict[str, WeightAverage]
+    selection: Selection = field(default_factory=Selection)
+    curve: list[dict[str, float]] = field(default_factory=list)
+    noise: dict[str, list[float]] = field(default_factory=dict)
+    times: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
+
+    def total(self) -> float:
+        return self.seconds + time.perf_counter() - self.began
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "averages": {name: average.state() for name, average in self.averages.items()},
+            "chosen": self.selection.chosen,
+            "curve": self.curve,
+            "noise": self.noise,
+            "times": self.times,
+            "seconds": self.total(),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        for name, average in self.averages.items():
+            average.restore(saved["averages"][name])
+        self.selection.chosen = saved["chosen"]
+        self.curve, self.times, self.seconds = saved["curve"], saved["times"], saved["seconds"]
+        self.noise = saved["noise"]
+
+
+def train_branch(
+    cell: Cell, data: CellData, state: State, report: StepReport, keeper: Checkpointer | None = None
+) -> Branch:
+    """Train a cell from the float state to the end of the protocol, or on from where ``keeper`` has it.
+
+    The quantizer is prepared and calibrated either way, so that its audit measures from the branch point.
+    """
+    protocol, keeper = cell.group.protocol, keeper or Checkpointer()
+    gathered = _Gathered({a.name: a.build() for a in cell.averages})
+    cell, match = match_cell(cell, data, lambda: _at_start(cell, data, state).network)
+    algorithm, quantizer, names = prepare(cell, data, state)
+    note_noise(gathered.noise, quantizer, algorithm.network)
+    done = _resume(algorithm, gathered, keeper, data.device) or protocol.start_step
+    report(done - protocol.start_step)
+    train_mode(algorithm, freeze_bn=True)
+    audit = Audit(quantizer.name, {})
+    for step in range(done + 1, protocol.steps + 1):
+        began = time.perf_counter()
+        terms = train_step(algorithm, data, step)
+        quantizer.on_step(algorithm.network, step - protocol.start_step)
+        gathered.times.append(time.perf_counter() - began)
+        weights = dict(algorithm.network.named_parameters())
+        for average in gathered.averages.values():
+            average.after_step(step, weights)
+        if protocol.is_check(step):
+            if step == protocol.steps:
+                audit = quantizer.audit(algorithm.network)
+            note_noise(gathered.noise, quantizer, algorithm.network)
+            _check(algorithm, data, step, terms["loss"], gathered)
+        report(1)
+        if step < protocol.steps:
+            keeper.after_step(partial(_snapshot, step, algorithm, gathered))
+    step_ms, total = 1000 * median(gathered.times), gathered.total()
+    averages, selection, curve = gathered.averages, gathered.selection, gathered.curve
+    return Branch(algorithm, quantizer, selection, averages, audit, curve, step_ms, total, names, match, gathered.noise)
+
+
+def _snapshot(step: int, algorithm: Algorithm, gathered: _Gathered) -> Snapshot:
+    return Snapshot(step, capture(algorithm), gathered.state())
+
+
+def _resume(algorithm: Algorithm, gathered: _Gathered, keeper: Checkpointer, device: str) -> int:
+    """Take over a snapshot; returns its step, 0 where there is none."""
+    snapshot = keeper.load(device)
+    if snapshot is None:
+        return 0
+    restore(algorithm, snapshot.state)
+    gathered.restore(snapshot.gathered)
+    return snapshot.step
+
+
+def _check(algorithm: Algorithm, data: CellData, step: int, loss: float, gathered: _Gathered) -> None:
+    checkpoint = check(algorithm, data, step)
+    gathered.selection.offer(checkpoint)
+    for average in gathered.averages.values():
+        average.at_check(step, checkpoint.source.mean_loss)
+    gathered.curve.append(_curve_point(checkpoint, loss))
+    train_mode(algorithm, freeze_bn=True)
+
+
+def check(algorithm: Algorithm, data: CellData, step: int) -> Checkpoint:
+    """Source validation and the oracle's 20 % of the target; nothing else of the target is looked at."""
+    source = evaluate_sources(algorithm, data)
+    oracle = evaluate(algorithm, data, data.target, data.target_out)
+    state = {n: t.detach().clone() for n, t in algorithm.network.state_dict().items()}
+    return Checkpoint(step, source, oracle.accuracy, state)
+
+
+def _curve_point(checkpoint: Checkpoint, loss: float) -> dict[str, float]:
+    return {
+        "step": checkpoint.step,
+        "train_loss": loss,
+        "source_acc": checkpoint.source.mean_accuracy,
+        "source_loss": checkpoint.source.mean_loss,
+        "target_out": checkpoint.target_out,
+    }

@@ -1,0 +1,60 @@
+"""When a training is saved on its way, and when it has to end early."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from quantdg.bench.training.checkpoint import Snapshot, load_snapshot, save_snapshot
+from quantdg.core.errors import QuantDGError, RecordError
+
+
+class StoppedError(QuantDGError):
+    """The training was asked to stop; it has been saved and goes on from there."""
+
+
+class Checkpointer:
+    """Saves a training at most every ``seconds``, and once more when it is asked to stop.
+
+    Args:
+        path: of the snapshot; None keeps nothing.
+        seconds: between two snapshots, at least 0 (then after every step).
+        fence: called before each write; raises where another process has taken over.
+        stop: whether the training is to end after the present step.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        seconds: float = 60.0,
+        fence: Callable[[], None] = lambda: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.path, self.seconds, self.fence, self.stop = path, seconds, fence, stop
+        self._saved = time.monotonic()
+
+    def load(self, device: str) -> Snapshot | None:
+        """Where an earlier attempt got to; None where there is nothing usable, a damaged file is removed."""
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            return load_snapshot(self.path, device)
+        except RecordError:
+            self.path.unlink(missing_ok=True)
+            return None
+
+    def after_step(self, take: Callable[[], Snapshot]) -> None:
+        """To be called between two steps; ``take`` is called only when a snapshot is due. Raises StoppedError."""
+        stopping = self.stop()
+        if self.path is not None and (stopping or time.monotonic() - self._saved >= self.seconds):
+            self.fence()
+            save_snapshot(self.path, take())
+            self._saved = time.monotonic()
+        if stopping:
+            raise StoppedError("stopped; the same command goes on from here")
+
+    def delete(self) -> None:
+        """Forget the snapshot: its training has been stored."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)

@@ -1,0 +1,55 @@
+"""Accuracy and loss of a network, in eval mode and without gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from quantdg.bench.algorithms.base import Algorithm
+from quantdg.bench.training.data import CellData
+
+
+@dataclass(frozen=True)
+class Score:
+    """Correctness of each example, in the order asked for, and the mean cross-entropy."""
+
+    correct: NDArray[np.bool_]
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of correct examples, 0 to 1."""
+        return float(self.correct.mean())
+
+
+@torch.no_grad()
+def evaluate(algorithm: Algorithm, data: CellData, domain: int, index: NDArray[np.int64]) -> Score:
+    """Score the algorithm's predictions on examples of one domain; leaves it in eval mode."""
+    algorithm.eval()
+    correct, loss = [], 0.0
+    for x, y in data.evaluation(domain, index):
+        logits = algorithm.predict(x)
+        loss += float(F.cross_entropy(logits, y, reduction="sum"))
+        correct.append((logits.argmax(1) == y).cpu().numpy())
+    return Score(np.concatenate(correct), loss / len(index))
+
+
+@dataclass(frozen=True)
+class SourceScore:
+    """Source validation: accuracy of each source domain, and the unweighted means over domains."""
+
+    accuracy: dict[str, float]
+    mean_accuracy: float
+    mean_loss: float
+
+
+def evaluate_sources(algorithm: Algorithm, data: CellData) -> SourceScore:
+    """Source validation of the live model: what checkpoints are selected by."""
+    scores = {i: evaluate(algorithm, data, i, data.validation[i]) for i in data.sources}
+    names = {data.dataset.domains[i].name: s.accuracy for i, s in scores.items()}
+    losses = [s.loss for s in scores.values()]
+    return SourceScore(names, sum(names.values()) / len(names), sum(losses) / len(losses))

@@ -1,0 +1,70 @@
+"""The float phase: trained once for each group, and stored; every cell of the group branches from its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from quantdg.bench.algorithms.base import Algorithm
+from quantdg.bench.experiment.grid import Group
+from quantdg.bench.experiment.protocol import train_mode
+from quantdg.bench.training.checkpoint import Snapshot, State, capture, load_state, restore, save_state
+from quantdg.bench.training.checkpointer import Checkpointer
+from quantdg.bench.training.data import CellData
+from quantdg.bench.training.seeds import seed_everything
+from quantdg.core.errors import RecordError
+
+StepReport = Callable[[int], None]
+"""Called with the number of training steps just done."""
+
+
+def build(group: Group, data: CellData) -> Algorithm:
+    """A fresh algorithm; its initial weights depend on (data set, target, seed) only."""
+    seed_everything(data.seeds.of("init"))
+    classes = len(data.dataset.classes)
+    network = group.model.build(data.dataset.shape, classes).to(data.device)
+    algorithm: Algorithm = group.algorithm.build(network, len(data.sources), group.protocol.optimizer)
+    for transform in group.transforms:
+        algorithm.add_transform(transform.build())
+    algorithm.rule = group.optimizer.build()
+    return algorithm.to(data.device)
+
+
+def train_step(algorithm: Algorithm, data: CellData, step: int) -> dict[str, float]:
+    """One step; the global generators are reset to this step's seed first."""
+    seed_everything(data.seeds.of("step", step))
+    return algorithm.update(data.batches(step))
+
+
+def float_phase(
+    group: Group, data: CellData, path: Path, report: StepReport, keeper: Checkpointer | None = None
+) -> State:
+    """The training state at the start step: from ``path`` where it is, else trained and stored there."""
+    if path.exists():
+        try:
+            return load_state(path, data.device)
+        except RecordError:
+            path.unlink()
+    keeper = keeper or Checkpointer()
+    algorithm = build(group, data)
+    done = 0
+    if (snapshot := keeper.load(data.device)) is not None:
+        restore(algorithm, snapshot.state)
+        done = snapshot.step
+        report(done)
+    train_mode(algorithm, freeze_bn=group.protocol.bn == "frozen")
+    for step in range(done + 1, group.protocol.start_step + 1):
+        train_step(algorithm, data, step)
+        report(1)
+        if step < group.protocol.start_step:
+            keeper.after_step(partial(_snapshot, step, algorithm))
+    state = capture(algorithm)
+    keeper.fence()
+    save_state(path, state, group.protocol.start_step)
+    keeper.delete()
+    return state
+
+
+def _snapshot(step: int, algorithm: Algorithm) -> Snapshot:
+    return Snapshot(step, capture(algorithm))

@@ -1,0 +1,50 @@
+"""Matched comparisons: a cell whose quantizer's bits and step are chosen by its measured noise at insertion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from quantdg.bench.experiment.component import QuantizerComponent
+from quantdg.bench.experiment.grid import Cell
+from quantdg.bench.training.data import CellData
+from quantdg.quantizers.base import Quantizer
+from quantdg.quantizers.noise_matching import inserted_noise, match_noise
+from quantdg.quantizers.spec import QuantSpec
+
+
+def match_cell(cell: Cell, data: CellData, at_start: Callable[[], nn.Module]) -> tuple[Cell, dict[str, Any]]:
+    """The cell with the quantizer that is trained, and what was chosen: weight_bits, step_scale, noise, target.
+
+    A cell that is not matched comes back as it is, with nothing chosen.
+
+    Args:
+        cell: of which ``match`` and ``quantizer`` are read.
+        data: of the cell; one calibration batch is used, since no weight grid depends on inputs.
+        at_start: the float network at the start step.
+
+    Raises:
+        UnmatchedError: the quantizer cannot have that noise.
+    """
+    rule, component = cell.match, cell.quantizer
+    if rule is None or component.spec is None:
+        return cell, {}
+    network, batches, seed = at_start(), [next(data.calibration())], data.seeds.of("quantizer")
+
+    def make(spec: QuantSpec, scale: float) -> Quantizer:
+        return _changed(component, spec, scale).create(seed)
+
+    target = rule.noise if rule.like is None else inserted_noise(network, rule.like.create(seed), batches)
+    assert target is not None
+    found = match_noise(network, make, component.spec, batches, target, rule.tolerance)
+    chosen = {"weight_bits": found.spec.weight_bits, "step_scale": found.step_scale}
+    changed = _changed(component, found.spec, found.step_scale)
+    return replace(cell, quantizer=changed), {**chosen, "noise": found.noise, "target": target}
+
+
+def _changed(component: QuantizerComponent, spec: QuantSpec, scale: float) -> QuantizerComponent:
+    scaled = {} if scale == 1 else {"step_scale": scale}
+    return replace(component, spec=spec, options={**component.options, **scaled})

@@ -1,0 +1,43 @@
+"""Which checkpoint counts: last, best on source validation, oracle. One training yields all rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from quantdg.bench.training.evaluation import SourceScore
+
+State = dict[str, Tensor]
+
+
+@dataclass
+class Checkpoint:
+    """A candidate: its step, its source validation, its accuracy on the target's 20 % part and its weights."""
+
+    step: int
+    source: SourceScore
+    target_out: float
+    state: State
+
+
+@dataclass
+class Selection:
+    """Keeps the checkpoints that a rule has chosen so far.
+
+    ``iid`` maximises mean source-validation accuracy, ``oracle`` the accuracy on the target's held-out 20 %,
+    ``last`` is the end of training; the first maximum wins. Checkpoints at or before the quantization step
+    are never offered (Protocol.is_check).
+    """
+
+    chosen: dict[str, Checkpoint] = field(default_factory=dict)
+
+    def offer(self, checkpoint: Checkpoint) -> None:
+        """Consider a checkpoint under every rule."""
+        best = self.chosen.get("iid")
+        if best is None or checkpoint.source.mean_accuracy > best.source.mean_accuracy:
+            self.chosen["iid"] = checkpoint
+        best = self.chosen.get("oracle")
+        if best is None or checkpoint.target_out > best.target_out:
+            self.chosen["oracle"] = checkpoint
+        self.chosen["last"] = checkpoint

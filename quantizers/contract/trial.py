@@ -1,0 +1,134 @@
+"""A prepared toy net to try a quantizer on, and a look at the weights it really computes with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from quantdg.quantizers.base import Plan, Quantizer
+from quantdg.quantizers.contract.toy_net import LR, ToyNet, calibration, float_net, images, logits, train_step
+from quantdg.quantizers.spec import QuantSpec
+
+MakeQuantizer = Callable[[QuantSpec], Quantizer]
+WEIGHT_ONLY = (QuantSpec(7), QuantSpec(4), QuantSpec(8), QuantSpec(2))
+WITH_INPUTS = (QuantSpec(4, 8), QuantSpec(7, 8), QuantSpec(8, 8), QuantSpec(2, 8))
+
+
+class Skip(NamedTuple):
+    """A check does not apply, and why."""
+
+    reason: str
+
+
+def require(condition: bool, spec: QuantSpec, message: str) -> None:
+    """Raise AssertionError with the spec's label in front unless ``condition`` holds."""
+    if not condition:
+        raise AssertionError(f"{spec.label}: {message}")
+
+
+@dataclass
+class Trial:
+    """A prepared toy, its quantizer and the optimizer that was there before prepare."""
+
+    spec: QuantSpec
+    net: ToyNet
+    quantizer: Quantizer
+    plan: Plan
+    optimizer: torch.optim.Adam
+    done: int = 0
+
+    def train(self, steps: int) -> list[float]:
+        """Real training steps as the harness takes them; returns the losses."""
+        self.net.train()
+        losses = []
+        for _ in range(steps):
+            penalty = self.quantizer.penalty(self.net)
+            losses.append(train_step(self.net, self.optimizer, self.done, penalty))
+            self.done += 1
+            self.quantizer.on_step(self.net, self.done)
+        return losses
+
+    def logits(self) -> Tensor:
+        """Eval-mode logits on fresh inputs."""
+        return logits(self.net)
+
+
+def specs(make: MakeQuantizer) -> list[QuantSpec]:
+    """Up to two specs the quantizer supports on the toy: the first weight-only one and the first with inputs."""
+    net = float_net()
+    groups = ([s for s in group if make(s).supports(net, s).ok] for group in (WEIGHT_ONLY, WITH_INPUTS))
+    return [group[0] for group in groups if group]
+
+
+def start(make: MakeQuantizer, spec: QuantSpec, net: ToyNet | None = None, float_steps: int = 3) -> Trial:
+    """Float steps with Adam, then prepare, calibrate and the quantizer's optimizer groups: the branch point."""
+    net = net or float_net()
+    optimizer = torch.optim.Adam(net.parameters(), LR)
+    for step in range(float_steps):
+        train_step(net, optimizer, -10 + step, None)
+    quantizer = make(spec)
+    batches = calibration()
+    plan = quantizer.prepare(net, batches[0])
+    quantizer.calibrate(net, batches)
+    for group in quantizer.param_groups(net, LR):
+        optimizer.add_param_group(group)
+    return Trial(spec, net, quantizer, plan, optimizer)
+
+
+def trials(make: MakeQuantizer) -> Iterator[Trial]:
+    """One trial at the branch point for each of `specs`."""
+    for spec in specs(make):
+        yield start(make, spec)
+
+
+def same_state(a: dict[str, Tensor], b: dict[str, Tensor]) -> list[str]:
+    """Names whose tensors differ in value, or that only one of the two has."""
+    different = [n for n in a.keys() & b.keys() if a[n].shape != b[n].shape or not torch.equal(a[n], b[n])]
+    return sorted([*different, *(a.keys() ^ b.keys())])
+
+
+def snapshot(net: nn.Module) -> dict[str, Tensor]:
+    """A copy of the state dict."""
+    return {name: t.detach().clone() for name, t in net.state_dict().items()}
+
+
+class _Spy(TorchFunctionMode):
+    """Notes the weight that each convolution or linear function really gets, under the layer that calls it."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.weights: dict[str, Tensor] = {}
+        self.calling: list[str] = []
+        self.handles = []
+        for name, module in net.named_modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                self.handles.append(module.register_forward_pre_hook(lambda m, a, name=name: self.calling.append(name)))
+                self.handles.append(module.register_forward_hook(lambda m, a, o: self.calling.pop() and None))
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in (F.conv2d, F.linear) and self.calling:
+            weight = args[1] if len(args) > 1 else kwargs["weight"]
+            self.weights[self.calling[-1]] = weight.detach().clone()
+        return func(*args, **kwargs)
+
+
+def functional_weights(net: nn.Module) -> dict[str, Tensor]:
+    """By layer name, the weight an eval forward really computes with, however the quantizer inserted itself."""
+    training = net.training
+    net.eval()
+    spy = _Spy(net)
+    try:
+        with torch.no_grad(), spy:
+            net(images(0)[0])
+    finally:
+        for handle in spy.handles:
+            handle.remove()
+        net.train(training)
+    return spy.weights

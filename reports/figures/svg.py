@@ -1,0 +1,198 @@
+"""Small pieces of a drawing, and a drawing as inline SVG for the page or as an SVG file that stands alone."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from quantdg.reports.text import escape
+
+INK, MUTED, PAPER = "#1a1d21", "#5b636d", "#ffffff"
+COLOURS = ("#0072b2", "#c77c00", "#00815d", "#b0578c", "#c04f00", "#3c6e91")
+STROKES = {
+    "grid": ("#dde1e6", 1.0),
+    "zero": (MUTED, 1.0),
+    "axis": (MUTED, 1.0),
+    "thin": (MUTED, 1.0),
+    "interval": (INK, 1.6),
+    "mean": (INK, 3.0),
+    "frontier": (MUTED, 1.5),
+    **{f"series s{i}": (colour, 1.6) for i, colour in enumerate(COLOURS)},
+}
+"""Colour and width of each kind of line, in a light theme; the page has a dark one besides."""
+SHAPES: tuple[tuple[tuple[float, float], ...], ...] = (
+    (),  # a circle of radius 5
+    ((-4.5, -4.5), (4.5, -4.5), (4.5, 4.5), (-4.5, 4.5)),
+    ((0, -6), (6, 0), (0, 6), (-6, 0)),
+    ((0, -5.5), (5.5, 4.5), (-5.5, 4.5)),
+    ((0, 5.5), (5.5, -4.5), (-5.5, -4.5)),
+    ((-6, -2), (-2, -2), (-2, -6), (2, -6), (2, -2), (6, -2), (6, 2), (2, 2), (2, 6), (-2, 6), (-2, 2), (-6, 2)),
+)
+_CIRCLE = "M-5,0A5,5 0 1,0 5,0A5,5 0 1,0 -5,0"
+HEADER = 30
+"""Height of the title of a drawing that stands alone."""
+
+
+class Line(NamedTuple):
+    """A straight line of the style ``kind``."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    kind: str
+
+    def markup(self) -> str:
+        """As SVG."""
+        x1, y1, x2, y2, kind = self
+        return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
+
+
+class Path(NamedTuple):
+    """Points joined by straight lines."""
+
+    points: tuple[tuple[float, float], ...]
+    kind: str
+
+    def markup(self) -> str:
+        """As SVG."""
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
+        return f'<polyline points="{points}" class="{self.kind}"/>'
+
+
+class Label(NamedTuple):
+    """One line of text, cut to ``width`` characters; ``anchor`` start, middle or end."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "start"
+    width: int = 30
+    kind: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The text that fits."""
+        plain = escape.clean(self.text)
+        return plain if len(plain) <= self.width else f"{plain[: self.width - 1]}…"
+
+    def markup(self) -> str:
+        """As SVG."""
+        x, y, text = self.x, self.y, html.escape(self.shown)
+        return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{self.anchor}" class="{self.kind}">{text}</text>'
+
+
+class Mark(NamedTuple):
+    """The i-th mark, with a tooltip; the first 36 differ in shape or colour, the first 6 in both."""
+
+    x: float
+    y: float
+    i: int
+    title: str
+
+    @property
+    def colour(self) -> int:
+        """Which of COLOURS."""
+        return self.i % len(COLOURS)
+
+    @property
+    def outline(self) -> tuple[tuple[float, float], ...]:
+        """Its one of SHAPES."""
+        return SHAPES[(self.i + self.i // len(COLOURS)) % len(SHAPES)]
+
+    def markup(self) -> str:
+        """As SVG."""
+        path = "M" + "L".join(f"{x:g},{y:g}" for x, y in self.outline) + "Z" if self.outline else _CIRCLE
+        place, said = f"translate({self.x:.1f},{self.y:.1f})", safe(self.title)
+        return f'<path d="{path}" transform="{place}" class="mark c{self.colour}"><title>{said}</title></path>'
+
+
+Part = Line | Path | Label | Mark
+
+
+def safe(text: object) -> str:
+    """Text or attribute value."""
+    return html.escape(escape.clean(text))
+
+
+def ticks(low: float, high: float, about: int = 8) -> list[float]:
+    """Round numbers inside [low, high], about so many."""
+    raw = max(high - low, 1e-9) / about
+    unit = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= raw)
+    first = math.ceil(low / step - 1e-9)
+    return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def log_ticks(low: float, high: float, fewest: int = 3) -> list[float]:
+    """Round numbers whose decimal logarithms lie inside [low, high]."""
+    found: list[float] = []
+    for digits in ((1.0,), (1.0, 2.0, 5.0)):
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        found = [m * 10.0**k for k in decades for m in digits if low <= math.log10(m) + k <= high]
+        if len(found) >= fewest:
+            return found
+    return ticks(10**low, 10**high, fewest + 1)
+
+
+def scale(values: list[float], start: float, end: float, pad: float = 0.06) -> tuple[float, float, float, float]:
+    """(low, high, factor, offset) so that ``offset + factor * value`` maps the padded range to [start, end]."""
+    finite = [v for v in values if np.isfinite(v)] or [0.0]
+    low, high = min(finite), max(finite)
+    room = pad * (high - low) or 0.2 * abs(high) or 0.5
+    low, high = low - room, high + room
+    factor = (end - start) / (high - low)
+    return low, high, factor, start - low * factor
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing of ``width`` x ``height`` pixels, its title, what it shows in a sentence or two, and of which records."""
+
+    width: float
+    height: float
+    title: str
+    said: str
+    body: tuple[Part, ...]
+    keys: tuple[str, ...] = ()
+
+    def _drawn(self) -> str:
+        return "".join(part.markup() for part in self.body)
+
+    def html(self, more: str = "") -> str:
+        """A figure element with an accessible drawing and a visible caption that ends with ``more``, which is HTML."""
+        name, said = safe(self.title), safe(self.said)
+        return (
+            f'<figure><div class="scroll" tabindex="0" role="region" aria-label="{name}">'
+            f'<svg viewBox="0 0 {self.width:.0f} {self.height:.0f}" width="{self.width:.0f}" '
+            f'height="{self.height:.0f}" role="img" aria-label="{name}. {said}">{self._drawn()}</svg></div>'
+            f"<figcaption>{name}. {said}{more}</figcaption></figure>"
+        )
+
+    def standalone(self) -> str:
+        """An SVG file with its title above and its own light style."""
+        lines = "".join(
+            f".{kind.replace(' ', '.')}{{stroke:{colour};stroke-width:{width:g};fill:none}}"
+            for kind, (colour, width) in STROKES.items()
+        )
+        marks = "".join(f".c{i}{{fill:{colour}}}" for i, colour in enumerate(COLOURS))
+        style = (
+            f"text{{font:12px sans-serif;fill:{INK}}}.muted{{fill:{MUTED}}}.title{{font-size:14px;font-weight:bold}}"
+            f".mark{{stroke:{PAPER};stroke-width:.7}}.zero{{stroke-dasharray:4 3}}{lines}{marks}"
+        )
+        size = f'width="{self.width:.0f}" height="{self.height + HEADER:.0f}"'
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} '
+            f'viewBox="0 {-HEADER} {self.width:.0f} {self.height + HEADER:.0f}"><title>{safe(self.title)}</title>'
+            f"<desc>{safe(self.said)}</desc><style>{style}</style>"
+            f'<rect y="{-HEADER}" width="100%" height="100%" fill="{PAPER}"/>'
+            f"{self.header().markup()}{self._drawn()}</svg>\n"
+        )
+
+    def header(self) -> Label:
+        """The title, as a drawing that stands alone has it."""
+        return Label(10, -10, self.title, width=110, kind="title")

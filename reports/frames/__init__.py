@@ -1,0 +1,1 @@
+"""From records to arrays: every number is computed from these."""

@@ -1,0 +1,67 @@
+"""Names of the columns that identify a result, and the one order in which everything is listed."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+SECTION = ["dataset", "model", "protocol"]
+METHOD = ["algorithm", "quantizer", "bits"]
+ROW = [*METHOD, "selection"]
+FLOAT = "float"
+CONTROLS = ("freeze", "round_freeze", "uniform_noise")
+PRIMARY = "iid"
+
+_SELECTIONS = {PRIMARY: 0, "last": 1, "oracle": 9}
+_QUANTIZERS = {FLOAT: 0, **{name: i for i, name in enumerate(CONTROLS, start=1)}}
+
+
+def selection_rank(name: str) -> int:
+    """iid (the primary one) first, last, averages, and the oracle at the end."""
+    return _SELECTIONS.get(name, 2)
+
+
+def quantizer_rank(name: str) -> int:
+    """Float first, then the controls, then the rest."""
+    return _QUANTIZERS.get(name, len(_QUANTIZERS))
+
+
+def algorithm_rank(name: str) -> int:
+    """ERM, the baseline of domain generalization, first."""
+    return 0 if name.split(" ", maxsplit=1)[0] == "erm" else 1
+
+
+def is_quantizer(name: str) -> bool:
+    """Whether ``name`` is a quantizer proper: neither float nor one of the controls."""
+    return name not in _QUANTIZERS
+
+
+def quantizer_label(quantizer: str, bits: str) -> str:
+    """``lsq W7``; ``float`` and ``freeze``, which have no bits, alone."""
+    return quantizer if bits == FLOAT else f"{quantizer} {bits}"
+
+
+def ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows in reading order, whatever order the files came in; the index starts at 0 again.
+
+    Sorts by data set, model, protocol, selection, algorithm, quantizer, bits, then everything else
+    that names a row. Columns that the frame lacks are left out.
+    """
+    ranked = {"selection": selection_rank, "algorithm": algorithm_rank, "quantizer": quantizer_rank}
+    ranks = pd.DataFrame(index=frame.index)
+    keys: list[str] = []
+    for column in [*SECTION, "selection", *METHOD, "target", "seed", "key"]:
+        if column not in frame.columns:
+            continue
+        if column in ranked:
+            ranks[f"{column} rank"] = frame[column].map(ranked[column])
+            keys.append(f"{column} rank")
+        ranks[column] = frame[column]
+        keys.append(column)
+    if frame.empty or not keys:
+        return frame.reset_index(drop=True)
+    return frame.loc[ranks.sort_values(keys, kind="stable").index].reset_index(drop=True)
+
+
+def of_section(frame: pd.DataFrame, section: tuple[str, str, str]) -> pd.DataFrame:
+    """The rows of one (data set, model, protocol)."""
+    return frame[(frame[SECTION] == list(section)).all(axis=1)]

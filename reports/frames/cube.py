@@ -1,0 +1,93 @@
+"""A section's results as arrays over (method, target domain, seed): the form every number is computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quantdg.core.errors import RecordError
+from quantdg.reports.frames.columns import ROW, SECTION, quantizer_label
+
+Method = tuple[str, str, str, str]
+Floats = NDArray[np.float64]
+MISSING = "missing"
+
+
+def method_label(method: Method) -> str:
+    """``coral lsq W7``: without the selection rule."""
+    return f"{method[0]} {quantizer_label(method[1], method[2])}"
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Accuracies on the full grid.
+
+    Attributes:
+        methods: (algorithm, quantizer, bits, selection), in reading order.
+        targets, seeds: sorted; every one that any method of the section has.
+        accuracy: percent, shape (methods, targets, seeds), NaN where there is no result.
+        status: of the same shape; ``missing`` where there is no record.
+        keys: of the same shape; the records, empty where there is none.
+    """
+
+    methods: tuple[Method, ...]
+    targets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    accuracy: Floats
+    status: NDArray[Any]
+    keys: NDArray[Any]
+
+    @classmethod
+    def of(cls, cells: pd.DataFrame) -> Cube:
+        """Arrange the cells of one section.
+
+        Cells of several data sets (same model and protocol) may be given: a target is then called
+        ``data set/target`` and is a domain of its own.
+
+        Raises:
+            RecordError: several models or protocols, which no average may mix.
+        """
+        mixed = cells[SECTION[1:]].drop_duplicates()
+        if len(mixed) > 1:
+            got = "; ".join(sorted(f"{model}, {protocol}" for model, protocol in mixed.to_numpy()))
+            raise RecordError(f"cells of one average must share model and protocol, got {got}; take them apart first")
+        several = cells["dataset"].nunique() > 1
+        names = cells["dataset"] + "/" + cells["target"] if several else cells["target"]
+        rows = pd.MultiIndex.from_frame(cells[ROW])
+        methods = rows.unique()
+        targets, seeds = np.unique(names.to_numpy(dtype=object)), np.unique(cells["seed"].to_numpy())
+        place = (
+            methods.get_indexer(rows),
+            np.searchsorted(targets, names.to_numpy(dtype=object)),
+            np.searchsorted(seeds, cells["seed"].to_numpy()),
+        )
+        shape = (len(methods), len(targets), len(seeds))
+        accuracy, status = np.full(shape, np.nan), np.full(shape, MISSING, dtype=object)
+        keys = np.full(shape, "", dtype=object)
+        accuracy[place] = 100 * cells["accuracy"].to_numpy(dtype=float)
+        status[place], keys[place] = cells["status"].to_numpy(), cells["key"].to_numpy()
+        named = tuple((str(a), str(q), str(b), str(s)) for a, q, b, s in methods)
+        return cls(named, tuple(map(str, targets)), tuple(map(int, seeds)), accuracy, status, keys)
+
+    @cached_property
+    def _index(self) -> dict[Method, int]:
+        return {method: i for i, method in enumerate(self.methods)}
+
+    def of_method(self, method: Method) -> Floats:
+        """Accuracies of one method, shape (targets, seeds), percent; all NaN for one that is not there."""
+        if method not in self._index:
+            return np.full(self.accuracy.shape[1:], np.nan)
+        return np.asarray(self.accuracy[self._index[method]])
+
+    def keys_of(self, *methods: Method) -> tuple[str, ...]:
+        """Keys of the records behind these methods' accuracies."""
+        return tuple(str(k) for m in methods if m in self._index for k in self.keys[self._index[m]].ravel() if k)
+
+    def difference(self, treated: Method, baseline: Method) -> Floats:
+        """Paired difference in points, shape (targets, seeds); NaN where either has no result."""
+        return self.of_method(treated) - self.of_method(baseline)

@@ -1,0 +1,47 @@
+"""Deployment records under the labels of a report, and accuracies as a runtime computed them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from quantdg.bench.results.deployment import Deployment
+from quantdg.core.errors import RecordError
+from quantdg.reports.frames.columns import METHOD, PRIMARY, SECTION
+
+
+def in_section(deployments: Iterable[Deployment], section: tuple[str, str, str]) -> list[Deployment]:
+    """Those of one (data set, model, protocol)."""
+    return [d for d in deployments if tuple(str(getattr(d.labels, c)) for c in SECTION) == section]
+
+
+def with_labels(deployments: Iterable[Deployment], names: pd.DataFrame) -> tuple[Deployment, ...]:
+    """With the labels that tell cells apart in this report; ``names``: SECTION and METHOD columns by key."""
+    known: dict[Any, Any] = names[[*SECTION, *METHOD]].to_dict("index")
+    return tuple(replace(d, labels=replace(d.labels, **known.get(d.key, {}))) for d in deployments)
+
+
+def recomputed(cells: pd.DataFrame, deployments: Iterable[Deployment], runtime: str) -> pd.DataFrame:
+    """The cells with the accuracy of their primary selection as a runtime computed it.
+
+    Args:
+        cells: columns of `quantdg.reports.frames.results.CELL`.
+        deployments: must hold every done cell in this runtime.
+
+    Raises:
+        RecordError: some cell was not deployed, so that a table would mix two ways of computing.
+    """
+    known = {d.key: d.target_in for d in deployments if d.runtime == runtime and d.target_in is not None}
+    own = (cells["selection"] == PRIMARY) & (cells["status"] == "done")
+    missing = int((~cells.loc[own, "key"].isin(known)).sum())
+    if missing:
+        raise RecordError(
+            f"accuracy from {runtime} needs every done cell deployed there, {missing} of {int(own.sum())} are not; "
+            f"repeat the run with deploy=openvino deploy.runtimes=[{runtime}] deploy.cells=all"
+        )
+    cells = cells.copy()
+    cells.loc[own, "accuracy"] = cells.loc[own, "key"].map(known)
+    return cells

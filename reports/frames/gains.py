@@ -1,0 +1,52 @@
+"""Paired gains over float: the same (target, seed), the same algorithm and selection rule, in points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantdg.reports.frames.columns import FLOAT
+from quantdg.reports.frames.cube import Cube, Floats, Method
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A mean paired difference in points.
+
+    Attributes:
+        mean: over all (target, seed) pairs; NaN where a pair is missing.
+        se: standard error over the domain means (ddof 1); NaN with one domain.
+        n_domains, n_pairs: how many of each; 0 where a pair is missing.
+    """
+
+    mean: float
+    se: float
+    n_domains: int
+    n_pairs: int
+
+
+def float_of(method: Method) -> Method:
+    """The float row that ``method`` is compared with."""
+    return method[0], FLOAT, FLOAT, method[3]
+
+
+def over_float(cube: Cube, selection: str | None = None) -> Iterator[tuple[Method, Floats]]:
+    """Every quantizer and control (of one selection rule) with its gains, shape (targets, seeds)."""
+    for method in cube.methods:
+        if method[1] != FLOAT and selection in (None, method[3]):
+            yield method, cube.difference(method, float_of(method))
+
+
+def standard_error(values: Floats) -> float:
+    """Of the mean of a vector, ddof 1; NaN for fewer than two values."""
+    n = len(values)
+    return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+
+
+def summarise(gains: Floats) -> Gain:
+    """Mean and standard error of gains of shape (targets, seeds)."""
+    if not np.isfinite(gains).all():
+        return Gain(float("nan"), float("nan"), 0, 0)
+    return Gain(float(gains.mean()), standard_error(gains.mean(axis=1)), len(gains), gains.size)

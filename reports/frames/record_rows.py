@@ -1,0 +1,98 @@
+"""What a record says beside its accuracies, as flat rows: file sizes, the audit, latency, provenance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from statistics import median
+from typing import Any
+
+from quantdg.bench.results.latency import Latency
+from quantdg.bench.results.record import Record
+from quantdg.reports.frames.columns import METHOD, SECTION
+from quantdg.reports.frames.variants import flatten
+
+SIZES = ["float_file", "packed_file", "codes", "scales", "rest"]
+AUDIT = ["levels", "noise", "saturation", "moved", "sites_moved", "steps_moved", "sites", "quantized", "layers"]
+_LATENCY = [
+    "key",
+    "runtime",
+    "arithmetic",
+    "batch",
+    "threads",
+    "size",
+    "median_ms",
+    "q25_ms",
+    "q75_ms",
+    "rounds",
+    "ratio",
+]
+CURVE = ["key", "step", "source_acc", "target_out", "noise"]
+LATENCY = [*_LATENCY, "machine"]
+
+
+def size_row(record: Record) -> list[dict[str, Any]]:
+    """Bytes of the written files, or nothing."""
+    if record.sizes is None:
+        return []
+    return [{"key": record.key, **{name: getattr(record.sizes, name) for name in SIZES}}]
+
+
+def _median(sites: list[Mapping[str, Any]], name: str) -> float | None:
+    values = [float(site[name]) for site in sites if site.get(name) is not None]
+    return median(values) if values else None
+
+
+def audit_row(record: Record) -> list[dict[str, Any]]:
+    """Medians over the sites of one cell, and how many sites moved; nothing for a cell without an audit.
+
+    ``sites`` counts the audited layers, ``quantized`` those with integers and ``layers`` all that could have them.
+    """
+    sites: list[Mapping[str, Any]] = list(record.audit.values())
+    if not sites:
+        return []
+    return [
+        {
+            "key": record.key,
+            "levels": _median(sites, "levels_used"),
+            "noise": _median(sites, "noise_to_signal"),
+            "saturation": _median(sites, "saturation"),
+            "moved": _median(sites, "weight_moved"),
+            "sites_moved": sum(float(site.get("weight_moved") or 0) > 0 for site in sites),
+            "steps_moved": _median(sites, "steps_moved"),
+            "sites": len(sites),
+            "quantized": len(record.plan.get("sites", ())),
+            "layers": len(record.plan.get("sites", ())) + len(record.plan.get("skipped", ())),
+        }
+    ]
+
+
+def curve_rows(record: Record) -> list[tuple[str, float, float, float, float]]:
+    """One CURVE row a checkpoint, and before them one for the noise at insertion; NaN for what was not measured.
+
+    ``noise`` is the mean over sites.
+    """
+    layers = list(record.noise.values())
+    noise = [sum(values) / len(layers) for values in zip(*layers, strict=True)] or [math.nan] * (1 + len(record.curve))
+    start = record.settings.get("protocol", {}).get("start_step", math.nan)
+    rows = [(record.key, float(start), math.nan, math.nan, noise[0])] if layers else []
+    for point, value in zip(record.curve, noise[1:], strict=True):
+        rows.append((record.key, float(point["step"]), float(point["source_acc"]), float(point["target_out"]), value))
+    return rows
+
+
+def described(machine: Mapping[str, Any]) -> str:
+    """A machine in one line, the same whatever order its entries have."""
+    return ", ".join(f"{name} {value}" for name, value in sorted(flatten(machine).items())) or "not recorded"
+
+
+def latency_row(latency: Latency) -> dict[str, Any]:
+    """One measurement with its cell's labels."""
+    names = {column: str(getattr(latency.labels, column)) for column in (*SECTION, *METHOD)}
+    values = {name: getattr(latency, name) for name in _LATENCY}
+    return {**names, **values, "machine": described(latency.machine)}
+
+
+def provenance_items(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(path, value) pairs, without digests: those differ in every record."""
+    return ((path, str(value)) for path, value in flatten(provenance).items() if not path.endswith("sha256"))

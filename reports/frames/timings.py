@@ -1,0 +1,62 @@
+"""What was timed in integer runtimes, a row each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Any
+
+import pandas as pd
+
+from quantdg.bench.results.deployment import Deployment, Timing
+from quantdg.reports.frames.columns import FLOAT, METHOD, ordered
+from quantdg.reports.frames.record_rows import described
+
+MS = ("median_ms", "q25_ms", "q75_ms")
+RATIO = ("ratio", "ratio_q25", "ratio_q75")
+CLOCKS = {"cpu": "CPU", "wall": "wall"}
+
+
+def method_of(d: Deployment) -> dict[str, str]:
+    """The METHOD columns of a deployment."""
+    return {c: str(getattr(d.labels, c)) for c in METHOD}
+
+
+def timed_rows(d: Deployment) -> list[dict[str, Any]]:
+    """One row a measurement; one without numbers for a model that has none."""
+    base = {**method_of(d), "runtime": d.runtime, "kind": d.kind, "reason": d.reason, "pixels": d.size}
+    base |= {
+        "integer_layers": d.integer_layers,
+        "layers": d.layers,
+        "machine": described(d.machine),
+        "key": d.key,
+        "file": d.file,
+    }
+    return [{**base, **_measured(t)} for t in d.timings] or [base]
+
+
+def _measured(t: Timing) -> dict[str, Any]:
+    floats = {f"float_{part}": value for part, value in zip(MS, t.float_ms, strict=True)}
+    own = {f: getattr(t, f) for f in ("batch", "threads", "clock", *MS, *RATIO, "rounds", "calls", "load")}
+    return {**own, **floats}
+
+
+def timings(deployments: Sequence[Deployment]) -> pd.DataFrame:
+    """Everything measured, a row each, in reading order; empty without measurements."""
+    return ordered(pd.DataFrame([row for d in deployments if d.timings for row in timed_rows(d)]))
+
+
+def costs(deployments: Sequence[Deployment]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(what was measured, METHOD and ``ms``) of each setting: integer files, and the float32 file as float's cost."""
+    frame = timings(deployments)
+    if frame.empty:
+        return
+    for (runtime, machine, batch, clock, threads), own in frame.groupby(
+        ["runtime", "machine", "batch", "clock", "threads"], sort=False
+    ):
+        points = [{**{c: row[c] for c in METHOD}, "ms": row["median_ms"]} for row in own.to_dict("records")]
+        for algorithm, rows in own.groupby("algorithm", sort=False):
+            floats = {"algorithm": algorithm, "quantizer": FLOAT, "bits": FLOAT}
+            points.append({**floats, "ms": median(rows["float_median_ms"])})
+        said = f"{runtime}, batch {batch}, {CLOCKS[str(clock)]} time, {threads} threads, {machine}"
+        yield said, pd.DataFrame(points)

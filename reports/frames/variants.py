@@ -1,0 +1,76 @@
+"""Cells that carry one label but differ in their settings get labels of their own, so no average mixes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from quantdg.reports.frames.columns import METHOD, SECTION
+
+_REPLICATE = ("target", "seed")
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted paths to scalars; lists are kept as their JSON."""
+    out: dict[str, Any] = {}
+    for name, value in settings.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            out.update(flatten(value, f"{path}."))
+        else:
+            out[path] = json.dumps(value) if isinstance(value, list) else value
+    return out
+
+
+def identity(settings: Mapping[str, Any]) -> str:
+    """Canonical JSON of the settings without target and seed: equal for cells that may be averaged."""
+    shared = {name: value for name, value in settings.items() if name not in _REPLICATE}
+    return json.dumps(flatten(shared), sort_keys=True)
+
+
+def _varying(forms: Iterable[str]) -> list[str]:
+    flats = [json.loads(form) for form in forms]
+    paths = sorted({path for flat in flats for path in flat})
+    return [path for path in paths if len({json.dumps(flat.get(path)) for flat in flats}) > 1]
+
+
+def _suffixes(forms: pd.Series[str], paths: list[str]) -> pd.Series[str]:
+    """For each form the values of these settings, for example `` (lr_ratio=0.1)``."""
+    made = {}
+    for form in forms.unique():
+        flat = json.loads(form)
+        parts = [f"{path.rsplit('.', 1)[-1]}={flat.get(path, 'unset')}" for path in paths]
+        made[form] = f" ({', '.join(parts)})"
+    return forms.map(made)
+
+
+def distinguish(cells: pd.DataFrame) -> pd.DataFrame:
+    """Append to labels what tells cells apart.
+
+    Settings of the quantizer or algorithm that vary inside one (algorithm, quantizer, bits) are appended
+    to its name, any other one to the protocol's, which makes it a separate table.
+
+    Args:
+        cells: columns of SECTION and METHOD, and ``form``: `identity` of the cell's settings.
+
+    Returns:
+        A frame of the same shape and order.
+    """
+    cells = cells.copy()
+    shared: dict[tuple[str, ...], set[str]] = {}
+    for labels, group in cells.groupby([*SECTION, *METHOD], sort=True):
+        paths = _varying(group["form"].unique())
+        for column in ("quantizer", "algorithm"):
+            own = [p for p in paths if p.startswith(f"{column}.")]
+            if own:
+                cells.loc[group.index, column] = group[column] + _suffixes(group["form"], own)
+        others = {p for p in paths if not p.startswith(("quantizer.", "algorithm."))}
+        if others:
+            shared.setdefault(tuple(str(v) for v in labels[: len(SECTION)]), set()).update(others)
+    for section, found in shared.items():
+        inside = (cells[SECTION] == list(section)).all(axis=1)
+        cells.loc[inside, "protocol"] += _suffixes(cells.loc[inside, "form"], sorted(found))
+    return cells

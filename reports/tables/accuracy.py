@@ -1,0 +1,142 @@
+"""The main table: accuracy by target domain, its average, and the paired gain over float."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+
+from quantdg.reports.frames import gains
+from quantdg.reports.frames.columns import METHOD, ROW
+from quantdg.reports.frames.cube import Cube, Floats, Method
+from quantdg.reports.tables.table import Table
+from quantdg.reports.text.numbers import DASH
+
+_WORST_FIRST = ("failed", "unsupported", "unavailable", "missing")
+_NAN = math.nan
+_FIXED_NOTES = (
+    "A domain with cells that are missing, failed, unsupported or unavailable shows them and is averaged nowhere.",
+    "iid selects on source validation and is the primary row; oracle selects on the target and is no fair result.",
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One number of the table.
+
+    Attributes:
+        method: (algorithm, quantizer, bits, selection), the row.
+        what: ``accuracy`` (percent; se over seeds; n seeds), ``average`` (percent, over domains; se over the
+            seeds' averages; n seeds) or ``gain over float`` (points; se over domain means; n pairs).
+        target: the domain, for ``accuracy``.
+        mean, se: NaN where the number would average over cells that are not there.
+        n: how many numbers went in.
+        state: why there is no mean, else empty.
+    """
+
+    method: Method
+    what: str
+    target: str
+    mean: float
+    se: float
+    n: int
+    state: str
+
+    def text(self, digits: int, signed: bool = False) -> str:
+        """``84.7 ± 0.5``; no interval without a standard error, a dash without a mean."""
+        if math.isnan(self.mean):
+            return DASH
+        mean = f"{self.mean:{'+' if signed else ''}.{digits}f}"
+        return mean if math.isnan(self.se) else f"{mean} ± {self.se:.{digits}f}"
+
+
+def _mean_se(values: Floats) -> tuple[float, float]:
+    return float(values.mean()), gains.standard_error(values)
+
+
+def _state(status: Sequence[str]) -> str:
+    """What keeps a domain's cell from having a number, for example ``failed 1/3``; empty if nothing does."""
+    counts = Counter(status)
+    return ", ".join(f"{name} {counts[name]}/{len(status)}" for name in _WORST_FIRST if counts[name])
+
+
+def _method_lines(cube: Cube, i: int) -> list[Line]:
+    """One line per target and one for their average."""
+    method, values = cube.methods[i], cube.accuracy[i]
+    lines = []
+    for t, target in enumerate(cube.targets):
+        state = _state(cube.status[i, t].tolist())
+        mean, se = (_NAN, _NAN) if state else _mean_se(values[t])
+        n = int(np.isfinite(values[t]).sum())
+        lines.append(Line(method, "accuracy", target, mean, se, n, state))
+    gaps = sum(bool(line.state) for line in lines)
+    if gaps:
+        return [*lines, Line(method, "average", "", _NAN, _NAN, 0, f"{gaps} of {len(lines)} domains incomplete")]
+    return [*lines, Line(method, "average", "", *_mean_se(values.mean(axis=0)), values.shape[1], "")]
+
+
+def lines(cube: Cube) -> list[Line]:
+    """Every number of one section's table, row by row."""
+    gained = {method: gains.summarise(values) for method, values in gains.over_float(cube)}
+    out: list[Line] = []
+    for i, method in enumerate(cube.methods):
+        out += _method_lines(cube, i)
+        if method in gained:
+            gain = gained[method]
+            state = "" if gain.n_pairs else "incomplete pairs"
+            out.append(Line(method, "gain over float", "", gain.mean, gain.se, gain.n_pairs, state))
+    return out
+
+
+def _text(made: list[Line], targets: Sequence[str]) -> pd.DataFrame:
+    rows = []
+    for method, own in groupby(made, key=lambda line: line.method):
+        at = {(line.what, line.target): line for line in own}
+        domains = [at["accuracy", target] for target in targets]
+        gain = at.get(("gain over float", ""))
+        rows.append(
+            [
+                *method,
+                *(line.state or line.text(1) for line in domains),
+                at["average", ""].text(1),
+                gain.text(2, signed=True) if gain else "",
+                str(gain.n) if gain and gain.n else "",
+            ]
+        )
+    return pd.DataFrame(rows, columns=[*ROW, *targets, "average", "gain over float", "pairs"])
+
+
+def table(cells: pd.DataFrame, name: str, title: str) -> Table:
+    """The table of one section (data set, model, protocol)."""
+    cube = Cube.of(cells)
+    targets, seeds = cube.targets, cube.seeds
+    listed = ", ".join(map(str, seeds))
+    if len(seeds) == 1:
+        notes = [
+            f"Accuracy in % on the target's 80 % part, and its mean over domains; one seed ({listed}): no interval."
+        ]
+    else:
+        over = f"mean ± standard error over {len(seeds)} seeds ({listed}), ddof 1"
+        notes = [f"Accuracy in % on the target's 80 % part: {over}.", f"Average over domains within each seed: {over}."]
+    spread = f"± standard error over {len(targets)} domain means, ddof 1"
+    if len(targets) == 1:
+        spread = "one target domain: no interval over domains"
+    pairs = "mean over all (target, seed) pairs of the same algorithm and selection rule"
+    notes.append(f"Gain over float in points: {pairs}, {spread}.")
+    made = lines(cube)
+    columns = [*ROW, "what", "target", "mean", "se", "n", "state"]
+    numbers = pd.DataFrame(
+        [(*line.method, line.what, line.target, line.mean, line.se, line.n, line.state) for line in made],
+        columns=columns,
+    )
+    traces = {
+        (m, target): tuple(k for k in cube.keys[m, t] if k)
+        for m in range(len(cube.methods))
+        for t, target in enumerate(targets)
+    }
+    return Table(name, title, _text(made, targets), numbers, len(METHOD) + 1, (*notes, *_FIXED_NOTES), traces)

@@ -1,0 +1,52 @@
+"""Evidence that each quantizer did something: levels in use, noise, movement, coverage."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from quantdg.reports.frames.columns import METHOD, ordered
+from quantdg.reports.tables.table import Table, traced
+from quantdg.reports.text.numbers import DASH
+
+_VALUES = ["levels", "noise", "saturation", "moved", "steps_moved"]
+_NOTES = (
+    "Medians over sites, then over cells.",
+    "Noise / signal: std(w_q - w) / std(w) of the latent weights; compare methods by it, not by bits.",
+    "Weight moved: relative change since the quantizer was inserted; sites moved counts the sites of all cells.",
+    f"Step moved: largest relative change of a learned step size; {DASH}: none is learned.",
+    "Coverage: quantized layers of those that could be.",
+)
+
+
+def _number(value: float, form: str) -> str:
+    return DASH if pd.isna(value) else format(value, form)
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{part:.0f}/{whole:.0f}"
+
+
+def audit_table(audit: pd.DataFrame, name: str, title: str) -> Table:
+    """One line per (algorithm, quantizer, bits): medians over sites, then over the section's cells."""
+    values = audit[_VALUES].astype(float)
+    groups = pd.concat([audit[[*METHOD, "key"]], values], axis=1).groupby(METHOD, sort=False)
+    counts = audit.groupby(METHOD, sort=False)[["sites_moved", "sites", "quantized", "layers"]].sum()
+    numbers = groups[_VALUES].median().join(counts).join(groups.size().rename("n"))
+    numbers = ordered(numbers.reset_index())
+    rows = [
+        {
+            **{c: str(line[c]) for c in METHOD},
+            "levels used": _number(line["levels"], ".0f"),
+            "noise / signal": _number(line["noise"], ".4f"),
+            "saturated": _number(line["saturation"], ".2%"),
+            "weight moved": _number(line["moved"], ".2%"),
+            "sites moved": _share(line["sites_moved"], line["sites"]),
+            "step moved": _number(line["steps_moved"], ".2%"),
+            "coverage": _share(line["quantized"] / line["n"], line["layers"] / line["n"]),
+            "cells": str(line["n"]),
+        }
+        for line in numbers.to_dict("records")
+    ]
+    columns = ["levels used", "noise / signal", "saturated", "weight moved", "sites moved", "step moved", "coverage"]
+    traces = traced("cells", groups["key"].unique().loc[pd.MultiIndex.from_frame(numbers[METHOD])])
+    return Table(name, title, pd.DataFrame(rows, columns=[*METHOD, *columns, "cells"]), numbers, 3, _NOTES, traces)

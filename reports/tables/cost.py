@@ -1,0 +1,72 @@
+"""What a model costs: bytes of the files written, and milliseconds measured."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from quantdg.reports.frames.columns import FLOAT, METHOD, ordered
+from quantdg.reports.frames.record_rows import SIZES
+from quantdg.reports.tables.table import Table, traced
+
+_RUN = ["runtime", "arithmetic", "batch", "threads", "size", "machine"]
+FLOAT_ARITHMETIC = (
+    "Arithmetic float32 for a quantized model: it was run on dequantized weights, so the row shows no integer speed."
+)
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:,.0f}" if low == high else f"{low:,.0f}–{high:,.0f}"
+
+
+def size_table(sizes: pd.DataFrame, name: str, title: str) -> Table:
+    """Bytes by (algorithm, quantizer, bits) of one section: medians over its cells, in text their range."""
+    groups = sizes.groupby(METHOD, sort=False)
+    median = groups[SIZES].median()
+    median["ratio"] = median["packed_file"] / median["float_file"]
+    median["n"] = groups.size()
+    numbers = ordered(median.reset_index())
+    low, high = (frame.to_dict("index") for frame in (groups[SIZES].min(), groups[SIZES].max()))
+    rows = []
+    for line in numbers.to_dict("records"):
+        key = tuple(line[c] for c in METHOD)
+        spans = {c.replace("_", " "): _span(low[key][c], high[key][c]) for c in SIZES}
+        named = {c: str(line[c]) for c in METHOD}
+        rows.append({**named, **spans, "packed / float": f"{line['ratio']:.4f}", "cells": str(line["n"])})
+    order = [*METHOD, "float file", "packed file", "packed / float", "codes", "scales", "rest", "cells"]
+    notes = (
+        "Bytes of files written and read back; codes, scales and rest are the tensor bytes inside the packed file.",
+        "A range where the cells differ; the ratio is between medians.",
+    )
+    keys = groups["key"].unique().loc[pd.MultiIndex.from_frame(numbers[METHOD])]
+    return Table(name, title, pd.DataFrame(rows, columns=order), numbers, 3, notes, traced("cells", keys))
+
+
+def latency_table(latency: pd.DataFrame, name: str, title: str) -> Table:
+    """Milliseconds a call by method, runtime and machine: medians over the measured models."""
+    values = ["median_ms", "q25_ms", "q75_ms", "ratio"]
+    groups = latency.groupby([*METHOD, *_RUN], sort=False)
+    numbers = groups[values].median()
+    numbers["rounds"] = groups["rounds"].min()
+    numbers["n"] = groups.size()
+    numbers, keys = numbers.reset_index(), groups["key"].unique()
+    text = pd.DataFrame(
+        {
+            **{c: numbers[c].astype(str) for c in [*METHOD, "runtime", "arithmetic"]},
+            "ms a call": [f"{v:.3f}" for v in numbers["median_ms"]],
+            "quartiles": [f"{a:.3f}–{b:.3f}" for a, b in zip(numbers["q25_ms"], numbers["q75_ms"], strict=True)],
+            "ratio to float": [f"{v:.3f}" for v in numbers["ratio"]],
+            **{c: numbers[c].astype(str) for c in ["batch", "threads"]},
+            "pixels": numbers["size"].astype(str),
+            "rounds": numbers["rounds"].astype(str),
+            "models": numbers["n"].astype(str),
+        }
+    )
+    notes = ["Wall time of one call: median and quartiles over interleaved rounds; medians over models where several."]
+    machines = {machine: f"M{i}" for i, machine in enumerate(numbers["machine"].unique(), 1)}
+    if len(machines) > 1:
+        text["machine"] = numbers["machine"].map(machines)
+    notes += [f"Machine {short}: {machine}." for machine, short in machines.items()]
+    eager = (numbers["quantizer"] != FLOAT) & numbers["arithmetic"].str.startswith("float")
+    if eager.any():
+        notes.append(FLOAT_ARITHMETIC)
+    return Table(name, title, text, numbers, 5, tuple(notes), traced("models", keys))

@@ -1,0 +1,153 @@
+"""What the deployed cells cost and whether they are the same models: tables from RUNS/deploy/*.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from quantdg.bench.results.deployment import Bytes, Deployment
+from quantdg.bench.results.ensemble_size import EnsembleSize, ensemble_sizes
+from quantdg.reports.frames.columns import FLOAT, METHOD, ordered
+from quantdg.reports.tables.latency import timing_table
+from quantdg.reports.tables.table import Table, traced
+from quantdg.reports.text.numbers import DASH
+
+_FILES = (
+    "float_file",
+    "runtime_file",
+    "packed_file",
+    "compressed_file",
+    "codes",
+    "scales",
+    "rest",
+)
+MEMBERS = 5
+_SIZE_NOTES = (
+    (
+        "Bytes of files written and read back. runtime file: the integer model as the runtime reads it; packed: b bits a "
+        "code; zstd: codes in bytes, compressed; codes, scales (with zero points and code books) and rest (float32): "
+        "tensor bytes inside packed."
+    ),
+    "Medians over cells.",
+)
+_PROOF_NOTES = (
+    (
+        "distance: largest difference between logits of the runtime and of the fake-quantized network in float64; limit: "
+        "1e-4, with quantized inputs twice float32 (the distance of that network's own float32 form) where this is more. "
+        "as timed: with the runtime's own fusions, which the limit does not bind."
+    ),
+    (
+        "Accuracy in %, checkpoint chosen on source validation, whole target domain, mean over the deployed cells: recorded "
+        "in training and recomputed from the runtime; changed: images on which the two disagree about being correct."
+    ),
+)
+_ENSEMBLE_NOTES = ("Bytes of the files of all members together, beside one float model.",)
+
+
+def deployment_tables(deployments: Sequence[Deployment], name: str, where: str) -> Iterator[Table]:
+    """The tables of one section that have content; ``name`` ends their file names, ``where`` their titles."""
+    made = (
+        size_table(deployments, f"deployed-size-{name}", f"Size of the deployed files: {where}"),
+        timing_table(deployments, f"deployed-latency-{name}", f"Integer latency: {where}"),
+        proof_table(deployments, f"deployed-proof-{name}", f"The deployed model and the trained one: {where}"),
+        ensemble_table(deployments, f"deployed-ensemble-{name}", f"Ensembles of {MEMBERS}: {where}"),
+    )
+    return (table for table in made if len(table.text))
+
+
+def _method(d: Deployment | EnsembleSize) -> dict[str, str]:
+    return {c: str(getattr(d.labels, c)) for c in METHOD}
+
+
+def _grouped(rows: list[dict[str, Any]], columns: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    frame = ordered(pd.DataFrame(rows))
+    if len(frame):
+        for names, group in frame.groupby(columns, sort=False, dropna=False):
+            yield dict(zip(columns, names, strict=True)), group
+
+
+def _bytes(value: float) -> str:
+    return f"{value:,.0f}" if value else DASH
+
+
+def size_table(deployments: Sequence[Deployment], name: str, title: str) -> Table:
+    """Bytes by method; a cell deployed in several runtimes counts once."""
+    by_key: dict[str, tuple[Deployment, Bytes]] = {d.key: (d, d.bytes) for d in deployments if d.bytes is not None}
+    rows = [{**_method(d), "file": d.file, **{f: getattr(b, f) for f in _FILES}} for d, b in by_key.values()]
+    text, numbers, behind = [], [], []
+    for names, group in _grouped(rows, METHOD):
+        behind.append(group["file"])
+        line = {f: float(group[f].median()) for f in _FILES}
+        packed, small = (line[f] / line["float_file"] for f in ("packed_file", "compressed_file"))
+        numbers.append({**names, **line, "packed_ratio": packed, "compressed_ratio": small, "n": len(group)})
+        shown = {f.removesuffix("_file"): _bytes(line[f]) for f in _FILES}
+        shown |= {"packed / float": f"{packed:.4f}", "zstd / float": f"{small:.4f}", "cells": str(len(group))}
+        text.append({**names, **shown})
+    head = {"float": "float", "runtime": "runtime file", "packed": "packed"}
+    head |= {"compressed": "zstd", "packed / float": "packed / float", "zstd / float": "zstd / float"}
+    head |= {c: c for c in ("codes", "scales", "rest", "cells")}
+    shown_frame = pd.DataFrame(text, columns=[*METHOD, *head]).rename(columns=head)
+    return Table(name, title, shown_frame, pd.DataFrame(numbers), 3, _SIZE_NOTES, traced("cells", behind))
+
+
+def proof_table(deployments: Sequence[Deployment], name: str, title: str) -> Table:
+    """Distances and accuracies by method and runtime, over the cells for which they were measured."""
+    rows = [_proof(d) for d in deployments if d.difference is not None]
+    text, numbers, behind = [], [], []
+    for names, group in _grouped(rows, [*METHOD, "runtime"]):
+        behind.append(group["file"])
+        line = {f: float(group[f].max()) for f in ("difference", "noise", "fused_difference")}
+        line |= {"limit": float(group["limit"].min()), "same": int(group["same"].sum()), "n": len(group)}
+        line |= {f: float(group[f].mean()) for f in ("stored_accuracy", "accuracy")}
+        line |= {"changed": int(group["changed"].sum()), "folded": int(group["folded"].median())}
+        line["unfolded"] = int(group["unfolded"].median())
+        numbers.append({**names, **line})
+        shown = {"same model": f"{line['same']} of {line['n']} cells", "distance": f"{line['difference']:.1e}"}
+        shown |= {
+            "float32": f"{line['noise']:.1e}",
+            "limit": f"{line['limit']:.1e}",
+            "as timed": f"{line['fused_difference']:.1e}",
+        }
+        shown |= {"recorded": f"{100 * line['stored_accuracy']:.2f}", "from runtime": f"{100 * line['accuracy']:.2f}"}
+        shown |= {"changed": str(line["changed"]), "BatchNorm folded": f"{line['folded']}"}
+        text.append({**names, **shown, "not folded": str(line["unfolded"])})
+    traces = traced("same model", behind)
+    return Table(name, title, pd.DataFrame(text), pd.DataFrame(numbers), 4, _PROOF_NOTES, traces)
+
+
+def _proof(d: Deployment) -> dict[str, Any]:
+    fields = (
+        "file",
+        "difference",
+        "noise",
+        "fused_difference",
+        "limit",
+        "stored_accuracy",
+        "accuracy",
+        "changed",
+        "folded",
+        "unfolded",
+    )
+    return {**_method(d), "runtime": d.runtime, "same": d.same_model, **{f: getattr(d, f) for f in fields}}
+
+
+def ensemble_table(deployments: Sequence[Deployment], name: str, title: str) -> Table:
+    """Ensembles of the lowest seeds, by method and target."""
+    found = [e for e in ensemble_sizes(deployments, MEMBERS) if e.labels.quantizer != FLOAT]
+    rows = [
+        {**_method(e), "target": str(e.labels.target), "members": e.members, "float_file": e.float_file,
+         "packed_files": e.packed_files, "compressed_files": e.compressed_files,
+         "packed_ratio": e.packed_ratio, "compressed_ratio": e.compressed_ratio, "files": e.files}
+        for e in found
+    ]  # fmt: skip
+    numbers = ordered(pd.DataFrame(rows))
+    behind = list(numbers.pop("files")) if rows else []
+    text = pd.DataFrame(
+        {**{c: str(row[c]) for c in [*METHOD, "target", "members"]}, "one float model": _bytes(row["float_file"]),
+         "packed": _bytes(row["packed_files"]), "zstd": _bytes(row["compressed_files"]),
+         "packed / one float": f"{row['packed_ratio']:.3f}", "zstd / one float": f"{row['compressed_ratio']:.3f}"}
+        for row in numbers.to_dict("records")
+    )  # fmt: skip
+    return Table(name, title, text, numbers, 4, _ENSEMBLE_NOTES, traced("packed / one float", behind))

@@ -1,0 +1,56 @@
+"""Every cell that has no result, with its reason: recorded ones, absent ones, and files that cannot be used."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pandas as pd
+
+from quantdg.reports.frames.columns import METHOD, SECTION, ordered
+from quantdg.reports.frames.results import Results
+from quantdg.reports.tables.table import Table, traced
+
+_CELL = [*SECTION, *METHOD, "target", "seed"]
+_SHOWN = 3
+
+
+def absent(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells of one section's grid (its methods x targets x seeds) without a record."""
+    methods = cells[[*SECTION, *METHOD]].drop_duplicates()
+    grid = pd.DataFrame(product(sorted(cells["target"].unique()), sorted(cells["seed"].unique())))
+    grid.columns = pd.Index(["target", "seed"])
+    wanted = methods.merge(grid, how="cross")
+    found = wanted.merge(cells[_CELL].drop_duplicates(), on=_CELL, how="left", indicator=True)
+    out = found[found["_merge"] == "left_only"].drop(columns="_merge")
+    return out.assign(status="missing", reason="no record in this folder", key="")
+
+
+def _listed(values: pd.Series[str]) -> str:
+    names = [str(v) for v in values.drop_duplicates()]
+    more = f", … ({len(names)} in all)" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def failures_table(results: Results) -> Table:
+    """All sections together; the text groups cells of one method that share status and reason."""
+    cells = results.cells[results.cells["status"] != "done"]
+    columns = [*_CELL, "status", "reason", "key"]
+    parts = [cells[columns].drop_duplicates("key")]
+    parts += [absent(section)[columns] for _, section in results.sections()]
+    numbers = ordered(pd.concat(parts, ignore_index=True))
+    group = [*SECTION, *METHOD, "status", "reason"]
+    where = numbers["target"].astype(str) + "/" + numbers["seed"].astype(str)
+    groups = where.groupby([numbers[c] for c in group], sort=False)
+    rows = [
+        {**dict(zip(group, map(str, names), strict=True)), "cells": str(len(at)), "target/seed": _listed(at)}
+        for names, at in groups
+    ]
+    behind = traced("cells", (filter(None, numbers.loc[at.index, "key"]) for _, at in groups))
+    text = pd.DataFrame(rows, columns=[*group, "cells", "target/seed"])
+    return Table("failures", "Cells without a result", text, numbers, len(group), traces=behind)
+
+
+def problems_table(results: Results) -> Table:
+    """Files that were skipped, with the reason."""
+    frame = pd.DataFrame(list(results.problems), columns=["file", "reason"])
+    return Table("problems", "Files that could not be used", frame, frame, labels=2)

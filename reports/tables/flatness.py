@@ -1,0 +1,96 @@
+"""Flatness by method, and whether it goes with the out-of-domain gap.
+
+gap = mean source-validation accuracy - target accuracy, in points, of the weights that source validation selects
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from quantdg.reports.frames.columns import METHOD, ordered
+from quantdg.reports.frames.cube import Floats
+from quantdg.reports.frames.flatness_rows import PLACES, SCALARS
+from quantdg.reports.stats.correlation import DRAWS, FEWEST, Correlation, correlate
+from quantdg.reports.tables.table import Table, traced
+from quantdg.reports.text.numbers import DASH
+
+_NOTES = (
+    "F(r): rise of the loss on random directions that move a parameter by r in root mean square.",
+    "SAM(r): rise along the gradient over the length r.",
+    "deployed: dequantized weights; latent: the weights before rounding are moved, then rounded.",
+    "Means over cells; source: training images of the source domains, each domain counting the same.",
+)
+_CORRELATION_NOTES = (
+    "Gap: mean source-validation accuracy minus target accuracy, points. A positive r: sharper goes with a larger gap.",
+    f"Correlations over at least {FEWEST} methods, means over seeds, within each target; averaged over targets.",
+    f"p from {DRAWS} permutations of the methods, the same in every target; not corrected for the number of measures.",
+    "A measure on the target describes the outcome: it uses the target's labels and can select nothing.",
+)
+
+
+def _arranged(numbers: pd.DataFrame) -> pd.DataFrame:
+    """By method where there is one, weights, then measures as their formulas are read: F, SAM, curvature, tangent."""
+    kinds = ["F", "SAM", *(name for name, _ in SCALARS.values())]
+    parts = numbers["measure"].str.extract(r"^([^(]*)(?:\((.*)\))?$")
+    rank = pd.DataFrame({"kind": parts[0].map(kinds.index), "radius": parts[1].astype(float).fillna(0.0)})
+    order = pd.concat([numbers[["weights"]], rank], axis=1).sort_values(["weights", "kind", "radius"], kind="stable")
+    return ordered(numbers.loc[order.index])
+
+
+def _number(value: float) -> str:
+    return DASH if not math.isfinite(value) else format(value, ".4g")
+
+
+def flatness_table(flatness: pd.DataFrame, name: str, title: str) -> Table:
+    """One line per method, weights and measure: its mean over the cells, on the sources and on the target.
+
+    Args:
+        flatness: columns key, METHOD and FLATNESS, of one section.
+        name, title: of the table.
+    """
+    keys = [*METHOD, "weights", "measure"]
+    places = flatness.groupby([*keys, "place"], sort=False)["value"].mean().unstack("place").reindex(columns=PLACES)
+    cells = flatness.groupby(keys, sort=False)["key"].nunique().rename("n")
+    shown = {place: f"on the {place}" for place in PLACES}
+    numbers = _arranged(places.rename(columns=shown).join(cells).reset_index())
+    text = pd.DataFrame({c: numbers[c].astype(str) for c in keys})
+    for column in shown.values():
+        text[column] = numbers[column].map(_number)
+    text["cells"] = numbers["n"].astype(str)
+    behind = flatness.groupby(keys, sort=False)["key"].unique().loc[pd.MultiIndex.from_frame(numbers[keys])]
+    return Table(name, title, text, numbers, len(keys), _NOTES, traced("cells", behind))
+
+
+def correlation_table(flatness: pd.DataFrame, name: str, title: str) -> Table:
+    """One line per measure: its correlation with the gap; arguments as `flatness_table`."""
+    rows = []
+    for (weights, measure, place), found_here in flatness.groupby(["weights", "measure", "place"]):
+        own = _complete(found_here[np.isfinite(found_here["value"])])
+        found = correlate(_grid(own, "value"), _grid(own, "gap"))
+        named = {"weights": weights, "measure": measure, "place": place}
+        rows.append({**named, **vars(found), "cells": len(own), "keys": own["key"]})
+    columns = ["weights", "measure", "place", *Correlation.__dataclass_fields__, "cells", "keys"]
+    numbers = _arranged(pd.DataFrame(rows, columns=columns))
+    behind = numbers.pop("keys")
+    text = pd.DataFrame({c: numbers[c].astype(str) for c in ("weights", "measure", "place")})
+    for name_, column in (("Spearman r", "spearman"), ("Pearson r", "pearson")):
+        text[name_] = numbers[column].map(lambda v: DASH if math.isnan(v) else f"{v:+.2f}")
+        text[f"{name_[:-2]} p"] = numbers[f"{column}_p"].map(lambda v: DASH if math.isnan(v) else f"{v:.4f}")
+    for column in ("targets", "methods", "cells"):
+        text[column] = numbers[column].astype(str)
+    return Table(name, title, text, numbers, 3, _CORRELATION_NOTES, traced("cells", behind))
+
+
+def _complete(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of the methods that are there for every target."""
+    there = cells.groupby(METHOD)["target"].transform("nunique")
+    return cells[there == cells["target"].nunique()]
+
+
+def _grid(cells: pd.DataFrame, column: str) -> Floats:
+    """Means over seeds, shape (targets, methods)."""
+    means = cells.pivot_table(index="target", columns=METHOD, values=column, aggfunc="mean")
+    return means.to_numpy(dtype=float)

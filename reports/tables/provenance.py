@@ -1,0 +1,49 @@
+"""Where the records come from: versions, machines, git states, and how many cells have which status."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from quantdg.bench.results.record import STATUSES
+from quantdg.reports.frames.results import Results
+from quantdg.reports.tables.table import Table
+from quantdg.reports.text import escape
+
+_SHOWN = 3
+
+
+def status_counts(results: Results) -> str:
+    """Plain text, for example ``12 cells: 10 done, 1 failed, 1 unsupported. Protocols: small.``"""
+    cells = results.cells.drop_duplicates("key")
+    counts = cells["status"].value_counts()
+    parts = ", ".join(f"{counts[status]} {status}" for status in STATUSES if status in counts)
+    protocols = ", ".join(sorted(map(str, cells["protocol"].unique())))
+    damaged = f" {len(results.problems)} files could not be used." if results.problems else ""
+    if cells.empty:
+        return f"No cells yet.{damaged}"
+    return f"{len(cells)} cells: {parts}. Protocols: {protocols}.{damaged}"
+
+
+def status_line(results: Results) -> str:
+    """`status_counts` for Markdown."""
+    return escape.markdown(status_counts(results))
+
+
+def provenance_table(results: Results) -> Table:
+    """Every recorded entry with its values; several values of one entry are listed with their counts."""
+    frame = pd.DataFrame(
+        [(path, value, count) for (path, value), count in sorted(results.provenance.items())],
+        columns=["entry", "value", "records"],
+    )
+    rows = []
+    for entry, group in frame.groupby("entry", sort=True):
+        values = [f"{v} ({n})" for v, n in zip(group["value"], group["records"], strict=True)]
+        if len(values) > _SHOWN:
+            values = [f"{len(values)} values, from {group['value'].min()} to {group['value'].max()}"]
+        rows.append((str(entry), "; ".join(values)))
+    fixed = pd.DataFrame(list(results.protocols), columns=["protocol", "setting", "value"])
+    for protocol, group in fixed.groupby("protocol", sort=True):
+        values = [f"{setting} {value}" for setting, value in zip(group["setting"], group["value"], strict=True)]
+        rows.append((f"protocol {protocol}", ", ".join(values)))
+    text = pd.DataFrame(rows, columns=["entry", "values (records)"])
+    return Table("provenance", "Provenance", text, frame, labels=2)

@@ -1,0 +1,73 @@
+"""A table once as text for people and once as numbers for machines; written as Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pandas as pd
+from tabulate import tabulate
+
+from quantdg.reports.text import escape
+
+Traces = Mapping[tuple[int, str], tuple[str, ...]]
+_BEYOND_ASCII = str.maketrans({"|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", "—": "---"})
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the report.
+
+    Attributes:
+        name: file name without ending, unique in a report.
+        title: heading; plain text, escaped on output.
+        text: what people read, strings only; the first ``labels`` columns are names, the rest values.
+        numbers: what machines read: means, standard errors and counts, in the same order.
+        notes: what the reader must know, one sentence each; plain text.
+        traces: (row, column) -> what this number of ``text`` comes from: keys of records, or files of the run folder.
+            Where one column has them, they are those of the whole row.
+    """
+
+    name: str
+    title: str
+    text: pd.DataFrame
+    numbers: pd.DataFrame
+    labels: int = 1
+    notes: tuple[str, ...] = ()
+    traces: Traces = field(default_factory=dict)
+
+    def _body(self, form: str, escaped: list[list[str]]) -> str:
+        align = ["left"] * self.labels + ["right"] * (self.text.shape[1] - self.labels)
+        return tabulate(escaped[1:], headers=escaped[0], tablefmt=form, disable_numparse=True, colalign=align)
+
+    def _cells(self) -> list[list[str]]:
+        return [[str(c) for c in self.text.columns], *([str(v) for v in row] for row in self.text.to_numpy().tolist())]
+
+    def markdown(self, level: int = 3) -> str:
+        """Heading, GitHub table and notes."""
+        return f"{'#' * level} {escape.markdown(self.title)}\n\n{self._markdown_body}"
+
+    @cached_property
+    def _markdown_body(self) -> str:
+        cells = [[escape.markdown(v) for v in row] for row in self._cells()]
+        body = self._body("pipe", cells) if len(cells) > 1 else "Nothing to show."
+        notes = "\n".join(f"- {escape.markdown(note)}" for note in self.notes)
+        return f"{body}\n" + (f"\n{notes}\n" if notes else "")
+
+    def csv(self) -> str:
+        """The numbers, full precision, empty where there is none."""
+        safe = self.numbers.map(escape.csv_cell)
+        safe.columns = pd.Index([escape.csv_cell(str(c)) for c in safe.columns])
+        return str(safe.to_csv(index=False, lineterminator="\n"))
+
+    def latex(self) -> str:
+        """A booktabs ``tabular`` to \\input into a paper; title and notes as comments."""
+        comments = "".join(f"% {escape.clean(line)}\n" for line in (self.title, *self.notes))
+        cells = [[escape.clean(v) for v in row] for row in self._cells()]
+        return comments + self._body("latex_booktabs", cells).translate(_BEYOND_ASCII) + "\n"
+
+
+def traced(column: str, keys: Iterable[Iterable[str]]) -> Traces:
+    """Traces of one column, from what is behind each of its rows; a row with nothing behind it has none."""
+    return {(i, column): found for i, own in enumerate(keys) if (found := tuple(sorted(set(own))))}

@@ -1,0 +1,1 @@
+"""How values are written: escaped, and as numbers."""

@@ -1,0 +1,1 @@
+"""Claims, how they are decided, and the sentences that say so."""

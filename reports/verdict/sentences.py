@@ -1,0 +1,215 @@
+"""The verdict in plain words: effect first, then interval, then p, and always how many domains and seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from quantdg.bench.results.verdict_rules import Rules
+from quantdg.reports.frames.columns import CONTROLS
+from quantdg.reports.stats.signflip import smallest_p
+from quantdg.reports.text.numbers import interval_text, p_phrase, p_text, points, span_text
+from quantdg.reports.verdict.claims import Claim
+from quantdg.reports.verdict.judge import Judged, Scope, Verdict
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_CONTROL_MEANING = {
+    "freeze": "freezing the convolutions at the same step",
+    "round_freeze": "rounding once and freezing",
+    "uniform_noise": "noise of the same size",
+}
+
+
+class Sentence(str):
+    """A sentence that knows the records behind its numbers, by their ``keys``."""
+
+    keys: tuple[str, ...]
+
+    def __new__(cls, text: str, keys: Iterable[str] = ()) -> Self:
+        """``keys`` may name a record more than once."""
+        made = super().__new__(cls, text)
+        made.keys = tuple(dict.fromkeys(keys))
+        return made
+
+
+def _keys(claims: Iterable[Claim]) -> list[str]:
+    return [key for claim in claims for key in claim.keys]
+
+
+def _needed(claim: Claim) -> str:
+    few = claim.effect is None or claim.effect.n_domains < 2
+    if few or claim.answer not in ("not decidable", "not shown"):
+        return ""
+    count = "more than 256" if claim.needed is None else str(claim.needed)
+    return f" If the true effect is as measured, {count} domains are needed to show it with 80 % power."
+
+
+def _counted(domains: int, seeds: int) -> str:
+    return f"{domains} {'domain' if domains == 1 else 'domains'} x {seeds} {'seed' if seeds == 1 else 'seeds'}"
+
+
+def _so_far(claim: Claim) -> str:
+    mean, there, wanted = claim.so_far
+    if not there:
+        return "incomplete, not judged"
+    return f"incomplete, not judged; so far {points(mean)} points over {there} of {wanted} pairs"
+
+
+def claim_words(claim: Claim, rules: Rules) -> Sentence:
+    """One claim as two or three sentences."""
+    e = claim.effect
+    if e is None:
+        return Sentence(f"{claim.name}: {_so_far(claim)}.", claim.keys)
+    level = f"{100 * (1 - rules.alpha):g} %"
+    interval = "one domain: no interval" if math.isnan(e.low) else f"{level} interval {interval_text(e.low, e.high)}"
+    holm = "" if claim.adjusted == claim.p else f" (Holm {p_text(claim.adjusted)})"
+    here = "" if math.isnan(claim.here) else f" For these domains alone: {p_phrase(claim.here)}."
+    return Sentence(
+        f"{claim.name}: {points(e.mean)} points ({interval}); worst domain {e.worst_domain} {points(e.worst)}; above "
+        f"zero in {e.share_positive:.0%} of {_counted(e.n_domains, e.n_seeds)}; {p_phrase(claim.p)}{holm}: "
+        f"{claim.answer}.{_needed(claim)}{here}",
+        claim.keys,
+    )
+
+
+def _every(judged: Judged, scope: Scope, rules: Rules) -> str:
+    t, n = judged.together, len(scope.domains)
+    start = "Does the gain hold under every quantizer?"
+    if not t.names:
+        return f"{start} No quantizer is complete yet."
+    least = min((c.effect.mean, c.name) for c in judged.quantizers if c.effect)
+    which = "only mean gain" if len(t.names) == 1 else f"smallest of {len(t.names)} mean gains"
+    effect = f"The {which} is {points(least[0])} points ({least[1]})"
+    without = f" Not judged, incomplete: {', '.join(t.incomplete)}." if t.incomplete else ""
+    if t.answer == "not decidable":
+        few = f"with {n} target {'domain' if n == 1 else 'domains'} no result can have a p below"
+        return f"{start} Not decidable: {few} {p_text(smallest_p(n, 'greater'))}. {effect}.{without}"
+    share = f"at least {t.at_least} of {len(t.names)} gain, at {1 - rules.alpha:.0%} confidence"
+    if not t.at_least:
+        share = "nor is it shown that any of them gains"
+    answer = "Yes" if t.answer == "yes" else "Not shown"
+    return f"{start} {answer}. {effect}, {p_phrase(t.p_every)}; {share}.{without}"
+
+
+def _of_controls(claim: Claim, found: dict[str, Claim]) -> str:
+    missing = [_CONTROL_MEANING[name] for name in CONTROLS if name not in found]
+    answer = "yes" if not missing and all(c.answer == "yes" for c in found.values()) else "not shown"
+    if answer == "yes" and claim.answer != "gain":
+        answer = "not shown, nor is a gain over float"
+    if any(c.answer == "not decidable" for c in found.values()):
+        answer = "not decidable"
+    if any(c.effect is None for c in found.values()):
+        answer = "not judged"
+    details = [_than(_CONTROL_MEANING[name], c) for name, c in found.items()]
+    if missing:
+        details.append(f"not run: {', '.join(missing)}")
+    return f"{claim.name}: {answer}. {'; '.join(details)}."
+
+
+def _than(control: str, claim: Claim) -> str:
+    e = claim.effect
+    if e is None:
+        mean, there, wanted = claim.so_far
+        return (
+            f"{points(mean)} points so far against {control} ({there} of {wanted} pairs)"
+            if there
+            else f"no pair yet with {control}"
+        )
+    return f"{points(e.mean)} points against {control} ({interval_text(e.low, e.high)}, {p_phrase(claim.p)})"
+
+
+def quantizations_own(judged: Judged) -> Iterator[Sentence]:
+    """Whether the gain is more than every control gives; names the controls that were not run."""
+    by_quantizer: dict[str, dict[str, Claim]] = {}
+    for against in judged.controls:
+        by_quantizer.setdefault(against.quantizer, {})[against.control] = against.claim
+    for i, claim in enumerate(judged.quantizers):
+        question = "Is it quantization's own gain, more than every control? " if i == 0 else ""
+        found = by_quantizer.get(claim.name, {})
+        yield Sentence(question + _of_controls(claim, found), _keys(found.values()))
+
+
+def _here(judged: Judged, scope: Scope, rules: Rules) -> Iterator[Sentence]:
+    """The smaller claim, for these domains only."""
+    if len(scope.seeds) == 1:
+        yield Sentence("One seed: nothing can be said about these domains alone.")
+    for word, sign in (("a gain", 1), ("a loss", -1)):
+        found = [c for c in judged.quantizers if c.effect and c.here <= rules.alpha and sign * c.effect.mean > 0]
+        if found:
+            chance = f"{_counted(len(scope.domains), len(scope.seeds))}; seeds the only chance, uncorrected"
+            names = ", ".join(c.name for c in found)
+            yield Sentence(f"For these domains alone ({chance}), {word}: {names}.", _keys(found))
+
+
+def _dependence(judged: Judged, rules: Rules) -> Iterator[Sentence]:
+    """Whether the gain depends on the quantizer, and whether the conjunction hangs on one."""
+    if not judged.differ:
+        return
+    d, *left_out = judged.differ
+    here = "" if math.isnan(d.here) else f" For these domains alone: {p_phrase(d.here)}."
+    interval = f"{100 * (1 - rules.alpha):g} % interval {span_text(d.between.low, d.between.high)}"
+    spread = f"their true values differ by a standard deviation of {d.between.sd:.2f} points ({interval}); "
+    yield Sentence(
+        f"Does the gain depend on the quantizer? Mean gains run from {points(d.least[1])} ({d.least[0]}) to "
+        f"{points(d.most[1])} points ({d.most[0]}); {'' if math.isnan(d.between.sd) else spread}"
+        f"{_counted(d.n_domains, d.n_seeds)}; {p_phrase(d.p)}: {d.answer}.{here}",
+        d.keys,
+    )
+    if judged.together.answer != "not shown":
+        return
+    alone = [f"without {x.without} ({p_phrase(x.p_every)})" for x in left_out if x.p_every <= rules.alpha]
+    found = "No: whichever is left out, a gain under all others is not shown"
+    if alone:
+        found = f"Yes: the gain holds under all others {' or '.join(alone)}"
+    yield Sentence(f"Does the answer for every quantizer hang on one of them? {found}.", d.keys)
+
+
+def _brief(claim: Claim) -> str:
+    e = claim.effect
+    if e is None:
+        return "incomplete"
+    return f"{points(e.mean)} points ({interval_text(e.low, e.high)}), {p_phrase(claim.p)}: {claim.answer}"
+
+
+def _effect_of_averaging(judged: Judged) -> Iterator[Sentence]:
+    crossed = [s for s in judged.squares if s.interaction.effect is not None]
+    for i, s in enumerate(crossed):
+        question = "Does weight averaging change the quantizer's gain? " if i == 0 else ""
+        plain, quantized, averaged, both = s.accuracy
+        gains = f"gain {points(quantized - plain)} points alone, {points(both - averaged)} together with {s.average}"
+        said = f"{question}{s.quantizer}: {gains}; difference {_brief(s.interaction)}."
+        yield Sentence(said, s.interaction.keys)
+
+
+def _effect_on_the_method(judged: Judged, rules: Rules) -> Iterator[Sentence]:
+    changes = [c for c in judged.changes if c.difference.effect is not None]
+    for i, c in enumerate(changes):
+        question = f"Does {judged.algorithm}'s gain over ERM change under a quantizer? " if i == 0 else ""
+        equal = f"within ±{rules.margin:g} points {p_phrase(c.p_equivalent)}: {c.answer}"
+        yield Sentence(f"{question}{c.difference.name}: {_brief(c.difference)}; {equal}.", c.difference.keys)
+
+
+def judged_words(judged: Judged, scope: Scope, rules: Rules) -> Iterator[Sentence]:
+    """The sentences on one algorithm, the answer to the main question first."""
+    yield Sentence(_every(judged, scope, rules), _keys(c for c in judged.quantizers if c.effect))
+    yield from _here(judged, scope, rules)
+    for claim in judged.quantizers:
+        yield claim_words(claim, rules)
+    yield from _dependence(judged, rules)
+    yield from quantizations_own(judged)
+    yield from _effect_of_averaging(judged)
+    yield from _effect_on_the_method(judged, rules)
+
+
+def verdict_words(verdict: Verdict) -> Iterator[tuple[str, list[Sentence]]]:
+    """(heading, sentences) for each scope and algorithm; plain text, to be escaped by the caller."""
+    for scope in verdict.scopes:
+        for judged in scope.judged:
+            heading = (
+                f"{judged.algorithm} on {scope.name}: {_counted(len(scope.domains), len(scope.seeds))}, "
+                f"selection {scope.selection}"
+            )
+            yield heading, list(judged_words(judged, scope, verdict.rules))

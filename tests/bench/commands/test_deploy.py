@@ -1,0 +1,211 @@
+"""Cells of a run folder through ``quantdg deploy`` and through a session."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from quantdg.bench import conf
+from quantdg.bench.commands.deploy import deploy
+from quantdg.bench.deploy import cell as cell_module
+from quantdg.bench.deploy import onnx_file, openvino_
+from quantdg.bench.deploy.runs import deploy_store
+from quantdg.bench.deploy.runtimes import RUNTIMES
+from quantdg.bench.deploy.stored import find_cell
+from quantdg.bench.experiment.deploy import DeploySettings
+from quantdg.bench.packed.file import read_model, write_packed
+from quantdg.bench.results.deployment import Deployment, deployments
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.sweep.session import run_experiment
+from quantdg.core.errors import ConfigError, MissingPackageError, RecordError, UnknownNameError
+from quantdg.quantizers.base import SiteExport
+
+for package in ("onnx", "onnxscript", "onnxruntime", "openvino", "zstandard"):
+    pytest.importorskip(package)
+
+
+@pytest.fixture
+def finished(quick):
+    """(store, experiment, keys by quantizer and bits) of a grid of three cells."""
+    experiment = quick("quantizer=[float,lsq]", "act_bits=[null,8]")
+    assert run_experiment(experiment) == 0
+    store = RunStore(experiment.paths.out)
+    keys = {f"{r.labels.quantizer} {r.labels.bits}": r.key for r in store.records() if isinstance(r, Record)}
+    return store, experiment, keys
+
+
+def by_label(store):
+    return {f"{d.labels.quantizer} {d.labels.bits}": d for d in deployments(store.root) if isinstance(d, Deployment)}
+
+
+def test_all_cells_of_a_session(finished, monkeypatch):
+    store, experiment, keys = finished
+    settings = DeploySettings(batches=(1,), threads=1, rounds=7)
+    seen = []
+    deploy_store(store, list(keys.values()), experiment.paths, settings, seen.append)
+    got = by_label(store)
+    assert {name: d.kind for name, d in got.items()} == {
+        "float float": "float32",
+        "lsq W7": "size only",
+        "lsq W7A8": "integer",
+    }
+    assert len(seen) == 3
+    assert all(d.same_model for d in got.values())
+    assert all(d.changed == 0 and d.accuracy == d.stored_accuracy for d in got.values())
+    for name, d in got.items():
+        row = store.read(keys[name]).rows["iid"]
+        assert (d.target_in, d.correct) == (pytest.approx(row.target_in), row.correct)
+    assert [(t.batch, t.threads, t.clock) for t in got["lsq W7A8"].timings] == [(1, 1, "cpu")]
+    assert got["lsq W7"].timings == ()
+    assert (got["lsq W7"].integer_layers, got["lsq W7A8"].integer_layers) == (0, 3)
+    assert got["lsq W7A8"].folded == 3
+    monkeypatch.setattr(cell_module, "write_files", None)  # whatever ran again would fail
+    deploy_store(store, list(keys.values()), experiment.paths, settings, seen.append)
+    assert len(seen) == 3
+
+
+def test_one_runtime_without_its_package_leaves_the_other(finished, monkeypatch):
+    store, experiment, keys = finished
+
+    def only_onnxruntime(*packages):
+        if "openvino" in packages:
+            raise MissingPackageError("deployment needs openvino")
+
+    settings = DeploySettings(("openvino", "onnxruntime"), "representatives", (1,), 1, 7)
+    with monkeypatch.context() as m:
+        m.setattr(openvino_, "require", only_onnxruntime)
+        deploy_store(store, [keys["lsq W7A8"]], experiment.paths, settings)
+    found = {d.runtime: d for d in deployments(store.root)}
+    assert (found["openvino"].kind, found["onnxruntime"].kind) == ("unavailable", "integer")
+    assert found["onnxruntime"].bytes.float_runtime_file > 0  # timed, so there is a float32 file beside it
+    deploy_store(store, [keys["lsq W7A8"]], experiment.paths, settings)
+    found = {d.runtime: d for d in deployments(store.root)}
+    assert found["openvino"].kind == "integer"
+    assert len(found["openvino"].timings) == 1
+
+
+def test_a_control_in_float32_stands_for_nothing(finished):
+    store, experiment, keys = finished
+    record = store.read(keys["float float"])
+    control = replace(record, key="control", labels=replace(record.labels, quantizer="freeze"))
+    store.write(control)
+    deploy_store(store, [record.key, "control"], experiment.paths, DeploySettings(cells="representatives"))
+    assert [d.key for d in deployments(store.root)] == [record.key]
+
+
+def test_sizes_are_those_of_the_files(finished):
+    store, experiment, keys = finished
+    deploy_store(store, [keys["lsq W7"]], experiment.paths, DeploySettings())
+    sizes = by_label(store)["lsq W7"].bytes
+    record = store.read(keys["lsq W7"])
+    folder = store.root / "deploy"
+    assert sizes.runtime_file == (folder / f"{record.key}.onnx").stat().st_size
+    assert sizes.compressed_file == (folder / f"{record.key}.safetensors.zst").stat().st_size
+    assert sizes.packed_file == record.sizes.packed_file
+    assert (sizes.codes, sizes.scales, sizes.rest) == (record.sizes.codes, record.sizes.scales, record.sizes.rest)
+    assert sizes.compressed_file < sizes.float_file
+
+
+def test_a_code_book_gets_a_size_and_a_reason(finished):
+    store, experiment, keys = finished
+    record = store.read(keys["lsq W7"])
+    path = store.root / record.sizes.path
+    model = read_model(path)
+    sites = {
+        name: SiteExport(
+            replace(s.weight, codes=s.weight.codes - s.weight.codes.min(), levels=torch.linspace(-1, 1, 128))
+        )
+        for name, s in model.sites.items()
+    }
+    write_packed(path, model.rest, sites)
+    deploy_store(store, [record.key], experiment.paths, DeploySettings())
+    d = by_label(store)["lsq W7"]
+    assert d.kind == "not exportable"
+    assert "code book of 128 levels" in d.reason
+    assert d.bytes.runtime_file == 0
+    assert d.bytes.scales > 3 * 128 * 4
+    assert d.bytes.compressed_file > 0
+
+
+def test_failures_become_records_and_are_tried_again(finished, monkeypatch):
+    store, experiment, keys = finished
+    key = keys["lsq W7"]
+    with monkeypatch.context() as m:
+        m.setattr(onnx_file, "find_spec", lambda name: None)
+        deploy_store(store, [key], experiment.paths, DeploySettings())
+    first = by_label(store)["lsq W7"]
+    assert (first.kind, first.bytes) == ("unavailable", None)
+    assert "pip install 'quantdg[deploy]'" in first.reason
+    path = store.root / store.read(key).sizes.path
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
+    deploy_store(store, [key], experiment.paths, DeploySettings())
+    assert by_label(store)["lsq W7"].kind == "failed"
+    assert "is not a packed model" in by_label(store)["lsq W7"].reason
+    path.write_bytes(whole)
+    deploy_store(store, [key], experiment.paths, DeploySettings())
+    assert by_label(store)["lsq W7"].kind == "size only"
+
+
+def test_the_command(finished, tmp_path, capsys):
+    store, _, keys = finished
+    out = tmp_path / "files" / "m.onnx"
+    arguments = [f"{store.root}/{keys['lsq W7A8']}", "--out", str(out), "--rounds", "7", "--threads", "1"]
+    assert deploy([*arguments, "--runtime", "onnxruntime"]) == 0
+    text = capsys.readouterr().out
+    assert out.stat().st_size > 1000
+    assert "onnxruntime: integer" in text
+    assert "same model" in text
+    assert f"{out.stat().st_size:,} bytes" in text
+    assert text.count("ratio") == 2
+    assert by_label(store)["lsq W7A8"].runtime == "onnxruntime"
+
+
+def test_the_ending_of_the_file_must_fit_the_runtime(finished, tmp_path):
+    store, _, keys = finished
+    for runtime, name in (("executorch", "m.onnx"), ("openvino", "m.pte")):
+        with pytest.raises(ConfigError, match=rf"ends in \.pte, got .*{name} for {runtime}"):
+            deploy([f"{store.root}/{keys['lsq W7A8']}", "--runtime", runtime, "--out", str(tmp_path / name)])
+
+
+def test_finding_a_cell(finished):
+    store, _, keys = finished
+    key = keys["lsq W7A8"]
+    for text in (f"{store.root}/{key}", f"{store.root}/{key[:10]}", f"{store.root}/cells/{key}.json"):
+        assert find_cell(text)[1].key == key
+    for name in ("zz1", "zz2"):
+        (store.root / "cells" / f"{name}.json").write_text("{}")
+    with pytest.raises(RecordError, match="fits 2"):
+        find_cell(f"{store.root}/zz")
+    with pytest.raises(RecordError, match="is not a whole record"):
+        find_cell(f"{store.root}/zz1")
+    with pytest.raises(RecordError, match="fits 0"):
+        find_cell(f"{store.root}/yy")
+    with pytest.raises(RecordError, match="fits 0; the keys are the file names in"):
+        find_cell(str(store.root))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"runtimes": ("openvin",)}, UnknownNameError, "did you mean 'openvino'"),
+        ({"runtimes": ()}, UnknownNameError, "openvino"),
+        ({"cells": "some"}, ConfigError, r"deploy\.cells must be one of all, representatives"),
+        ({"batches": ()}, ConfigError, r"deploy\.batches must be numbers above 0"),
+        ({"rounds": 3}, ConfigError, r"deploy\.rounds must be at least 7"),
+        ({"threads": 0}, ConfigError, r"deploy\.threads at least 1"),
+    ],
+)
+def test_settings_out_of_range(options, error, message):
+    with pytest.raises(error, match=message):
+        DeploySettings(**options)
+
+
+def test_every_configuration_file_gives_settings():
+    files = sorted((Path(conf.__file__).parent / "deploy").glob("*.yaml"))
+    settings = {f.stem: DeploySettings(**OmegaConf.to_container(OmegaConf.load(f))) for f in files}
+    assert all(settings[name].runtimes == (name,) for name in RUNTIMES)
+    assert settings["quick"].cells == "representatives"

@@ -1,0 +1,70 @@
+"""What no move of a file may change: the keys of stored cells and the bits that a cell trains to."""
+
+import hashlib
+import json
+import platform
+from pathlib import Path
+
+import pytest
+import torch
+
+from quantdg.bench.experiment import load as config
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.store import RunStore
+from quantdg.bench.sweep import session
+
+PINS = json.loads((Path(__file__).parent / "identity_pins.json").read_text())
+CONFIGURATIONS = {
+    "demo": ["experiment=demo"],
+    "bits and activations": [
+        "quantizer=[float,lsq,pact,apot,inq]",
+        "bits=[2,4,8]",
+        "algorithm=[vrex,dann]",
+        "seeds=[1,4]",
+    ],
+    "sam, mixup, averages": ["optimizer=sam", "transform=[mixup,mixstyle]", "averaging=[ema,sma,swad_reference]"],
+    "matched noise": ["match=noise", "match_to=lsq", "quantizer=[lsq,torch_ao,nni_qat]", "algorithm=[fishr,mldg]"],
+    "another model": [
+        "model=resnet18",
+        "protocol=scratch",
+        "start_steps=[10,20]",
+        "protocol.steps=40",
+        "targets=[thick]",
+    ],
+}
+TINY = [
+    "targets=[thick]",
+    "seeds=1",
+    "protocol.steps=12",
+    "protocol.start_step=5",
+    "protocol.check_every=2",
+    "model.width=4",
+    "launcher.jobs=0",
+]
+
+
+def machine() -> str:
+    """What bits may depend on: torch, and the processor's model."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return f"torch {torch.__version__}, {names[0] if names else platform.processor()}"
+
+
+def keys_of(overrides, tmp_path):
+    cells = session.plan(config.load([f"out={tmp_path}", *overrides]))
+    return [len(cells), hashlib.sha256("\n".join(cell.key for cell in cells).encode()).hexdigest()]
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_keys_are_pinned(name, tmp_path):
+    assert keys_of(CONFIGURATIONS[name], tmp_path) == PINS["keys"][name]
+
+
+def test_bits_are_pinned(tmp_path):
+    pinned = PINS["bits"].get(machine())
+    if pinned is None:
+        pytest.skip(f"bits are pinned for other machines than {machine()}")
+    words = ["quantizer=[float,lsq,torch_ao]", "algorithm=[coral]", f"out={tmp_path / 'runs'}"]
+    session.run_experiment(config.load([*TINY, *words]))
+    records = [r for r in RunStore(tmp_path / "runs").records() if isinstance(r, Record)]
+    assert {r.labels.quantizer: r.provenance["final_weights_sha256"] for r in records} == pinned

@@ -1,0 +1,215 @@
+"""Configuration: every file builds, lists and sweeps expand, wrong words are answered with the nearest right one."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from quantdg.bench import conf
+from quantdg.bench.experiment import load as config
+from quantdg.bench.experiment.component import import_object
+from quantdg.bench.sweep.session import plan
+from quantdg.core.errors import ConfigError, NoMatchError, UnknownNameError
+from quantdg.datasets.digits import load_digits
+
+FILES = [(f.parent.name, f.stem) for f in sorted(Path(conf.__file__).parent.glob("*/*.yaml"))]
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_every_file_composes_and_names_something_importable(group, name):
+    several = group in ("quantizer", "algorithm", "averaging", "transform")
+    experiment = config.load([f"{group}=[{name}]" if several else f"{group}={name}", "protocol.weights=none"])
+    parts = (*experiment.quantizers, *experiment.algorithms, *experiment.averages, experiment.dataset, experiment.model)
+    assert all(callable(import_object(part.target)) for part in parts)
+
+
+def test_names_are_unique_and_equal_the_file(subtests=None):
+    assert len(FILES) == len(set(FILES))
+    for group, name in FILES:
+        if group in ("dataset", "model", "protocol"):
+            assert f"name: {name}" in (Path(conf.__file__).parent / group / f"{name}.yaml").read_text()
+
+
+def test_lists_expand_to_the_whole_grid():
+    experiment = config.load(["quantizer=[float,lsq]", "algorithm=[erm,coral]", "seeds=[0,4]", "targets=[thick,faint]"])
+    cells = plan(experiment)
+    assert len(cells) == 16
+    assert len({c.key for c in cells}) == 16
+    assert len({c.group.key for c in cells}) == 8
+    assert {c.labels.seed for c in cells} == {0, 4}
+
+
+def test_bits_sweep_and_keep_float_once():
+    experiment = config.load(["quantizer=[float,lsq]", "bits=[2,4,8]", "act_bits=8"])
+    labels = [(q.name, q.spec.label if q.spec else "float") for q in experiment.quantizers]
+    assert sorted(labels) == [("float", "float"), ("lsq", "W2A8"), ("lsq", "W4A8"), ("lsq", "W8A8")]
+
+
+def test_identity_does_not_depend_on_order_place_or_launcher(tmp_path):
+    one = plan(config.load(["quantizer=[lsq,float]", "protocol.lr=1e-4", "seeds=1", f"out={tmp_path}"]))
+    other = plan(config.load(["seeds=1", "launcher.jobs=7", "protocol.lr=0.0001", "quantizer=[float,lsq]"]))
+    assert {c.key for c in one} == {c.key for c in other}
+    changed = plan(config.load(["quantizer=[float,lsq]", "protocol.lr=2e-4", "seeds=1"]))
+    assert not {c.key for c in one} & {c.key for c in changed}
+
+
+def test_a_weights_file_counts_by_its_content_not_by_its_place(tmp_path):
+    def keys(place, content):
+        file = tmp_path / place / "w.safetensors"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+        experiment = config.load(["model=squeezenet", f"protocol.weights={file}", "seeds=1", "targets=[thick]"])
+        return [cell.key for cell in experiment.cells(["thick"], "data")]
+
+    assert keys("a", b"1") == keys("b", b"1") != keys("b", b"2")
+
+
+@pytest.mark.parametrize(
+    ("words", "weights"),
+    [
+        ("protocol=qtdog model=resnet18", "IMAGENET1K_V1"),
+        ("protocol=qtdog model=resnet18 model.weights=IMAGENET1K_V1", "IMAGENET1K_V1"),
+        ("protocol=qtdog model=resnet18 protocol.weights=none", None),
+        ("protocol=scratch model=resnet18", None),
+        ("protocol=scratch model=resnet18 model.weights=none", None),
+        ("protocol=pacs_small model=resnet18 model.weights=IMAGENET1K_V1", "IMAGENET1K_V1"),
+    ],
+)
+def test_weights_are_the_protocols(words, weights):
+    assert config.load(words.split()).model.options["weights"] == weights
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("protocol=qtdog", "must be IMAGENET1K_V1 in protocol qtdog, got none; .*protocol.weights=none"),
+        ("protocol=swad model=resnet18 model.weights=none", "must be IMAGENET1K_V1 in protocol swad, got none"),
+        (
+            "protocol=qtdog model=resnet50 model.weights=IMAGENET1K_V2",
+            "got IMAGENET1K_V2; .* write protocol.name=qtdog-changed protocol.weights=IMAGENET1K_V2",
+        ),
+        ("protocol=scratch model=resnet18 model.weights=IMAGENET1K_V1", "must be none in protocol scratch, got IMAGE"),
+        ("protocol=pacs_small model=resnet18", "leaves open which; write model.weights=NAME"),
+        ("protocol=pacs_small model=resnet18 model.weights=none", "must be any in protocol pacs_small, got none"),
+    ],
+)
+def test_other_weights_than_the_protocols_are_refused(words, message):
+    with pytest.raises(ConfigError, match=message):
+        config.load(words.split())
+
+
+def test_the_weights_count_in_a_cells_identity_as_the_models():
+    """So a cell keeps its name whether its protocol names the weights or leaves them open."""
+    words = ["model=resnet18", "model.weights=IMAGENET1K_V1", "seeds=1"]
+    keys = []
+    for demand in ("IMAGENET1K_V1", "any"):
+        (cell,) = config.load([*words, f"protocol.weights={demand}", "quantizer=[float]"]).cells(["thick"], "data")
+        keys.append(cell.key)
+        assert cell.settings["model"]["options"]["weights"] == "IMAGENET1K_V1"
+    assert keys[0] == keys[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("quantizer=[lqs]", "no quantizer named 'lqs'; did you mean 'lsq'?"),
+        ("algorithm=[crl]", "no algorithm named 'crl'; did you mean 'coral'?"),
+        ("dataset=digit", "no dataset named 'digit'; did you mean 'digits'?"),
+        ("model=resnet81", "did you mean 'resnet18'?"),
+        ("protcol=digits", "no setting named 'protcol'; did you mean 'protocol'?"),
+        ("protocol.step=5", "did you mean 'protocol.steps'?"),
+        ("quantizer.lsq.spec.weight_bit=4", "did you mean 'quantizer.lsq.spec.weight_bits'?"),
+        ("+protocol.stepz=5", "did you mean 'steps'?"),
+        ("bits=9", "bits must be a whole number from 2 to 8, got 9"),
+        ("bits=1", "got 1"),
+        ("quantizer.lsq.spec.weight_bits=12", "from 2 to 8, got 12"),
+        ("seeds=0", "write seeds=3 or seeds=\\[0,4\\]"),
+        ("targets=[]", "write targets="),
+        ("protocol.start_step=900", "below protocol.steps"),
+        ("launcher.threads=0", "at least 1"),
+        ("launcher.device=tpu", "must be cpu, cuda or cuda:NUMBER, got 'tpu'; write cpu"),
+        ("protocol.steps=abc", "protocol.steps must be a whole number, got 'abc'"),
+        ("protocol.lr=null", "protocol.lr must be a number, got None"),
+        ("protocol.weights=3", "protocol.weights must be a word or null, got 3"),
+        ("protocol.augment_validation=1", "augment_validation must be true or false, got 1"),
+        ("protocol.augmentation=domainbd", "no augmentation named 'domainbd'; did you mean 'domainbed'"),
+        ("protocol.weight_decay=-1", "at least 0, got -1"),
+        ("~protocol.lr", "protocol.lr cannot be left out; write protocol.lr=VALUE"),
+        ("flatness=quick flatness.radii=3", "flatness.radii must be a list, each a number, got 3"),
+        ("quantizer.lsq.spec=3", "quantizer.lsq.spec must hold settings, got 3"),
+        ("quantizer.lsq.spec.rules=3", "spec.rules must be a list, got 3"),
+        ("quantizer.lsq.spec.rules=[{pattern: a, skip: 3}]", "rule.skip must be true or false, got 3"),
+        ("~quantizer.lsq._target_", "lsq._target_ must name something to import, got None"),
+        ("quantizer=[]", "quantizer needs at least one choice"),
+        ("algorithm=null", "algorithm takes a list of names, got null; write algorithm=.NAME,NAME., there are: coral"),
+        ("dataset=[digits,pacs]", "dataset takes one name, got .digits,pacs."),
+        ("~dataset", "dataset cannot be left out"),
+        ("deploy=null", "there are: .*none"),
+        ("out=7", "out must be a path, got 7; write for example out=./7"),
+        ("data=null", "data cannot be left out"),
+        ("out=''", "out cannot be left out"),
+        ("bits=[]", "bits needs at least one number"),
+        ("verdict=3", "verdict must hold settings, got 3"),
+        ("=3", "a setting needs a name, got '=3'"),
+        ("seeds=[", "seeds"),
+    ],
+)
+def test_wrong_words(words, message):
+    with pytest.raises(ConfigError, match=message):
+        config.load([words] if "[{" in words else words.split())
+
+
+NODES = [*config.GROUPS, "seeds", "targets", "bits", "match", "match_to", "verdict", "start_steps", "out", "data"]
+SETTINGS = ["protocol.steps", "protocol.bn", "launcher.jobs", "quantizer.lsq.spec", "algorithm.erm", "verdict.alpha"]
+
+
+@pytest.mark.parametrize("value", ["null", "[]", "-1", "abc", "{a: 1}", "nan", "[null]"])
+def test_no_value_anywhere_ends_in_a_traceback(value):
+    for key in (*NODES, *SETTINGS):
+        with suppress(ConfigError):
+            config.load([f"{key}={value}"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("algorithm.erm.weight=3", None),
+        ("+algorithm.erm.weight=3", "no setting of erm named 'weight'"),
+        ("algorithm=[coral] algorithm.coral.gamma=abc", "coral.gamma must be a number, got 'abc'"),
+        ("algorithm=[fishr] algorithm.fishr.decay=2", "algorithm.fishr.decay must be .* below 1, got 2"),
+        ("averaging.swad.variant=papr", "swad.variant must be one of"),
+        ("averaging=[ema] averaging.ema.decay=2", "averaging.ema.decay must be"),
+        ("optimizer=sam optimizer.rho=-1", "optimizer.rho must be above 0"),
+        ("transform=[mixup] transform.mixup.alpha=-1", "transform.mixup.alpha must be above 0"),
+        ("quantizer.lsq.lr_ratio=-1", "lr_ratio must be above 0"),
+        ("quantizer.lsq.lr_ratio=fast", "lsq.lr_ratio must be a number, got 'fast'"),
+        ("quantizer=[nni_lsq] quantizer.nni_lsq.init=papr", "init must be 'shipped' or 'paper', got 'papr'"),
+        ("dataset=rotated_mnist dataset.angles=3", "rotated_mnist.angles must be a list"),
+    ],
+)
+def test_wrong_options_are_found_before_anything_is_trained(words, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(config.load(words.split()))
+
+
+def test_an_unknown_target_is_answered_when_the_data_set_is_known():
+    with pytest.raises(UnknownNameError, match="no domain of digits named 'thik'; did you mean 'thick'"):
+        plan(config.load(["targets=[thik]"]))
+
+
+def test_a_rule_that_matches_nothing_is_an_error_before_anything_is_trained(quick):
+    experiment = quick("quantizer=[lsq]", "quantizer.lsq.spec.rules=[{pattern: 'fc', skip: true}]")
+    with pytest.raises(NoMatchError, match="'fc' matches none; the layers are: featurizer"):
+        plan(experiment)
+
+
+def test_help_lists_the_choices():
+    text = config.help_text()
+    assert "lsq" in text
+    assert "coral" in text
+    assert "seeds=3" in text
+
+
+def test_the_default_data_set_is_the_digits():
+    experiment = config.load([])
+    assert import_object(experiment.dataset.target) is load_digits

@@ -1,0 +1,81 @@
+"""Packed files: exact codes, exact weights, honest bytes, clear refusals."""
+
+import numpy as np
+import pytest
+import torch
+
+from quantdg.bench.packed.file import load_packed, pack, packed_bytes, read_packed, unpack, write_packed
+from quantdg.core.errors import RecordError
+from quantdg.quantizers.base import ActQuant, QTensor, SiteExport
+
+
+def qtensor(bits, *, signed=True, axis=0, levels=None):
+    generator = torch.Generator().manual_seed(bits)
+    low = -(2 ** (bits - 1)) if signed else 0
+    codes = torch.randint(low, low + 2**bits, (5, 3, 3, 3), generator=generator, dtype=torch.int16)
+    scale = torch.rand(5, generator=generator) + 0.01 if axis == 0 else torch.tensor(0.37)
+    zero = torch.zeros_like(scale) if signed else torch.full_like(scale, 2 ** (bits - 1))
+    return QTensor(codes, scale, zero, bits, axis, levels)
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_pack_and_unpack(bits):
+    codes = np.random.default_rng(bits).integers(0, 2**bits, 1001, dtype=np.uint8)
+    packed = pack(codes, bits)
+    assert len(packed) == -(-1001 * bits // 8)
+    assert (unpack(packed, bits, 1001) == codes).all()
+
+
+def test_packing_by_hand():
+    assert pack(np.array([1, 2, 3, 0], dtype=np.uint8), 2).tolist() == [0b01101100]
+    assert pack(np.array([127, 1], dtype=np.uint8), 7).tolist() == [0b11111110, 0b00000100]
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize(("signed", "axis"), [(True, 0), (False, 0), (True, None)])
+def test_a_file_gives_the_weights_back_bit_for_bit(tmp_path, bits, signed, axis):
+    q = qtensor(bits, signed=signed, axis=axis)
+    floats = {"conv.weight": q.dequantize(), "fc.weight": torch.randn(2, 5), "bn.steps": torch.tensor(7)}
+    sites = {"conv": SiteExport(q, ActQuant(0.1, 3, 0, 255, 8))}
+    size = write_packed(tmp_path / "m.safetensors", floats, sites)
+    assert size == (tmp_path / "m.safetensors").stat().st_size
+    loaded = load_packed(tmp_path / "m.safetensors")
+    assert set(loaded) == set(floats)
+    assert all(torch.equal(loaded[n], t) for n, t in floats.items())
+    rest, weights = read_packed(tmp_path / "m.safetensors")
+    assert set(rest) == {"fc.weight", "bn.steps"}
+    assert torch.equal(weights["conv"].codes, q.codes)
+
+
+def test_a_code_book_survives(tmp_path):
+    levels = torch.tensor([-1.0, -0.25, 0.0, 0.5])
+    q = qtensor(2, signed=False, levels=levels)
+    write_packed(tmp_path / "m.safetensors", {}, {"conv": SiteExport(q)})
+    assert torch.equal(
+        load_packed(tmp_path / "m.safetensors")["conv.weight"], levels[q.codes.long()] * q.scale.reshape(5, 1, 1, 1)
+    )
+
+
+def test_codes_that_do_not_fit_are_refused():
+    q = QTensor(torch.tensor([[-3, 5]], dtype=torch.int16), torch.tensor(1.0), torch.tensor(0.0), 3)
+    with pytest.raises(RecordError, match="must fit in 3 bits, but span 9 values"):
+        packed_bytes({}, {"conv": SiteExport(q)})
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"<html>" + b])
+def test_a_damaged_file_is_refused(tmp_path, damage):
+    path = tmp_path / "m.safetensors"
+    write_packed(path, {}, {"conv": SiteExport(qtensor(4))})
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(RecordError, match="is not a packed model"):
+        load_packed(path)
+
+
+def test_a_header_that_lies_about_the_shape_is_refused(tmp_path):
+    path = tmp_path / "m.safetensors"
+    content = packed_bytes({}, {"conv": SiteExport(qtensor(4))})
+    lie = content.replace(b"[5, 3, 3, 3]", b"[9, 3, 3, 3]")
+    assert lie != content
+    path.write_bytes(lie)
+    with pytest.raises(RecordError, match="must be 243 numbers of 4 bits"):
+        load_packed(path)

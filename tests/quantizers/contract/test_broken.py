@@ -1,0 +1,241 @@
+"""Each contract check fails on a quantizer that is broken in just that way."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from quantdg.quantizers.base import Audit, Support
+from quantdg.quantizers.contract.checks import CHECKS, run_check
+from quantdg.quantizers.contract.toy_net import ToyNet
+from quantdg.quantizers.lsq import LSQ, LSQQuant
+from quantdg.quantizers.spec import Rule
+from quantdg.quantizers.torch_ao_learnable import TorchAOLearnable
+from quantdg.quantizers.uniform_noise import NoiseQuant, UniformNoise
+
+
+class RefusesSilently(LSQ):
+    def supports(self, model, spec):
+        return Support(spec.weight_bits != 3)
+
+
+class ForgetsItsGroup(LSQ):
+    def param_groups(self, model, base_lr):
+        return []
+
+
+class FullRate(LSQ):
+    def param_groups(self, model, base_lr):
+        return [{"params": g["params"], "lr": base_lr} for g in super().param_groups(model, base_lr)]
+
+
+class WithQuant(LSQ):
+    quant = LSQQuant
+
+    def weight_quantizer(self, weight, site):
+        quant = self.quant(site.weight_bits, (weight.shape[0], *[1] * (weight.dim() - 1)))
+        quant.start_from(weight)
+        return quant
+
+
+class DetachedStep(LSQQuant):
+    def forward(self, x):
+        step = self.step_size.detach()
+        return x + ((x / step).round().clamp(self.qmin, self.qmax) * step - x).detach() + 0 * self.step_size
+
+
+class StepNeverLearns(WithQuant):
+    quant = DetachedStep
+
+
+class HugeStep(LSQQuant):
+    def start_from(self, x):
+        super().start_from(x)
+        self.step_size.data *= 8
+
+
+class DeadLevels(WithQuant):
+    quant = HugeStep
+
+
+class TinyStep(LSQQuant):
+    def start_from(self, x):
+        self.step_size.data.fill_(1e-4)
+
+
+class ConstantStart(WithQuant):
+    quant = TinyStep
+
+
+class Normalised(LSQQuant):
+    def forward(self, x):
+        return super().forward(x) / x.detach().abs().max()
+
+
+class LosesTheScale(WithQuant):
+    quant = Normalised
+
+
+class KeepsItsOutput(LSQQuant):
+    def forward(self, x):
+        self.last = super().forward(x)
+        return self.last
+
+
+class CannotBeCopied(WithQuant):
+    quant = KeepsItsOutput
+
+
+class LateState(LSQQuant):
+    def forward(self, x):
+        if self.training and not hasattr(self, "late"):
+            self.register_buffer("late", torch.zeros(()))
+        return super().forward(x)
+
+
+class CreatesStateInTraining(WithQuant):
+    quant = LateState
+
+
+class CountsInPython(NoiseQuant):
+    def advance(self, step):
+        self._now = step
+
+
+class ForgetsItsCounter(UniformNoise):
+    def weight_quantizer(self, weight, site):
+        return CountsInPython(weight.detach().abs().mean(), self.seed, site.name)
+
+
+class ReplacesParameters(LSQ):
+    def prepare(self, model, example):
+        plan = super().prepare(model, example)
+        for site in plan.sites:
+            layer = model.get_submodule(site.name)
+            layer.weight = nn.Parameter(layer.weight.detach().clone())
+        return plan
+
+
+class Traced(nn.Module):
+    forward = ToyNet.forward
+
+
+class LosesTheClass(LSQ):
+    def prepare(self, model, example):
+        plan = super().prepare(model, example)
+        model.__class__ = Traced
+        return plan
+
+
+class CountsForwards(LSQQuant):
+    def __init__(self, bits, shape=(), signed=True):
+        super().__init__(bits, shape, signed)
+        self.register_buffer("forwards", torch.zeros(()))
+
+    def forward(self, x):
+        self.forwards += 1
+        return super().forward(x)
+
+
+class MutatesInEval(WithQuant):
+    quant = CountsForwards
+
+
+class LeavesEvalMode(LSQ):
+    def calibrate(self, model, batches):
+        super().calibrate(model, batches)
+        model.eval()
+
+
+class ExportsAnotherScale(LSQ):
+    def export(self, model):
+        out = super().export(model)
+        return {n: replace(s, weight=replace(s.weight, scale=s.weight.scale * 1.001)) for n, s in out.items()}
+
+
+class ExportsAnotherInputScale(LSQ):
+    def export(self, model):
+        out = super().export(model)
+        return {n: replace(s, act=s.act and replace(s.act, scale=2 * s.act.scale)) for n, s in out.items()}
+
+
+class MoreBitsThanStated(LSQ):
+    def weight_quantizer(self, weight, site):
+        quant = LSQQuant(site.weight_bits + 2)
+        quant.start_from(weight)
+        quant.step_size.data /= 8
+        return quant
+
+
+class HidesASite(LSQ):
+    def prepare(self, model, example):
+        plan = super().prepare(model, example)
+        self.plan = replace(plan, sites=plan.sites[:2])
+        return self.plan
+
+    def export(self, model):
+        return {name: site for name, site in super().export(model).items() if name in {s.name for s in self.plan.sites}}
+
+
+class AnotherName(LSQ):
+    def audit(self, model):
+        return Audit("pact", super().audit(model).sites)
+
+
+class IgnoresRules(LSQ):
+    def __init__(self, spec=None, **options):
+        super().__init__(replace(spec, rules=(Rule("classifier", skip=True),)), **options)
+
+
+class DrawsGlobally(LSQ):
+    def prepare(self, model, example):
+        torch.rand(1)
+        return super().prepare(model, example)
+
+
+class BreaksAverages(LSQ):
+    @torch.no_grad()
+    def after_average(self, model, batches):
+        for name in self.plan.parameters:
+            model.get_parameter(name).fill_(1e-4)
+        return "average"
+
+
+class ClaimsDoubleBackward(TorchAOLearnable):
+    double_backward = True
+
+
+BROKEN = {
+    "supports": (RefusesSilently, "without a reason"),
+    "optimizer_covers": (ForgetsItsGroup, "in 0 optimizer groups"),
+    "learning_rates": (FullRate, "weight_decay"),
+    "everything_trains": (StepNeverLearns, "got no gradient"),
+    "levels": (DeadLevels, "codes"),
+    "accuracy": (ConstantStart, "after calibration"),
+    "scale_contract": (LosesTheScale, "on the scale of w"),
+    "deepcopy": (CannotBeCopied, "RuntimeError"),
+    "strict_reload": (CreatesStateInTraining, "late"),
+    "resume": (ForgetsItsCounter, "resumed run differs"),
+    "identity": (ReplacesParameters, "another Parameter object"),
+    "class_kept": (LosesTheClass, "the model is now a Traced"),
+    "eval_is_pure": (MutatesInEval, "eval forward changed"),
+    "calibration": (LeavesEvalMode, "training flag"),
+    "export": (ExportsAnotherScale, "not the weight that the forward uses"),
+    "dequantized_eval": (ExportsAnotherInputScale, "other logits"),
+    "codes_fit": (MoreBitsThanStated, "codes span"),
+    "plan_is_true": (HidesASite, "the plan differs"),
+    "audit": (AnotherName, "'pact'"),
+    "unmatched_rule": (IgnoresRules, "went unnoticed"),
+    "global_rng": (DrawsGlobally, "global random generator"),
+    "averaging": (BreaksAverages, "averaging"),
+    "double_backward": (ClaimsDoubleBackward, "declare double_backward = False"),
+}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+def test_a_check_fails_on_the_bug_it_is_for(check):
+    broken, part = BROKEN[check.__name__.removeprefix("check_")]
+    result = run_check(check, broken)
+    assert result.status == "failed"
+    assert part in result.message

@@ -1,0 +1,136 @@
+"""Every quantizer and control keeps the contract, by the same class that a stranger subclasses."""
+
+from functools import partial
+from importlib.util import find_spec
+
+import pytest
+
+from quantdg.quantizers.apot import APoT
+from quantdg.quantizers.contract.checks import CHECKS, run_checks
+from quantdg.quantizers.contract.trial import specs
+from quantdg.quantizers.dorefa import DoReFa
+from quantdg.quantizers.float_ import Float
+from quantdg.quantizers.freeze import Freeze
+from quantdg.quantizers.inq import INQ
+from quantdg.quantizers.lsq import LSQ
+from quantdg.quantizers.nni_lsq import NNILSQ
+from quantdg.quantizers.nni_qat import NNIQAT
+from quantdg.quantizers.pact import PACT
+from quantdg.quantizers.round_freeze import RoundFreeze
+from quantdg.quantizers.spec import QuantSpec
+from quantdg.quantizers.testing import QuantizerContract
+from quantdg.quantizers.torch_ao import TorchAO
+from quantdg.quantizers.torch_ao_learnable import TorchAOLearnable
+from quantdg.quantizers.uniform_noise import UniformNoise
+
+needs_nni = pytest.mark.skipif(find_spec("nni") is None, reason="pip install 'quantdg[nni]'")
+SHIPPED_FAILS = {"check_accuracy", "check_scale_contract", "check_averaging"}
+
+
+class TestFloat(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return Float
+
+
+class TestLSQ(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return LSQ
+
+
+class TestPACT(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return PACT
+
+
+class TestAPoT(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return APoT
+
+
+class TestDoReFa(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return DoReFa
+
+
+class TestINQ(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return INQ
+
+
+class TestTorchAO(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return TorchAO
+
+
+class TestTorchAOLearnable(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return TorchAOLearnable
+
+
+@needs_nni
+class TestNNIQAT(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return NNIQAT
+
+
+@needs_nni
+class TestNNILSQPaper(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(NNILSQ, init="paper")
+
+
+class TestFreeze(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return Freeze
+
+
+class TestRoundFreeze(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return RoundFreeze
+
+
+class TestUniformNoise(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return UniformNoise
+
+
+@needs_nni
+def test_nni_lsq_as_shipped_breaks_the_contract_only_by_its_constant_start():
+    assert {f"check_{r.name}" for r in run_checks(NNILSQ) if r.status == "failed"} == SHIPPED_FAILS
+
+
+@pytest.mark.parametrize("make", [LSQ, TorchAO, TorchAOLearnable])
+def test_the_contract_is_tried_at_w7_and_w4a8(make):
+    assert specs(make) == [QuantSpec(7), QuantSpec(4, 8)]
+
+
+@pytest.mark.parametrize("make", [TorchAO, TorchAOLearnable, partial(NNILSQ, init="paper"), NNIQAT, LSQ])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_export_holds_per_tensor_and_affine_too(make, symmetric):
+    if make is NNIQAT or isinstance(make, partial):
+        pytest.importorskip("nni")
+
+    def coarse(spec):
+        return make(QuantSpec(spec.weight_bits, spec.act_bits, "per_tensor", symmetric, spec.rules))
+
+    if not (symmetric or make(QuantSpec()).affine):
+        pytest.skip("symmetric only")
+    wanted = {"check_export", "check_codes_fit", "check_strict_reload"}
+    if symmetric:  # a zero point has no gradient while nothing is clipped, as at torch.ao's min-max start
+        wanted.add("check_everything_trains")
+    for check in CHECKS:
+        if check.__name__ in wanted:
+            check(coarse)

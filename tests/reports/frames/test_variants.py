@@ -1,0 +1,77 @@
+"""Cells that only look alike are told apart and never averaged together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.store import RunStore
+from quantdg.core.errors import RecordError
+from quantdg.reports.frames import gains
+from quantdg.reports.frames.cube import Cube
+from quantdg.reports.frames.results import load
+from quantdg.reports.frames.variants import flatten, identity
+
+Make = Callable[..., Record]
+
+
+def _gains(cells: pd.DataFrame) -> dict[str, float]:
+    return {method[1]: round(float(values.mean()), 6) for method, values in gains.over_float(Cube.of(cells))}
+
+
+def test_protocols_models_and_data_sets_are_sections_of_their_own(store: RunStore, make: Make) -> None:
+    for change in ({}, {"protocol": "large"}, {"model": "resnet18"}, {"dataset": "vlcs"}):
+        store.write(make(rows={"iid": 0.5}, **change))
+    assert [section for section, _ in load(store.root).sections()] == [
+        ("pacs", "cnn", "large"),
+        ("pacs", "cnn", "small"),
+        ("pacs", "resnet18", "small"),
+        ("vlcs", "cnn", "small"),
+    ]
+
+
+@pytest.mark.parametrize("change", [{"protocol": "large"}, {"model": "resnet18"}])
+def test_cells_of_two_protocols_in_one_average_are_an_error(
+    store: RunStore, make: Make, change: dict[str, str]
+) -> None:
+    store.write(make(rows={"iid": 0.5}))
+    store.write(make(seed=1, rows={"iid": 0.6}, **change))
+    with pytest.raises(RecordError, match="cells of one average must share model and protocol, got cnn, "):
+        Cube.of(load(store.root).cells)
+
+
+def test_other_quantizer_settings_make_another_quantizer(store: RunStore, make: Make) -> None:
+    store.write(make(rows={"iid": 0.5}))
+    for ratio in (0.1, 1.0):
+        settings = {"quantizer": {"name": "lsq", "options": {"lr_ratio": ratio}}}
+        store.write(make(quantizer="lsq", rows={"iid": 0.5 + ratio / 10}, settings=settings))
+    assert _gains(load(store.root).cells) == {"lsq (lr_ratio=0.1)": 1.0, "lsq (lr_ratio=1.0)": 10.0}
+
+
+def test_they_are_told_apart_across_seeds_too(store: RunStore, make: Make) -> None:
+    for seed, ratio in enumerate((0.1, 1.0)):
+        settings = {"quantizer": {"name": "lsq", "options": {"lr_ratio": ratio}}}
+        store.write(make(seed=seed, quantizer="lsq", rows={"iid": 0.5}, settings=settings))
+    assert load(store.root).cells["quantizer"].nunique() == 2
+
+
+def test_another_schedule_under_the_same_protocol_name_is_another_section(store: RunStore, make: Make) -> None:
+    for start in (20, 40):
+        for quantizer, value in (("float", 0.5), ("lsq", 0.5 + start / 1000)):
+            settings = {"protocol": {"name": "small", "start_step": start}}
+            store.write(make(quantizer=quantizer, rows={"iid": value}, settings=settings))
+    sections = {section[2]: _gains(cells) for section, cells in load(store.root).sections()}
+    assert sections == {"small (start_step=20)": {"lsq": 2.0}, "small (start_step=40)": {"lsq": 4.0}}
+
+
+def test_identity_leaves_out_target_and_seed_only() -> None:
+    same = identity({"target": "art", "seed": 0, "quantizer": {"target": "a.B"}})
+    assert same == identity({"quantizer": {"target": "a.B"}, "seed": 1, "target": "sketch"})
+    assert same != identity({"target": "art", "seed": 0, "quantizer": {"target": "a.C"}})
+
+
+def test_flatten() -> None:
+    assert flatten({"a": {"b": 1, "c": [1, 2]}, "d": None}) == {"a.b": 1, "a.c": "[1, 2]", "d": None}

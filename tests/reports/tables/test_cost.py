@@ -1,0 +1,100 @@
+"""Sizes, latency and audit: the numbers in the tables are those in the records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from quantdg.bench.results.latency import Latency
+from quantdg.bench.results.record import Record, Sizes
+from quantdg.bench.results.store import RunStore
+from quantdg.reports.frames.results import load
+from quantdg.reports.tables.audit import audit_table
+from quantdg.reports.tables.cost import FLOAT_ARITHMETIC, latency_table, size_table
+
+Make = Callable[..., Record]
+
+
+def test_sizes(golden: RunStore) -> None:
+    table = size_table(load(golden.root).sizes, "size", "Size")
+    lsq = table.text.set_index("quantizer").loc["lsq"]
+    assert (lsq["float file"], lsq["packed file"], lsq["packed / float"]) == ("1,000", "250", "0.2500")
+    assert table.numbers["n"].tolist() == [6, 6]
+
+
+def test_sizes_that_differ_show_their_range(store: RunStore, make: Make) -> None:
+    for seed, packed in enumerate((240, 260)):
+        store.write(make(seed=seed, quantizer="lsq", rows={"iid": 0.5}, sizes=Sizes(1000, packed, 1, 1, 1)))
+    table = size_table(load(store.root).sizes, "size", "Size")
+    assert table.text["packed file"].item() == "240–260"
+    assert table.numbers["ratio"].item() == 0.25
+
+
+def test_float_arithmetic_on_a_quantized_model_is_called_no_integer_speed(golden: RunStore) -> None:
+    table = latency_table(load(golden.root).latency, "latency", "Latency")
+    assert FLOAT_ARITHMETIC in table.notes
+    lsq = table.text.set_index("quantizer").loc["lsq"]
+    assert (lsq["ms a call"], lsq["quartiles"]) == ("4.000", "3.500–4.500")
+    assert "Machine M1: cpu X." in table.notes
+    assert "machine" not in table.text
+    assert (lsq["runtime"], lsq["arithmetic"], lsq["batch"], lsq["threads"]) == ("torch eager", "float32", "1", "2")
+
+
+def test_measurements_of_two_machines_are_told_apart(
+    store: RunStore, make: Make, make_latency: Callable[..., Latency]
+) -> None:
+    record = make(quantizer="lsq", rows={"iid": 0.5})
+    store.write(record)
+    store.write_latency(make_latency(record))
+    store.write_latency(replace(make_latency(record, batch=32), machine={"cpu": "Y"}))
+    table = latency_table(load(store.root).latency, "latency", "Latency")
+    assert sorted(table.text["machine"]) == ["M1", "M2"]
+    assert {"Machine M1: cpu X.", "Machine M2: cpu Y."} <= set(table.notes)
+
+
+def test_a_control_without_integers_covers_no_layer(
+    store: RunStore, make: Make, site: Callable[..., dict[str, float | int | None]]
+) -> None:
+    plan = {"sites": [], "skipped": [["conv", "frozen"], ["fc", "rule"]], "parameters": [], "frozen": ["conv.weight"]}
+    store.write(make(quantizer="freeze", rows={"iid": 0.5}, audit={"conv": site()}, plan=plan))
+    assert audit_table(load(store.root).audit, "audit", "Audit").text.iloc[0]["coverage"] == "0/2"
+
+
+def test_integer_arithmetic_needs_no_such_note(
+    store: RunStore, make: Make, make_latency: Callable[..., Latency]
+) -> None:
+    record = make(quantizer="lsq", rows={"iid": 0.5})
+    store.write(record)
+    store.write_latency(make_latency(record, "onnxruntime", "int8"))
+    assert FLOAT_ARITHMETIC not in latency_table(load(store.root).latency, "latency", "Latency").notes
+
+
+def test_latency_carries_the_label_that_tells_its_cell_apart(
+    store: RunStore, make: Make, make_latency: Callable[..., Latency]
+) -> None:
+    for ratio in (0.1, 1.0):
+        settings = {"quantizer": {"name": "lsq", "options": {"lr_ratio": ratio}}}
+        record = make(quantizer="lsq", rows={"iid": 0.5}, settings=settings)
+        store.write(record)
+        store.write_latency(make_latency(record, median_ms=ratio))
+    latency = load(store.root).latency.set_index("quantizer")["median_ms"]
+    assert latency.to_dict() == {"lsq (lr_ratio=0.1)": 0.1, "lsq (lr_ratio=1.0)": 1.0}
+
+
+def test_audit_takes_medians_over_sites_and_counts_them(golden: RunStore) -> None:
+    table = audit_table(load(golden.root).audit, "audit", "Audit")
+    line = table.numbers.iloc[0]
+    assert (line["levels"], line["noise"], line["steps_moved"]) == pytest.approx((53, 0.058, 0.2))
+    text = table.text.iloc[0]
+    assert (text["coverage"], text["sites moved"], text["cells"]) == ("2/3", "12/12", "6")
+
+
+def test_audit_without_learned_steps_shows_a_dash(
+    store: RunStore, make: Make, site: Callable[..., dict[str, float | int | None]]
+) -> None:
+    audit = {"conv": site(steps_moved=None, weight_moved=0.0)}
+    store.write(make(quantizer="round_freeze", rows={"iid": 0.5}, audit=audit))
+    text = audit_table(load(store.root).audit, "audit", "Audit").text.iloc[0]
+    assert (text["step moved"], text["sites moved"]) == ("—", "0/1")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 
-from quantdg.core.errors import QuantDGError, UnknownNameError
+from .errors import QuantDGError, UnknownNameError
 
 Command = Callable[[Sequence[str]], int]
 

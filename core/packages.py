@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from quantdg.core.errors import MissingPackageError
+from .errors import MissingPackageError
 
 
 def require(*packages: str, extra: str = "deploy") -> None:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from quantdg.core.errors import ConfigError
-from quantdg.datasets.colour import adjust_brightness_, adjust_contrast_, adjust_hue_, adjust_saturation_, drop_colour_
-from quantdg.datasets.crop import sample
-from quantdg.datasets.draws import Draws, draw
-from quantdg.datasets.fused import augment_photos
-from quantdg.datasets.policy import AUGMENTATIONS, Augmentation, get_augmentation
+from ..core.errors import ConfigError
+from .colour import adjust_brightness_, adjust_contrast_, adjust_hue_, adjust_saturation_, drop_colour_
+from .crop import sample
+from .draws import Draws, draw
+from .fused import augment_photos
+from .policy import AUGMENTATIONS, Augmentation, get_augmentation
 
 __all__ = ["AUGMENTATIONS", "Augmentation", "Draws", "apply", "augment", "draw", "get_augmentation", "normalise"]
 

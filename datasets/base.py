@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantdg.core.errors import DataError, UnknownNameError
+from ..core.errors import DataError, UnknownNameError
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from quantdg.core.errors import DataError
-from quantdg.datasets.decode import decode_all
-from quantdg.datasets.scan import Listing
+from ..core.errors import DataError
+from .decode import decode_all
+from .scan import Listing
 
 Progress = Callable[[int, int], None]
 _SHOWN = 5

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quantdg.core.errors import ConfigError
-from quantdg.datasets.base import Domain, DomainDataset
-from quantdg.datasets.fingerprint import content_fingerprint
-from quantdg.datasets.mnist import colour, read_mnist, shuffled
+from ..core.errors import ConfigError
+from .base import Domain, DomainDataset
+from .fingerprint import content_fingerprint
+from .mnist import colour, read_mnist, shuffled
 
 CLASSES = ("5-9", "0-4")
 _BLACK = ((0.0, 0.0), (1.0, 1.0))  # mean and std: neither code base normalises

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quantdg.core.errors import ConfigError, MissingPackageError
-from quantdg.datasets.base import Domain, DomainDataset
-from quantdg.datasets.fingerprint import content_fingerprint
-from quantdg.datasets.sampling import raw_words
-from quantdg.datasets.warp import Ints, dilate, warp
+from ..core.errors import ConfigError, MissingPackageError
+from .base import Domain, DomainDataset
+from .fingerprint import content_fingerprint
+from .sampling import raw_words
+from .warp import Ints, dilate, warp
 
 _SEED = 20240817  # of everything drawn here; changing it makes another data set
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from quantdg.core.errors import ConfigError, DataError
+from ..core.errors import ConfigError, DataError
 
 Progress = Callable[[int, int], None]
 _BLOCK = 1 << 20

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from quantdg.datasets.crop import draw_boxes, places
-from quantdg.datasets.policy import Augmentation
+from .crop import draw_boxes, places
+from .policy import Augmentation
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from quantdg.datasets.base import Domain
+from .base import Domain
 
 
 def content_fingerprint(domains: Iterable[Domain]) -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quantdg.core.errors import ConfigError, DataError
-from quantdg.datasets.base import Domain, DomainDataset
-from quantdg.datasets.cache import Meta, Progress, cached_images, write_pixels
-from quantdg.datasets.scan import Listing, scan
-from quantdg.datasets.sources import IMAGE_SETS
+from ..core.errors import ConfigError, DataError
+from .base import Domain, DomainDataset
+from .cache import Meta, Progress, cached_images, write_pixels
+from .scan import Listing, scan
+from .sources import IMAGE_SETS
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

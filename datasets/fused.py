@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from quantdg.datasets.draws import BRIGHTNESS, CONTRAST, HUE, SATURATION, Draws
+from .draws import BRIGHTNESS, CONTRAST, HUE, SATURATION, Draws
 
 F = TypeVar("F", bound=Callable[..., Any])
 Floats = NDArray[np.float32]

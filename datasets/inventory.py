@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantdg.datasets.base import DomainDataset
-from quantdg.datasets.sources import IMAGE_SETS
+from .base import DomainDataset
+from .sources import IMAGE_SETS
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quantdg.core.errors import ConfigError, DataError
-from quantdg.datasets.sampling import raw_words
+from ..core.errors import ConfigError, DataError
+from .sampling import raw_words
 
 _SHUFFLE, _NOISE, _COLOUR = 1, 2, 1000  # Philox streams; colour counts up by environment
 

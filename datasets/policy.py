@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quantdg.core.errors import ConfigError, UnknownNameError
+from ..core.errors import ConfigError, UnknownNameError
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from quantdg.core.errors import DataError, UnknownNameError
-from quantdg.datasets.download import Progress, fetch
-from quantdg.datasets.inventory import Inventory, inspect
-from quantdg.datasets.sources import IMAGE_SETS
-from quantdg.datasets.unpack import unpack
+from ..core.errors import DataError, UnknownNameError
+from .download import Progress, fetch
+from .inventory import Inventory, inspect
+from .sources import IMAGE_SETS
+from .unpack import unpack
 
 __all__ = ["MNIST_FILES", "MNIST_SOURCE", "Inventory", "inspect", "instructions", "prepare"]
 

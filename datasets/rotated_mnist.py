@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from quantdg.core.errors import ConfigError
-from quantdg.datasets.base import Domain, DomainDataset
-from quantdg.datasets.fingerprint import content_fingerprint
-from quantdg.datasets.mnist import read_mnist, shuffled
+from ..core.errors import ConfigError
+from .base import Domain, DomainDataset
+from .fingerprint import content_fingerprint
+from .mnist import read_mnist, shuffled
 
 ANGLES = (0, 15, 30, 45, 60, 75)
 

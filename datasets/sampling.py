@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quantdg.core.errors import ConfigError, DataError
+from ..core.errors import ConfigError, DataError
 
 _LIMIT = 2**63
 

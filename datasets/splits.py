@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from quantdg.core.errors import ConfigError
+from ..core.errors import ConfigError
 
 Indices = NDArray[np.int64]
 

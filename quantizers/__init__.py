@@ -1,6 +1,6 @@
 """The things compared: one interface, one file for each quantization method."""
 
-from quantdg.quantizers.base import (
+from .base import (
     ActQuant,
     Audit,
     Plan,
@@ -11,7 +11,7 @@ from quantdg.quantizers.base import (
     Skipped,
     Support,
 )
-from quantdg.quantizers.spec import QuantSpec, Rule, SiteSpec
+from .spec import QuantSpec, Rule, SiteSpec
 
 __all__ = [
     "ActQuant",

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer
-from quantdg.quantizers.spec import SiteSpec
+from .sites import FakeQuant, QParams, SiteQuantizer
+from .spec import SiteSpec
 
 START = 3.0
 SMALLEST = 1e-8

@@ -16,8 +16,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from quantdg.core.errors import ConfigError
-from quantdg.quantizers.spec import QuantSpec, SiteSpec
+from ..core.errors import ConfigError
+from .spec import QuantSpec, SiteSpec
 
 
 class Support(NamedTuple):

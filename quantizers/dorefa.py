@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer
-from quantdg.quantizers.spec import SiteSpec
+from .sites import FakeQuant, QParams, SiteQuantizer
+from .spec import SiteSpec
 
 SMALLEST = 1e-8
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from quantdg.quantizers.base import Audit, Plan, Quantizer, SiteExport
+from .base import Audit, Plan, Quantizer, SiteExport
 
 
 class Float(Quantizer):

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from quantdg.quantizers.base import Audit, Plan, Quantizer, SiteAudit, SiteExport, Skipped
-from quantdg.quantizers.layers import choose
-from quantdg.quantizers.spec import SiteSpec
+from .base import Audit, Plan, Quantizer, SiteAudit, SiteExport, Skipped
+from .layers import choose
+from .spec import SiteSpec
 
 
 def freeze_weights(model: nn.Module, sites: tuple[SiteSpec, ...]) -> tuple[str, ...]:

@@ -24,9 +24,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from quantdg.core.errors import ConfigError
-from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer, sites_of
-from quantdg.quantizers.spec import QuantSpec, SiteSpec
+from ..core.errors import ConfigError
+from .sites import FakeQuant, QParams, SiteQuantizer, sites_of
+from .spec import QuantSpec, SiteSpec
 
 FREE = math.inf
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from quantdg.core.errors import QuantizerError
-from quantdg.quantizers.base import QTensor, Skipped
-from quantdg.quantizers.spec import QuantSpec, SiteSpec
+from ..core.errors import QuantizerError
+from .base import QTensor, Skipped
+from .spec import QuantSpec, SiteSpec
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 

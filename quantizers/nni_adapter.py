@@ -17,9 +17,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from quantdg.core.errors import MissingPackageError
-from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer
-from quantdg.quantizers.spec import SiteSpec
+from ..core.errors import MissingPackageError
+from .sites import FakeQuant, QParams, SiteQuantizer
+from .spec import SiteSpec
 
 REQUIRES = {"nni": "pip install 'quantdg[nni]'"}
 WEIGHT, INPUT = "weight", "_input_0"

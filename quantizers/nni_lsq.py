@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantdg.core.errors import ConfigError
-from quantdg.quantizers.lsq import SMALLEST_STEP, first_step
-from quantdg.quantizers.nni_adapter import NNIQuant, NNISiteQuantizer
-from quantdg.quantizers.sites import fake_quants
-from quantdg.quantizers.spec import QuantSpec, SiteSpec
+from ..core.errors import ConfigError
+from .lsq import SMALLEST_STEP, first_step
+from .nni_adapter import NNIQuant, NNISiteQuantizer
+from .sites import fake_quants
+from .spec import QuantSpec, SiteSpec
 
 
 class NNILSQQuant(NNIQuant):

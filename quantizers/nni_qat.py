@@ -14,7 +14,7 @@ Inference", CVPR 2018, section 3, as implemented in NNI 3.0 (QATQuantizer).
 
 from __future__ import annotations
 
-from quantdg.quantizers.nni_adapter import NNISiteQuantizer
+from .nni_adapter import NNISiteQuantizer
 
 
 class NNIQAT(NNISiteQuantizer):

@@ -31,10 +31,10 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from quantdg.core.errors import QuantizerError
-from quantdg.quantizers.base import Quantizer
-from quantdg.quantizers.sites import SiteQuantizer
-from quantdg.quantizers.spec import QuantSpec
+from ..core.errors import QuantizerError
+from .base import Quantizer
+from .sites import SiteQuantizer
+from .spec import QuantSpec
 
 TOLERANCE = 0.05
 LARGEST_SCALE, ROOT_STEPS = 256.0, 24

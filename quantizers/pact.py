@@ -26,9 +26,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantdg.core.errors import ConfigError
-from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer, sites_of
-from quantdg.quantizers.spec import QuantSpec, SiteSpec
+from ..core.errors import ConfigError
+from .sites import FakeQuant, QParams, SiteQuantizer, sites_of
+from .spec import QuantSpec, SiteSpec
 
 COEFFICIENTS = {2: (2.6, -1.71), 4: (12.035, -12.03), 7: (28.24, -30.81), 8: (31.76, -35.04)}
 SMALLEST = 1e-8

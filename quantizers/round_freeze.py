@@ -16,11 +16,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from quantdg.quantizers.base import Plan
-from quantdg.quantizers.freeze import freeze_weights
-from quantdg.quantizers.lsq import first_step
-from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer
-from quantdg.quantizers.spec import SiteSpec
+from .base import Plan
+from .freeze import freeze_weights
+from .lsq import first_step
+from .sites import FakeQuant, QParams, SiteQuantizer
+from .spec import SiteSpec
 
 
 def lsq_step(weight: Tensor, site: SiteSpec) -> Tensor:

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from quantdg.core.errors import ConfigError, QuantizerError
-from quantdg.quantizers.base import ActQuant, Audit, Plan, QTensor, Quantizer, SiteAudit, SiteExport, Support
-from quantdg.quantizers.layers import (
+from ..core.errors import ConfigError, QuantizerError
+from .base import ActQuant, Audit, Plan, QTensor, Quantizer, SiteAudit, SiteExport, Support
+from .layers import (
     FakeQuant,
     QParams,
     Site,
@@ -29,7 +29,7 @@ from quantdg.quantizers.layers import (
     sites_of,
     to_qtensor,
 )
-from quantdg.quantizers.spec import QuantSpec, SiteSpec
+from .spec import QuantSpec, SiteSpec
 
 __all__ = [
     "FakeQuant",

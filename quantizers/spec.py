@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from quantdg.core.errors import ConfigError, NoMatchError
+from ..core.errors import ConfigError, NoMatchError
 
 Granularity = Literal["per_channel", "per_tensor"]
 GRANULARITIES: tuple[Granularity, ...] = ("per_channel", "per_tensor")

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import pytest
 
-from quantdg.quantizers.contract.checks import CHECKS, Check
-from quantdg.quantizers.contract.toy_net import one_thread
-from quantdg.quantizers.contract.trial import MakeQuantizer
+from .contract.checks import CHECKS, Check
+from .contract.toy_net import one_thread
+from .contract.trial import MakeQuantizer
 
 
 class QuantizerContract:

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.ao.quantization.fake_quantize import FakeQuantize
 from torch.ao.quantization.observer import MovingAverageMinMaxObserver, MovingAveragePerChannelMinMaxObserver
 
-from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer
-from quantdg.quantizers.spec import SiteSpec
+from .sites import FakeQuant, QParams, SiteQuantizer
+from .spec import SiteSpec
 
 
 class _ScaledRange:

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.ao.quantization._learnable_fake_quantize import _LearnableFakeQuantize
 
-from quantdg.quantizers.sites import FakeQuant, QParams, SiteQuantizer, fake_quants
-from quantdg.quantizers.spec import SiteSpec
-from quantdg.quantizers.torch_ao import act_settings, forget_range, grid, scale_range, weight_settings
+from .sites import FakeQuant, QParams, SiteQuantizer, fake_quants
+from .spec import SiteSpec
+from .torch_ao import act_settings, forget_range, grid, scale_range, weight_settings
 
 
 class TorchAOLearnableQuant(FakeQuant):

@@ -18,10 +18,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from quantdg.quantizers.base import Audit, Plan, SiteAudit, SiteExport, Skipped
-from quantdg.quantizers.round_freeze import lsq_step
-from quantdg.quantizers.sites import FakeQuant, SiteQuantizer, sites_of
-from quantdg.quantizers.spec import SiteSpec
+from .base import Audit, Plan, SiteAudit, SiteExport, Skipped
+from .round_freeze import lsq_step
+from .sites import FakeQuant, SiteQuantizer, sites_of
+from .spec import SiteSpec
 
 
 class NoiseQuant(FakeQuant):

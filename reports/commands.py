@@ -19,8 +19,8 @@ def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
 
 def report(argv: Sequence[str]) -> int:
     """Print the tables of a run folder and write the report files; needs only the records."""
-    from quantdg.reports.page.page import write_html
-    from quantdg.reports.report import Report
+    from .page.page import write_html
+    from .report import Report
 
     parser = _parser("report", report.__doc__)
     parser.add_argument("--out", type=Path, help="folder for the report; default: RUNS/report")
@@ -39,7 +39,7 @@ def report(argv: Sequence[str]) -> int:
 
 def verdict(argv: Sequence[str]) -> int:
     """Say whether the gain holds: effects, intervals, p-values, controls, and what cannot be decided."""
-    from quantdg.reports.report import Report
+    from .report import Report
 
     options = _parser("verdict", verdict.__doc__).parse_args(argv)
     print(Report.of(options.runs, options.margin, options.alpha).words())

@@ -7,26 +7,26 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from quantdg.bench.results.files import write_atomic
-from quantdg.bench.results.verdict_rules import read_rules
-from quantdg.reports.figures.figures import Section, pictures
-from quantdg.reports.figures.png import png
-from quantdg.reports.figures.svg import Picture
-from quantdg.reports.frames.columns import SECTION
-from quantdg.reports.frames.deployments import in_section, recomputed
-from quantdg.reports.frames.results import Results, load
-from quantdg.reports.tables import accuracy
-from quantdg.reports.tables.audit import audit_table
-from quantdg.reports.tables.cost import latency_table, size_table
-from quantdg.reports.tables.deployment import deployment_tables
-from quantdg.reports.tables.failures import failures_table, problems_table
-from quantdg.reports.tables.flatness import correlation_table, flatness_table
-from quantdg.reports.tables.provenance import provenance_table, status_line
-from quantdg.reports.tables.table import Table
-from quantdg.reports.tables.verdict import verdict_tables
-from quantdg.reports.text import escape
-from quantdg.reports.verdict.judge import Verdict, chosen, judge
-from quantdg.reports.verdict.sentences import verdict_words
+from ..bench.results.files import write_atomic
+from ..bench.results.verdict_rules import read_rules
+from .figures.figures import Section, pictures
+from .figures.png import png
+from .figures.svg import Picture
+from .frames.columns import SECTION
+from .frames.deployments import in_section, recomputed
+from .frames.results import Results, load
+from .tables import accuracy
+from .tables.audit import audit_table
+from .tables.cost import latency_table, size_table
+from .tables.deployment import deployment_tables
+from .tables.failures import failures_table, problems_table
+from .tables.flatness import correlation_table, flatness_table
+from .tables.provenance import provenance_table, status_line
+from .tables.table import Table
+from .tables.verdict import verdict_tables
+from .text import escape
+from .verdict.judge import Verdict, chosen, judge
+from .verdict.sentences import verdict_words
 
 
 def section_names(results: Results) -> dict[Section, str]:

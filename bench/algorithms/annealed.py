@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from quantdg.bench.algorithms.base import Algorithm
-from quantdg.bench.experiment.protocol import OptimizerFactory
-from quantdg.bench.models.base import DGModel
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from ..experiment.protocol import OptimizerFactory
+from ..models.base import DGModel
+from .base import Algorithm
 
 
 class AnnealedPenalty(Algorithm):

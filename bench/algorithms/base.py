@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from quantdg.bench.experiment.protocol import OptimizerFactory
-from quantdg.bench.models.base import DGModel
-from quantdg.bench.optimizers.base import Plain, StepRule, Terms
-from quantdg.bench.transforms.base import Minibatches, Transform, class_probabilities
-from quantdg.core.errors import ConfigError, DivergedError
+from ...core.errors import ConfigError, DivergedError
+from ..experiment.protocol import OptimizerFactory
+from ..models.base import DGModel
+from ..optimizers.base import Plain, StepRule, Terms
+from ..transforms.base import Minibatches, Transform, class_probabilities
 
 __all__ = ["Algorithm", "Minibatches", "Terms", "class_probabilities", "concatenate", "domain_risks", "split_domains"]
 

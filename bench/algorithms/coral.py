@@ -16,7 +16,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from quantdg.bench.algorithms.alignment import FeatureAlignment
+from .alignment import FeatureAlignment
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:

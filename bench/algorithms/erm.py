@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantdg.bench.algorithms.base import Algorithm, concatenate
-from quantdg.bench.transforms.base import Minibatches
+from ..transforms.base import Minibatches
+from .base import Algorithm, concatenate
 
 
 class ERM(Algorithm):

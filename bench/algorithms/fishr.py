@@ -19,12 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantdg.bench.algorithms.annealed import AnnealedPenalty
-from quantdg.bench.algorithms.base import concatenate, split_domains
-from quantdg.bench.experiment.protocol import OptimizerFactory
-from quantdg.bench.models.base import DGModel
-from quantdg.bench.transforms.base import Minibatches, class_probabilities
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from ..experiment.protocol import OptimizerFactory
+from ..models.base import DGModel
+from ..transforms.base import Minibatches, class_probabilities
+from .annealed import AnnealedPenalty
+from .base import concatenate, split_domains
 
 
 def gradient_variance(features: Tensor, logits: Tensor, labels: Tensor) -> Tensor:

@@ -26,12 +26,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantdg.bench.algorithms.base import Algorithm
-from quantdg.bench.experiment.protocol import OptimizerFactory
-from quantdg.bench.models.base import DGModel
-from quantdg.bench.optimizers.base import assign, unobserved
-from quantdg.bench.transforms.base import Minibatches
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from ..experiment.protocol import OptimizerFactory
+from ..models.base import DGModel
+from ..optimizers.base import assign, unobserved
+from ..transforms.base import Minibatches
+from .base import Algorithm
 
 _ADAM_EPS = 1e-8
 Gradients = list[Tensor]

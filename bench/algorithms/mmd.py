@@ -16,7 +16,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from quantdg.bench.algorithms.alignment import FeatureAlignment
+from .alignment import FeatureAlignment
 
 BANDWIDTHS = tuple(10.0**k for k in range(-3, 4))
 

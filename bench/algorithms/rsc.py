@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantdg.bench.algorithms.base import Algorithm, concatenate
-from quantdg.bench.experiment.protocol import OptimizerFactory
-from quantdg.bench.models.base import DGModel
-from quantdg.bench.transforms.base import Minibatches, class_probabilities
-from quantdg.core.errors import ConfigError
-from quantdg.quantizers.layers import frozen_ranges
+from ...core.errors import ConfigError
+from ...quantizers.layers import frozen_ranges
+from ..experiment.protocol import OptimizerFactory
+from ..models.base import DGModel
+from ..transforms.base import Minibatches, class_probabilities
+from .base import Algorithm, concatenate
 
 
 class RSC(Algorithm):

@@ -11,11 +11,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from quantdg.bench.algorithms.base import Algorithm, concatenate
-from quantdg.bench.experiment.protocol import OptimizerFactory
-from quantdg.bench.models.base import DGModel
-from quantdg.bench.transforms.base import Minibatches
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from ..experiment.protocol import OptimizerFactory
+from ..models.base import DGModel
+from ..transforms.base import Minibatches
+from .base import Algorithm, concatenate
 
 
 class SD(Algorithm):

@@ -14,11 +14,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from quantdg.bench.algorithms.annealed import AnnealedPenalty
-from quantdg.bench.algorithms.base import domain_risks
-from quantdg.bench.experiment.protocol import OptimizerFactory
-from quantdg.bench.models.base import DGModel
-from quantdg.bench.transforms.base import Minibatches
+from ..experiment.protocol import OptimizerFactory
+from ..models.base import DGModel
+from ..transforms.base import Minibatches
+from .annealed import AnnealedPenalty
+from .base import domain_risks
 
 
 class VREx(AnnealedPenalty):

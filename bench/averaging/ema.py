@@ -15,8 +15,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from quantdg.bench.averaging.base import WeightAverage, Weights
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from .base import WeightAverage, Weights
 
 
 class EMA(WeightAverage):

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from quantdg.bench.averaging.base import Segment, WeightAverage, Weights
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from .base import Segment, WeightAverage, Weights
 
 
 class SMA(WeightAverage):

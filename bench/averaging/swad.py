@@ -21,8 +21,8 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from quantdg.bench.averaging.base import Segment, WeightAverage, Weights, mean_of
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from .base import Segment, WeightAverage, Weights, mean_of
 
 Variant = Literal["paper", "reference"]
 

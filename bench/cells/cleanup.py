@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quantdg.bench.cells.lease import Holder, Leases
-from quantdg.bench.results.files import StorageError, remove, write_atomic
-from quantdg.bench.results.store import RunStore
+from ..results.files import StorageError, remove, write_atomic
+from ..results.store import RunStore
+from .lease import Holder, Leases
 
 DRAFT_SECONDS = 3600.0
 """No write takes longer; ages are differences on the file system's own clock."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from quantdg.bench.experiment.component import Component, import_object
-from quantdg.bench.experiment.grid import Experiment
-from quantdg.core.errors import ConfigError
-from quantdg.quantizers.layers import choose
+from ...core.errors import ConfigError
+from ...quantizers.layers import choose
+from ..experiment.component import Component, import_object
+from ..experiment.grid import Experiment
 
 
 def try_parts(experiment: Experiment, network: nn.Module, sources: int) -> None:

@@ -13,21 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from quantdg.bench.algorithms.base import Algorithm
-from quantdg.bench.averaging.base import WeightAverage
-from quantdg.bench.experiment.component import Component, QuantizerComponent, import_object
-from quantdg.bench.experiment.grid import Cell, Group, Paths
-from quantdg.bench.experiment.launcher import Launcher
-from quantdg.bench.flatness.deployed import flatness_of
-from quantdg.bench.packed.size import write_model
-from quantdg.bench.results.provenance import provenance
-from quantdg.bench.results.record import HEADLINE, Record, Row, Status, pack_bits
-from quantdg.bench.training.branch import Branch
-from quantdg.bench.training.data import CellData, load_dataset
-from quantdg.bench.training.evaluation import SourceScore, evaluate, evaluate_sources
-from quantdg.bench.training.float_phase import build
-from quantdg.core.errors import MissingPackageError, QuantDGError
-from quantdg.quantizers.base import Quantizer
+from ...core.errors import MissingPackageError, QuantDGError
+from ...quantizers.base import Quantizer
+from ..algorithms.base import Algorithm
+from ..averaging.base import WeightAverage
+from ..experiment.component import Component, QuantizerComponent, import_object
+from ..experiment.grid import Cell, Group, Paths
+from ..experiment.launcher import Launcher
+from ..flatness.deployed import flatness_of
+from ..packed.size import write_model
+from ..results.provenance import provenance
+from ..results.record import HEADLINE, Record, Row, Status, pack_bits
+from ..training.branch import Branch
+from ..training.data import CellData, load_dataset
+from ..training.evaluation import SourceScore, evaluate, evaluate_sources
+from ..training.float_phase import build
 
 
 def refuse(

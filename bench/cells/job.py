@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from quantdg.bench.cells.execute import open_data, reason_of, refusal, result_of, without_result
-from quantdg.bench.cells.lease import Holder, Lease, LeaseLostError, Leases
-from quantdg.bench.experiment.grid import Cell, Group, Paths
-from quantdg.bench.experiment.launcher import Launcher
-from quantdg.bench.results.files import StorageError
-from quantdg.bench.results.record import Record
-from quantdg.bench.results.store import RunStore
-from quantdg.bench.training.branch import train_branch
-from quantdg.bench.training.checkpoint import State, load_state
-from quantdg.bench.training.checkpointer import Checkpointer, StoppedError
-from quantdg.bench.training.data import CellData
-from quantdg.bench.training.float_phase import float_phase
-from quantdg.core.errors import RecordError
-from quantdg.quantizers.noise_matching import UnmatchedError
+from ...core.errors import RecordError
+from ...quantizers.noise_matching import UnmatchedError
+from ..experiment.grid import Cell, Group, Paths
+from ..experiment.launcher import Launcher
+from ..results.files import StorageError
+from ..results.record import Record
+from ..results.store import RunStore
+from ..training.branch import train_branch
+from ..training.checkpoint import State, load_state
+from ..training.checkpointer import Checkpointer, StoppedError
+from ..training.data import CellData
+from ..training.float_phase import float_phase
+from .execute import open_data, reason_of, refusal, result_of, without_result
+from .lease import Holder, Lease, LeaseLostError, Leases
 
 POLL_SECONDS = 0.5
 

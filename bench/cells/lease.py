@@ -21,9 +21,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quantdg.bench.cells.process import Identity, certainly_dead, me
-from quantdg.bench.results.files import StorageError
-from quantdg.core.errors import QuantDGError
+from ...core.errors import QuantDGError
+from ..results.files import StorageError
+from .process import Identity, certainly_dead, me
 
 if TYPE_CHECKING:
     from typing_extensions import Self

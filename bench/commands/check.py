@@ -11,8 +11,8 @@ def check(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("quantdg check", description=check.__doc__)
     parser.add_argument("quantizer", help="PACKAGE.MODULE:CLASS, or the name of an installed quantizer")
     name = parser.parse_args(argv).quantizer
-    from quantdg.bench.experiment.catalogue import find_quantizer
-    from quantdg.quantizers.contract.checks import run_checks
+    from ...quantizers.contract.checks import run_checks
+    from ..experiment.catalogue import find_quantizer
 
     results = run_checks(find_quantizer(name))
     for result in results:

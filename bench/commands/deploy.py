@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from quantdg.bench.results.deployment import Deployment
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from ..results.deployment import Deployment
 
 
 def deploy(argv: Sequence[str]) -> int:
@@ -25,13 +25,13 @@ def deploy(argv: Sequence[str]) -> int:
     parser.add_argument("--data-root", type=Path, help="folder that holds the data sets")
     parser.add_argument("--cache", type=Path, help="folder of decoded images")
     options = parser.parse_args(argv)
-    from quantdg.bench.deploy.cell import deploy_in, prepare
-    from quantdg.bench.deploy.runtimes import PTE, suffix
-    from quantdg.bench.deploy.stored import find_cell, open_cell
-    from quantdg.bench.experiment import load as config
-    from quantdg.bench.experiment.deploy import DeploySettings
-    from quantdg.bench.experiment.grid import Paths
-    from quantdg.bench.results.deployment import FOLDER, write_deployment
+    from ..deploy.cell import deploy_in, prepare
+    from ..deploy.runtimes import PTE, suffix
+    from ..deploy.stored import find_cell, open_cell
+    from ..experiment import load as config
+    from ..experiment.deploy import DeploySettings
+    from ..experiment.grid import Paths
+    from ..results.deployment import FOLDER, write_deployment
 
     settings = DeploySettings((options.runtime,), rounds=options.rounds, threads=options.threads)
     store, record = find_cell(options.cell)

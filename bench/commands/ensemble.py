@@ -18,9 +18,9 @@ def ensemble(argv: Sequence[str]) -> int:
     parser.add_argument("--data-root", type=Path, help="folder that holds the data sets")
     parser.add_argument("--cache", type=Path, help="folder of decoded images")
     options = parser.parse_args(argv)
-    from quantdg.bench.ensembles import cells
-    from quantdg.bench.experiment import load as config
-    from quantdg.bench.experiment.grid import Paths
+    from ..ensembles import cells
+    from ..experiment import load as config
+    from ..experiment.grid import Paths
 
     cache = options.cache or config.load([]).paths.cache
     members = cells.open_members(options.cells, Paths(Path(), options.data_root, cache))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 def list_components(argv: Sequence[str]) -> int:
     """List every component with its reference and, where it cannot run here, the reason."""
     argparse.ArgumentParser("quantdg list", description=list_components.__doc__).parse_args(argv)
-    from quantdg.bench.experiment.catalogue import text
+    from ..experiment.catalogue import text
 
     print(text())
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 def merge(argv: Sequence[str]) -> int:
     """Merge run folders of several machines into one; exit code 1 where results differ."""
-    from quantdg.bench.results.merge import merge as merge_folders
+    from ..results.merge import merge as merge_folders
 
     parser = argparse.ArgumentParser("quantdg merge", description=merge.__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="run folders; never changed")

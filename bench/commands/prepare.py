@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from quantdg.datasets.inventory import Inventory
+    from ...datasets.inventory import Inventory
 
 
 def prepare(argv: Sequence[str]) -> int:
@@ -18,10 +18,10 @@ def prepare(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("quantdg prepare", description=prepare.__doc__)
     parser.add_argument("overrides", nargs="+")
     overrides = parser.parse_args(argv).overrides
-    from quantdg.bench.experiment.load import load
-    from quantdg.bench.training.data import load_dataset
-    from quantdg.datasets.prepare import inspect
-    from quantdg.datasets.prepare import prepare as fetch
+    from ...datasets.prepare import inspect
+    from ...datasets.prepare import prepare as fetch
+    from ..experiment.load import load
+    from ..training.data import load_dataset
 
     experiment = load(overrides)
     fetch(experiment.dataset.name, experiment.paths.data_root)

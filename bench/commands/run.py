@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from quantdg.bench.sweep.rerun import RerunPolicy
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from ..sweep.rerun import RerunPolicy
 
 _CHOICE = ("overwrite", "retry", "force")
 
@@ -17,10 +17,10 @@ def run(argv: Sequence[str]) -> int:
 
     ``quantdg run [--plan [--measure]] [--retry failed] [--force PATTERN] [group=choice] [setting=value] ...``
     """
-    from quantdg.bench.engines.capacity import jobs_of
-    from quantdg.bench.experiment import load as config
-    from quantdg.bench.sweep import session
-    from quantdg.core.cli import dispatch
+    from ...core.cli import dispatch
+    from ..engines.capacity import jobs_of
+    from ..experiment import load as config
+    from ..sweep import session
 
     parser = run_parser()
     options = parser.parse_intermixed_args(argv)

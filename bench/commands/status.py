@@ -9,8 +9,8 @@ from pathlib import Path
 
 def status(argv: Sequence[str]) -> int:
     """Say how far a sweep is: its grid, speed, time left and failures; also while it runs."""
-    from quantdg.bench.results.store import RunStore
-    from quantdg.bench.sweep.status import read_status
+    from ..results.store import RunStore
+    from ..sweep.status import read_status
 
     parser = argparse.ArgumentParser("quantdg status", description=status.__doc__)
     parser.add_argument("folder", type=Path, help="a run folder, as given with out=")

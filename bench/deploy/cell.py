@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from quantdg.bench.deploy.files import Files, kind_of, write_files
-from quantdg.bench.deploy.measure import Job, measure
-from quantdg.bench.deploy.reference import Prover, prover
-from quantdg.bench.deploy.runtimes import open_model, predict, runtime_version
-from quantdg.bench.deploy.stored import StoredCell
-from quantdg.bench.experiment.deploy import DeploySettings
-from quantdg.bench.results.deployment import Deployment, Timing
-from quantdg.bench.results.provenance import machine, versions
-from quantdg.bench.results.record import pack_bits
+from ..experiment.deploy import DeploySettings
+from ..results.deployment import Deployment, Timing
+from ..results.provenance import machine, versions
+from ..results.record import pack_bits
+from .files import Files, kind_of, write_files
+from .measure import Job, measure
+from .reference import Prover, prover
+from .runtimes import open_model, predict, runtime_version
+from .stored import StoredCell
 
 FEWEST_IMAGES, MOST_IMAGES, PIXELS = 16, 1024, 2**22
 """The proof takes as many images as have this many values."""

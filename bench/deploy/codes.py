@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quantdg.core.errors import QuantizerError
-from quantdg.quantizers.base import ActQuant, QTensor, SiteExport
+from ...core.errors import QuantizerError
+from ...quantizers.base import ActQuant, QTensor, SiteExport
 
 LOW, HIGH = -128, 127
 TINY = torch.finfo(torch.float32).tiny

@@ -22,11 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantdg.bench.deploy.integer import IntegerLayer, quantize_input
-from quantdg.bench.deploy.runtimes import Array, Layers
-from quantdg.bench.results.files import write_atomic
-from quantdg.core.errors import RecordError
-from quantdg.core.packages import require
+from ...core.errors import RecordError
+from ...core.packages import require
+from ..results.files import write_atomic
+from .integer import IntegerLayer, quantize_input
+from .runtimes import Array, Layers
 
 MOST_IMAGES = 32
 """Of a call; memory for as many is planned in the file."""

@@ -8,14 +8,14 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from quantdg.bench.deploy.executorch_ import export_pte
-from quantdg.bench.deploy.integer import IntegerModel, build_integer, load_float, not_exportable
-from quantdg.bench.deploy.onnx_export import export_onnx
-from quantdg.bench.deploy.runtimes import PTE
-from quantdg.bench.packed.compressed import write_compressed
-from quantdg.bench.packed.file import PackedModel, grid, write_packed
-from quantdg.bench.results.deployment import Bytes, Kind
-from quantdg.bench.results.files import write_atomic
+from ..packed.compressed import write_compressed
+from ..packed.file import PackedModel, grid, write_packed
+from ..results.deployment import Bytes, Kind
+from ..results.files import write_atomic
+from .executorch_ import export_pte
+from .integer import IntegerModel, build_integer, load_float, not_exportable
+from .onnx_export import export_onnx
+from .runtimes import PTE
 
 
 @dataclass(frozen=True)

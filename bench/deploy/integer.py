@@ -17,10 +17,10 @@ import torch.ao.quantization.fx._decomposed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantdg.bench.deploy.batchnorm import affine, following
-from quantdg.bench.deploy.codes import HIGH, LOW, Codes, fold, integer_reason, to_codes
-from quantdg.core.errors import QuantizerError, RecordError
-from quantdg.quantizers.base import ActQuant, SiteExport
+from ...core.errors import QuantizerError, RecordError
+from ...quantizers.base import ActQuant, SiteExport
+from .batchnorm import affine, following
+from .codes import HIGH, LOW, Codes, fold, integer_reason, to_codes
 
 _CONVOLUTIONS: dict[type[nn.Module], Callable[..., Tensor]] = {
     nn.Conv1d: F.conv1d,

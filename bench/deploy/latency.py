@@ -14,15 +14,15 @@ from statistics import median, quantiles
 
 import torch
 
-from quantdg.bench.experiment.component import Component
-from quantdg.bench.experiment.grid import Experiment
-from quantdg.bench.models.base import DGModel
-from quantdg.bench.packed.file import load_packed
-from quantdg.bench.results.latency import Latency
-from quantdg.bench.results.provenance import machine
-from quantdg.bench.results.record import Record
-from quantdg.bench.results.store import RunStore
-from quantdg.bench.training.data import load_dataset
+from ..experiment.component import Component
+from ..experiment.grid import Experiment
+from ..models.base import DGModel
+from ..packed.file import load_packed
+from ..results.latency import Latency
+from ..results.provenance import machine
+from ..results.record import Record
+from ..results.store import RunStore
+from ..training.data import load_dataset
 
 ROUNDS, WARM_UP, BATCHES = 30, 3, (1, 32)
 FEWEST_ROUNDS, SECONDS = 7, 30.0

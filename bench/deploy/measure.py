@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from quantdg.bench.deploy.runtimes import Array, Runner, open_model
-from quantdg.bench.results.deployment import Timing
-from quantdg.core.errors import QuantDGError
+from ...core.errors import QuantDGError
+from ..results.deployment import Timing
+from .runtimes import Array, Runner, open_model
 
 SAMPLE_S, STEADY_S, STEADY_CALLS = 0.005, 0.05, 12
 """A sample averages as many calls as take the first; more, up to the last, while they take at most the second."""

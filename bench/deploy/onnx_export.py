@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from quantdg.bench.deploy.onnx_file import INPUT, OUTPUT, strip
-from quantdg.bench.results.files import write_atomic
-from quantdg.core.packages import require
+from ...core.packages import require
+from ..results.files import write_atomic
+from .onnx_file import INPUT, OUTPUT, strip
 
 OPSET = 21
 

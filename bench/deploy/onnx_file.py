@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from quantdg.core.errors import RecordError
-from quantdg.core.packages import require
+from ...core.errors import RecordError
+from ...core.packages import require
 
 INPUT, OUTPUT = "images", "logits"
 MAX_BYTES = 2**31 - 1

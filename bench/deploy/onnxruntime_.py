@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from quantdg.bench.deploy.onnx_file import INPUT, operators, read_onnx
-from quantdg.bench.deploy.runtimes import Array, Layers
-from quantdg.core.errors import RecordError
-from quantdg.core.packages import require
+from ...core.errors import RecordError
+from ...core.packages import require
+from .onnx_file import INPUT, operators, read_onnx
+from .runtimes import Array, Layers
 
 INTEGER = ("QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulInteger", "MatMulIntegerToFloat")
 FLOAT = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul", "MatMulNBits")

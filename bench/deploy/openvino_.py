@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from quantdg.bench.deploy.onnx_file import read_onnx
-from quantdg.bench.deploy.runtimes import Array, Layers
-from quantdg.core.errors import RecordError
-from quantdg.core.packages import require
+from ...core.errors import RecordError
+from ...core.packages import require
+from .onnx_file import read_onnx
+from .runtimes import Array, Layers
 
 KINDS = ("Convolution", "FullyConnected", "MatMul")
 INTEGER = ("i8", "u8")

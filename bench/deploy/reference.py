@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from quantdg.bench.deploy.integer import load_float
-from quantdg.bench.packed.file import PackedModel
-from quantdg.quantizers.base import ActQuant, SiteExport
+from ...quantizers.base import ActQuant, SiteExport
+from ..packed.file import PackedModel
+from .integer import load_float
 
 WEIGHTS_ONLY_LIMIT = 1e-4
 NOISE_FACTOR = 2.0

@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from quantdg.bench.deploy.cell import deploy_in, prepare
-from quantdg.bench.deploy.latency import representatives
-from quantdg.bench.deploy.runtimes import suffix
-from quantdg.bench.deploy.stored import open_cell
-from quantdg.bench.experiment.deploy import DeploySettings
-from quantdg.bench.experiment.grid import Paths
-from quantdg.bench.results.deployment import FOLDER, Deployment, deployments, write_deployment
-from quantdg.bench.results.provenance import machine
-from quantdg.bench.results.record import Record
-from quantdg.bench.results.store import RunStore
-from quantdg.core.errors import MissingPackageError, QuantDGError
+from ...core.errors import MissingPackageError, QuantDGError
+from ..experiment.deploy import DeploySettings
+from ..experiment.grid import Paths
+from ..results.deployment import FOLDER, Deployment, deployments, write_deployment
+from ..results.provenance import machine
+from ..results.record import Record
+from ..results.store import RunStore
+from .cell import deploy_in, prepare
+from .latency import representatives
+from .runtimes import suffix
+from .stored import open_cell
 
 Watch = Callable[[Deployment], None]
 

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from quantdg.bench.experiment.deploy import RUNTIMES
-from quantdg.core.errors import UnknownNameError
+from ...core.errors import UnknownNameError
+from ..experiment.deploy import RUNTIMES
 
 Array = NDArray[np.float32]
 

@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from quantdg.bench.deploy.runtimes import Array
-from quantdg.bench.experiment.component import Component
-from quantdg.bench.experiment.grid import Paths
-from quantdg.bench.models.base import DGModel
-from quantdg.bench.models.weights import is_file
-from quantdg.bench.packed.file import PackedModel, read_model
-from quantdg.bench.results.record import HEADLINE, Record, unpack_bits
-from quantdg.bench.results.store import RunStore
-from quantdg.bench.training.data import load_dataset
-from quantdg.core.errors import RecordError
-from quantdg.datasets.augment import normalise
-from quantdg.datasets.base import DomainDataset
-from quantdg.datasets.splits import split
+from ...core.errors import RecordError
+from ...datasets.augment import normalise
+from ...datasets.base import DomainDataset
+from ...datasets.splits import split
+from ..experiment.component import Component
+from ..experiment.grid import Paths
+from ..models.base import DGModel
+from ..models.weights import is_file
+from ..packed.file import PackedModel, read_model
+from ..results.record import HEADLINE, Record, unpack_bits
+from ..results.store import RunStore
+from ..training.data import load_dataset
+from .runtimes import Array
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from quantdg.bench.experiment.launcher import Launcher
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from ..experiment.launcher import Launcher
 
 _CGROUP = Path("/sys/fs/cgroup")
 

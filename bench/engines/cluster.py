@@ -8,16 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from quantdg.bench.cells.cleanup import remove_leftovers
-from quantdg.bench.cells.execute import without_result
-from quantdg.bench.cells.job import Job
-from quantdg.bench.cells.lease import Holder, Leases
-from quantdg.bench.engines.malloc import keep_freed_memory
-from quantdg.bench.engines.queue import Deaths
-from quantdg.bench.experiment.grid import Cell, Paths
-from quantdg.bench.experiment.launcher import Launcher
-from quantdg.bench.results.store import RunStore
-from quantdg.bench.training.seeds import use_deterministic
+from ..cells.cleanup import remove_leftovers
+from ..cells.execute import without_result
+from ..cells.job import Job
+from ..cells.lease import Holder, Leases
+from ..experiment.grid import Cell, Paths
+from ..experiment.launcher import Launcher
+from ..results.store import RunStore
+from ..training.seeds import use_deterministic
+from .malloc import keep_freed_memory
+from .queue import Deaths
 
 Portion = list[Cell]
 

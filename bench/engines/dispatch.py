@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from quantdg.bench.experiment.grid import Cell, Paths
-from quantdg.bench.experiment.launcher import Launcher
-from quantdg.bench.results.store import RunStore
+from ..experiment.grid import Cell, Paths
+from ..experiment.launcher import Launcher
+from ..results.store import RunStore
 
 Say = Callable[[str], None]
 
@@ -17,9 +17,9 @@ def submit_cells(cells: list[Cell], store: RunStore, paths: Paths, launcher: Lau
     Raises MissingPackageError where the engine's package is not installed.
     """
     if launcher.engine == "slurm":
-        from quantdg.bench.engines.slurm import run_on_slurm  # noqa: PLC0415 - needs an optional package
+        from .slurm import run_on_slurm  # noqa: PLC0415 - needs an optional package
 
         return run_on_slurm(cells, store, paths, launcher, say)
-    from quantdg.bench.engines.ray_ import run_on_ray  # noqa: PLC0415 - needs an optional package
+    from .ray_ import run_on_ray  # noqa: PLC0415 - needs an optional package
 
     return run_on_ray(cells, store, paths, launcher, say)

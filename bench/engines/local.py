@@ -16,19 +16,19 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
-from quantdg.bench.cells.cleanup import remove_leftovers
-from quantdg.bench.cells.execute import without_result
-from quantdg.bench.cells.job import Job
-from quantdg.bench.cells.lease import Holder, Leases
-from quantdg.bench.engines.capacity import device_of, jobs_of
-from quantdg.bench.engines.queue import CellQueue
-from quantdg.bench.engines.worker import GRACE_SECONDS, work
-from quantdg.bench.experiment.grid import Cell, Paths
-from quantdg.bench.experiment.launcher import Launcher
-from quantdg.bench.results.files import StorageError
-from quantdg.bench.results.store import RunStore
-from quantdg.bench.training.seeds import use_deterministic
-from quantdg.core.errors import QuantDGError
+from ...core.errors import QuantDGError
+from ..cells.cleanup import remove_leftovers
+from ..cells.execute import without_result
+from ..cells.job import Job
+from ..cells.lease import Holder, Leases
+from ..experiment.grid import Cell, Paths
+from ..experiment.launcher import Launcher
+from ..results.files import StorageError
+from ..results.store import RunStore
+from ..training.seeds import use_deterministic
+from .capacity import device_of, jobs_of
+from .queue import CellQueue
+from .worker import GRACE_SECONDS, work
 
 Watcher = Callable[[str, Any], None]
 """Told ``steps`` with a count, ``record`` with a Record and ``waiting`` with a line of text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
-from quantdg.bench.experiment.grid import Cell
+from ..experiment.grid import Cell
 
 
 class Deaths:

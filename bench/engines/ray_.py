@@ -10,11 +10,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from quantdg.bench.engines.cluster import Portion, follow, missing, portions, run_portion
-from quantdg.bench.experiment.grid import Cell, Paths
-from quantdg.bench.experiment.launcher import Launcher
-from quantdg.bench.results.store import RunStore
-from quantdg.core.errors import ConfigError, MissingPackageError
+from ...core.errors import ConfigError, MissingPackageError
+from ..experiment.grid import Cell, Paths
+from ..experiment.launcher import Launcher
+from ..results.store import RunStore
+from .cluster import Portion, follow, missing, portions, run_portion
 
 OPTIONS: dict[str, Any] = {"address": None, "cells_per_job": None, "gpus": 0, "retries": 3, "poll_seconds": 2.0}
 """``address`` as of RAY_ADDRESS; ``retries``: how often Ray itself starts a task again whose worker died."""

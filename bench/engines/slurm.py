@@ -15,13 +15,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from quantdg.bench.cells.job import Job
-from quantdg.bench.engines.cluster import Portion, follow, missing, portions, run_portion
-from quantdg.bench.experiment.grid import Cell, Paths
-from quantdg.bench.experiment.launcher import Launcher
-from quantdg.bench.results.files import write_atomic
-from quantdg.bench.results.store import RunStore
-from quantdg.core.errors import ConfigError, MissingPackageError
+from ...core.errors import ConfigError, MissingPackageError
+from ..cells.job import Job
+from ..experiment.grid import Cell, Paths
+from ..experiment.launcher import Launcher
+from ..results.files import write_atomic
+from ..results.store import RunStore
+from .cluster import Portion, follow, missing, portions, run_portion
 
 OPTIONS: dict[str, Any] = {
     "partition": None,

@@ -13,15 +13,15 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from quantdg.bench.cells.job import Job
-from quantdg.bench.engines.malloc import keep_freed_memory
-from quantdg.bench.experiment.grid import Paths
-from quantdg.bench.experiment.launcher import Launcher
-from quantdg.bench.results.files import StorageError
-from quantdg.bench.results.record import Record
-from quantdg.bench.results.store import RunStore
-from quantdg.bench.training.checkpointer import StoppedError
-from quantdg.bench.training.seeds import use_deterministic
+from ..cells.job import Job
+from ..experiment.grid import Paths
+from ..experiment.launcher import Launcher
+from ..results.files import StorageError
+from ..results.record import Record
+from ..results.store import RunStore
+from ..training.checkpointer import StoppedError
+from ..training.seeds import use_deterministic
+from .malloc import keep_freed_memory
 
 REPORT_EVERY = 20
 GRACE_SECONDS = 20.0

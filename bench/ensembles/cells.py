@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor
 
-from quantdg.bench.deploy.reference import build_reference
-from quantdg.bench.deploy.stored import StoredCell, find_cell, open_cell
-from quantdg.bench.ensembles.combine import Predictor, Weights, correctness, greedy, mean_logits, mean_weights
-from quantdg.bench.experiment.grid import Paths
-from quantdg.bench.experiment.protocol import Protocol
-from quantdg.bench.results.record import HEADLINE
-from quantdg.bench.training.data import CellData
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from ..deploy.reference import build_reference
+from ..deploy.stored import StoredCell, find_cell, open_cell
+from ..experiment.grid import Paths
+from ..experiment.protocol import Protocol
+from ..results.record import HEADLINE
+from ..training.data import CellData
+from .combine import Predictor, Weights, correctness, greedy, mean_logits, mean_weights
 
 How = Literal["logits", "diwa", "diwa_greedy"]
 SAME_START = ("target", "seed", "model")

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
 
 Weights = Mapping[str, Tensor]
 Predictor = Callable[[Tensor], Tensor]

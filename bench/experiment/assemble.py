@@ -9,17 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from quantdg.bench.experiment.component import Component, QuantizerComponent
-from quantdg.bench.experiment.deploy import DeploySettings
-from quantdg.bench.experiment.flatness import FlatnessSettings
-from quantdg.bench.experiment.grid import Experiment, Paths
-from quantdg.bench.experiment.launcher import Launcher
-from quantdg.bench.experiment.noise_match import read_match
-from quantdg.bench.experiment.protocol import Protocol
-from quantdg.bench.experiment.type_check import check_settings
-from quantdg.bench.results.verdict_rules import Rules
-from quantdg.core.errors import ConfigError
-from quantdg.quantizers.spec import QuantSpec, Rule, check_bits
+from ...core.errors import ConfigError
+from ...quantizers.spec import QuantSpec, Rule, check_bits
+from ..results.verdict_rules import Rules
+from .component import Component, QuantizerComponent
+from .deploy import DeploySettings
+from .flatness import FlatnessSettings
+from .grid import Experiment, Paths
+from .launcher import Launcher
+from .noise_match import read_match
+from .protocol import Protocol
+from .type_check import check_settings
 
 Node = Mapping[str, Any]
 

@@ -7,10 +7,10 @@ from typing import Any
 from hydra import compose
 from omegaconf import OmegaConf
 
-from quantdg.bench.experiment.component import import_object
-from quantdg.bench.experiment.load import GROUPS, choices, hydra
-from quantdg.core.errors import ConfigError, MissingPackageError, QuantDGError
-from quantdg.quantizers.base import Quantizer
+from ...core.errors import ConfigError, MissingPackageError, QuantDGError
+from ...quantizers.base import Quantizer
+from .component import import_object
+from .load import GROUPS, choices, hydra
 
 
 def text() -> str:

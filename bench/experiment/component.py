@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from quantdg.bench.experiment.type_check import check_settings
-from quantdg.core.errors import ConfigError, MissingPackageError
-from quantdg.quantizers.base import Quantizer
-from quantdg.quantizers.spec import QuantSpec
+from ...core.errors import ConfigError, MissingPackageError
+from ...quantizers.base import Quantizer
+from ...quantizers.spec import QuantSpec
+from .type_check import check_settings
 
 
 def import_object(path: str) -> Any:

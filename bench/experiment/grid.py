@@ -8,15 +8,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from quantdg.bench.experiment.component import Component, QuantizerComponent
-from quantdg.bench.experiment.deploy import DeploySettings
-from quantdg.bench.experiment.flatness import FlatnessSettings
-from quantdg.bench.experiment.launcher import Launcher
-from quantdg.bench.experiment.noise_match import MatchRule
-from quantdg.bench.experiment.protocol import Protocol
-from quantdg.bench.models.weights import file_sha256
-from quantdg.bench.results.record import Labels, fingerprint
-from quantdg.bench.results.verdict_rules import Rules
+from ..models.weights import file_sha256
+from ..results.record import Labels, fingerprint
+from ..results.verdict_rules import Rules
+from .component import Component, QuantizerComponent
+from .deploy import DeploySettings
+from .flatness import FlatnessSettings
+from .launcher import Launcher
+from .noise_match import MatchRule
+from .protocol import Protocol
 
 TRAINING_VERSION = 2
 """Raised whenever a change makes the same settings train differently."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from quantdg.bench.experiment.grid import Cell
+from .grid import Cell
 
 
 def _text(value: Any) -> str:

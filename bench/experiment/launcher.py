@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
 
 Engine = Literal["local", "slurm", "ray"]
 

@@ -14,10 +14,10 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from quantdg.bench.experiment.assemble import Node, assemble
-from quantdg.bench.experiment.grid import Experiment
-from quantdg.bench.experiment.plugins import offer_plugins
-from quantdg.core.errors import ConfigError, UnknownNameError
+from ...core.errors import ConfigError, UnknownNameError
+from .assemble import Node, assemble
+from .grid import Experiment
+from .plugins import offer_plugins
 
 CONFIG = "quantdg.bench.conf"
 SEVERAL = ("algorithm", "transform", "quantizer", "averaging")

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from quantdg.core.errors import ConfigError
-from quantdg.quantizers.spec import QuantSpec
+from ...core.errors import ConfigError
+from ...quantizers.spec import QuantSpec
 
 if TYPE_CHECKING:
-    from quantdg.bench.experiment.component import QuantizerComponent
+    from .component import QuantizerComponent
 
 
 @dataclass(frozen=True)

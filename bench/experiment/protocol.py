@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
-from quantdg.core.errors import ConfigError
-from quantdg.datasets.policy import get_augmentation
+from ...core.errors import ConfigError
+from ...datasets.policy import get_augmentation
 
 BatchNormPolicy = Literal["frozen", "freeze_at_start"]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]

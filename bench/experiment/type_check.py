@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from quantdg.core.errors import ConfigError, UnknownNameError
+from ...core.errors import ConfigError, UnknownNameError
 
 _WORDS: dict[Any, str] = {
     int: "a whole number",

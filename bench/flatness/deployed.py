@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import nn
 
-from quantdg.bench.experiment.flatness import FlatnessSettings
-from quantdg.bench.flatness.measure import measure_flatness
-from quantdg.bench.flatness.network import deployed_state
-from quantdg.bench.training.data import CellData
-from quantdg.quantizers.base import Quantizer
+from ...quantizers.base import Quantizer
+from ..experiment.flatness import FlatnessSettings
+from ..training.data import CellData
+from .measure import measure_flatness
+from .network import deployed_state
 
 
 def flatness_of(

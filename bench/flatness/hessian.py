@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quantdg.bench.flatness.draws import signs, sphere
-from quantdg.bench.flatness.objective import Objective
+from .draws import signs, sphere
+from .objective import Objective
 
 
 @dataclass(frozen=True)

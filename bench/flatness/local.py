@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import torch
 
-from quantdg.bench.flatness.draws import sphere
-from quantdg.bench.flatness.objective import Objective
+from .draws import sphere
+from .objective import Objective
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from quantdg.bench.experiment.flatness import FlatnessSettings
-from quantdg.bench.flatness.hessian import top_eigenvalue, trace
-from quantdg.bench.flatness.iic import log_det, tangent_kernel
-from quantdg.bench.flatness.local import local_flatness
-from quantdg.bench.flatness.network import Batches, float_names, input_grids, logits_of_one, objective
-from quantdg.bench.flatness.sam import sam_sharpness
-from quantdg.bench.training.data import CellData
-from quantdg.quantizers.base import ActQuant
+from ...quantizers.base import ActQuant
+from ..experiment.flatness import FlatnessSettings
+from ..training.data import CellData
+from .hessian import top_eigenvalue, trace
+from .iic import log_det, tangent_kernel
+from .local import local_flatness
+from .network import Batches, float_names, input_grids, logits_of_one, objective
+from .sam import sam_sharpness
 
 GPU_CHUNK = 16
 

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from quantdg.bench.flatness.objective import Objective
-from quantdg.quantizers.base import ActQuant, SiteExport
+from ...quantizers.base import ActQuant, SiteExport
+from .objective import Objective
 
 Batches = Sequence[tuple[Tensor, Tensor]]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quantdg.bench.flatness.objective import Objective
+from .objective import Objective
 
 
 def sam_sharpness(objective: Objective, rhos: Sequence[float]) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from quantdg.core.errors import UnknownNameError
+from ...core.errors import UnknownNameError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from quantdg.bench.models.base import DGModel
+from .base import DGModel
 
 
 def convnet(shape: tuple[int, int, int], classes: int, *, width: int = 16) -> DGModel:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from quantdg.bench.models.base import DGModel
+from .base import DGModel
 
 FEATURES = 128
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from quantdg.bench.models.base import DGModel, normalisation
-from quantdg.bench.models.weights import load_backbone
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from .base import DGModel, normalisation
+from .weights import load_backbone
 
 LAYOUT = ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
 """(channels, blocks, stride of the first block) of each stage."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from quantdg.bench.models.base import DGModel, Normalisation, normalisation
-from quantdg.bench.models.vision import stages
-from quantdg.bench.models.weights import is_file, load_backbone
-from quantdg.core.errors import ConfigError, MissingPackageError, UnknownNameError
+from ...core.errors import ConfigError, MissingPackageError, UnknownNameError
+from .base import DGModel, Normalisation, normalisation
+from .vision import stages
+from .weights import is_file, load_backbone
 
 PIP_LINE = "pip install 'quantdg[timm]'"
 

@@ -7,9 +7,9 @@ from typing import Any
 from torch import nn
 from torchvision import models
 
-from quantdg.bench.models.base import DGModel, normalisation
-from quantdg.bench.models.weights import HEADS, is_file, load_backbone
-from quantdg.core.errors import ConfigError, UnknownNameError
+from ...core.errors import ConfigError, UnknownNameError
+from .base import DGModel, normalisation
+from .weights import HEADS, is_file, load_backbone
 
 STAGES = {
     "resnet": ("layer1", "layer2", "layer3"),

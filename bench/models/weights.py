@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
 
 FOLDER = "QUANTDG_WEIGHTS"
 SUFFIX = ".safetensors"

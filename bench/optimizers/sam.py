@@ -21,8 +21,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from quantdg.bench.optimizers.base import StepRule, Terms, Trained, assign, unobserved
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from .base import StepRule, Terms, Trained, assign, unobserved
 
 _TINY = 1e-12
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from quantdg.bench.packed.file import PackedModel, packed_bytes, read_model
-from quantdg.bench.results.files import write_atomic
-from quantdg.core.errors import RecordError
-from quantdg.core.packages import require
-from quantdg.quantizers.base import SiteExport
+from ...core.errors import RecordError
+from ...core.packages import require
+from ...quantizers.base import SiteExport
+from ..results.files import write_atomic
+from .file import PackedModel, packed_bytes, read_model
 
 LEVEL, SHORTEST_MATCH = 19, 7
 """Shorter matches between codes are chance, and cost more than the entropy of what they replace."""

@@ -20,10 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from quantdg.bench.packed.header import SiteHeader, read_header, write_entry
-from quantdg.bench.results.files import write_atomic
-from quantdg.core.errors import RecordError
-from quantdg.quantizers.base import QTensor, SiteExport
+from ...core.errors import RecordError
+from ...quantizers.base import QTensor, SiteExport
+from ..results.files import write_atomic
+from .header import SiteHeader, read_header, write_entry
 
 _META = "quantdg"
 

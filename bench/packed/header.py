@@ -11,8 +11,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from quantdg.core.errors import RecordError
-from quantdg.quantizers.base import ActQuant, SiteExport
+from ...core.errors import RecordError
+from ...quantizers.base import ActQuant, SiteExport
 
 MAX_DIMS = 8
 MAX_OFFSET = 2**15 - 2**8

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from quantdg.bench.packed.file import read_packed, write_packed
-from quantdg.bench.results.record import Sizes
-from quantdg.core.errors import QuantizerError
-from quantdg.quantizers.base import QTensor, Quantizer
+from ...core.errors import QuantizerError
+from ...quantizers.base import QTensor, Quantizer
+from ..results.record import Sizes
+from .file import read_packed, write_packed
 
 
 @torch.no_grad()

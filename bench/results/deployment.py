@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from quantdg.bench.results.files import write_atomic
-from quantdg.bench.results.record import Labels
-from quantdg.bench.results.store import Unreadable
-from quantdg.core.errors import RecordError
+from ...core.errors import RecordError
+from .files import write_atomic
+from .record import Labels
+from .store import Unreadable
 
 SCHEMA = 1
 FOLDER = "deploy"

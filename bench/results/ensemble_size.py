@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from quantdg.bench.results.deployment import Bytes, Deployment
-from quantdg.bench.results.record import Labels
+from .deployment import Bytes, Deployment
+from .record import Labels
 
 
 @dataclass(frozen=True)

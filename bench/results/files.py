@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from quantdg.core.errors import RecordError
+from ...core.errors import RecordError
 
 _UMASK = os.umask(0)
 os.umask(_UMASK)  # the only way to read it; mkstemp would keep results from everybody else

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from quantdg.bench.results.record import SCHEMA, Labels
-from quantdg.core.errors import RecordError
+from ...core.errors import RecordError
+from .record import SCHEMA, Labels
 
 
 @dataclass(frozen=True)

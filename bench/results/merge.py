@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quantdg.bench.results.files import write_first
-from quantdg.bench.results.record import Record
-from quantdg.bench.results.store import RunStore
-from quantdg.bench.results.verdict_rules import fix_rules, read_rules
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from .files import write_first
+from .record import Record
+from .store import RunStore
+from .verdict_rules import fix_rules, read_rules
 
 _MACHINE = ("provenance", "timings")
 """What two runs of one cell may differ in."""

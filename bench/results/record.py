@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from quantdg.core.errors import RecordError
+from ...core.errors import RecordError
 
 SCHEMA = 1
 Status = Literal["done", "failed", "unsupported", "unavailable"]

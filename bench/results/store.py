@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantdg.bench.results.files import remove, write_atomic, write_first
-from quantdg.bench.results.latency import Latency
-from quantdg.bench.results.record import SCHEMA, Record
-from quantdg.core.errors import RecordError
+from ...core.errors import RecordError
+from .files import remove, write_atomic, write_first
+from .latency import Latency
+from .record import SCHEMA, Record
 
 
 @dataclass(frozen=True)

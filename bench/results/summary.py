@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from quantdg.bench.results.record import SCHEMA, STATUSES, Labels, Record
-from quantdg.bench.results.store import RunStore
-from quantdg.core.errors import RecordError
+from ...core.errors import RecordError
+from .record import SCHEMA, STATUSES, Labels, Record
+from .store import RunStore
 
 DAMAGED = "damaged"
 """The state of a cell whose file cannot be read, beside the statuses of a record."""

@@ -9,8 +9,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from quantdg.bench.results.files import write_first
-from quantdg.core.errors import ConfigError, RecordError
+from ...core.errors import ConfigError, RecordError
+from .files import write_first
 
 FILE = "verdict.json"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from statistics import median
 
-from quantdg.bench.results.record import Labels
-from quantdg.bench.results.summary import RecordSummary
+from ..results.record import Labels
+from ..results.summary import RecordSummary
 
 Level = tuple[str, ...]
 

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from quantdg.bench.experiment.grid import Cell
-from quantdg.bench.results.record import Labels
-from quantdg.bench.results.store import RunStore
-from quantdg.bench.results.summary import RecordSummary, scan
-from quantdg.bench.sweep.cost import Costs
-from quantdg.bench.sweep.rerun import MISSING, RerunPolicy, check_force
+from ..experiment.grid import Cell
+from ..results.record import Labels
+from ..results.store import RunStore
+from ..results.summary import RecordSummary, scan
+from .cost import Costs
+from .rerun import MISSING, RerunPolicy, check_force
 
 Refusals = Mapping[tuple[str, str, str], str]
 """(algorithm, quantizer, bits) -> why they cannot run together."""

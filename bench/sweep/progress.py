@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from quantdg.bench.results.record import Record
+from ..results.record import Record
 
 LINE_SECONDS = 60
 """Between lines: how far it is in a log file, where a bar cannot move, and whom it waits for."""

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
-from quantdg.bench.results.files import write_first
-from quantdg.bench.results.record import Labels, fingerprint
-from quantdg.bench.results.store import RunStore
-from quantdg.core.errors import RecordError
+from ...core.errors import RecordError
+from ..results.files import write_first
+from ..results.record import Labels, fingerprint
+from ..results.store import RunStore
 
 if TYPE_CHECKING:
-    from quantdg.bench.experiment.grid import Cell
+    from ..experiment.grid import Cell
 
 
 @dataclass(frozen=True)

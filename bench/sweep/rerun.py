@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
-from quantdg.bench.results.record import Labels
-from quantdg.bench.results.summary import DAMAGED
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from ..results.record import Labels
+from ..results.summary import DAMAGED
 
 Overwrite = Literal["only-missing", "never", "always"]
 MISSING = "missing"

@@ -7,26 +7,26 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from quantdg.bench.cells.dry_build import try_parts
-from quantdg.bench.cells.execute import refuse
-from quantdg.bench.deploy.latency import measure_store
-from quantdg.bench.deploy.runs import deploy_store
-from quantdg.bench.engines.capacity import check_device, jobs_of
-from quantdg.bench.engines.dispatch import submit_cells
-from quantdg.bench.engines.local import run_cells
-from quantdg.bench.experiment.grid import Cell, Experiment
-from quantdg.bench.experiment.keys import prime_keys
-from quantdg.bench.results.deployment import Deployment
-from quantdg.bench.results.store import RunStore
-from quantdg.bench.results.summary import scan
-from quantdg.bench.results.verdict_rules import fix_rules
-from quantdg.bench.sweep.plan import Plan, Refusals, make_plan
-from quantdg.bench.sweep.progress import Watch, progress_bar
-from quantdg.bench.sweep.requested import write_grid
-from quantdg.bench.sweep.rerun import RerunPolicy
-from quantdg.bench.sweep.stale import delete_stale
-from quantdg.bench.sweep.timing import kind_of, time_kinds
-from quantdg.bench.training.data import load_dataset
+from ..cells.dry_build import try_parts
+from ..cells.execute import refuse
+from ..deploy.latency import measure_store
+from ..deploy.runs import deploy_store
+from ..engines.capacity import check_device, jobs_of
+from ..engines.dispatch import submit_cells
+from ..engines.local import run_cells
+from ..experiment.grid import Cell, Experiment
+from ..experiment.keys import prime_keys
+from ..results.deployment import Deployment
+from ..results.store import RunStore
+from ..results.summary import scan
+from ..results.verdict_rules import fix_rules
+from ..training.data import load_dataset
+from .plan import Plan, Refusals, make_plan
+from .progress import Watch, progress_bar
+from .requested import write_grid
+from .rerun import RerunPolicy
+from .stale import delete_stale
+from .timing import kind_of, time_kinds
 
 
 def plan(experiment: Experiment) -> list[Cell]:

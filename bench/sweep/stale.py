@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from quantdg.bench.cells.cleanup import remove_leftovers, remove_old_drafts
-from quantdg.bench.results.store import RunStore
-from quantdg.bench.sweep.plan import Plan
-from quantdg.bench.sweep.rerun import RerunPolicy
+from ..cells.cleanup import remove_leftovers, remove_old_drafts
+from ..results.store import RunStore
+from .plan import Plan
+from .rerun import RerunPolicy
 
 
 def delete_stale(store: RunStore, plan: Plan, choice: RerunPolicy) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 from tabulate import tabulate
 
-from quantdg.bench.cells.lease import Holder, Leases
-from quantdg.bench.cells.process import certainly_dead
-from quantdg.bench.results.record import Labels
-from quantdg.bench.results.store import RunStore
-from quantdg.bench.results.summary import RecordSummary, scan
-from quantdg.bench.sweep.cost import Costs
-from quantdg.bench.sweep.requested import RequestedCell, read_grids
-from quantdg.bench.sweep.rerun import MISSING
+from ..cells.lease import Holder, Leases
+from ..cells.process import certainly_dead
+from ..results.record import Labels
+from ..results.store import RunStore
+from ..results.summary import RecordSummary, scan
+from .cost import Costs
+from .requested import RequestedCell, read_grids
+from .rerun import MISSING
 
 WINDOW_SECONDS = 600.0
 RUNNING = "running"

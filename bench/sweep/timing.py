@@ -6,18 +6,18 @@ import time
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from quantdg.bench.cells.execute import open_data, refusal
-from quantdg.bench.experiment.grid import Cell, Paths
-from quantdg.bench.experiment.launcher import Launcher
-from quantdg.bench.experiment.protocol import train_mode
-from quantdg.bench.results.record import Labels
-from quantdg.bench.results.summary import RecordSummary
-from quantdg.bench.training.branch import prepare
-from quantdg.bench.training.checkpoint import capture
-from quantdg.bench.training.data import CellData
-from quantdg.bench.training.evaluation import evaluate
-from quantdg.bench.training.float_phase import build, train_step
-from quantdg.bench.training.seeds import use_deterministic
+from ..cells.execute import open_data, refusal
+from ..experiment.grid import Cell, Paths
+from ..experiment.launcher import Launcher
+from ..experiment.protocol import train_mode
+from ..results.record import Labels
+from ..results.summary import RecordSummary
+from ..training.branch import prepare
+from ..training.checkpoint import capture
+from ..training.data import CellData
+from ..training.evaluation import evaluate
+from ..training.float_phase import build, train_step
+from ..training.seeds import use_deterministic
 
 STEPS = 3
 """Timed of each kind, after one that is not."""

@@ -8,21 +8,21 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from quantdg.bench.algorithms.base import Algorithm
-from quantdg.bench.averaging.base import WeightAverage
-from quantdg.bench.experiment.grid import Cell
-from quantdg.bench.experiment.protocol import train_mode
-from quantdg.bench.training.checkpoint import Snapshot, State, capture, restore
-from quantdg.bench.training.checkpointer import Checkpointer
-from quantdg.bench.training.data import CellData
-from quantdg.bench.training.evaluation import evaluate, evaluate_sources
-from quantdg.bench.training.float_phase import StepReport, build, train_step
-from quantdg.bench.training.noise_match import match_cell
-from quantdg.bench.training.optimizer_check import check_groups
-from quantdg.bench.training.seeds import seed_everything
-from quantdg.bench.training.selection import Checkpoint, Selection
-from quantdg.quantizers.base import Audit, Quantizer
-from quantdg.quantizers.noise_matching import note_noise
+from ...quantizers.base import Audit, Quantizer
+from ...quantizers.noise_matching import note_noise
+from ..algorithms.base import Algorithm
+from ..averaging.base import WeightAverage
+from ..experiment.grid import Cell
+from ..experiment.protocol import train_mode
+from .checkpoint import Snapshot, State, capture, restore
+from .checkpointer import Checkpointer
+from .data import CellData
+from .evaluation import evaluate, evaluate_sources
+from .float_phase import StepReport, build, train_step
+from .noise_match import match_cell
+from .optimizer_check import check_groups
+from .seeds import seed_everything
+from .selection import Checkpoint, Selection
 
 
 @dataclass

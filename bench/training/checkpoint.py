@@ -16,13 +16,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from quantdg.bench.algorithms.base import Algorithm
-from quantdg.bench.averaging.base import Segment
-from quantdg.bench.results.files import write_atomic
-from quantdg.bench.training.evaluation import SourceScore
-from quantdg.bench.training.selection import Checkpoint
-from quantdg.bench.training.serialization import pack, unpack
-from quantdg.core.errors import RecordError
+from ...core.errors import RecordError
+from ..algorithms.base import Algorithm
+from ..averaging.base import Segment
+from ..results.files import write_atomic
+from .evaluation import SourceScore
+from .selection import Checkpoint
+from .serialization import pack, unpack
 
 State = dict[str, Tensor]
 _KINDS = (Segment, Checkpoint, SourceScore)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from quantdg.bench.training.checkpoint import Snapshot, load_snapshot, save_snapshot
-from quantdg.core.errors import QuantDGError, RecordError
+from ...core.errors import QuantDGError, RecordError
+from .checkpoint import Snapshot, load_snapshot, save_snapshot
 
 
 class StoppedError(QuantDGError):

@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from quantdg.bench.experiment.component import Component
-from quantdg.bench.experiment.grid import Paths
-from quantdg.bench.experiment.protocol import Protocol
-from quantdg.bench.models.base import Normalisation
-from quantdg.bench.training.seeds import SeedSource
-from quantdg.bench.transforms.base import Minibatches
-from quantdg.core.errors import DataError
-from quantdg.datasets.augment import augment, get_augmentation, normalise
-from quantdg.datasets.base import DomainDataset
-from quantdg.datasets.sampling import batch_indices
-from quantdg.datasets.splits import split
+from ...core.errors import DataError
+from ...datasets.augment import augment, get_augmentation, normalise
+from ...datasets.base import DomainDataset
+from ...datasets.sampling import batch_indices
+from ...datasets.splits import split
+from ..experiment.component import Component
+from ..experiment.grid import Paths
+from ..experiment.protocol import Protocol
+from ..models.base import Normalisation
+from ..transforms.base import Minibatches
+from .seeds import SeedSource
 
 CACHE_BYTES = 256 * 2**20
 """Augmented batches past the start step are kept up to this size: every branch of a group trains on the same ones."""

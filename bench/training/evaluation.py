@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from quantdg.bench.algorithms.base import Algorithm
-from quantdg.bench.training.data import CellData
+from ..algorithms.base import Algorithm
+from .data import CellData
 
 
 @dataclass(frozen=True)

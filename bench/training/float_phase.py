@@ -6,14 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from quantdg.bench.algorithms.base import Algorithm
-from quantdg.bench.experiment.grid import Group
-from quantdg.bench.experiment.protocol import train_mode
-from quantdg.bench.training.checkpoint import Snapshot, State, capture, load_state, restore, save_state
-from quantdg.bench.training.checkpointer import Checkpointer
-from quantdg.bench.training.data import CellData
-from quantdg.bench.training.seeds import seed_everything
-from quantdg.core.errors import RecordError
+from ...core.errors import RecordError
+from ..algorithms.base import Algorithm
+from ..experiment.grid import Group
+from ..experiment.protocol import train_mode
+from .checkpoint import Snapshot, State, capture, load_state, restore, save_state
+from .checkpointer import Checkpointer
+from .data import CellData
+from .seeds import seed_everything
 
 StepReport = Callable[[int], None]
 """Called with the number of training steps just done."""

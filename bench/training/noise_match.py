@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import nn
 
-from quantdg.bench.experiment.component import QuantizerComponent
-from quantdg.bench.experiment.grid import Cell
-from quantdg.bench.training.data import CellData
-from quantdg.quantizers.base import Quantizer
-from quantdg.quantizers.noise_matching import inserted_noise, match_noise
-from quantdg.quantizers.spec import QuantSpec
+from ...quantizers.base import Quantizer
+from ...quantizers.noise_matching import inserted_noise, match_noise
+from ...quantizers.spec import QuantSpec
+from ..experiment.component import QuantizerComponent
+from ..experiment.grid import Cell
+from .data import CellData
 
 
 def match_cell(cell: Cell, data: CellData, at_start: Callable[[], nn.Module]) -> tuple[Cell, dict[str, Any]]:

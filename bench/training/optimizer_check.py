@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from quantdg.core.errors import QuantizerError
+from ...core.errors import QuantizerError
 
 
 def check_groups(optimizer: torch.optim.Optimizer, module: nn.Module) -> None:

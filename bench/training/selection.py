@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from quantdg.bench.training.evaluation import SourceScore
+from .evaluation import SourceScore
 
 State = dict[str, Tensor]
 

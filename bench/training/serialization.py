@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from quantdg.core.errors import RecordError
+from ...core.errors import RecordError
 
 Kinds = tuple[type[Any], ...]
 """Dataclasses that may occur inside; they are rebuilt by keyword."""

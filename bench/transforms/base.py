@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from quantdg.bench.models.base import DGModel
+from ..models.base import DGModel
 
 Minibatches = list[tuple[Tensor, Tensor]]
 """One (images, labels) pair for each source domain: images float (N, C, H, W), labels int64 (N,), or after a

@@ -18,9 +18,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from quantdg.bench.models.base import DGModel
-from quantdg.bench.transforms.base import Transform
-from quantdg.core.errors import ConfigError, UnknownNameError
+from ...core.errors import ConfigError, UnknownNameError
+from ..models.base import DGModel
+from .base import Transform
 
 Partner = Literal["random", "crossdomain"]
 _EPS = 1e-6

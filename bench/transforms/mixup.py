@@ -17,9 +17,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from quantdg.bench.models.base import DGModel
-from quantdg.bench.transforms.base import Minibatches, Transform, class_probabilities
-from quantdg.core.errors import ConfigError
+from ...core.errors import ConfigError
+from ..models.base import DGModel
+from .base import Minibatches, Transform, class_probabilities
 
 
 def mix(a: Tensor, b: Tensor, weight: float) -> Tensor:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from quantdg.core.errors import MissingPackageError
-from quantdg.quantizers.contract import grid as checks_grid
-from quantdg.quantizers.contract import state as checks_state
-from quantdg.quantizers.contract import training as checks_training
-from quantdg.quantizers.contract.toy_net import one_thread
-from quantdg.quantizers.contract.trial import MakeQuantizer, Skip
+from ...core.errors import MissingPackageError
+from . import grid as checks_grid
+from . import state as checks_state
+from . import training as checks_training
+from .toy_net import one_thread
+from .trial import MakeQuantizer, Skip
 
 Check = Callable[[MakeQuantizer], Skip | None]
 Status = Literal["ok", "skipped", "failed"]

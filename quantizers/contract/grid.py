@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from quantdg.quantizers.base import ActQuant, QTensor
-from quantdg.quantizers.contract.toy_net import accuracy, float_net, logits
-from quantdg.quantizers.contract.trial import MakeQuantizer, Skip, functional_weights, require, start, trials
-from quantdg.quantizers.spec import QuantSpec
+from ..base import ActQuant, QTensor
+from ..spec import QuantSpec
+from .toy_net import accuracy, float_net, logits
+from .trial import MakeQuantizer, Skip, functional_weights, require, start, trials
 
 NO_SITES = Skip("it plans no quantized layer")
 

@@ -7,8 +7,8 @@ import copy
 import torch
 from torch import nn
 
-from quantdg.quantizers.contract.toy_net import ToyNet, calibration, float_net, images
-from quantdg.quantizers.contract.trial import MakeQuantizer, Skip, require, same_state, snapshot, specs, start, trials
+from .toy_net import ToyNet, calibration, float_net, images
+from .trial import MakeQuantizer, Skip, require, same_state, snapshot, specs, start, trials
 
 
 def check_identity(make: MakeQuantizer) -> Skip | None:

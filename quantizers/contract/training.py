@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from quantdg.core.errors import NoMatchError
-from quantdg.quantizers.contract.toy_net import LR, accuracy, calibration, float_net, images
-from quantdg.quantizers.contract.trial import (
+from ...core.errors import NoMatchError
+from ..spec import QuantSpec, Rule
+from .toy_net import LR, accuracy, calibration, float_net, images
+from .trial import (
     MakeQuantizer,
     Skip,
     Trial,
@@ -22,7 +23,6 @@ from quantdg.quantizers.contract.trial import (
     start,
     trials,
 )
-from quantdg.quantizers.spec import QuantSpec, Rule
 
 STEPS = 25
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from quantdg.quantizers.base import Plan, Quantizer
-from quantdg.quantizers.contract.toy_net import LR, ToyNet, calibration, float_net, images, logits, train_step
-from quantdg.quantizers.spec import QuantSpec
+from ..base import Plan, Quantizer
+from ..spec import QuantSpec
+from .toy_net import LR, ToyNet, calibration, float_net, images, logits, train_step
 
 MakeQuantizer = Callable[[QuantSpec], Quantizer]
 WEIGHT_ONLY = (QuantSpec(7), QuantSpec(4), QuantSpec(8), QuantSpec(2))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantdg.reports.figures import svg
-from quantdg.reports.frames.cube import Cube, method_label
-from quantdg.reports.stats.ranking import Ranking, rank
-from quantdg.reports.text.numbers import p_phrase
+from ..frames.cube import Cube, method_label
+from ..stats.ranking import Ranking, rank
+from ..text.numbers import p_phrase
+from . import svg
 
 _WIDTH = 860
 _MOST_RANKED = 20

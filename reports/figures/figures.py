@@ -8,17 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from quantdg.reports.figures.critical_difference import critical_difference
-from quantdg.reports.figures.forest import forest
-from quantdg.reports.figures.line_charts import by_bits, by_noise, chart, over_steps, rises
-from quantdg.reports.figures.pareto import Point, pareto
-from quantdg.reports.figures.svg import Picture
-from quantdg.reports.frames.columns import METHOD, PRIMARY, of_section
-from quantdg.reports.frames.cube import Cube, method_label
-from quantdg.reports.frames.deployments import in_section
-from quantdg.reports.frames.results import Results
-from quantdg.reports.frames.timings import costs
-from quantdg.reports.text import escape
+from ..frames.columns import METHOD, PRIMARY, of_section
+from ..frames.cube import Cube, method_label
+from ..frames.deployments import in_section
+from ..frames.results import Results
+from ..frames.timings import costs
+from ..text import escape
+from .critical_difference import critical_difference
+from .forest import forest
+from .line_charts import by_bits, by_noise, chart, over_steps, rises
+from .pareto import Point, pareto
+from .svg import Picture
 
 _NOT_DRAWN = ("last", "oracle")
 _GAIN, _NOISE = "gain over float, points", "noise-to-signal of the weights"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantdg.reports.figures import svg
-from quantdg.reports.frames import gains
-from quantdg.reports.frames.cube import Cube, Floats, Method, method_label
-from quantdg.reports.stats.effect import t_interval
+from ..frames import gains
+from ..frames.cube import Cube, Floats, Method, method_label
+from ..stats.effect import t_interval
+from . import svg
 
 _MOST = 60
 _LEFT, _WIDTH, _ROW = 250, 860, 26

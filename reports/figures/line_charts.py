@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from quantdg.reports.figures import svg
-from quantdg.reports.frames import gains
-from quantdg.reports.frames.columns import METHOD, quantizer_label
-from quantdg.reports.frames.cube import Cube, method_label
+from ..frames import gains
+from ..frames.columns import METHOD, quantizer_label
+from ..frames.cube import Cube, method_label
+from . import svg
 
 _WIDTH, _RIGHT = 860, 640
 _MOST = 12

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantdg.reports.figures import svg
+from . import svg
 
 _WIDTH = 860
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from quantdg.reports.figures.svg import COLOURS, HEADER, INK, MUTED, PAPER, STROKES, Label, Line, Mark, Part, Picture
-from quantdg.reports.figures.svg import Path as Joined
+from .svg import COLOURS, HEADER, INK, MUTED, PAPER, STROKES, Label, Line, Mark, Part, Picture
+from .svg import Path as Joined
 
 SCALE = 2
 _SMOOTH = 2

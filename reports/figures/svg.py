@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantdg.reports.text import escape
+from ..text import escape
 
 INK, MUTED, PAPER = "#1a1d21", "#5b636d", "#ffffff"
 COLOURS = ("#0072b2", "#c77c00", "#00815d", "#b0578c", "#c04f00", "#3c6e91")

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quantdg.core.errors import RecordError
-from quantdg.reports.frames.columns import ROW, SECTION, quantizer_label
+from ...core.errors import RecordError
+from .columns import ROW, SECTION, quantizer_label
 
 Method = tuple[str, str, str, str]
 Floats = NDArray[np.float64]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from quantdg.bench.results.deployment import Deployment
-from quantdg.core.errors import RecordError
-from quantdg.reports.frames.columns import METHOD, PRIMARY, SECTION
+from ...bench.results.deployment import Deployment
+from ...core.errors import RecordError
+from .columns import METHOD, PRIMARY, SECTION
 
 
 def in_section(deployments: Iterable[Deployment], section: tuple[str, str, str]) -> list[Deployment]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from quantdg.bench.results.record import Record
-from quantdg.reports.frames.columns import PRIMARY
+from ...bench.results.record import Record
+from .columns import PRIMARY
 
 FLATNESS = ["target", "weights", "measure", "place", "value", "gap"]
 PLACES = ("source", "target")

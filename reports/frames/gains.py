@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantdg.reports.frames.columns import FLOAT
-from quantdg.reports.frames.cube import Cube, Floats, Method
+from .columns import FLOAT
+from .cube import Cube, Floats, Method
 
 
 @dataclass(frozen=True)

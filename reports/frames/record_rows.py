@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
 
-from quantdg.bench.results.latency import Latency
-from quantdg.bench.results.record import Record
-from quantdg.reports.frames.columns import METHOD, SECTION
-from quantdg.reports.frames.variants import flatten
+from ...bench.results.latency import Latency
+from ...bench.results.record import Record
+from .columns import METHOD, SECTION
+from .variants import flatten
 
 SIZES = ["float_file", "packed_file", "codes", "scales", "rest"]
 AUDIT = ["levels", "noise", "saturation", "moved", "sites_moved", "steps_moved", "sites", "quantized", "layers"]

@@ -12,14 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from quantdg.bench.results.deployment import Deployment, deployments
-from quantdg.bench.results.record import Record
-from quantdg.bench.results.store import RunStore, Unreadable
-from quantdg.core.errors import RecordError
-from quantdg.reports.frames.columns import METHOD, ROW, SECTION, ordered
-from quantdg.reports.frames.deployments import with_labels
-from quantdg.reports.frames.flatness_rows import FLATNESS, flatness_rows
-from quantdg.reports.frames.record_rows import (
+from ...bench.results.deployment import Deployment, deployments
+from ...bench.results.record import Record
+from ...bench.results.store import RunStore, Unreadable
+from ...core.errors import RecordError
+from .columns import METHOD, ROW, SECTION, ordered
+from .deployments import with_labels
+from .flatness_rows import FLATNESS, flatness_rows
+from .record_rows import (
     AUDIT,
     CURVE,
     LATENCY,
@@ -30,7 +30,7 @@ from quantdg.reports.frames.record_rows import (
     provenance_items,
     size_row,
 )
-from quantdg.reports.frames.variants import distinguish, identity
+from .variants import distinguish, identity
 
 CELL = [*SECTION, *ROW, "target", "seed", "status", "reason", "accuracy", "step", "key"]
 UNKNOWN_SELECTION = "any"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from quantdg.bench.results.deployment import Deployment, Timing
-from quantdg.reports.frames.columns import FLOAT, METHOD, ordered
-from quantdg.reports.frames.record_rows import described
+from ...bench.results.deployment import Deployment, Timing
+from .columns import FLOAT, METHOD, ordered
+from .record_rows import described
 
 MS = ("median_ms", "q25_ms", "q75_ms")
 RATIO = ("ratio", "ratio_q25", "ratio_q75")

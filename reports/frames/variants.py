@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from quantdg.reports.frames.columns import METHOD, SECTION
+from .columns import METHOD, SECTION
 
 _REPLICATE = ("target", "seed")
 

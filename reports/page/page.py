@@ -10,14 +10,14 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from quantdg.bench.results.files import write_atomic
-from quantdg.reports.page.table import leading, ranges, safe, table_html
-from quantdg.reports.report import Report
-from quantdg.reports.tables.provenance import provenance_table, status_counts
-from quantdg.reports.tables.published import published_table
-from quantdg.reports.tables.table import Table
-from quantdg.reports.verdict.judge import Verdict
-from quantdg.reports.verdict.sentences import verdict_words
+from ...bench.results.files import write_atomic
+from ..report import Report
+from ..tables.provenance import provenance_table, status_counts
+from ..tables.published import published_table
+from ..tables.table import Table
+from ..verdict.judge import Verdict
+from ..verdict.sentences import verdict_words
+from .table import leading, ranges, safe, table_html
 
 _TITLE = "QuantDG report"
 

@@ -6,8 +6,8 @@ import html
 import re
 from collections.abc import Iterable, Mapping
 
-from quantdg.reports.tables.table import Table
-from quantdg.reports.text import escape
+from ..tables.table import Table
+from ..text import escape
 
 _NUMBER = re.compile(r"^[<+]?\s?([-+]?[\d,]*\.?\d+)")
 _WIDE = ("reason", "values (records)", "target/seed", "machine", "measured")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
-from quantdg.reports.stats.effect import Floats
+from .effect import Floats
 
 FEWEST_DOMAINS = 8
 """Below it the percentile interval is too narrow (`docs/statistics.md` has the measured rates)."""

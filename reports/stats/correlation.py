@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantdg.reports.stats.ranking import ranks
+from .ranking import ranks
 
 Floats = NDArray[np.float64]
 FEWEST, DRAWS = 4, 2000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
-from quantdg.core.errors import ConfigError
-from quantdg.reports.stats.effect import Floats
+from ...core.errors import ConfigError
+from .effect import Floats
 
 
 def tost(means: Floats, margin: float) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
-from quantdg.reports.stats.effect import Floats
+from .effect import Floats
 
 
 def on_these_domains(gains: Floats) -> Floats:

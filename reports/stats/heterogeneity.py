@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
-from quantdg.reports.stats.effect import Floats
-from quantdg.reports.stats.signflip import signs
+from .effect import Floats
+from .signflip import signs
 
 
 @dataclass(frozen=True)

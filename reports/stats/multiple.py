@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantdg.reports.stats.effect import Floats
+from .effect import Floats
 
 
 def holm(p: Floats) -> Floats:

@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
-from quantdg.reports.stats.effect import Floats
-from quantdg.reports.stats.signflip import Alternative, sign_flip, smallest_p
+from .effect import Floats
+from .signflip import Alternative, sign_flip, smallest_p
 
 MOST_DOMAINS = 256
 SIMULATED_DOMAINS = 10

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
-from quantdg.reports.stats.effect import Floats
-from quantdg.reports.stats.multiple import holm
-from quantdg.reports.stats.signflip import sign_flip
+from .effect import Floats
+from .multiple import holm
+from .signflip import sign_flip
 
 
 @dataclass(frozen=True)

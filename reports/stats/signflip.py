@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from quantdg.reports.stats.effect import Floats
+from .effect import Floats
 
 Alternative = Literal["two-sided", "greater"]
 EXACT_DOMAINS = 14

@@ -11,11 +11,11 @@ from itertools import groupby
 import numpy as np
 import pandas as pd
 
-from quantdg.reports.frames import gains
-from quantdg.reports.frames.columns import METHOD, ROW
-from quantdg.reports.frames.cube import Cube, Floats, Method
-from quantdg.reports.tables.table import Table
-from quantdg.reports.text.numbers import DASH
+from ..frames import gains
+from ..frames.columns import METHOD, ROW
+from ..frames.cube import Cube, Floats, Method
+from ..text.numbers import DASH
+from .table import Table
 
 _WORST_FIRST = ("failed", "unsupported", "unavailable", "missing")
 _NAN = math.nan

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from quantdg.reports.frames.columns import METHOD, ordered
-from quantdg.reports.tables.table import Table, traced
-from quantdg.reports.text.numbers import DASH
+from ..frames.columns import METHOD, ordered
+from ..text.numbers import DASH
+from .table import Table, traced
 
 _VALUES = ["levels", "noise", "saturation", "moved", "steps_moved"]
 _NOTES = (

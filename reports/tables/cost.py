@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from quantdg.reports.frames.columns import FLOAT, METHOD, ordered
-from quantdg.reports.frames.record_rows import SIZES
-from quantdg.reports.tables.table import Table, traced
+from ..frames.columns import FLOAT, METHOD, ordered
+from ..frames.record_rows import SIZES
+from .table import Table, traced
 
 _RUN = ["runtime", "arithmetic", "batch", "threads", "size", "machine"]
 FLOAT_ARITHMETIC = (

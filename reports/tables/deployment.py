@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from quantdg.bench.results.deployment import Bytes, Deployment
-from quantdg.bench.results.ensemble_size import EnsembleSize, ensemble_sizes
-from quantdg.reports.frames.columns import FLOAT, METHOD, ordered
-from quantdg.reports.tables.latency import timing_table
-from quantdg.reports.tables.table import Table, traced
-from quantdg.reports.text.numbers import DASH
+from ...bench.results.deployment import Bytes, Deployment
+from ...bench.results.ensemble_size import EnsembleSize, ensemble_sizes
+from ..frames.columns import FLOAT, METHOD, ordered
+from ..text.numbers import DASH
+from .latency import timing_table
+from .table import Table, traced
 
 _FILES = (
     "float_file",

@@ -6,9 +6,9 @@ from itertools import product
 
 import pandas as pd
 
-from quantdg.reports.frames.columns import METHOD, SECTION, ordered
-from quantdg.reports.frames.results import Results
-from quantdg.reports.tables.table import Table, traced
+from ..frames.columns import METHOD, SECTION, ordered
+from ..frames.results import Results
+from .table import Table, traced
 
 _CELL = [*SECTION, *METHOD, "target", "seed"]
 _SHOWN = 3

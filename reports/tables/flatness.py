@@ -10,12 +10,12 @@ import math
 import numpy as np
 import pandas as pd
 
-from quantdg.reports.frames.columns import METHOD, ordered
-from quantdg.reports.frames.cube import Floats
-from quantdg.reports.frames.flatness_rows import PLACES, SCALARS
-from quantdg.reports.stats.correlation import DRAWS, FEWEST, Correlation, correlate
-from quantdg.reports.tables.table import Table, traced
-from quantdg.reports.text.numbers import DASH
+from ..frames.columns import METHOD, ordered
+from ..frames.cube import Floats
+from ..frames.flatness_rows import PLACES, SCALARS
+from ..stats.correlation import DRAWS, FEWEST, Correlation, correlate
+from ..text.numbers import DASH
+from .table import Table, traced
 
 _NOTES = (
     "F(r): rise of the loss on random directions that move a parameter by r in root mean square.",

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from quantdg.bench.results.deployment import Deployment
-from quantdg.reports.frames.columns import METHOD, ordered
-from quantdg.reports.frames.timings import CLOCKS, MS, RATIO, method_of, timed_rows
-from quantdg.reports.tables.table import Table, traced
-from quantdg.reports.text.numbers import DASH
+from ...bench.results.deployment import Deployment
+from ..frames.columns import METHOD, ordered
+from ..frames.timings import CLOCKS, MS, RATIO, method_of, timed_rows
+from ..text.numbers import DASH
+from .table import Table, traced
 
 _NOTES = (
     (

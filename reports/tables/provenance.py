@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from quantdg.bench.results.record import STATUSES
-from quantdg.reports.frames.results import Results
-from quantdg.reports.tables.table import Table
-from quantdg.reports.text import escape
+from ...bench.results.record import STATUSES
+from ..frames.results import Results
+from ..text import escape
+from .table import Table
 
 _SHOWN = 3
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from quantdg.reports.frames import gains
-from quantdg.reports.frames.columns import FLOAT, PRIMARY
-from quantdg.reports.frames.cube import Cube
-from quantdg.reports.frames.results import Results
-from quantdg.reports.tables.table import Table, traced
+from ..frames import gains
+from ..frames.columns import FLOAT, PRIMARY
+from ..frames.cube import Cube
+from ..frames.results import Results
+from .table import Table, traced
 
 
 class Published(NamedTuple):

@@ -9,7 +9,7 @@ from functools import cached_property
 import pandas as pd
 from tabulate import tabulate
 
-from quantdg.reports.text import escape
+from ..text import escape
 
 Traces = Mapping[tuple[int, str], tuple[str, ...]]
 _BEYOND_ASCII = str.maketrans({"|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", "—": "---"})

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from quantdg.reports.tables.table import Table, traced
-from quantdg.reports.text.numbers import DASH, interval_text, p_text, span_text
-from quantdg.reports.verdict.claims import Claim
-from quantdg.reports.verdict.judge import Scope, Verdict
+from ..text.numbers import DASH, interval_text, p_text, span_text
+from ..verdict.claims import Claim
+from ..verdict.judge import Scope, Verdict
+from .table import Table, traced
 
 _CLAIM = ["mean", "low", "high", "worst", "worst_domain", "share_positive", "n_domains", "n_seeds"]
 _UNIT = "p: sign-flip test on domain means, for domains in general; p here: over seeds, for these domains only."

@@ -7,14 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-from quantdg.bench.results.verdict_rules import Rules
-from quantdg.reports.frames.cube import Floats
-from quantdg.reports.stats.bootstrap import two_level_interval
-from quantdg.reports.stats.effect import Effect, effect
-from quantdg.reports.stats.fixed import on_these_domains
-from quantdg.reports.stats.multiple import holm
-from quantdg.reports.stats.power import domains_needed, spread
-from quantdg.reports.stats.signflip import Alternative, sign_flip, smallest_p
+from ...bench.results.verdict_rules import Rules
+from ..frames.cube import Floats
+from ..stats.bootstrap import two_level_interval
+from ..stats.effect import Effect, effect
+from ..stats.fixed import on_these_domains
+from ..stats.multiple import holm
+from ..stats.power import domains_needed, spread
+from ..stats.signflip import Alternative, sign_flip, smallest_p
 
 Answer = Literal["gain", "loss", "yes", "not shown", "not decidable", "incomplete"]
 NAN = float("nan")

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quantdg.bench.results.verdict_rules import Rules
-from quantdg.reports.frames.columns import CONTROLS, FLOAT, PRIMARY, quantizer_label
-from quantdg.reports.frames.cube import Cube, Floats, Method
-from quantdg.reports.frames.gains import float_of
-from quantdg.reports.stats.effect import t_interval
-from quantdg.reports.stats.equivalence import tost
-from quantdg.reports.verdict.claims import NAN, Claim, claim
+from ...bench.results.verdict_rules import Rules
+from ..frames.columns import CONTROLS, FLOAT, PRIMARY, quantizer_label
+from ..frames.cube import Cube, Floats, Method
+from ..frames.gains import float_of
+from ..stats.effect import t_interval
+from ..stats.equivalence import tost
+from .claims import NAN, Claim, claim
 
 BASELINE = "erm"
 _SINGLE = (PRIMARY, "last", "oracle")

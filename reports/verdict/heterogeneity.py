@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantdg.bench.results.verdict_rules import Rules
-from quantdg.reports.frames.cube import Floats
-from quantdg.reports.stats.heterogeneity import Between, between, differ, differ_here
-from quantdg.reports.stats.multiple import conjunction
-from quantdg.reports.stats.signflip import sign_flip, smallest_p
-from quantdg.reports.verdict.claims import NAN
+from ...bench.results.verdict_rules import Rules
+from ..frames.cube import Floats
+from ..stats.heterogeneity import Between, between, differ, differ_here
+from ..stats.multiple import conjunction
+from ..stats.signflip import sign_flip, smallest_p
+from .claims import NAN
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from quantdg.bench.results.verdict_rules import Rules, read_rules
-from quantdg.reports.frames import gains
-from quantdg.reports.frames.columns import PRIMARY, SECTION, is_quantizer, quantizer_label
-from quantdg.reports.frames.cube import Cube, Floats
-from quantdg.reports.frames.results import Results, load
-from quantdg.reports.stats.multiple import conjunction, partial_conjunction
-from quantdg.reports.stats.signflip import sign_flip, smallest_p
-from quantdg.reports.verdict import contrasts
-from quantdg.reports.verdict.claims import Claim, family
-from quantdg.reports.verdict.contrasts import Against, Change, Square
-from quantdg.reports.verdict.heterogeneity import Differ, heterogeneity
+from ...bench.results.verdict_rules import Rules, read_rules
+from ..frames import gains
+from ..frames.columns import PRIMARY, SECTION, is_quantizer, quantizer_label
+from ..frames.cube import Cube, Floats
+from ..frames.results import Results, load
+from ..stats.multiple import conjunction, partial_conjunction
+from ..stats.signflip import sign_flip, smallest_p
+from . import contrasts
+from .claims import Claim, family
+from .contrasts import Against, Change, Square
+from .heterogeneity import Differ, heterogeneity
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from quantdg.bench.results.verdict_rules import Rules
-from quantdg.reports.frames.columns import CONTROLS
-from quantdg.reports.stats.signflip import smallest_p
-from quantdg.reports.text.numbers import interval_text, p_phrase, p_text, points, span_text
-from quantdg.reports.verdict.claims import Claim
-from quantdg.reports.verdict.judge import Judged, Scope, Verdict
+from ...bench.results.verdict_rules import Rules
+from ..frames.columns import CONTROLS
+from ..stats.signflip import smallest_p
+from ..text.numbers import interval_text, p_phrase, p_text, points, span_text
+from .claims import Claim
+from .judge import Judged, Scope, Verdict
 
 if TYPE_CHECKING:
     from typing_extensions import Self

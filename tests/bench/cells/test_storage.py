@@ -11,7 +11,7 @@ import pytest
 from quantdg.bench.cells import cleanup as tidy
 from quantdg.bench.cells.lease import Leases
 from quantdg.bench.cells.process import me
-from quantdg.bench.results import store
+from quantdg.bench.results import files
 from quantdg.bench.results.files import StorageError, write_atomic, write_first
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
@@ -31,7 +31,7 @@ def test_without_hard_links_the_first_result_still_wins(tmp_path, monkeypatch):
     def no_links(*_):
         raise OSError(errno.EPERM, "no links here")
 
-    monkeypatch.setattr(store.os, "link", no_links)
+    monkeypatch.setattr(files.os, "link", no_links)
     test_the_first_result_wins(tmp_path)
 
 
@@ -44,7 +44,7 @@ def test_a_write_that_fails_leaves_nothing_and_says_what_to_do(tmp_path, monkeyp
     def full(_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(store.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(StorageError, match=f"{os.strerror(code)}.*{advice}.*run the same command again"):
         write(tmp_path / "a.json", "text")
     assert os.listdir(tmp_path) == []

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from quantdg.bench import conf
 from quantdg.bench.commands.deploy import deploy
 from quantdg.bench.deploy import cell as cell_module
-from quantdg.bench.deploy import onnx_file, openvino_
+from quantdg.bench.deploy import openvino_
 from quantdg.bench.deploy.runs import deploy_store
 from quantdg.bench.deploy.runtimes import RUNTIMES
 from quantdg.bench.deploy.stored import find_cell
@@ -20,6 +20,7 @@ from quantdg.bench.results.deployment import Deployment, deployments
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep.session import run_experiment
+from quantdg.core import packages
 from quantdg.core.errors import ConfigError, MissingPackageError, RecordError, UnknownNameError
 from quantdg.quantizers.base import SiteExport
 
@@ -134,7 +135,7 @@ def test_failures_become_records_and_are_tried_again(finished, monkeypatch):
     store, experiment, keys = finished
     key = keys["lsq W7"]
     with monkeypatch.context() as m:
-        m.setattr(onnx_file, "find_spec", lambda name: None)
+        m.setattr(packages, "find_spec", lambda name: None)
         deploy_store(store, [key], experiment.paths, DeploySettings())
     first = by_label(store)["lsq W7"]
     assert (first.kind, first.bytes) == ("unavailable", None)

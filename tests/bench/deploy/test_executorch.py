@@ -25,7 +25,7 @@ INTEGER = {"convnet": 2, "resnet18": 8, "mobilenet_v2": 36}
 
 
 def test_a_missing_package_comes_with_its_pip_line(monkeypatch, tmp_path):
-    monkeypatch.setattr("quantdg.bench.deploy.onnx_file.find_spec", lambda name: None)
+    monkeypatch.setattr("quantdg.core.packages.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r"needs executorch.*pip install 'quantdg\[executorch\]'"):
         open_model("executorch", tmp_path / "m.pte")
     with pytest.raises(MissingPackageError, match="needs executorch"):

@@ -58,5 +58,5 @@ def test_this_machine_says_what_is_free():
 
 
 def test_wrong_memory():
-    with pytest.raises(ConfigError, match=r"launcher.memory_gb must be above 0, got 0; write 1"):
+    with pytest.raises(ConfigError, match=r"launcher.memory_gb must be above 0, got 0; write launcher.memory_gb=1"):
         Launcher(memory_gb=0)

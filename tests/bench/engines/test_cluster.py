@@ -118,8 +118,8 @@ def test_ray_is_never_entered_without_address_and_token(monkeypatch):
     ("settings", "message"),
     [
         ({"engine": "slrum"}, "launcher.engine must be one of"),
-        ({"checkpoint_seconds": -1}, "got -1, 2 and 60.0; write 60, 2 and 60"),
-        ({"lease_seconds": 0}, "lease_seconds above 0"),
+        ({"checkpoint_seconds": -1}, "checkpoint_seconds must be at least 0, got -1"),
+        ({"lease_seconds": 0}, "lease_seconds must be above 0, got 0"),
         ({"max_lost": -1}, "must be at least 0"),
     ],
 )

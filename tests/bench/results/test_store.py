@@ -60,9 +60,9 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_rest(tmp_path: Path, mo
 def test_a_killed_writer_leaves_no_half_record(store: RunStore) -> None:
     code = (
         "import os, signal, sys, pathlib\n"
-        "from quantdg.bench import store\n"
+        "from quantdg.bench.results import files\n"
         "os.fsync = lambda fd: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "store.write_atomic(pathlib.Path(sys.argv[1]), 'half')\n"
+        "files.write_atomic(pathlib.Path(sys.argv[1]), 'half')\n"
     )
     store.write(record("a"))
     done = subprocess.run([sys.executable, "-c", code, str(store.cell_path("a"))], check=False)

@@ -12,7 +12,9 @@ from dataclasses import replace
 import pytest
 
 from quantdg.bench.cells.lease import Leases
-from quantdg.bench.commands import run as commands
+from quantdg.bench.commands.merge import merge as merge_command
+from quantdg.bench.commands.run import read_choice, run_parser
+from quantdg.bench.commands.status import status
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.component import Component
 from quantdg.bench.experiment.keys import prime_keys
@@ -142,7 +144,7 @@ def test_status_never_imports_torch_and_runs_as_a_command(store, capsys):
     )
     done = subprocess.run([sys.executable, "-c", code, store.root], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert commands.status([str(store.root)]) == 0
+    assert status([str(store.root)]) == 0
     assert capsys.readouterr().out == done.stdout
     assert "0 jobs at work" in done.stdout
 
@@ -161,7 +163,7 @@ def test_merge_keeps_the_first_takes_results_and_reports_conflicts(tmp_path, cap
     (b.root / "float" / "g.safetensors").write_bytes(b"1")
     write_grid(b, cells)
     before = {p: p.read_bytes() for s in (a, b) for p in s.root.rglob("*") if p.is_file()}
-    assert commands.merge([str(a.root), str(b.root), "--out", str(tmp_path / "c")]) == 1
+    assert merge_command([str(a.root), str(b.root), "--out", str(tmp_path / "c")]) == 1
     text = capsys.readouterr().out
     assert "4 cells copied, 1 there already, 1 failed ones replaced by results, 1 conflicts, 1 files left out" in text
     assert f"({cells[0].key}) of {b.root}: different final weights on equal versions; the first one stays" in text
@@ -193,7 +195,7 @@ def test_merge_refuses_what_would_change_a_source(tmp_path):
     ],
 )
 def test_choices_come_as_options_or_as_settings(words, choice, rest):
-    assert commands.read_choice(commands.run_parser().parse_intermixed_args(words)) == (choice, rest)
+    assert read_choice(run_parser().parse_intermixed_args(words)) == (choice, rest)
 
 
 @pytest.mark.slow

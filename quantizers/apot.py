@@ -107,6 +107,7 @@ class APoT(SiteQuantizer):
     step_is_fixed = ""
     averages = ("average", "recalibrate")
     reference = "Li et al., Additive Powers-of-Two Quantization, ICLR 2020 (scale preserving)"
+    meaning = "rounding onto sums of powers of two below a learned clip"
 
     def refuses(self, site: SiteSpec) -> str:
         """Widths without published levels."""

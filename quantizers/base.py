@@ -11,13 +11,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
 from .spec import QuantSpec, SiteSpec
+
+Role = Literal["baseline", "control", "method"]
+"""What a quantizer is in a comparison: the reference without quantization, a control, or a method under test."""
 
 
 class Support(NamedTuple):
@@ -138,9 +141,17 @@ class Quantizer(ABC):
     supports -> prepare -> calibrate -> param_groups -> (train step -> on_step)* -> audit -> export;
     after_average is called on a model that carries averaged weights.
 
-    Subclasses set ``name``, ``reference`` and, for an optional backend, ``requires``
-    (importable package -> pip line). A method that draws random numbers uses a generator of its
-    own, derived from ``seed``: the global ones belong to the training it is compared in.
+    A method that draws random numbers uses a generator of its own, derived from ``seed``: the
+    global ones belong to the training it is compared in.
+
+    Attributes:
+        name: what the configuration and the tables call the method.
+        reference: the paper or the software it comes from.
+        role: ``method`` for what is compared, ``control`` for what explains a gain of methods by a part of them,
+            ``baseline`` for training without quantization.
+        meaning: one plain phrase that says what it does to the weights; the verdict names a control by it.
+        requires: pip line by importable package, for an optional backend.
+        double_backward: whether its operators can be differentiated twice.
 
     Args:
         spec: what to quantize.
@@ -150,6 +161,8 @@ class Quantizer(ABC):
 
     name: ClassVar[str]
     reference: ClassVar[str]
+    role: ClassVar[Role] = "method"
+    meaning: ClassVar[str] = ""
     requires: ClassVar[Mapping[str, str]] = {}
     double_backward: ClassVar[bool] = True
 

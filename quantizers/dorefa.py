@@ -79,6 +79,7 @@ class DoReFa(SiteQuantizer):
     name = "dorefa"
     step_is_fixed = ""
     reference = "Zhou et al., DoReFa-Net, arXiv 1606.06160 (weights, scale preserving)"
+    meaning = "rounding onto even levels of tanh of the weight"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """The tanh grid."""

@@ -18,6 +18,8 @@ class Float(Quantizer):
 
     name = "float"
     reference = "full-precision training"
+    role = "baseline"
+    meaning = "no quantization"
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Nothing is inserted; the spec is not read."""

@@ -33,6 +33,8 @@ class Freeze(Quantizer):
 
     name = "freeze"
     reference = "control: float weights frozen at the start step"
+    role = "control"
+    meaning = "freezing the convolutions at the same step"
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Freeze the chosen layers' weights; raises NoMatchError."""

@@ -100,6 +100,7 @@ class INQ(SiteQuantizer):
     step_is_fixed = "its levels are powers of two below the largest weight"
     averages = ("keep",)
     reference = "Zhou et al., Incremental Network Quantization, ICLR 2017"
+    meaning = "putting weights onto powers of two in portions, the largest first"
 
     def __init__(
         self,

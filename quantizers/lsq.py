@@ -131,6 +131,7 @@ class LSQ(SiteQuantizer):
     step_is_fixed = ""
     averages = ("average", "recalibrate")
     reference = "Esser et al., Learned Step Size Quantization, ICLR 2020"
+    meaning = "rounding with a learned scale"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """A signed step size for each output channel or for the tensor."""

@@ -81,6 +81,7 @@ class NNILSQ(NNISiteQuantizer):
 
     name = "nni_lsq"
     reference = "Esser et al., ICLR 2020, in NNI 3.0"
+    meaning = "rounding with a learned scale, as NNI implements it"
     nni_class = "LsqQuantizer"
 
     def __init__(

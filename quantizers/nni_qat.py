@@ -25,6 +25,7 @@ class NNIQAT(NNISiteQuantizer):
 
     name = "nni_qat"
     reference = "Jacob et al., CVPR 2018, in NNI 3.0"
+    meaning = "rounding within moving-average ranges, as NNI implements it"
     double_backward = False
     affine = True
     averages = ("recalibrate", "keep")

@@ -155,6 +155,7 @@ class PACT(SiteQuantizer):
     step_is_fixed = ""
     averages = ("average", "recalibrate")
     reference = "Choi et al., PACT, arXiv 1805.06085; SAWB weights, MLSys 2019"
+    meaning = "rounding below a clip from the weight's moments, with learned clips on inputs"
 
     def __init__(
         self,

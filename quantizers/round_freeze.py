@@ -60,6 +60,8 @@ class RoundFreeze(SiteQuantizer):
     name = "round_freeze"
     step_is_fixed = ""
     reference = "control: released behaviour of Javed et al., QT-DoG, ICML 2025"
+    role = "control"
+    meaning = "rounding once and freezing"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """A fixed step from the weight as it is now."""

@@ -143,6 +143,7 @@ class TorchAO(SiteQuantizer):
     name = "torch_ao"
     step_is_fixed = ""
     reference = "Jacob et al., CVPR 2018, in torch.ao.quantization"
+    meaning = "rounding within moving-average ranges, as torch.ao implements it"
     affine = True
     averages = ("recalibrate", "keep")
 

@@ -72,6 +72,7 @@ class TorchAOLearnable(SiteQuantizer):
     name = "torch_ao_learnable"
     step_is_fixed = ""
     reference = "torch.ao.quantization _LearnableFakeQuantize, after LSQ"
+    meaning = "rounding with a learned scale, as torch.ao implements it"
     double_backward = False
     affine = True
     averages = ("average", "recalibrate")

@@ -68,6 +68,8 @@ class UniformNoise(SiteQuantizer):
     name = "uniform_noise"
     step_is_fixed = ""
     reference = "control: noise of the size of LSQ's rounding error, without rounding"
+    role = "control"
+    meaning = "noise of the same size"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Noise as wide as the step LSQ would start from, times step_scale."""

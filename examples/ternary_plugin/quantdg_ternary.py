@@ -44,6 +44,7 @@ class Ternary(SiteQuantizer):
 
     name = "ternary"
     reference = "Li et al., Ternary Weight Networks, arXiv 1605.04711"
+    meaning = "rounding to three values a channel"
 
     def refuses(self, site: SiteSpec) -> str:
         """Three levels are 2 bits, and the paper's are per channel here."""

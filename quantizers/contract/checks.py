@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from ...core.errors import MissingPackageError
+from . import declaration as checks_declaration
 from . import grid as checks_grid
 from . import state as checks_state
 from . import training as checks_training
@@ -21,6 +22,7 @@ Check = Callable[[MakeQuantizer], Skip | None]
 Status = Literal["ok", "skipped", "failed"]
 
 CHECKS: tuple[Check, ...] = (
+    checks_declaration.check_declaration,
     checks_training.check_supports,
     checks_training.check_optimizer_covers,
     checks_training.check_learning_rates,

@@ -8,11 +8,28 @@ from torch import nn
 
 from quantdg.quantizers.base import Audit, Support
 from quantdg.quantizers.contract.checks import CHECKS, run_check
+from quantdg.quantizers.contract.declaration import check_declaration
 from quantdg.quantizers.contract.toy_net import ToyNet
 from quantdg.quantizers.lsq import LSQ, LSQQuant
 from quantdg.quantizers.spec import Rule
 from quantdg.quantizers.torch_ao_learnable import TorchAOLearnable
 from quantdg.quantizers.uniform_noise import NoiseQuant, UniformNoise
+
+
+class SaysNothing(LSQ):
+    meaning = ""
+
+
+class SaysTooMuch(LSQ):
+    meaning = "rounding\nand more"
+
+
+class Unheard(LSQ):
+    role = "treatment"
+
+
+class SpeaksForAnother(LSQ):
+    name = "other"
 
 
 class RefusesSilently(LSQ):
@@ -207,6 +224,7 @@ class ClaimsDoubleBackward(TorchAOLearnable):
 
 
 BROKEN = {
+    "declaration": (SaysNothing, "meaning must be one line"),
     "supports": (RefusesSilently, "without a reason"),
     "optimizer_covers": (ForgetsItsGroup, "in 0 optimizer groups"),
     "learning_rates": (FullRate, "weight_decay"),
@@ -237,5 +255,19 @@ BROKEN = {
 def test_a_check_fails_on_the_bug_it_is_for(check):
     broken, part = BROKEN[check.__name__.removeprefix("check_")]
     result = run_check(check, broken)
+    assert result.status == "failed"
+    assert part in result.message
+
+
+@pytest.mark.parametrize(
+    ("broken", "part"),
+    [
+        (SaysTooMuch, "got 'rounding\\nand more'"),
+        (Unheard, "one of baseline, control, method"),
+        (SpeaksForAnother, "own"),
+    ],
+)
+def test_what_a_class_says_of_itself(broken, part):
+    result = run_check(check_declaration, broken)
     assert result.status == "failed"
     assert part in result.message

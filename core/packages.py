@@ -8,10 +8,14 @@ from .errors import MissingPackageError
 
 
 def require(*packages: str, extra: str = "deploy") -> None:
-    """Raise MissingPackageError, with the pip line, for the first package that is not installed.
+    """Check that every package is installed; the error names the first that is not, with the pip line.
 
     Args:
-        packages: top-level modules; extra: of this package that brings them.
+        packages: names of top-level modules.
+        extra: the extra of this package that brings them.
+
+    Raises:
+        MissingPackageError: one of them cannot be imported.
     """
     for package in packages:
         if find_spec(package) is None:

@@ -190,7 +190,7 @@ class PACT(SiteQuantizer):
         return PACTQuant(site.act_bits)
 
     def penalty(self, model: nn.Module) -> Tensor | None:
-        """decay * sum of alpha^2."""
+        """The L2 penalty on the clips, decay * sum of alpha^2, or None where no input is quantized."""
         clips = [site.act_quant.alpha for _, site in sites_of(model)]
         return self.decay * torch.stack(clips).square().sum() if clips else None
 

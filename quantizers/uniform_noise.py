@@ -58,7 +58,7 @@ class NoiseQuant(FakeQuant):
         return (torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) - 0.5) * self.step
 
     def forward(self, x: Tensor) -> Tensor:
-        """x plus this step's noise in training, x itself in eval."""
+        """Add this step's noise in training; return x itself in eval."""
         return x + self.noise(x) if self.training else x
 
 

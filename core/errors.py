@@ -8,7 +8,8 @@ QuantDGError                 every error this package raises on purpose
 ├── QuantizerError           a quantizer broke its contract or was used wrongly
 │   └── NoMatchError         a rule whose pattern matches no layer
 ├── MissingPackageError      an optional package is not installed; carries the pip line
-└── DivergedError            training produced a loss that is not finite
+├── DivergedError            training produced a loss that is not finite
+└── MeasurementError         a process that measures time ended without a result
 """
 
 from __future__ import annotations
@@ -63,3 +64,18 @@ class MissingPackageError(QuantDGError):
 
 class DivergedError(QuantDGError):
     """Training produced a loss that is not finite."""
+
+
+class MeasurementError(QuantDGError):
+    """A process that measures time ended without a result."""
+
+
+def one_line(error: BaseException, *, kind: bool = True) -> str:
+    """Return an exception as one line for a record or a person.
+
+    Args:
+        error: any exception.
+        kind: whether the class stands before the message of an error that is not from this package.
+    """
+    text = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {text}" if kind and not isinstance(error, QuantDGError) else text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from ..core.machine import usable_cores
 
 # what Pillow's readers raise on files that are not what they claim
 _BROKEN = (
@@ -61,11 +62,6 @@ def decode(path: Path, size: int) -> Decoded:
         return Decoded(np.zeros((3, size, size), dtype=np.uint8), b"", f"{type(error).__name__}: {error}")
     pixels = np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
     return Decoded(pixels, hashlib.sha256(content).digest())
-
-
-def usable_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def decode_all(paths: Sequence[Path], size: int, workers: int | None = None) -> Iterator[Decoded]:

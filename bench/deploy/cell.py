@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.machine import usable_cores
 from ..experiment.deploy import DeploySettings
 from ..results.deployment import Deployment, Timing
 from ..results.provenance import machine, versions
@@ -117,11 +117,6 @@ def _accuracy(cell: StoredCell, path: Path, runtime: str, integer: bool) -> dict
 def _timings(runtime: str, files: Files, shape: tuple[int, int, int], settings: DeploySettings) -> Sequence[Timing]:
     """One thread by CPU time, then all by wall time, for each batch size."""
     job = Job(runtime, str(files.integer_file), str(files.float_file), shape, rounds=settings.rounds)
-    threads = settings.threads or cores()
+    threads = settings.threads or usable_cores()
     counts = (1, threads) if threads > 1 else (1,)
     return [measure(replace(job, batch=b, threads=n)) for n in counts for b in settings.batches]
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -17,7 +17,7 @@ import torch.ao.quantization.fx._decomposed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...core.errors import QuantizerError, RecordError
+from ...core.errors import QuantizerError, RecordError, one_line
 from ...quantizers.base import ActQuant, SiteExport
 from .batchnorm import affine, following
 from .codes import HIGH, LOW, Codes, fold, integer_reason, to_codes
@@ -120,7 +120,7 @@ def load_float(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     try:
         out.load_state_dict(state)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error, kind=False)
         raise RecordError(f"the stored weights must fit the network, but they do not: {reason}") from error
     return out.eval().requires_grad_(False)
 

@@ -1,19 +1,19 @@
 """Wall time of one forward call, in a process of its own, all models interleaved.
 
 What is measured here is torch eager on dequantized float32 weights: the same arithmetic for every quantizer, so no
-integer speed-up can appear; integer runtimes are measured by the deployment part. Rounds interleave the models, so
-drift of the machine hits all alike, and the ratio is taken inside each round.
+integer speed-up can appear; integer runtimes are measured by the deployment part. The ratio is taken inside each round.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import time
 from collections.abc import Sequence
+from functools import partial
 from statistics import median, quantiles
 
 import torch
 
+from ...core.errors import MeasurementError
 from ..experiment.component import Component
 from ..experiment.grid import Experiment
 from ..models.base import DGModel
@@ -23,10 +23,9 @@ from ..results.provenance import machine
 from ..results.record import Record
 from ..results.store import RunStore
 from ..training.data import load_dataset
+from .interleaved import sample_interleaved
 
-ROUNDS, WARM_UP, BATCHES = 30, 3, (1, 32)
-FEWEST_ROUNDS, SECONDS = 7, 30.0
-"""After so many seconds the fewest rounds are enough."""
+ROUNDS, SECONDS, BATCHES = 30, 30.0, (1, 32)
 RUNTIME, ARITHMETIC = "torch eager", "float32"
 
 
@@ -41,7 +40,11 @@ def representatives(store: RunStore, keys: Sequence[str]) -> list[Record]:
 
 
 def measure_store(store: RunStore, keys: Sequence[str], experiment: Experiment) -> None:
-    """Measure the representatives of these cells unless all are measured; each result is stored."""
+    """Measure the representatives of these cells unless all are measured; each result is stored.
+
+    Raises:
+        MeasurementError: the measuring process ended early; what it had stored by then stays.
+    """
     records = representatives(store, keys)
     have = {x.key for x in store.latencies() if isinstance(x, Latency)}
     if not records or {r.key for r in records} <= have:
@@ -51,6 +54,11 @@ def measure_store(store: RunStore, keys: Sequence[str], experiment: Experiment) 
     process = multiprocessing.get_context("forkserver").Process(target=_measure, args=arguments)
     process.start()
     process.join()
+    if process.exitcode:
+        raise MeasurementError(
+            f"the measurement of {len(records)} models ended with exit code {process.exitcode}, so that the latency table "
+            "may lack some; the same command measures again"
+        )
 
 
 def _network(
@@ -62,6 +70,7 @@ def _network(
     return network.eval()
 
 
+@torch.inference_mode()
 def _measure(
     store: RunStore,
     records: list[Record],
@@ -73,7 +82,8 @@ def _measure(
     torch.set_num_threads(threads)
     networks = [_network(component, r, store, shape, classes) for r in records]
     for batch in BATCHES:
-        times = interleaved(networks, torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0)))
+        x = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))
+        times = sample_interleaved([partial(network, x) for network in networks], ROUNDS, SECONDS)
         for record, own in zip(records, times, strict=True):
             low, _, high = quantiles(own, n=4)
             store.write_latency(
@@ -93,20 +103,3 @@ def _measure(
                     machine=machine(),
                 )
             )
-
-
-@torch.inference_mode()
-def interleaved(networks: Sequence[torch.nn.Module], x: torch.Tensor) -> list[list[float]]:
-    """Milliseconds of at most ROUNDS calls of each network, one call of each a round."""
-    times: list[list[float]] = [[] for _ in networks]
-    for network in [*networks] * WARM_UP:
-        network(x)
-    started = time.perf_counter()
-    while len(times[-1]) < ROUNDS:
-        if len(times[-1]) >= FEWEST_ROUNDS and time.perf_counter() - started > SECONDS:
-            break
-        for network, own in zip(networks, times, strict=True):
-            began = time.perf_counter()
-            network(x)
-            own.append(1000 * (time.perf_counter() - began))
-    return times

@@ -8,26 +8,23 @@ other processes disturb least; with more, the wall time.
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
 import numpy as np
 
-from ...core.errors import QuantDGError
+from ...core.errors import MeasurementError
 from ..results.deployment import Timing
-from .runtimes import Array, Runner, open_model
-
-SAMPLE_S, STEADY_S, STEADY_CALLS = 0.005, 0.05, 12
-"""A sample averages as many calls as take the first; more, up to the last, while they take at most the second."""
-WARM_UP, FEWEST_ROUNDS = 3, 7
+from .interleaved import sample_interleaved, steady_calls
+from .runtimes import Array, open_model
 
 
 @dataclass(frozen=True)
@@ -51,12 +48,12 @@ class Job:
 
 
 def measure(job: Job) -> Timing:
-    """Run the job in a fresh process."""
+    """Run the job in a fresh process; MeasurementError, with its last line, where that fails."""
     command = [sys.executable, "-m", "quantdg.bench.deploy.measure"]
     done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise QuantDGError(f"the measurement in {job.runtime} ended with exit code {done.returncode}: {reason}")
+        raise MeasurementError(f"the measurement in {job.runtime} ended with exit code {done.returncode}: {reason}")
     samples: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return summary(job, samples["integer"], samples["float32"], samples["calls"])
 
@@ -87,32 +84,14 @@ def summary(job: Job, integer: Sequence[float], floats: Sequence[float], calls: 
 def _samples(job: Job) -> dict[str, Any]:
     shape = (job.batch, *job.shape)
     x: Array = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    runners = [
-        open_model(job.runtime, Path(path), threads=job.threads, batch=job.batch)
+    calls = [
+        partial(open_model(job.runtime, Path(path), threads=job.threads, batch=job.batch), x)
         for path in (job.integer_file, job.float_file)
     ]
     clock = time.process_time if job.threads == 1 else time.perf_counter
-    for runner in runners:
-        _seconds(runner, x, WARM_UP, clock)
-    slow = max(_seconds(runner, x, WARM_UP, clock) for runner in runners)
-    calls = max(math.ceil(SAMPLE_S / slow), min(STEADY_CALLS, int(STEADY_S / slow)))
-    times: list[list[float]] = [[], []]
-    started = time.perf_counter()
-    while (done := len(times[0])) < job.rounds:
-        if done >= FEWEST_ROUNDS and time.perf_counter() - started > job.seconds:
-            break
-        for which in (0, 1) if done % 2 else (1, 0):
-            runners[which](x)  # the caches hold the other model's data; a model deployed alone finds its own
-            times[which].append(1000 * _seconds(runners[which], x, calls, clock))
-    return {"integer": times[0], "float32": times[1], "calls": calls}
-
-
-def _seconds(runner: Runner, x: Array, calls: int, clock: Any) -> float:
-    """Mean time of one call."""
-    began = clock()
-    for _ in range(calls):
-        runner(x)
-    return float(clock() - began) / calls
+    count = steady_calls(calls, clock)
+    integer, floats = sample_interleaved(calls, job.rounds, job.seconds, count, clock=clock)
+    return {"integer": integer, "float32": floats, "calls": count}
 
 
 if __name__ == "__main__":

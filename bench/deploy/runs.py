@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ...core.errors import MissingPackageError, QuantDGError
+from ...core.errors import MissingPackageError, one_line
 from ..experiment.deploy import DeploySettings
 from ..experiment.grid import Paths
 from ..results.deployment import FOLDER, Deployment, deployments, write_deployment
@@ -88,6 +88,4 @@ def _deploy(
 def _unable(record: Record, runtime: str, error: Exception) -> Deployment:
     if isinstance(error, MissingPackageError):
         return Deployment(record.key, record.labels, runtime, "unavailable", str(error), machine=machine())
-    kind = "" if isinstance(error, QuantDGError) else f"{type(error).__name__}: "
-    reason = kind + " ".join(str(error).split())
-    return Deployment(record.key, record.labels, runtime, "failed", reason, machine=machine())
+    return Deployment(record.key, record.labels, runtime, "failed", one_line(error), machine=machine())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ...core.errors import ConfigError
+from ...core.machine import usable_cores
 from ..experiment.launcher import Launcher
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -16,8 +16,8 @@ def jobs_of(launcher: Launcher) -> int:
     if launcher.jobs is not None:
         return launcher.jobs
     free = free_gb()
-    fitting = int(free / launcher.memory_gb) if free is not None else cores()
-    return max(1, min(gpus() if launcher.device == "cuda" else cores() // launcher.threads, fitting))
+    fitting = int(free / launcher.memory_gb) if free is not None else usable_cores()
+    return max(1, min(gpus() if launcher.device == "cuda" else usable_cores() // launcher.threads, fitting))
 
 
 def device_of(launcher: Launcher, slot: int) -> str:
@@ -33,11 +33,6 @@ def check_device(launcher: Launcher) -> None:
             f"launcher.device={launcher.device} needs {number + 1} GPUs that torch can use, there are {gpus()}; write "
             "launcher.device=cpu, or install the torch build that fits the driver"
         )
-
-
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpus() -> int:

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ...core.errors import RecordError
+from ...core.errors import RecordError, one_line
 from ...quantizers.base import QTensor, SiteExport
 from ..results.files import write_atomic
 from .header import SiteHeader, read_header, write_entry
@@ -135,8 +135,7 @@ def read_model(path: Path) -> PackedModel:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         sites = {name: _unpack_site(name, tensors, entry) for name, entry in entries.items()}
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, RecordError) as error:
-        kind = "" if isinstance(error, RecordError) else f"{type(error).__name__}: "
-        raise RecordError(f"{path} is not a packed model ({kind}{error})") from error
+        raise RecordError(f"{path} is not a packed model ({one_line(error)})") from error
     return PackedModel(tensors, sites)
 
 

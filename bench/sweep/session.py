@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
+from ...core.errors import MeasurementError
 from ..cells.dry_build import try_parts
 from ..cells.execute import refuse
 from ..deploy.latency import measure_store
@@ -100,7 +101,10 @@ def run_experiment(experiment: Experiment, console: Console | None = None, choic
             return 0
     elif made.run:
         _run_here(made, cells, store, experiment, console)
-    measure_store(store, [c.key for c in cells], experiment)
+    try:
+        measure_store(store, [c.key for c in cells], experiment)
+    except MeasurementError as error:
+        console.print(f"latency: {error}", markup=False, soft_wrap=True)
     if experiment.deploy is not None:
         deploy_store(store, [c.key for c in cells], experiment.paths, experiment.deploy, _deployed(console))
     statuses = Counter(r.status for c in cells if (r := store.read(c.key)))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quantdg.bench.engines import capacity as room
+from quantdg.bench.engines import capacity
 from quantdg.bench.experiment.launcher import Launcher
 from quantdg.core.errors import ConfigError
 
@@ -23,38 +23,38 @@ from quantdg.core.errors import ConfigError
     ],
 )
 def test_the_scarcest_thing_counts(monkeypatch, settings, free, expected):
-    for name, value in (("cores", 8), ("gpus", 3), ("free_gb", free)):
-        monkeypatch.setattr(room, name, lambda value=value: value)
-    assert room.jobs_of(Launcher(**settings)) == expected
+    for name, value in (("usable_cores", 8), ("gpus", 3), ("free_gb", free)):
+        monkeypatch.setattr(capacity, name, lambda value=value: value)
+    assert capacity.jobs_of(Launcher(**settings)) == expected
 
 
 def test_processes_take_turns_on_the_gpus(monkeypatch):
-    monkeypatch.setattr(room, "gpus", lambda: 2)
-    assert [room.device_of(Launcher(device="cuda"), slot) for slot in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
-    assert room.device_of(Launcher(device="cuda:1"), 0) == "cuda:1"
-    assert room.device_of(Launcher(), 1) == "cpu"
+    monkeypatch.setattr(capacity, "gpus", lambda: 2)
+    assert [capacity.device_of(Launcher(device="cuda"), slot) for slot in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert capacity.device_of(Launcher(device="cuda:1"), 0) == "cuda:1"
+    assert capacity.device_of(Launcher(), 1) == "cpu"
 
 
 def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
-    monkeypatch.setattr(room, "gpus", lambda: 1)
+    monkeypatch.setattr(capacity, "gpus", lambda: 1)
     for device in ("cpu", "cuda", "cuda:0"):
-        room.check_device(Launcher(device=device))
+        capacity.check_device(Launcher(device=device))
     with pytest.raises(ConfigError, match="device=cuda:1 needs 2 GPUs that torch can use, there are 1; write"):
-        room.check_device(Launcher(device="cuda:1"))
+        capacity.check_device(Launcher(device="cuda:1"))
 
 
 @pytest.mark.parametrize(("limit", "expected"), [("max", 4.0), (str(3 * 2**30), 2.0), (None, 4.0)])
 def test_a_control_group_may_leave_less_than_the_machine_has(tmp_path, monkeypatch, limit, expected):
-    monkeypatch.setattr(room, "_CGROUP", tmp_path)
-    monkeypatch.setattr(room, "_available", lambda: 4.0)
+    monkeypatch.setattr(capacity, "_CGROUP", tmp_path)
+    monkeypatch.setattr(capacity, "_available", lambda: 4.0)
     if limit is not None:
         (tmp_path / "memory.max").write_text(limit + "\n")
         (tmp_path / "memory.current").write_text(f"{2**30}\n")
-    assert room.free_gb() == expected
+    assert capacity.free_gb() == expected
 
 
 def test_this_machine_says_what_is_free():
-    assert 0 < room.free_gb() < 1e6
+    assert 0 < capacity.free_gb() < 1e6
 
 
 def test_wrong_memory():

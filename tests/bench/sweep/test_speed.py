@@ -14,13 +14,13 @@ from statistics import median
 
 import pytest
 
-from quantdg.bench.engines.capacity import cores
 from quantdg.bench.engines.local import run_cells
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.launcher import Launcher
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep import session
+from quantdg.core.machine import usable_cores
 
 pytestmark = pytest.mark.speed
 ROUNDS = 3
@@ -36,7 +36,7 @@ def seconds(work: Callable[[], object]) -> float:
 def test_parallel_efficiency(benchmark, tmp_path):
     """Two groups of 4 cells, as long as the demo's, for each core: one process, one for each core, and as many sweeps
     of one, in turns."""
-    words = ("quantizer=[float,lsq,pact,freeze]", f"seeds={2 * cores()}")
+    words = ("quantizer=[float,lsq,pact,freeze]", f"seeds={2 * usable_cores()}")
     experiment = config.load(["targets=[thick]", *words, f"out={tmp_path / 'plan'}"])
     cells = session.plan(experiment)
 
@@ -48,21 +48,21 @@ def test_parallel_efficiency(benchmark, tmp_path):
         return took
 
     def apart(name):
-        parts = [[c for c in cells if c.group.seed % cores() == k] for k in range(cores())]
-        with ThreadPoolExecutor(cores()) as pool:
-            return seconds(lambda: [*pool.map(lambda k: sweep(1, f"{name}{k}", parts[k]), range(cores()))])
+        parts = [[c for c in cells if c.group.seed % usable_cores() == k] for k in range(usable_cores())]
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            return seconds(lambda: [*pool.map(lambda k: sweep(1, f"{name}{k}", parts[k]), range(usable_cores()))])
 
     sweep(1, "warm", cells[:1])
-    rounds = [(sweep(1, f"one{r}"), sweep(cores(), f"all{r}"), apart(f"apart{r}")) for r in range(ROUNDS)]
-    efficiency = median(one / together / cores() for one, together, _ in rounds)
-    machine = median(one / separate / cores() for one, _, separate in rounds)
-    benchmark.extra_info |= {"efficiency": efficiency, "machine": machine, "cores": cores(), "seconds": rounds}
+    rounds = [(sweep(1, f"one{r}"), sweep(usable_cores(), f"all{r}"), apart(f"apart{r}")) for r in range(ROUNDS)]
+    efficiency = median(one / together / usable_cores() for one, together, _ in rounds)
+    machine = median(one / separate / usable_cores() for one, _, separate in rounds)
+    benchmark.extra_info |= {"efficiency": efficiency, "machine": machine, "cores": usable_cores(), "seconds": rounds}
     benchmark.pedantic(lambda: None, rounds=1)
     print(
-        f"\n{len(cells)} cells on {cores()} cores: parallel efficiency {efficiency:.3f}, of independent sweeps "
+        f"\n{len(cells)} cells on {usable_cores()} cores: parallel efficiency {efficiency:.3f}, of independent sweeps "
         f"{machine:.3f}, seconds {rounds}"
     )
-    assert efficiency > 1.2 / cores(), "a second process must gain something"
+    assert efficiency > 1.2 / usable_cores(), "a second process must gain something"
 
 
 def test_start_up_of_a_cell(benchmark, drivers, tmp_path):

@@ -12,13 +12,12 @@ Lopez-Paz, "In Search of Lost Domain Generalization", ICLR 2021 (DomainBed, MIT)
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...core.errors import ConfigError
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches, class_probabilities
@@ -67,8 +66,6 @@ class IRM(AnnealedPenalty):
         anneal: int = 500,
         estimate: Estimate = "even_odd",
     ) -> None:
-        if estimate not in get_args(Estimate):
-            raise ConfigError(f"algorithm.irm.estimate must be one of {get_args(Estimate)}, got {estimate!r}")
         super().__init__(network, num_domains, optimizer, weight=weight, anneal=anneal)
         self.estimate: Estimate = estimate
 

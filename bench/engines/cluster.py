@@ -38,6 +38,11 @@ def run_portion(cells: Portion, store: RunStore, paths: Paths, launcher: Launche
     return sum(record.status == "failed" for record in job.execute(cells, lambda *_: None))
 
 
+def absolute(paths: Paths) -> Paths:
+    """Return the paths in a form that another process on another machine understands."""
+    return Paths(paths.out.resolve(), paths.data_root and paths.data_root.resolve(), paths.cache.resolve())
+
+
 def missing(cells: Iterable[Cell], store: RunStore) -> list[Cell]:
     """The cells that have no record yet."""
     return [cell for cell in cells if not store.cell_path(cell.key).exists()]
@@ -49,7 +54,9 @@ def follow(
     launcher: Launcher,
     submit: Callable[[list[Cell]], None],
     at_work: Callable[[], bool | None],
+    *,
     say: Callable[[str], None],
+    poll_seconds: float,
 ) -> None:
     """Wait for the records; cells whose jobs are gone without one are lost and submitted again, within the limit.
 
@@ -57,10 +64,11 @@ def follow(
         submit: starts jobs for cells.
         at_work: whether any job of this run is left; None where the scheduler does not answer, which proves nothing.
         say: told the progress.
+        poll_seconds: between two looks at the run folder.
     """
     lost, leases = Deaths(), Leases(store.work, launcher.lease_seconds)
     hopeless: dict[str, tuple[Cell, int]] = {}
-    told, poll = -1, float(launcher.options.get("poll_seconds", 10.0))
+    told = -1
     while left := missing(cells, store):
         if len(left) != told:
             say(f"{len(cells) - len(left)} of {len(cells)} cells are stored")
@@ -75,7 +83,7 @@ def follow(
                 submit(again)
         for cell, deaths in hopeless.values():
             give_up(cell, store, leases, launcher, deaths)
-        time.sleep(poll)
+        time.sleep(poll_seconds)
     remove_leftovers(store)
 
 

@@ -11,13 +11,11 @@ from importlib import import_module
 from typing import Any
 
 from ...core.errors import ConfigError, MissingPackageError
+from ..experiment.engine_options import RayOptions
 from ..experiment.grid import Cell, Paths
 from ..experiment.launcher import Launcher
 from ..results.store import RunStore
-from .cluster import Portion, follow, missing, portions, run_portion
-
-OPTIONS: dict[str, Any] = {"address": None, "cells_per_job": None, "gpus": 0, "retries": 3, "poll_seconds": 2.0}
-"""``address`` as of RAY_ADDRESS; ``retries``: how often Ray itself starts a task again whose worker died."""
+from .cluster import Portion, absolute, follow, missing, portions, run_portion
 
 
 def _ray() -> Any:
@@ -27,18 +25,14 @@ def _ray() -> Any:
         raise MissingPackageError("launcher=ray needs ray; pip install 'quantdg[ray]'") from error
 
 
-def options_of(launcher: Launcher) -> dict[str, Any]:
-    """The options with their defaults; ConfigError for an unknown one and without an address or a token."""
-    unknown = set(launcher.options) - set(OPTIONS)
-    if unknown:
-        raise ConfigError(f"launcher.options of Ray are {', '.join(OPTIONS)}; there is no {min(unknown)!r}")
-    options = {**OPTIONS, **launcher.options}
-    options["address"] = options["address"] or os.environ.get("RAY_ADDRESS")
-    if not options["address"]:
+def address_of(options: RayOptions) -> str:
+    """Return the address of the cluster; ConfigError where there is none, or no token to enter it with."""
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    if not address:
         raise ConfigError("launcher=ray needs a cluster that runs; write launcher.options.address=HOST:PORT")
     if os.environ.get("RAY_AUTH_MODE") != "token":
         raise ConfigError("launcher=ray needs token authentication; set RAY_AUTH_MODE=token here and on every node")
-    return options
+    return address
 
 
 def _enter(ray: Any, address: str) -> None:
@@ -56,21 +50,21 @@ def run_on_ray(
     cells: list[Cell], store: RunStore, paths: Paths, launcher: Launcher, say: Callable[[str], None]
 ) -> bool:
     """Run cells as tasks and follow them; they end with this process, a further run goes on from their snapshots."""
-    ray, options = _ray(), options_of(launcher)
-    paths = Paths(paths.out.resolve(), paths.data_root and paths.data_root.resolve(), paths.cache.resolve())
+    ray, options = _ray(), RayOptions(**launcher.options)
+    paths = absolute(paths)
     store = RunStore(paths.out)
-    _enter(ray, options["address"])
+    _enter(ray, address_of(options))
     remote = ray.remote(
         num_cpus=launcher.threads,
-        num_gpus=options["gpus"],
+        num_gpus=options.gpus,
         memory=int(launcher.memory_gb * 2**30),
-        max_retries=options["retries"],
+        max_retries=options.retries,
         max_calls=1,
     )(_task)
     running: list[Any] = []
 
     def submit(some: list[Cell]) -> None:
-        parts = portions(some, options["cells_per_job"])
+        parts = portions(some, options.cells_per_job)
         running.extend(remote.remote(part, store, paths, launcher) for part in parts)
         say(f"{len(parts)} tasks submitted")
 
@@ -87,7 +81,7 @@ def run_on_ray(
 
     try:
         submit(missing(cells, store))
-        follow(cells, store, launcher, submit, at_work, say)
+        follow(cells, store, launcher, submit, at_work, say=say, poll_seconds=options.poll_seconds)
     finally:
         ray.shutdown()
     return True

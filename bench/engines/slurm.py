@@ -17,26 +17,12 @@ from typing import Any
 
 from ...core.errors import ConfigError, MissingPackageError
 from ..cells.job import Job
+from ..experiment.engine_options import SlurmOptions
 from ..experiment.grid import Cell, Paths
 from ..experiment.launcher import Launcher
 from ..results.files import write_atomic
 from ..results.store import RunStore
-from .cluster import Portion, follow, missing, portions, run_portion
-
-OPTIONS: dict[str, Any] = {
-    "partition": None,
-    "minutes": 60,
-    "gpus": None,
-    "parallel": 256,
-    "cells_per_job": None,
-    "signal_seconds": 60,
-    "timeouts": 100,
-    "wait": True,
-    "poll_seconds": 10.0,
-    "parameters": {},
-}
-"""``parallel`` limits the array; ``timeouts`` is how often a job that reached its time limit goes on in a new one;
-``parameters`` are further options of sbatch."""
+from .cluster import Portion, absolute, follow, missing, portions, run_portion
 
 
 @dataclass
@@ -66,25 +52,17 @@ def _submitit() -> Any:
         raise MissingPackageError("launcher=slurm needs submitit; pip install 'quantdg[slurm]'") from error
 
 
-def options_of(launcher: Launcher) -> dict[str, Any]:
-    """The options with their defaults; ConfigError for an unknown one."""
-    unknown = set(launcher.options) - set(OPTIONS)
-    if unknown:
-        raise ConfigError(f"launcher.options of Slurm are {', '.join(OPTIONS)}; there is no {min(unknown)!r}")
-    return {**OPTIONS, **launcher.options}
-
-
-def _executor(folder: Path, launcher: Launcher, options: dict[str, Any]) -> Any:
-    executor = _submitit().SlurmExecutor(folder=folder, max_num_timeout=options["timeouts"])
-    extra = {"partition": options["partition"], "gpus_per_node": options["gpus"]}
+def _executor(folder: Path, launcher: Launcher, options: SlurmOptions) -> Any:
+    executor = _submitit().SlurmExecutor(folder=folder, max_num_timeout=options.timeouts)
+    extra = {"partition": options.partition, "gpus_per_node": options.gpus}
     executor.update_parameters(
         job_name="quantdg",
-        time=options["minutes"],
+        time=options.minutes,
         mem=f"{round(launcher.memory_gb * 1024)}M",
         cpus_per_task=launcher.threads,
-        array_parallelism=options["parallel"],
-        signal_delay_s=options["signal_seconds"],
-        additional_parameters={"requeue": True, **options["parameters"]},
+        array_parallelism=options.parallel,
+        signal_delay_s=options.signal_seconds,
+        additional_parameters={"requeue": True, **options.parameters},
         **{name: value for name, value in extra.items() if value is not None},
     )
     return executor
@@ -131,14 +109,14 @@ def run_on_slurm(
     cells: list[Cell], store: RunStore, paths: Paths, launcher: Launcher, say: Callable[[str], None]
 ) -> bool:
     """Submit what no job has yet; follow to the end, or return False at once with ``wait=false``."""
-    options = options_of(launcher)
-    paths = Paths(paths.out.resolve(), paths.data_root and paths.data_root.resolve(), paths.cache.resolve())
+    options = SlurmOptions(**launcher.options)
+    paths = absolute(paths)
     store = RunStore(paths.out)
     executor, submitted = _executor(store.root / "slurm", launcher, options), Submitted(store)
     task = SlurmTask(store, paths, launcher)
 
     def submit(some: list[Cell]) -> None:
-        parts = portions(some, options["cells_per_job"])
+        parts = portions(some, options.cells_per_job)
         jobs = executor.map_array(task, parts)
         submitted.add({job.job_id: [c.key for c in part] for job, part in zip(jobs, parts, strict=True)})
         say(f"{len(parts)} jobs submitted as {_array(jobs[0].job_id)}")
@@ -150,7 +128,7 @@ def run_on_slurm(
     new = [cell for cell in missing(cells, store) if cell.key not in there]
     if new:
         submit(new)
-    if not options["wait"]:
+    if not options.wait:
         say("submitted; quantdg status tells how far it is, and the same command follows it")
         return False
 
@@ -158,5 +136,5 @@ def run_on_slurm(
         left = submitted.at_work({cell.key for cell in missing(cells, store)})
         return None if left is None else bool(left)
 
-    follow(cells, store, launcher, submit, at_work, say)
+    follow(cells, store, launcher, submit, at_work, say=say, poll_seconds=options.poll_seconds)
     return True

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from ...core.errors import ConfigError
+from .engine_options import OPTIONS
+from .type_check import check_settings, check_types, hints_of
 
 Engine = Literal["local", "slurm", "ray"]
 
@@ -25,8 +27,7 @@ class Launcher:
         lease_seconds: a job that gave no sign for so long counts as dead, above 0; minutes on a network file system.
         memory_gb: of each process, above 0; how many processes fit is reckoned with it, and Slurm is asked for it.
         max_lost: how often a cell whose process died is tried again before it is recorded as failed.
-        options: of the engine: for Slurm ``partition``, ``minutes``, ``parallel``, ``wait`` and more; for
-            Ray ``address``.
+        options: of the engine, by the names in `SlurmOptions` or `RayOptions`; the local engine has none.
     """
 
     jobs: int | None = None
@@ -40,6 +41,10 @@ class Launcher:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_types("launcher", hints_of(Launcher), vars(self))
+        if self.engine in OPTIONS:
+            check_settings("launcher.options", OPTIONS[self.engine], self.options)
+            OPTIONS[self.engine](**self.options)
         self._at_least("threads", 1, example=1)
         if self.jobs is not None:
             self._at_least("jobs", 0, example=1)
@@ -49,8 +54,6 @@ class Launcher:
         self._above_zero("memory_gb", example=1)
         if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             raise ConfigError(f"launcher.device must be cpu, cuda or cuda:NUMBER, got {self.device!r}; write cpu")
-        if self.engine not in get_args(Engine):
-            raise ConfigError(f"launcher.engine must be one of {', '.join(get_args(Engine))}, got {self.engine!r}")
 
     def _at_least(self, name: str, least: int, *, example: int) -> None:
         value = getattr(self, name)

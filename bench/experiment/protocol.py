@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from ...core.errors import ConfigError
 from ...datasets.policy import get_augmentation
+from .type_check import check_types, hints_of
 
 BatchNormPolicy = Literal["frozen", "freeze_at_start"]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -55,6 +56,7 @@ class Protocol:
     weights: str | None = None
 
     def __post_init__(self) -> None:
+        check_types("protocol", hints_of(Protocol), vars(self))
         if not 0 <= self.start_step < self.steps:
             raise ConfigError(
                 f"protocol.start_step must be at least 0 and below protocol.steps, got {self.start_step} of "
@@ -70,8 +72,6 @@ class Protocol:
         if not self.weight_decay >= 0:
             raise ConfigError(f"protocol.weight_decay must be at least 0, got {self.weight_decay}; write for example 0")
         get_augmentation(self.augmentation)
-        if self.bn not in get_args(BatchNormPolicy):
-            raise ConfigError(f"protocol.bn must be one of {get_args(BatchNormPolicy)}, got {self.bn!r}")
 
     @property
     def settings(self) -> dict[str, Any]:

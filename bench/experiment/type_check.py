@@ -51,7 +51,7 @@ def _fits(value: Any, kind: Any) -> bool:
     if origin in (Union, UnionType):
         return any(_fits(value, k) for k in inner)
     if origin is Literal:
-        return any(isinstance(value, type(k)) for k in inner)
+        return any(type(value) is type(k) and value == k for k in inner)
     if origin in _LISTS or kind in _LISTS:
         wanted = inner[0] if inner else Any
         return isinstance(value, (list, tuple)) and all(_fits(v, wanted) for v in value)

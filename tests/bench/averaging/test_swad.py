@@ -89,7 +89,7 @@ def test_the_training_weights_are_left_alone():
     assert weight.tolist() == [2.0] * 3
 
 
-@pytest.mark.parametrize("bad", [{"variant": "other"}, {"n_converge": 0}, {"n_tolerance": 0}, {"tolerance": 0}])
+@pytest.mark.parametrize("bad", [{"n_converge": 0}, {"n_tolerance": 0}, {"tolerance": 0}])
 def test_settings_are_checked(bad):
     with pytest.raises(ConfigError):
         SWAD(**bad)

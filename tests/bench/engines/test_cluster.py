@@ -7,7 +7,9 @@ import pytest
 
 from quantdg.bench.cells import lease as leasing
 from quantdg.bench.cells.lease import Leases
-from quantdg.bench.engines import cluster, ray_, slurm
+from quantdg.bench.engines import cluster, ray_
+from quantdg.bench.experiment import load as config
+from quantdg.bench.experiment.engine_options import OPTIONS, RayOptions
 from quantdg.bench.experiment.launcher import Launcher
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep import session
@@ -22,7 +24,7 @@ def sweep(quick):
 
 
 def launcher(**settings):
-    return Launcher(jobs=0, **{"options": {"poll_seconds": 0.0}, **settings})
+    return Launcher(jobs=0, **settings)
 
 
 @pytest.mark.parametrize(("size", "expected"), [(None, [3, 3]), (2, [2, 1, 2, 1]), (5, [3, 3])])
@@ -41,7 +43,7 @@ def test_lost_cells_are_submitted_again_and_given_up_in_the_end(sweep):
         rounds.append([c.quantizer.name for c in some])
         cluster.run_portion([c for c in some if c.quantizer.name == "lsq"], store, experiment.paths, launcher())
 
-    cluster.follow(cells[:3], store, launcher(max_lost=2), submit, lambda: False, said.append)
+    cluster.follow(cells[:3], store, launcher(max_lost=2), submit, lambda: False, say=said.append, poll_seconds=0.0)
     assert rounds == [["float", "lsq", "pact"], ["float", "pact"]]
     reasons = {store.read(c.key).status: store.read(c.key).reason for c in cells[:3]}
     assert reasons == {"done": "", "failed": "its job ended 3 times without a word"}
@@ -59,7 +61,7 @@ def test_only_the_cell_a_job_died_on_is_blamed(sweep, monkeypatch):
         else:
             cluster.run_portion(some, store, experiment.paths, launcher())
 
-    cluster.follow(cells[:3], store, launcher(max_lost=1), submit, lambda: False, str)
+    cluster.follow(cells[:3], store, launcher(max_lost=1), submit, lambda: False, say=str, poll_seconds=0.0)
     assert [store.read(c.key).status for c in cells[:3]] == ["failed", "done", "done"]
     assert list(store.work.iterdir()) == []
 
@@ -74,7 +76,9 @@ def test_a_scheduler_that_does_not_answer_proves_nothing(sweep):
             cluster.run_portion(cells[:1], store, experiment.paths, launcher())
         return answer
 
-    cluster.follow(cells[:1], store, launcher(), lambda _: pytest.fail("submitted again"), at_work, str)
+    cluster.follow(
+        cells[:1], store, launcher(), lambda _: pytest.fail("submitted again"), at_work, say=str, poll_seconds=0.0
+    )
     assert store.read(cells[0].key).status == "done"
 
 
@@ -99,28 +103,47 @@ def test_a_missing_package_is_named_with_its_line(quick, monkeypatch, engine, pa
         session.run_experiment(experiment)
 
 
-@pytest.mark.parametrize("module", [slurm, ray_])
-def test_an_unknown_option_is_answered_with_the_known_ones(module):
-    with pytest.raises(ConfigError, match="there is no 'partitoin'"):
-        module.options_of(launcher(options={"partitoin": "x", "zzz": 1}))
+@pytest.mark.parametrize(
+    ("engine", "options", "message"),
+    [
+        ("slurm", {"partitoin": "x"}, "no setting of launcher.options named 'partitoin'; did you mean 'partition'"),
+        ("slurm", {"minutes": "long"}, "launcher.options.minutes must be a whole number, got 'long'"),
+        ("slurm", {"minutes": 0}, "launcher.options.minutes must be at least 1, got 0"),
+        ("slurm", {"cells_per_job": 0}, "launcher.options.cells_per_job must be at least 1, got 0"),
+        ("ray", {"partition": "x"}, "no setting of launcher.options named 'partition'"),
+        ("ray", {"retries": -1}, "launcher.options.retries must be at least 0, got -1"),
+    ],
+)
+def test_wrong_options_are_found_before_anything_is_loaded(engine, options, message):
+    with pytest.raises(ConfigError, match=message):
+        Launcher(engine=engine, options=options)
+
+
+@pytest.mark.parametrize("engine", ["slurm", "ray"])
+def test_the_configuration_repeats_the_defaults_and_all_of_them(engine):
+    assert config.load([f"launcher={engine}"]).launcher.options == asdict(OPTIONS[engine]())
 
 
 def test_ray_is_never_entered_without_address_and_token(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     with pytest.raises(ConfigError, match=r"write launcher\.options\.address=HOST:PORT"):
-        ray_.options_of(launcher(options={}))
+        ray_.address_of(RayOptions())
     with pytest.raises(ConfigError, match="set RAY_AUTH_MODE=token"):
-        ray_.options_of(launcher(options={"address": "10.0.0.1:6379"}))
+        ray_.address_of(RayOptions(address="10.0.0.1:6379"))
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.2:6379")
+    assert ray_.address_of(RayOptions()) == "10.0.0.2:6379"
+    assert ray_.address_of(RayOptions(address="10.0.0.1:6379")) == "10.0.0.1:6379"
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"engine": "slrum"}, "launcher.engine must be one of"),
+        ({"engine": "slrum"}, "launcher.engine must be local or slurm or ray, got 'slrum'"),
         ({"checkpoint_seconds": -1}, "checkpoint_seconds must be at least 0, got -1"),
-        ({"lease_seconds": 0}, "lease_seconds must be above 0, got 0"),
-        ({"max_lost": -1}, "must be at least 0"),
+        ({"lease_seconds": 0}, "lease_seconds must be above 0"),
+        ({"max_lost": -1}, "max_lost must be at least 0"),
     ],
 )
 def test_wrong_launcher_settings(settings, message):

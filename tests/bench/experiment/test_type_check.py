@@ -27,7 +27,7 @@ class Example:
 
 
 GOOD = [
-    {"number": 1, "count": None, "flag": True, "kind": "c", "pair": [1, 2], "places": (), "options": {}},
+    {"number": 1, "count": None, "flag": True, "kind": "b", "pair": [1, 2], "places": (), "options": {}},
     {"number": 0.5, "count": 3, "pair": (), "places": ["x"], "path": "a word", "unknown": object()},
 ]
 BAD = [
@@ -37,6 +37,7 @@ BAD = [
     ({"count": True}, "a whole number or null, got True"),
     ({"flag": 1}, "x.flag must be true or false, got 1"),
     ({"kind": 3}, "x.kind must be a or b, got 3"),
+    ({"kind": "c"}, "x.kind must be a or b, got 'c'"),
     ({"pair": 3}, "x.pair must be a list, each a whole number, got 3"),
     ({"pair": [1, "b"]}, r"each a whole number, got \[1, 'b'\]"),
     ({"places": "word"}, "x.places must be a list, each a word, got 'word'"),

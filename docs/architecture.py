@@ -1,8 +1,9 @@
 """The folders of a part as layers: who imports whom, drawn and checked.
 
     python docs/architecture.py bench                      # lowest layer first, arrows that run up, circles
-    python docs/architecture.py bench --svg docs/images/architecture_bench.svg
+    python docs/architecture.py bench --svg bench.svg      # and draw them
     python docs/architecture.py --root OTHER_CHECKOUT bench
+    python docs/architecture.py --write                    # docs/architecture.md and its drawing anew
 
 A loose module of the part counts as a folder of its own. Imports for type checkers only do not count.
 """
@@ -11,12 +12,17 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from html import escape
 from pathlib import Path
 
 Graph = dict[str, set[str]]
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "architecture.md"
+DRAWING = ROOT / "docs" / "images" / "architecture_after.svg"
 
 
 def imported_names(path: Path, package: tuple[str, ...]) -> Iterator[str]:
@@ -85,17 +91,18 @@ def circles(graph: Graph) -> set[str]:
 
 def layers(graph: Graph) -> list[list[str]]:
     """Lowest first: a folder stands above all that it imports; folders of one circle share a layer."""
-    depth: dict[str, int] = {}
+    reach = {name: reachable(graph, name) for name in graph}
 
-    def of(name: str, path: tuple[str, ...] = ()) -> int:
-        if name not in depth:
-            below = [of(other, (*path, name)) for other in graph[name] if other not in (*path, name)]
-            depth[name] = 1 + max(below, default=-1)
-        return depth[name]
+    @cache
+    def depth(name: str) -> int:
+        circle = {name, *(other for other in reach[name] if name in reach[other])}
+        below = {other for inner in circle for other in graph[inner]} - circle
+        return 1 + max(map(depth, below), default=-1)
 
-    for name in graph:
-        of(name)
-    return [[n for n in sorted(graph) if depth[n] == level] for level in range(max(depth.values(), default=-1) + 1)]
+    floors: dict[int, list[str]] = defaultdict(list)
+    for name in sorted(graph):
+        floors[depth(name)].append(name)
+    return [floors[level] for level in sorted(floors)]
 
 
 def text(graph: Graph) -> str:
@@ -111,32 +118,69 @@ def text(graph: Graph) -> str:
     return "\n".join([*lines, "", f"{len(graph)} folders and loose modules, {arrows} arrows, {found}"])
 
 
+def placed(graph: Graph, floors: list[list[str]]) -> dict[str, tuple[float, float]]:
+    """The middle of each box in pixels, layers from the ground up; a box stands near those that import it."""
+    place: dict[str, tuple[float, float]] = {}
+    for height, names in enumerate(reversed(floors)):
+        above = {name: [place[other][0] for other in place if name in graph[other]] for name in names}
+        row = sorted(names, key=lambda name: sum(above[name]) / max(1, len(above[name])))
+        for i, name in enumerate(row):
+            place[name] = 150 * (i - (len(row) - 1) / 2), 70 + 80 * height
+    return place
+
+
+def line(start: tuple[float, float], end: tuple[float, float], colour: str) -> str:
+    """A curve from a box to one that it imports, bent around the boxes between."""
+    (x, y), (u, v) = start, end
+    rows = abs(v - y) / 80
+    side = 1 if x + u >= 0 else -1
+    if y == v:
+        curve = f"M{x:g},{y - 14:g} Q{(x + u) / 2:g},{y - 24 - abs(u - x) / 6:g} {u:g},{v - 14:g}"
+    else:
+        bend = (x + u) / 2 + side * 28 * (rows - 1)
+        curve = f"M{x:g},{y + 14:g} Q{bend:g},{(y + v) / 2:g} {u:g},{v - 14:g}"
+    return f'<path d="{curve}" fill="none" stroke="{colour}" stroke-width="1.2"/>'
+
+
 def svg(graph: Graph, title: str) -> str:
-    """The same as a drawing: layers from the ground up, arrows within circles in red."""
+    """The same as a drawing: what is imported stands below; lines within circles are red."""
     floors, knot = layers(graph), circles(graph)
-    width = 40 + 150 * max(map(len, floors))
-    place = {
-        name: (width / 2 + 150 * (i - (len(names) - 1) / 2), 60 + 80 * (len(floors) - 1 - level))
-        for level, names in enumerate(floors)
-        for i, name in enumerate(names)
-    }
-    parts = [f'<text x="20" y="24" font-size="15">{escape(title)}</text>']
+    place = placed(graph, floors)
+    parts = []
     for name, others in graph.items():
         for other in sorted(others):
-            (x, y), (u, v) = place[name], place[other]
-            colour = "#c0392b" if name in knot and other in knot else "#8a97a5"
-            bend = 60 if y == v else 0
-            path = f"M{x:g},{y + 12:g} Q{(x + u) / 2:g},{(y + v) / 2 + bend:g} {u:g},{v - 12:g}"
-            parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.2"/>')
+            inside = name in knot and other in knot
+            parts.append(line(place[name], place[other], "#c0392b" if inside else "#8a97a5"))
     for name, (x, y) in place.items():
         edge = "#c0392b" if name in knot else "#34495e"
         parts.append(
             f'<rect x="{x - 62:g}" y="{y - 14:g}" width="124" height="28" rx="5" fill="#fff" stroke="{edge}"/>'
             f'<text x="{x:g}" y="{y + 4:g}" text-anchor="middle" font-size="12">{escape(name)}</text>'
         )
-    height = 100 + 80 * (len(floors) - 1)
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">'
-    return "\n".join([head, '<rect width="100%" height="100%" fill="#fff"/>', *parts, "</svg>", ""])
+    width, height = max(520, 40 + 150 * max(map(len, floors))), 110 + 80 * (len(floors) - 1)
+    top = min([0, *(place[a][1] - 50 - abs(place[a][0] - place[b][0]) / 12 for a in knot for b in graph[a] & knot)])
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height - top:g}" font-family="sans-serif"'
+    return "\n".join(
+        [
+            f'{head} viewBox="{-width / 2:g} {top:g} {width} {height - top:g}">',
+            f'<rect x="{-width / 2:g}" y="{top:g}" width="100%" height="100%" fill="#fff"/>',
+            *parts,
+            f'<text x="{20 - width / 2:g}" y="{top + 24:g}" font-size="15">{escape(title)}</text>',
+            "</svg>",
+            "",
+        ]
+    )
+
+
+def pages() -> dict[Path, str]:
+    """What docs/architecture.md and its drawing of ``bench`` have to say now."""
+    page = PAGE.read_text(encoding="utf-8")
+
+    def block(found: re.Match[str]) -> str:
+        return f"```text {found[1]}\n{text(folder_graph(found[1]))}\n```"
+
+    drawing = svg(folder_graph("bench"), "bench/: who imports whom")
+    return {PAGE: re.sub(r"```text (\w+)\n.*?```", block, page, flags=re.DOTALL), DRAWING: drawing}
 
 
 def main() -> None:
@@ -146,7 +190,12 @@ def main() -> None:
     parser.add_argument("--svg", type=Path, help="draw there as well")
     parser.add_argument("--root", type=Path, default=ROOT, help="of the checkout to look at")
     parser.add_argument("--title", help="of the drawing")
+    parser.add_argument("--write", action="store_true", help="write docs/architecture.md and its drawing anew")
     options = parser.parse_args()
+    if options.write:
+        for path, content in pages().items():
+            path.write_text(content, encoding="utf-8")
+        return
     graph = folder_graph(options.part, options.root)
     print(text(graph))
     if options.svg:

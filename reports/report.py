@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from ..bench.results.files import write_atomic
@@ -48,16 +48,16 @@ def tables(results: Results) -> list[Table]:
         where = "{}, {}, protocol {}".format(*section)
         out.append(accuracy.table(cells, f"accuracy-{name}", f"Accuracy by target domain: {where}"))
         for file, title, frame, make in (
-            ("size", "Model size", results.sizes, size_table),
+            ("size", "Model size", results.sizes, partial(size_table, roles=results.roles)),
             ("latency", "Latency", results.latency, latency_table),
-            ("audit", "Audit of the quantizers", results.audit, audit_table),
-            ("flatness", "Flatness", results.flatness, flatness_table),
+            ("audit", "Audit of the quantizers", results.audit, partial(audit_table, roles=results.roles)),
+            ("flatness", "Flatness", results.flatness, partial(flatness_table, roles=results.roles)),
             ("flatness-gap", "Flatness and the out-of-domain gap", results.flatness, correlation_table),
         ):
             own = frame[(frame[SECTION] == list(section)).all(axis=1)] if len(frame) else frame
             if len(own):
                 out.append(make(own, f"{file}-{name}", f"{title}: {where}"))
-        out += deployment_tables(in_section(results.deployed, section), name, where)
+        out += deployment_tables(in_section(results.deployed, section), name, where, results.roles)
     for last in (failures_table(results), problems_table(results)):
         if len(last.text):
             out.append(last)

@@ -24,6 +24,7 @@ from ..flatness.deployed import flatness_of
 from ..packed.size import write_model
 from ..results.provenance import provenance
 from ..results.record import HEADLINE, Record, Row, Status, pack_bits
+from ..results.roles import Standing
 from ..training.branch import Branch
 from ..training.data import CellData, load_dataset
 from ..training.evaluation import SourceScore, evaluate, evaluate_sources
@@ -79,12 +80,24 @@ def reason_of(error: Exception) -> str:
 def without_result(cell: Cell, status: Status, reason: str, launcher: Launcher) -> Record:
     """The record of a cell that has no result, with the reason."""
     origin = provenance(launcher.device, launcher.threads)
-    return Record(cell.key, status, cell.labels, cell.settings, reason, provenance=origin)
+    role, meaning = _standing(cell.quantizer)
+    return Record(
+        cell.key, status, cell.labels, cell.settings, reason=reason, provenance=origin, role=role, meaning=meaning
+    )
+
+
+def _standing(quantizer: QuantizerComponent) -> Standing:
+    """What the class says of itself; one that cannot be imported counts as a method."""
+    try:
+        kind: type[Quantizer] = import_object(quantizer.target)
+    except QuantDGError:
+        return Standing("method")
+    return Standing(kind.role, kind.meaning)
 
 
 def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: Launcher) -> Record:
     """Evaluate a finished branch, store its model below ``root`` and sum all up; timings are of the branch alone."""
-    digest = _digest(branch.algorithm)
+    digest, standing = _digest(branch.algorithm), _standing(cell.quantizer)
     rows = _rows(branch, data)
     network = branch.algorithm.network
     network.load_state_dict(branch.selection.chosen[HEADLINE].state)
@@ -110,6 +123,8 @@ def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: 
         },
         noise=branch.noise,
         flatness=flatness,
+        role=standing.role,
+        meaning=standing.meaning,
         provenance={**provenance(launcher.device, launcher.threads), "final_weights_sha256": digest},
     )
 

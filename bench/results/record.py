@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import RecordError
+from .roles import ROLES, known_standing
 
 SCHEMA = 1
 Status = Literal["done", "failed", "unsupported", "unavailable"]
@@ -119,6 +120,9 @@ class Record:
         flatness: of the iid weights, see docs/flatness.md; empty where it was not measured.
         timings: seconds by phase, and ms for a step.
         provenance: versions, machine, git state, time.
+        role: of the quantizer: ``baseline``, ``control`` or ``method``; left empty, as in records of before 0.4,
+            it follows from the quantizer's name, and so does ``meaning``.
+        meaning: what a control does, in words; empty for the others.
     """
 
     key: str
@@ -136,7 +140,18 @@ class Record:
     provenance: dict[str, Any] = field(default_factory=dict)
     noise: dict[str, list[float]] = field(default_factory=dict)
     flatness: dict[str, Any] = field(default_factory=dict)
+    role: str = ""
+    meaning: str = ""
     schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        if self.role in ROLES:
+            return
+        if self.role:
+            raise RecordError(f"role must be one of {', '.join(ROLES)}, got {self.role!r}; run the cell again")
+        known = known_standing(self.labels.quantizer)
+        object.__setattr__(self, "role", known.role)
+        object.__setattr__(self, "meaning", known.meaning)
 
     def to_json(self) -> str:
         """The record as indented JSON; numbers that are not finite are refused."""

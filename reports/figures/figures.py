@@ -56,7 +56,7 @@ def _costs(results: Results, section: Section, cube: Cube, where: str) -> Iterat
         said = "{}, batch {}, {} threads, {}".format(*(setting[i] for i in (0, 2, 3, 1)))
         points = _points(cube, own, "median_ms")
         yield f"latency-{i}", pareto(points, "ms a call", f"Accuracy against latency ({said}): {where}")
-    for i, (said, own) in enumerate(costs(in_section(results.deployed, section))):
+    for i, (said, own) in enumerate(costs(in_section(results.deployed, section), results.roles)):
         points = _points(cube, own, "ms")
         yield f"deployed-{i}", pareto(points, "ms a call", f"Accuracy against integer latency ({said}): {where}")
 

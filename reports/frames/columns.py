@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
+from .roles import Roles
+
 SECTION = ["dataset", "model", "protocol"]
 METHOD = ["algorithm", "quantizer", "bits"]
 ROW = [*METHOD, "selection"]
 FLOAT = "float"
-CONTROLS = ("freeze", "round_freeze", "uniform_noise")
 PRIMARY = "iid"
 
 _SELECTIONS = {PRIMARY: 0, "last": 1, "oracle": 9}
-_QUANTIZERS = {FLOAT: 0, **{name: i for i, name in enumerate(CONTROLS, start=1)}}
 
 
 def selection_rank(name: str) -> int:
@@ -20,19 +20,9 @@ def selection_rank(name: str) -> int:
     return _SELECTIONS.get(name, 2)
 
 
-def quantizer_rank(name: str) -> int:
-    """Float first, then the controls, then the rest."""
-    return _QUANTIZERS.get(name, len(_QUANTIZERS))
-
-
 def algorithm_rank(name: str) -> int:
     """ERM, the baseline of domain generalization, first."""
     return 0 if name.split(" ", maxsplit=1)[0] == "erm" else 1
-
-
-def is_quantizer(name: str) -> bool:
-    """Whether ``name`` is a quantizer proper: neither float nor one of the controls."""
-    return name not in _QUANTIZERS
 
 
 def quantizer_label(quantizer: str, bits: str) -> str:
@@ -40,13 +30,17 @@ def quantizer_label(quantizer: str, bits: str) -> str:
     return quantizer if bits == FLOAT else f"{quantizer} {bits}"
 
 
-def ordered(frame: pd.DataFrame) -> pd.DataFrame:
+def ordered(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     """The rows in reading order, whatever order the files came in; the index starts at 0 again.
 
     Sorts by data set, model, protocol, selection, algorithm, quantizer, bits, then everything else
     that names a row. Columns that the frame lacks are left out.
+
+    Args:
+        frame: any of the columns that identify a result, and others.
+        roles: of the quantizers; the baseline comes first, then controls, then methods.
     """
-    ranked = {"selection": selection_rank, "algorithm": algorithm_rank, "quantizer": quantizer_rank}
+    ranked = {"selection": selection_rank, "algorithm": algorithm_rank, "quantizer": roles.rank}
     ranks = pd.DataFrame(index=frame.index)
     keys: list[str] = []
     for column in [*SECTION, "selection", *METHOD, "target", "seed", "key"]:

@@ -30,13 +30,14 @@ from .record_rows import (
     provenance_items,
     size_row,
 )
+from .roles import Roles
 from .variants import distinguish, identity
 
 CELL = [*SECTION, *ROW, "target", "seed", "status", "reason", "accuracy", "step", "key"]
 UNKNOWN_SELECTION = "any"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """Everything a report uses.
 
@@ -47,6 +48,7 @@ class Results:
         curves: one row per cell and checkpoint: key, step, source_acc, target_out (0 to 1), noise.
         flatness: one row per cell and measure.
         deployed: what `quantdg deploy` stored, under the labels of this report.
+        roles: of the quantizers, by their labels here.
         problems: (file relative to the run folder, reason) of what could not be used.
         provenance: (path, value) -> number of records.
         protocols: (protocol's label, setting, value) of everything the protocols fix.
@@ -58,6 +60,7 @@ class Results:
     latency: pd.DataFrame
     curves: pd.DataFrame
     flatness: pd.DataFrame
+    roles: Roles
     deployed: tuple[Deployment, ...] = ()
     problems: tuple[tuple[str, str], ...] = ()
     provenance: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -72,7 +75,8 @@ class Results:
 def _labels(record: Record) -> dict[str, Any]:
     labels = record.labels
     names = {c: str(getattr(labels, c)) for c in (*SECTION, "algorithm", "quantizer", "bits", "target")}
-    return {**names, "seed": int(labels.seed), "key": str(record.key), "form": identity(record.settings)}
+    said = {"role": record.role, "meaning": record.meaning}
+    return {**names, "seed": int(labels.seed), "key": str(record.key), "form": identity(record.settings), **said}
 
 
 def _rows(record: Record) -> list[dict[str, Any]]:
@@ -180,31 +184,33 @@ def _protocols(cells: pd.DataFrame) -> tuple[tuple[str, str, str], ...]:
 
 
 def _results(reader: _Reader) -> Results:
-    raw = pd.DataFrame(reader.cells, columns=[*CELL, "form"])
+    raw = pd.DataFrame(reader.cells, columns=[*CELL, "form", "role", "meaning"])
     named = distinguish(raw)
     names = named.drop_duplicates("key").set_index("key")[[*SECTION, "algorithm", "quantizer", "bits"]]
-    cells = ordered(_expand(named)[CELL])
+    roles = Roles.of(named[["quantizer", "role", "meaning"]].itertuples(index=False, name=None))
+    cells = ordered(_expand(named)[CELL], roles)
     twice = cells[cells.duplicated([*SECTION, *ROW, "target", "seed"], keep=False)]
     if len(twice):
         keys = ", ".join(sorted(twice["key"].unique())[:2])
         raise RecordError(f"a cell must be there once, but {keys} have the same labels and settings; remove one file")
 
     def labelled(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-        return ordered(pd.DataFrame(rows, columns=["key", *columns]).join(names, on="key"))
+        return ordered(pd.DataFrame(rows, columns=["key", *columns]).join(names, on="key"), roles)
 
     latency = pd.DataFrame(reader.latency, columns=[*SECTION, *METHOD, *LATENCY])
     if len(latency):
         relabelled = latency[["key"]].join(names, on="key")
         latency = relabelled.combine_first(latency)[[*SECTION, *METHOD, *LATENCY]]
     return Results(
-        cells,
-        labelled(reader.sizes, SIZES),
-        labelled(reader.audit, AUDIT),
-        ordered(latency),
-        pd.DataFrame(reader.curves, columns=CURVE),
-        labelled(reader.flatness, FLATNESS),
-        with_labels(reader.deployed, names),
-        tuple(reader.problems),
-        reader.provenance,
-        _protocols(named),
+        cells=cells,
+        sizes=labelled(reader.sizes, SIZES),
+        audit=labelled(reader.audit, AUDIT),
+        latency=ordered(latency, roles),
+        curves=pd.DataFrame(reader.curves, columns=CURVE),
+        flatness=labelled(reader.flatness, FLATNESS),
+        roles=roles,
+        deployed=with_labels(reader.deployed, names),
+        problems=tuple(reader.problems),
+        provenance=reader.provenance,
+        protocols=_protocols(named),
     )

@@ -11,6 +11,7 @@ import pandas as pd
 from ...bench.results.deployment import Deployment, Timing
 from .columns import FLOAT, METHOD, ordered
 from .record_rows import described
+from .roles import Roles
 
 MS = ("median_ms", "q25_ms", "q75_ms")
 RATIO = ("ratio", "ratio_q25", "ratio_q75")
@@ -41,14 +42,14 @@ def _measured(t: Timing) -> dict[str, Any]:
     return {**own, **floats}
 
 
-def timings(deployments: Sequence[Deployment]) -> pd.DataFrame:
+def timings(deployments: Sequence[Deployment], roles: Roles) -> pd.DataFrame:
     """Everything measured, a row each, in reading order; empty without measurements."""
-    return ordered(pd.DataFrame([row for d in deployments if d.timings for row in timed_rows(d)]))
+    return ordered(pd.DataFrame([row for d in deployments if d.timings for row in timed_rows(d)]), roles)
 
 
-def costs(deployments: Sequence[Deployment]) -> Iterator[tuple[str, pd.DataFrame]]:
+def costs(deployments: Sequence[Deployment], roles: Roles) -> Iterator[tuple[str, pd.DataFrame]]:
     """(what was measured, METHOD and ``ms``) of each setting: integer files, and the float32 file as float's cost."""
-    frame = timings(deployments)
+    frame = timings(deployments, roles)
     if frame.empty:
         return
     for (runtime, machine, batch, clock, threads), own in frame.groupby(

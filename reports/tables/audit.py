@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ..frames.columns import METHOD, ordered
+from ..frames.roles import Roles
 from ..text.numbers import DASH
 from .table import Table, traced
 
@@ -26,13 +27,13 @@ def _share(part: float, whole: float) -> str:
     return f"{part:.0f}/{whole:.0f}"
 
 
-def audit_table(audit: pd.DataFrame, name: str, title: str) -> Table:
+def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Table:
     """One line per (algorithm, quantizer, bits): medians over sites, then over the section's cells."""
     values = audit[_VALUES].astype(float)
     groups = pd.concat([audit[[*METHOD, "key"]], values], axis=1).groupby(METHOD, sort=False)
     counts = audit.groupby(METHOD, sort=False)[["sites_moved", "sites", "quantized", "layers"]].sum()
     numbers = groups[_VALUES].median().join(counts).join(groups.size().rename("n"))
-    numbers = ordered(numbers.reset_index())
+    numbers = ordered(numbers.reset_index(), roles)
     rows = [
         {
             **{c: str(line[c]) for c in METHOD},

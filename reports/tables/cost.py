@@ -6,6 +6,7 @@ import pandas as pd
 
 from ..frames.columns import FLOAT, METHOD, ordered
 from ..frames.record_rows import SIZES
+from ..frames.roles import Roles
 from .table import Table, traced
 
 _RUN = ["runtime", "arithmetic", "batch", "threads", "size", "machine"]
@@ -18,13 +19,13 @@ def _span(low: float, high: float) -> str:
     return f"{low:,.0f}" if low == high else f"{low:,.0f}–{high:,.0f}"
 
 
-def size_table(sizes: pd.DataFrame, name: str, title: str) -> Table:
+def size_table(sizes: pd.DataFrame, name: str, title: str, roles: Roles) -> Table:
     """Bytes by (algorithm, quantizer, bits) of one section: medians over its cells, in text their range."""
     groups = sizes.groupby(METHOD, sort=False)
     median = groups[SIZES].median()
     median["ratio"] = median["packed_file"] / median["float_file"]
     median["n"] = groups.size()
-    numbers = ordered(median.reset_index())
+    numbers = ordered(median.reset_index(), roles)
     low, high = (frame.to_dict("index") for frame in (groups[SIZES].min(), groups[SIZES].max()))
     rows = []
     for line in numbers.to_dict("records"):

@@ -10,6 +10,7 @@ import pandas as pd
 from ...bench.results.deployment import Bytes, Deployment
 from ...bench.results.ensemble_size import EnsembleSize, ensemble_sizes
 from ..frames.columns import FLOAT, METHOD, ordered
+from ..frames.roles import Roles
 from ..text.numbers import DASH
 from .latency import timing_table
 from .table import Table, traced
@@ -46,13 +47,13 @@ _PROOF_NOTES = (
 _ENSEMBLE_NOTES = ("Bytes of the files of all members together, beside one float model.",)
 
 
-def deployment_tables(deployments: Sequence[Deployment], name: str, where: str) -> Iterator[Table]:
+def deployment_tables(deployments: Sequence[Deployment], name: str, where: str, roles: Roles) -> Iterator[Table]:
     """The tables of one section that have content; ``name`` ends their file names, ``where`` their titles."""
     made = (
-        size_table(deployments, f"deployed-size-{name}", f"Size of the deployed files: {where}"),
-        timing_table(deployments, f"deployed-latency-{name}", f"Integer latency: {where}"),
-        proof_table(deployments, f"deployed-proof-{name}", f"The deployed model and the trained one: {where}"),
-        ensemble_table(deployments, f"deployed-ensemble-{name}", f"Ensembles of {MEMBERS}: {where}"),
+        size_table(deployments, f"deployed-size-{name}", f"Size of the deployed files: {where}", roles),
+        timing_table(deployments, f"deployed-latency-{name}", f"Integer latency: {where}", roles),
+        proof_table(deployments, f"deployed-proof-{name}", f"The deployed model and the trained one: {where}", roles),
+        ensemble_table(deployments, f"deployed-ensemble-{name}", f"Ensembles of {MEMBERS}: {where}", roles),
     )
     return (table for table in made if len(table.text))
 
@@ -61,8 +62,10 @@ def _method(d: Deployment | EnsembleSize) -> dict[str, str]:
     return {c: str(getattr(d.labels, c)) for c in METHOD}
 
 
-def _grouped(rows: list[dict[str, Any]], columns: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    frame = ordered(pd.DataFrame(rows))
+def _grouped(
+    rows: list[dict[str, Any]], columns: list[str], roles: Roles
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    frame = ordered(pd.DataFrame(rows), roles)
     if len(frame):
         for names, group in frame.groupby(columns, sort=False, dropna=False):
             yield dict(zip(columns, names, strict=True)), group
@@ -72,12 +75,12 @@ def _bytes(value: float) -> str:
     return f"{value:,.0f}" if value else DASH
 
 
-def size_table(deployments: Sequence[Deployment], name: str, title: str) -> Table:
+def size_table(deployments: Sequence[Deployment], name: str, title: str, roles: Roles) -> Table:
     """Bytes by method; a cell deployed in several runtimes counts once."""
     by_key: dict[str, tuple[Deployment, Bytes]] = {d.key: (d, d.bytes) for d in deployments if d.bytes is not None}
     rows = [{**_method(d), "file": d.file, **{f: getattr(b, f) for f in _FILES}} for d, b in by_key.values()]
     text, numbers, behind = [], [], []
-    for names, group in _grouped(rows, METHOD):
+    for names, group in _grouped(rows, METHOD, roles):
         behind.append(group["file"])
         line = {f: float(group[f].median()) for f in _FILES}
         packed, small = (line[f] / line["float_file"] for f in ("packed_file", "compressed_file"))
@@ -92,11 +95,11 @@ def size_table(deployments: Sequence[Deployment], name: str, title: str) -> Tabl
     return Table(name, title, shown_frame, pd.DataFrame(numbers), 3, _SIZE_NOTES, traced("cells", behind))
 
 
-def proof_table(deployments: Sequence[Deployment], name: str, title: str) -> Table:
+def proof_table(deployments: Sequence[Deployment], name: str, title: str, roles: Roles) -> Table:
     """Distances and accuracies by method and runtime, over the cells for which they were measured."""
     rows = [_proof(d) for d in deployments if d.difference is not None]
     text, numbers, behind = [], [], []
-    for names, group in _grouped(rows, [*METHOD, "runtime"]):
+    for names, group in _grouped(rows, [*METHOD, "runtime"], roles):
         behind.append(group["file"])
         line = {f: float(group[f].max()) for f in ("difference", "noise", "fused_difference")}
         line |= {"limit": float(group["limit"].min()), "same": int(group["same"].sum()), "n": len(group)}
@@ -133,7 +136,7 @@ def _proof(d: Deployment) -> dict[str, Any]:
     return {**_method(d), "runtime": d.runtime, "same": d.same_model, **{f: getattr(d, f) for f in fields}}
 
 
-def ensemble_table(deployments: Sequence[Deployment], name: str, title: str) -> Table:
+def ensemble_table(deployments: Sequence[Deployment], name: str, title: str, roles: Roles) -> Table:
     """Ensembles of the lowest seeds, by method and target."""
     found = [e for e in ensemble_sizes(deployments, MEMBERS) if e.labels.quantizer != FLOAT]
     rows = [
@@ -142,7 +145,7 @@ def ensemble_table(deployments: Sequence[Deployment], name: str, title: str) -> 
          "packed_ratio": e.packed_ratio, "compressed_ratio": e.compressed_ratio, "files": e.files}
         for e in found
     ]  # fmt: skip
-    numbers = ordered(pd.DataFrame(rows))
+    numbers = ordered(pd.DataFrame(rows), roles)
     behind = list(numbers.pop("files")) if rows else []
     text = pd.DataFrame(
         {**{c: str(row[c]) for c in [*METHOD, "target", "members"]}, "one float model": _bytes(row["float_file"]),

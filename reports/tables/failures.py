@@ -37,7 +37,7 @@ def failures_table(results: Results) -> Table:
     columns = [*_CELL, "status", "reason", "key"]
     parts = [cells[columns].drop_duplicates("key")]
     parts += [absent(section)[columns] for _, section in results.sections()]
-    numbers = ordered(pd.concat(parts, ignore_index=True))
+    numbers = ordered(pd.concat(parts, ignore_index=True), results.roles)
     group = [*SECTION, *METHOD, "status", "reason"]
     where = numbers["target"].astype(str) + "/" + numbers["seed"].astype(str)
     groups = where.groupby([numbers[c] for c in group], sort=False)

@@ -13,6 +13,7 @@ import pandas as pd
 from ..frames.columns import METHOD, ordered
 from ..frames.cube import Floats
 from ..frames.flatness_rows import PLACES, SCALARS
+from ..frames.roles import Roles
 from ..stats.correlation import DRAWS, FEWEST, Correlation, correlate
 from ..text.numbers import DASH
 from .table import Table, traced
@@ -32,30 +33,31 @@ _CORRELATION_NOTES = (
 
 
 def _arranged(numbers: pd.DataFrame) -> pd.DataFrame:
-    """By method where there is one, weights, then measures as their formulas are read: F, SAM, curvature, tangent."""
+    """By weights, then measures as their formulas are read: F, SAM, curvature, tangent."""
     kinds = ["F", "SAM", *(name for name, _ in SCALARS.values())]
     parts = numbers["measure"].str.extract(r"^([^(]*)(?:\((.*)\))?$")
     rank = pd.DataFrame({"kind": parts[0].map(kinds.index), "radius": parts[1].astype(float).fillna(0.0)})
     order = pd.concat([numbers[["weights"]], rank], axis=1).sort_values(["weights", "kind", "radius"], kind="stable")
-    return ordered(numbers.loc[order.index])
+    return numbers.loc[order.index].reset_index(drop=True)
 
 
 def _number(value: float) -> str:
     return DASH if not math.isfinite(value) else format(value, ".4g")
 
 
-def flatness_table(flatness: pd.DataFrame, name: str, title: str) -> Table:
+def flatness_table(flatness: pd.DataFrame, name: str, title: str, roles: Roles) -> Table:
     """One line per method, weights and measure: its mean over the cells, on the sources and on the target.
 
     Args:
         flatness: columns key, METHOD and FLATNESS, of one section.
         name, title: of the table.
+        roles: of the quantizers.
     """
     keys = [*METHOD, "weights", "measure"]
     places = flatness.groupby([*keys, "place"], sort=False)["value"].mean().unstack("place").reindex(columns=PLACES)
     cells = flatness.groupby(keys, sort=False)["key"].nunique().rename("n")
     shown = {place: f"on the {place}" for place in PLACES}
-    numbers = _arranged(places.rename(columns=shown).join(cells).reset_index())
+    numbers = ordered(_arranged(places.rename(columns=shown).join(cells).reset_index()), roles)
     text = pd.DataFrame({c: numbers[c].astype(str) for c in keys})
     for column in shown.values():
         text[column] = numbers[column].map(_number)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ...bench.results.deployment import Deployment
 from ..frames.columns import METHOD, ordered
+from ..frames.roles import Roles
 from ..frames.timings import CLOCKS, MS, RATIO, method_of, timed_rows
 from ..text.numbers import DASH
 from .table import Table, traced
@@ -27,7 +28,7 @@ def _span(values: Sequence[float]) -> str:
     return f"{values[0]:.3f} ({values[1]:.3f}–{values[2]:.3f})"
 
 
-def timing_table(deployments: Sequence[Deployment], name: str, title: str) -> Table:
+def timing_table(deployments: Sequence[Deployment], name: str, title: str, roles: Roles) -> Table:
     """Latency of the timed cells; each other method that has integers, or failed, once with its label and reason."""
     shown = [d for d in deployments if d.kind != "float32"]
     have = {(*method_of(d).values(), d.runtime) for d in shown if d.timings}
@@ -36,7 +37,8 @@ def timing_table(deployments: Sequence[Deployment], name: str, title: str) -> Ta
         if (*method_of(d).values(), d.runtime) not in have:
             others.setdefault((*method_of(d).values(), d.runtime, d.kind, d.reason), d)
     numbers = ordered(
-        pd.DataFrame([r for d in [*(x for x in shown if x.timings), *others.values()] for r in timed_rows(d)])
+        pd.DataFrame([r for d in [*(x for x in shown if x.timings), *others.values()] for r in timed_rows(d)]),
+        roles,
     )
     machines = {m: f"M{i}" for i, m in enumerate(dict.fromkeys(numbers.get("machine", ())), 1)}
     text = pd.DataFrame([_shown(row, machines) for row in numbers.to_dict("records")])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...bench.results.verdict_rules import Rules
-from ..frames.columns import CONTROLS, FLOAT, PRIMARY, quantizer_label
+from ..frames.columns import FLOAT, PRIMARY, quantizer_label
 from ..frames.cube import Cube, Floats, Method
 from ..frames.gains import float_of
 from ..stats.effect import t_interval
@@ -72,11 +73,11 @@ def control_of(cube: Cube, method: Method, control: str) -> Method | None:
     return next((found[bits] for bits in (method[2], weights, FLOAT) if bits in found), None)
 
 
-def against_controls(cube: Cube, methods: list[Method], rules: Rules) -> list[Against]:
+def against_controls(cube: Cube, methods: list[Method], controls: Iterable[str], rules: Rules) -> list[Against]:
     """One-sided claims "more than the control", for each quantizer and each control that was run."""
     out = []
     for method in methods:
-        for name in CONTROLS:
+        for name in controls:
             control = control_of(cube, method, name)
             if control is not None:
                 values = cube.difference(method, control)

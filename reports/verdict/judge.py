@@ -11,9 +11,10 @@ import pandas as pd
 
 from ...bench.results.verdict_rules import Rules, read_rules
 from ..frames import gains
-from ..frames.columns import PRIMARY, SECTION, is_quantizer, quantizer_label
+from ..frames.columns import PRIMARY, SECTION, quantizer_label
 from ..frames.cube import Cube, Floats
 from ..frames.results import Results, load
+from ..frames.roles import Roles
 from ..stats.multiple import conjunction, partial_conjunction
 from ..stats.signflip import sign_flip, smallest_p
 from . import contrasts
@@ -48,6 +49,7 @@ class Judged:
 
     Attributes:
         algorithm: the training that is quantized.
+        expected_controls: what each control that a gain must beat does, in words, by its label.
         quantizers: each quantizer's gain over float, two-sided, Holm over quantizers.
         together: conjunction and partial conjunction.
         differ: whether the gain depends on the quantizer: all together, then each left out; empty below two.
@@ -57,6 +59,7 @@ class Judged:
     """
 
     algorithm: str
+    expected_controls: dict[str, str]
     quantizers: list[Claim]
     together: Together
     differ: list[Differ]
@@ -105,26 +108,28 @@ def _together(cube: Cube, rows: dict[str, Floats], rules: Rules) -> Together:
     return Together(tuple(whole), gaps, every, tuple(map(float, partial)), at_least, answer)
 
 
-def _judge(cube: Cube, algorithm: str, selection: str, rules: Rules) -> Judged:
+def _judge(cube: Cube, algorithm: str, selection: str, rules: Rules, roles: Roles) -> Judged:
     found = {m: values for m, values in gains.over_float(cube, selection) if m[0] == algorithm}
-    rows = {quantizer_label(m[1], m[2]): values for m, values in found.items() if is_quantizer(m[1])}
-    methods = [m for m in found if is_quantizer(m[1])]
+    rows = {quantizer_label(m[1], m[2]): values for m, values in found.items() if roles.is_method(m[1])}
+    expected = roles.expected_controls(m[1] for m in cube.methods)
+    methods = [m for m in found if roles.is_method(m[1])]
     keys = {quantizer_label(m[1], m[2]): cube.keys_of(m, gains.float_of(m)) for m in methods}
     return Judged(
         algorithm,
+        expected,
         [replace(c, keys=keys[c.name]) for c in family(rows, cube.targets, rules)],
         _together(cube, rows, rules),
         heterogeneity(rows, keys, rules),
-        contrasts.against_controls(cube, methods, rules),
+        contrasts.against_controls(cube, methods, expected, rules),
         contrasts.squares(cube, methods, rules),
         contrasts.changes(cube, methods, rules),
     )
 
 
-def _scope(name: str, cells: pd.DataFrame, selection: str, rules: Rules) -> Scope:
+def _scope(name: str, cells: pd.DataFrame, selection: str, rules: Rules, roles: Roles) -> Scope:
     cube = Cube.of(cells)
     algorithms = dict.fromkeys(m[0] for m in cube.methods if m[3] == selection)
-    judged = [_judge(cube, algorithm, selection, rules) for algorithm in algorithms]
+    judged = [_judge(cube, algorithm, selection, rules, roles) for algorithm in algorithms]
     return Scope(name, selection, cube.targets, cube.seeds, judged)
 
 
@@ -139,7 +144,7 @@ def _scopes(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def judge(results: Results, rules: Rules, selection: str = PRIMARY) -> Verdict:
     """`verdict` on results that are loaded already."""
-    return Verdict(rules, [_scope(name, cells, selection, rules) for name, cells in _scopes(results)])
+    return Verdict(rules, [_scope(name, cells, selection, rules, results.roles) for name, cells in _scopes(results)])
 
 
 def chosen(fixed: Rules | None, margin: float | None, alpha: float | None) -> Rules:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ...bench.results.verdict_rules import Rules
-from ..frames.columns import CONTROLS
 from ..stats.signflip import smallest_p
 from ..text.numbers import interval_text, p_phrase, p_text, points, span_text
 from .claims import Claim
@@ -15,12 +14,6 @@ from .judge import Judged, Scope, Verdict
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-_CONTROL_MEANING = {
-    "freeze": "freezing the convolutions at the same step",
-    "round_freeze": "rounding once and freezing",
-    "uniform_noise": "noise of the same size",
-}
 
 
 class Sentence(str):
@@ -94,8 +87,8 @@ def _every(judged: Judged, scope: Scope, rules: Rules) -> str:
     return f"{start} {answer}. {effect}, {p_phrase(t.p_every)}; {share}.{without}"
 
 
-def _of_controls(claim: Claim, found: dict[str, Claim]) -> str:
-    missing = [_CONTROL_MEANING[name] for name in CONTROLS if name not in found]
+def _of_controls(claim: Claim, found: dict[str, Claim], expected: dict[str, str]) -> str:
+    missing = [meaning for name, meaning in expected.items() if name not in found]
     answer = "yes" if not missing and all(c.answer == "yes" for c in found.values()) else "not shown"
     if answer == "yes" and claim.answer != "gain":
         answer = "not shown, nor is a gain over float"
@@ -103,7 +96,7 @@ def _of_controls(claim: Claim, found: dict[str, Claim]) -> str:
         answer = "not decidable"
     if any(c.effect is None for c in found.values()):
         answer = "not judged"
-    details = [_than(_CONTROL_MEANING[name], c) for name, c in found.items()]
+    details = [_than(expected[name], c) for name, c in found.items()]
     if missing:
         details.append(f"not run: {', '.join(missing)}")
     return f"{claim.name}: {answer}. {'; '.join(details)}."
@@ -129,7 +122,7 @@ def quantizations_own(judged: Judged) -> Iterator[Sentence]:
     for i, claim in enumerate(judged.quantizers):
         question = "Is it quantization's own gain, more than every control? " if i == 0 else ""
         found = by_quantizer.get(claim.name, {})
-        yield Sentence(question + _of_controls(claim, found), _keys(found.values()))
+        yield Sentence(question + _of_controls(claim, found, judged.expected_controls), _keys(found.values()))
 
 
 def _here(judged: Judged, scope: Scope, rules: Rules) -> Iterator[Sentence]:

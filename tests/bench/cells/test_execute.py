@@ -20,6 +20,7 @@ from quantdg.bench.training.data import CellData, load_dataset
 from quantdg.core.errors import RecordError
 from quantdg.datasets.splits import split
 from quantdg.quantizers.float_ import Float
+from quantdg.quantizers.lsq import LSQ
 
 
 def records(experiment):
@@ -46,6 +47,13 @@ class Picky(Float):
 
     def supports(self, model, spec):
         return False, f"no {spec.label}"
+
+
+class Shuffle(Float):
+    """A control that no table of names knows."""
+
+    role = "control"
+    meaning = "shuffling the weights"
 
 
 class Missing(Float):
@@ -161,6 +169,7 @@ def test_a_cell_that_cannot_is_recorded_and_the_others_go_on(quick, kind, status
     assert bad.status == status
     assert reason in bad.reason
     assert not bad.rows
+    assert bad.role == "baseline"  # as Float, its parent, says
     assert got["erm", "float"].status == got["erm", "lsq"].status == "done"
 
 
@@ -172,6 +181,16 @@ def test_a_quantizer_whose_module_lacks_a_package_is_unavailable(quick, tmp_path
     bad = records(experiment)["erm", "needy"]
     assert bad.status == "unavailable"
     assert "needy.Needy needs no_such_package, which is not installed" in bad.reason
+    assert (bad.role, bad.meaning) == ("method", "")
+
+
+def test_a_record_says_the_role_of_its_quantizer(quick):
+    experiment = quick(with_quantizer(Shuffle), "quantizer=[float,lsq]")
+    assert session.run_experiment(experiment) == 0
+    said = {name: (record.role, record.meaning) for (_, name), record in records(experiment).items()}
+    assert said["shuffle"] == ("control", "shuffling the weights")
+    assert said["float"] == ("baseline", Float.meaning)
+    assert said["lsq"] == ("method", LSQ.meaning)
 
 
 def test_failed_cells_run_again_on_demand_only(quick):

@@ -88,6 +88,20 @@ def test_another_status_is_refused() -> None:
         Record.from_json(text)
 
 
+def test_a_record_without_a_role_has_the_one_of_its_name() -> None:
+    raw = json.loads(record().to_json())
+    del raw["role"], raw["meaning"]
+    raw["labels"]["quantizer"] = "uniform_noise"
+    old = Record.from_json(json.dumps(raw))
+    assert (old.role, old.meaning) == ("control", "noise of the same size")
+    assert Record.from_json(old.to_json()) == old
+
+
+def test_an_unknown_role_is_refused() -> None:
+    with pytest.raises(RecordError, match=r"role must be one of baseline, control, method, got 'judge'"):
+        record(role="judge")
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
 def test_a_record_cut_off_anywhere_is_refused(share: float) -> None:
     text = record().to_json()

@@ -11,6 +11,7 @@ from quantdg.bench.results.latency import Latency
 from quantdg.bench.results.record import Record, Sizes
 from quantdg.bench.results.store import RunStore
 from quantdg.reports.frames.results import load
+from quantdg.reports.frames.roles import Roles
 from quantdg.reports.tables.audit import audit_table
 from quantdg.reports.tables.cost import FLOAT_ARITHMETIC, latency_table, size_table
 
@@ -18,7 +19,7 @@ Make = Callable[..., Record]
 
 
 def test_sizes(golden: RunStore) -> None:
-    table = size_table(load(golden.root).sizes, "size", "Size")
+    table = size_table(load(golden.root).sizes, "size", "Size", Roles())
     lsq = table.text.set_index("quantizer").loc["lsq"]
     assert (lsq["float file"], lsq["packed file"], lsq["packed / float"]) == ("1,000", "250", "0.2500")
     assert table.numbers["n"].tolist() == [6, 6]
@@ -27,7 +28,7 @@ def test_sizes(golden: RunStore) -> None:
 def test_sizes_that_differ_show_their_range(store: RunStore, make: Make) -> None:
     for seed, packed in enumerate((240, 260)):
         store.write(make(seed=seed, quantizer="lsq", rows={"iid": 0.5}, sizes=Sizes(1000, packed, 1, 1, 1)))
-    table = size_table(load(store.root).sizes, "size", "Size")
+    table = size_table(load(store.root).sizes, "size", "Size", Roles())
     assert table.text["packed file"].item() == "240–260"
     assert table.numbers["ratio"].item() == 0.25
 
@@ -59,7 +60,7 @@ def test_a_control_without_integers_covers_no_layer(
 ) -> None:
     plan = {"sites": [], "skipped": [["conv", "frozen"], ["fc", "rule"]], "parameters": [], "frozen": ["conv.weight"]}
     store.write(make(quantizer="freeze", rows={"iid": 0.5}, audit={"conv": site()}, plan=plan))
-    assert audit_table(load(store.root).audit, "audit", "Audit").text.iloc[0]["coverage"] == "0/2"
+    assert audit_table(load(store.root).audit, "audit", "Audit", Roles()).text.iloc[0]["coverage"] == "0/2"
 
 
 def test_integer_arithmetic_needs_no_such_note(
@@ -84,7 +85,7 @@ def test_latency_carries_the_label_that_tells_its_cell_apart(
 
 
 def test_audit_takes_medians_over_sites_and_counts_them(golden: RunStore) -> None:
-    table = audit_table(load(golden.root).audit, "audit", "Audit")
+    table = audit_table(load(golden.root).audit, "audit", "Audit", Roles())
     line = table.numbers.iloc[0]
     assert (line["levels"], line["noise"], line["steps_moved"]) == pytest.approx((53, 0.058, 0.2))
     text = table.text.iloc[0]
@@ -96,5 +97,5 @@ def test_audit_without_learned_steps_shows_a_dash(
 ) -> None:
     audit = {"conv": site(steps_moved=None, weight_moved=0.0)}
     store.write(make(quantizer="round_freeze", rows={"iid": 0.5}, audit=audit))
-    text = audit_table(load(store.root).audit, "audit", "Audit").text.iloc[0]
+    text = audit_table(load(store.root).audit, "audit", "Audit", Roles()).text.iloc[0]
     assert (text["step moved"], text["sites moved"]) == ("—", "0/1")

@@ -14,6 +14,7 @@ from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import RecordError
 from quantdg.reports.commands import report
 from quantdg.reports.frames.results import load
+from quantdg.reports.frames.roles import Roles
 from quantdg.reports.frames.timings import costs
 from quantdg.reports.report import Report
 from quantdg.reports.tables.deployment import deployment_tables, ensemble_table, proof_table, size_table
@@ -63,7 +64,7 @@ def stored(store: RunStore, cells: dict[str, Record]) -> None:
 def test_sizes_count_a_cell_once(cells: dict[str, Record]) -> None:
     first, second = deployed(cells["W7A80"]), deployed(cells["W7A81"])
     bigger = replace(second, bytes=Bytes(1000, 1010, 290, 240, 170, 180, 8, 30))
-    table = size_table([first, replace(first, runtime="onnxruntime"), bigger], "size", "Size")
+    table = size_table([first, replace(first, runtime="onnxruntime"), bigger], "size", "Size", Roles())
     assert table.text.to_dict("records") == [
         {
             "algorithm": "erm", "quantizer": "lsq", "bits": "W7A8", "float": "1,000", "runtime file": "280",
@@ -76,7 +77,7 @@ def test_sizes_count_a_cell_once(cells: dict[str, Record]) -> None:
 
 def test_latency_has_numbers_a_label_or_a_reason(store: RunStore, cells: dict[str, Record]) -> None:
     stored(store, cells)
-    table = timing_table(load(store.root).deployed, "latency", "Latency")
+    table = timing_table(load(store.root).deployed, "latency", "Latency", Roles())
     lines = {(r["bits"], r["runtime"], r["batch"]): r for r in table.text.to_dict("records")}
     assert len(lines) == len(table.text) == 5
     one = lines["W7A8", "openvino", "1"]
@@ -95,7 +96,7 @@ def test_latency_has_numbers_a_label_or_a_reason(store: RunStore, cells: dict[st
 
 def test_the_proof_counts_cells_and_images(store: RunStore, cells: dict[str, Record]) -> None:
     stored(store, cells)
-    table = proof_table(load(store.root).deployed, "proof", "Proof")
+    table = proof_table(load(store.root).deployed, "proof", "Proof", Roles())
     line = next(r for r in table.text.to_dict("records") if r["bits"] == "W7A8")
     assert (line["same model"], line["distance"], line["limit"]) == ("1 of 2 cells", "9.0e-03", "4.0e-03")
     assert (line["recorded"], line["from runtime"], line["changed"]) == ("70.00", "75.00", "7")
@@ -105,33 +106,33 @@ def test_the_proof_counts_cells_and_images(store: RunStore, cells: dict[str, Rec
 
 def test_five_seeds_make_an_ensemble(make: Make) -> None:
     members = [deployed(make(seed=s, quantizer="lsq", rows={"iid": 0.5})) for s in range(5)]
-    table = ensemble_table(members, "ensemble", "Ensembles")
+    table = ensemble_table(members, "ensemble", "Ensembles", Roles())
     (line,) = table.text.to_dict("records")
     assert (line["packed"], line["zstd"], line["one float model"]) == ("1,100", "750", "1,000")
     assert (line["packed / one float"], line["zstd / one float"]) == ("1.100", "0.750")
     assert table.traces == {(0, "packed / one float"): tuple(sorted(m.file for m in members))}
-    assert ensemble_table(members[1:], "ensemble", "Ensembles").text.empty
+    assert ensemble_table(members[1:], "ensemble", "Ensembles", Roles()).text.empty
 
 
 def test_costs_put_float_beside_the_integer_models(cells: dict[str, Record]) -> None:
-    (small, large) = costs([deployed(cells["W7A80"]), deployed(cells["W70"], "size only", timings=())])
+    (small, large) = costs([deployed(cells["W7A80"]), deployed(cells["W70"], "size only", timings=())], Roles())
     assert small[0] == "openvino, batch 1, CPU time, 1 threads, cpu X"
     assert small[1][["quantizer", "ms"]].to_numpy().tolist() == [["lsq", 0.5], ["float", 1.0]]
     assert large[1]["ms"].tolist() == [6.0, 20.0]
-    assert list(costs([])) == []
+    assert list(costs([], Roles())) == []
 
 
 def test_nothing_deployed_makes_no_tables() -> None:
-    assert list(deployment_tables([], "x", "x")) == []
+    assert list(deployment_tables([], "x", "x", Roles())) == []
 
 
 def test_every_row_leads_to_the_files_it_comes_from(store: RunStore, cells: dict[str, Record]) -> None:
     stored(store, cells)
     found = load(store.root).deployed
-    for table in deployment_tables(found, "x", "x"):
+    for table in deployment_tables(found, "x", "x", Roles()):
         assert {row for row, _ in table.traces} == set(range(len(table.text)))
         assert all((store.root / file).exists() for files in table.traces.values() for file in files)
-    table = proof_table(found, "proof", "Proof")
+    table = proof_table(found, "proof", "Proof", Roles())
     at = table.text["bits"].tolist().index("W7A8")
     assert table.traces[at, "same model"] == tuple(
         sorted(f"deploy/{cells[name].key}-openvino.json" for name in ("W7A80", "W7A81"))
@@ -143,7 +144,7 @@ def test_cells_of_one_label_but_other_settings_stay_apart(store: RunStore, make:
         record = make(quantizer="lsq", rows={"iid": 0.5}, settings={"quantizer": {"name": "lsq", "lr": lr}})
         store.write(record)
         write_deployment(store.root, deployed(record))
-    table = size_table(load(store.root).deployed, "size", "Size")
+    table = size_table(load(store.root).deployed, "size", "Size", Roles())
     assert table.text["quantizer"].tolist() == ["lsq (lr=1)", "lsq (lr=2)"]
 
 

@@ -15,6 +15,7 @@ import pytest
 from quantdg.bench.results.record import Record, Row
 from quantdg.reports.frames.columns import METHOD
 from quantdg.reports.frames.flatness_rows import FLATNESS, flatness_rows
+from quantdg.reports.frames.roles import Roles
 from quantdg.reports.tables.flatness import correlation_table, flatness_table
 
 Make = Callable[..., Record]
@@ -78,7 +79,7 @@ def test_the_table_has_means_over_cells(make: Make) -> None:
     for seed, value in enumerate((0.1, 0.3)):
         found = {**MEASURED, "deployed": {**MEASURED["deployed"], "local_source": [value, 2 * value]}}
         rows += flatness_rows(measured(make(seed=seed, rows={"iid": 0.6}), found))
-    table = flatness_table(frame(rows), "flatness", "Flatness")
+    table = flatness_table(frame(rows), "flatness", "Flatness", Roles())
     line = table.numbers.set_index(["weights", "measure"]).loc[("deployed", "F(0.02)")]
     assert (line["on the source"], line["n"]) == (pytest.approx(0.4), 2)
     assert np.isnan(line["on the target"])

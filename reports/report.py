@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ..bench.results.files import write_atomic
 from ..bench.results.verdict_rules import read_rules
-from .figures.figures import Section, pictures
+from .figures.figures import pictures
 from .figures.png import png
 from .figures.svg import Picture
-from .frames.columns import SECTION
+from .frames.columns import SECTION, Section
 from .frames.deployments import in_section, recomputed
 from .frames.results import Results, load
 from .tables import accuracy

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ..frames.columns import METHOD, PRIMARY, of_section
+from ..frames.columns import METHOD, PRIMARY, Section, of_section
 from ..frames.cube import Cube, method_label
 from ..frames.deployments import in_section
 from ..frames.results import Results
@@ -27,7 +27,6 @@ _STEPS = {
     "source_acc": ("training-source", "Training, source validation", "accuracy, %"),
     "noise": ("noise", "Weight noise while training", _NOISE),
 }
-Section = tuple[str, str, str]
 Named = tuple[str, Picture | None]
 
 

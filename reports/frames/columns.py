@@ -6,6 +6,8 @@ import pandas as pd
 
 from .roles import Roles
 
+Section = tuple[str, str, str]
+"""(data set, model, protocol): no average crosses it."""
 SECTION = ["dataset", "model", "protocol"]
 METHOD = ["algorithm", "quantizer", "bits"]
 ROW = [*METHOD, "selection"]
@@ -56,6 +58,6 @@ def ordered(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     return frame.loc[ranks.sort_values(keys, kind="stable").index].reset_index(drop=True)
 
 
-def of_section(frame: pd.DataFrame, section: tuple[str, str, str]) -> pd.DataFrame:
+def of_section(frame: pd.DataFrame, section: Section) -> pd.DataFrame:
     """The rows of one (data set, model, protocol)."""
     return frame[(frame[SECTION] == list(section)).all(axis=1)]

@@ -10,10 +10,10 @@ import pandas as pd
 
 from ...bench.results.deployment import Deployment
 from ...core.errors import RecordError
-from .columns import METHOD, PRIMARY, SECTION
+from .columns import METHOD, PRIMARY, SECTION, Section
 
 
-def in_section(deployments: Iterable[Deployment], section: tuple[str, str, str]) -> list[Deployment]:
+def in_section(deployments: Iterable[Deployment], section: Section) -> list[Deployment]:
     """Those of one (data set, model, protocol)."""
     return [d for d in deployments if tuple(str(getattr(d.labels, c)) for c in SECTION) == section]
 

@@ -16,7 +16,7 @@ from ...bench.results.deployment import Deployment, deployments
 from ...bench.results.record import Record
 from ...bench.results.store import RunStore, Unreadable
 from ...core.errors import RecordError
-from .columns import METHOD, ROW, SECTION, ordered
+from .columns import METHOD, ROW, SECTION, Section, ordered
 from .deployments import with_labels
 from .flatness_rows import FLATNESS, flatness_rows
 from .record_rows import (
@@ -66,7 +66,7 @@ class Results:
     provenance: Counter[tuple[str, str]] = field(default_factory=Counter)
     protocols: tuple[tuple[str, str, str], ...] = ()
 
-    def sections(self) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame]]:
+    def sections(self) -> Iterator[tuple[Section, pd.DataFrame]]:
         """The cells of each (data set, model, protocol): averages never cross these."""
         for (dataset, model, protocol), group in self.cells.groupby(SECTION, sort=True):
             yield (str(dataset), str(model), str(protocol)), group.reset_index(drop=True)

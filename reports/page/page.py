@@ -13,7 +13,7 @@ from string import Template
 from ...bench.results.files import write_atomic
 from ..report import Report
 from ..tables.provenance import provenance_table, status_counts
-from ..tables.published import published_table
+from ..tables.published import published_tables
 from ..tables.table import Table
 from ..verdict.judge import Verdict
 from ..verdict.sentences import verdict_words
@@ -59,7 +59,7 @@ def _sections(report: Report) -> tuple[list[tuple[str, str, str]], list[str]]:
         ("figures", "Figures", "".join(drawn)),
         ("tables", "Accuracy, size, latency, audit, flatness", shown([t for t in report.measured if t not in last])),
         ("failures", "Cells without a result", shown(last) or "<p>Every cell of the grid has a result.</p>"),
-        ("published", "Reported and measured", shown([published_table(results)])),
+        ("published", "Reported and measured", shown(published_tables(results))),
         ("provenance", "Provenance", shown([provenance_table(results)])),
     ]
     return parts, list(index)

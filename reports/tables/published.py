@@ -1,81 +1,125 @@
-"""QT-DoG's published accuracies beside what the records hold.
+"""Accuracies that papers report, beside what the records hold.
 
-Source: Javed, Le and Salzmann, QT-DoG (ICML 2025, arXiv 2410.06020): Tables 1, 4, 7, 8, 9 and 10, ResNet-50, target
-accuracy in percent, mean and standard error over 3 trials (per-domain values have none).
+The numbers are data: one CSV file a paper in `reports/published/`. Lines that start with ``#`` give the title of its table,
+the source and notes; then come the columns of `PublishedAccuracy`. Another paper is another file.
 """
 
 from __future__ import annotations
 
+import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
 from typing import NamedTuple
 
 import pandas as pd
 
+from ...core.errors import DataError
 from ..frames import gains
-from ..frames.columns import FLOAT, PRIMARY
+from ..frames.columns import PRIMARY, Section
 from ..frames.cube import Cube
 from ..frames.results import Results
+from ..text.numbers import DASH
 from .table import Table, traced
 
 
-class Published(NamedTuple):
-    """One number of the paper; ``target`` empty: mean over domains; ``bits`` as in the records' labels."""
+class PublishedAccuracy(NamedTuple):
+    """One number of a paper.
+
+    Attributes:
+        table: where the paper prints it, for example ``9, 10``.
+        dataset: the data set, compared without case and punctuation.
+        target: the beginning of the target domain's name; empty for the mean over domains.
+        algorithm: as the records name it.
+        quantizer: as the records name the counterpart of the paper's method.
+        bits: as in the records' labels, for example ``W7``.
+        accuracy: of the target, percent.
+        standard_error: in points; None where the paper gives none.
+    """
 
     table: str
     dataset: str
     target: str
+    algorithm: str
     quantizer: str
     bits: str
-    mean: float
-    se: float | None = None
+    accuracy: float
+    standard_error: float | None = None
 
 
-_AVERAGES = {
-    "pacs": ((84.7, 0.5), (87.8, 0.3)),
-    "vlcs": ((77.4, 0.3), (78.4, 0.4)),
-    "officehome": ((67.5, 0.5), (68.9, 0.6)),
-    "terraincognita": ((46.2, 0.4), (50.8, 0.2)),
-    "domainnet": ((41.2, 0.2), (45.1, 0.9)),
-}
-_DOMAINS = {
-    ("7", "pacs"): {"art": (89.8, 89.1), "cartoon": (79.7, 82.4), "photo": (96.8, 96.9), "sketch": (72.5, 82.3)},
-    ("8", "terraincognita"): {"L100": (58.2, 60.2), "L38": (38.3, 46.4), "L43": (57.1, 55.2), "L46": (35.1, 41.4)},
-}
-_BITS = {
-    ("9, 10", "pacs"): {8: (85.0, 0.1), 6: (86.5, 0.1), 5: (85.3, 0.4), 4: (84.3, 0.3), 3: (83.3, 0.4), 2: (82.8, 0.2)},
-    ("9", "terraincognita"): {8: (49.1, 0.1), 6: (49.0, 0.3), 5: (48.4, 0.2)},
-}
-_NOTES = (
-    "Reported: QT-DoG, ResNet-50 at 224 px, 5000 steps; compare only with a protocol that matches it.",
-    "The paper's ERM row averages 63.4 where it prints 63.8, and TerraIncognita's ERM is 46.2 in Table 1, 47.2 in 8.",
-    "The released code freezes the rounded convolutions; the control round_freeze is its counterpart, lsq the paper's.",
-)
+@dataclass(frozen=True)
+class Paper:
+    """What one paper reports.
+
+    Attributes:
+        name: of the file, without its ending.
+        title: of the table.
+        source: authors, venue and number.
+        notes: what the reader must know, one sentence each.
+        accuracies: in the paper's order.
+    """
+
+    name: str
+    title: str
+    source: str
+    notes: tuple[str, ...]
+    accuracies: tuple[PublishedAccuracy, ...]
 
 
-def published() -> Iterator[Published]:
-    """All numbers, in the paper's order."""
-    for dataset, (erm, qtdog) in _AVERAGES.items():
-        yield Published("1", dataset, "", FLOAT, "float", *erm)
-        yield Published("1", dataset, "", "lsq", "W7", *qtdog)
-    yield Published("4", "pacs", "", "inq", "W7", 87.4, 0.3)
-    yield Published("4", "pacs", "", "obc", "W7", 83.7, 0.4)
-    for (table, dataset), domains in _DOMAINS.items():
-        for target, (erm_mean, qtdog_mean) in domains.items():
-            yield Published(table, dataset, target, FLOAT, "float", erm_mean)
-            yield Published(table, dataset, target, "lsq", "W7", qtdog_mean)
-    for (table, dataset), by_bits in _BITS.items():
-        for bits, value in by_bits.items():
-            yield Published(table, dataset, "", "lsq", f"W{bits}", *value)
+def read_paper(name: str, text: str) -> Paper:
+    """Read the text of one file.
+
+    Args:
+        name: of the file, without its ending.
+        text: comment lines ``# title: ...``, ``# source: ...`` and ``# note: ...``, then CSV with a heading.
+
+    Raises:
+        DataError: a title or source is missing, the columns are others, or an accuracy is not from 0 to 100.
+    """
+    lines = text.splitlines()
+    said = [line.lstrip("# ").partition(": ") for line in lines if line.startswith("#")]
+    found = {key: value for key, _, value in said if key != "note"}
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    if not {"title", "source"} <= found.keys():
+        raise DataError(f"{name}.csv must begin with the lines '# title: ...' and '# source: ...', got {sorted(found)}")
+    if tuple(rows.fieldnames or ()) != PublishedAccuracy._fields:
+        raise DataError(
+            f"{name}.csv must have the columns {','.join(PublishedAccuracy._fields)}, got {rows.fieldnames}"
+        )
+    notes = tuple(value for key, _, value in said if key == "note")
+    return Paper(name, found["title"], found["source"], notes, tuple(_accuracy(name, row) for row in rows))
+
+
+def _accuracy(name: str, row: dict[str, str]) -> PublishedAccuracy:
+    try:
+        error = row["standard_error"]
+        numbers = {"accuracy": float(row["accuracy"]), "standard_error": float(error) if error else None}
+        if len(row) > len(PublishedAccuracy._fields):
+            raise ValueError("a line is too long")
+    except (ValueError, TypeError) as problem:
+        raise DataError(
+            f"{name}.csv: a line has eight values and its accuracy is a number, got {list(row.values())}"
+        ) from problem
+    if not 0 <= (numbers["accuracy"] or 0) <= 100:
+        raise DataError(f"{name}.csv: accuracy must be from 0 to 100 percent, got {row['accuracy']}")
+    return PublishedAccuracy(**{**row, **numbers})  # type: ignore[arg-type]
+
+
+def papers() -> list[Paper]:
+    """All papers whose numbers come with the package, by file name."""
+    folder = files("quantdg.reports") / "published"
+    found = sorted((file for file in folder.iterdir() if file.name.endswith(".csv")), key=lambda file: file.name)
+    return [read_paper(file.name.removesuffix(".csv"), file.read_text(encoding="utf-8")) for file in found]
 
 
 def _plain(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
 
 
-def _measured(row: Published, cube: Cube) -> tuple[str, tuple[str, ...]]:
+def _measured(row: PublishedAccuracy, cube: Cube) -> tuple[str, tuple[str, ...]]:
     """The number, empty where a cell is missing, and the keys behind it."""
-    method = ("erm", row.quantizer, row.bits, PRIMARY)
+    method = (row.algorithm, row.quantizer, row.bits, PRIMARY)
     if method not in cube.methods:
         return "", ()
     i = cube.methods.index(method)
@@ -92,25 +136,31 @@ def _measured(row: Published, cube: Cube) -> tuple[str, tuple[str, ...]]:
     return f"{mean:.1f}" if math.isnan(se) else f"{mean:.1f} ± {se:.1f}", tuple(map(str, keys.ravel()))
 
 
-def published_table(results: Results) -> Table:
-    """Reported and measured (ERM, source-validation selection) side by side."""
-    cubes = [(section, Cube.of(cells)) for section, cells in results.sections()]
+def published_table(paper: Paper, cubes: Iterable[tuple[Section, Cube]]) -> Table:
+    """One paper's numbers and the measured ones (source-validation selection) side by side."""
     text, numbers, behind = [], [], []
-    for row in published():
+    cubes = list(cubes)
+    for row in paper.accuracies:
         here = [(s, *_measured(row, cube)) for s, cube in cubes if _plain(s[0]) == _plain(row.dataset)]
         found = "; ".join(f"{value} ({s[1]}, {s[2]})" for s, value, _ in here if value)
         behind.append([key for _, _, keys in here for key in keys])
-        reported = f"{row.mean:.1f}" + (f" ± {row.se:.1f}" if row.se is not None else "")
-        target = row.target or "mean"
-        text.append((row.table, row.dataset, target, row.quantizer, row.bits, reported, found or "—"))
+        error = "" if row.standard_error is None else f" ± {row.standard_error:.1f}"
+        reported = f"{row.accuracy:.1f}{error}"
+        text.append((row.table, row.dataset, row.target or "mean", row.quantizer, row.bits, reported, found or DASH))
         numbers.append((*row, found))
     columns = ["table", "data set", "target", "quantizer", "bits", "reported", "measured"]
     return Table(
-        "published",
-        "Reported by QT-DoG, measured here",
-        pd.DataFrame(text, columns=columns),
-        pd.DataFrame(numbers, columns=[*Published._fields, "measured"]),
-        5,
-        _NOTES,
-        traced("measured", behind),
+        name=f"published-{paper.name}",
+        title=paper.title,
+        text=pd.DataFrame(text, columns=columns),
+        numbers=pd.DataFrame(numbers, columns=[*PublishedAccuracy._fields, "measured"]),
+        labels=5,
+        notes=paper.notes,
+        traces=traced("measured", behind),
     )
+
+
+def published_tables(results: Results) -> list[Table]:
+    """One table a paper."""
+    cubes = [(section, Cube.of(cells)) for section, cells in results.sections()]
+    return [published_table(paper, cubes) for paper in papers()]

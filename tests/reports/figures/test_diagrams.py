@@ -18,7 +18,6 @@ from quantdg.reports.figures.pareto import Point, frontier, pareto
 from quantdg.reports.frames.cube import Cube
 from quantdg.reports.frames.results import load
 from quantdg.reports.stats.ranking import Ranking
-from quantdg.reports.tables import published
 
 Make = Callable[..., Record]
 
@@ -77,27 +76,6 @@ def test_pareto_of_nothing_is_empty() -> None:
 
 def test_critical_difference_needs_three_methods(golden: RunStore) -> None:
     assert critical_difference(Cube.of(load(golden.root).cells), "iid", 0.05, "title") is None
-
-
-def test_published_numbers_agree_with_the_papers_own_averages() -> None:
-    rows = [r for r in published.published() if r.target]
-    for quantizer, printed in (("float", 84.7), ("lsq", 87.675)):
-        pacs = [r.mean for r in rows if r.dataset == "pacs" and r.quantizer == quantizer]
-        assert np.mean(pacs) == pytest.approx(printed)
-    terra = [r.mean for r in rows if r.dataset == "terraincognita" and r.quantizer == "lsq"]
-    assert np.mean(terra) == pytest.approx(50.8)
-
-
-def test_measured_stands_beside_reported(golden: RunStore) -> None:
-    table = published.published_table(load(golden.root)).text
-    row = table[(table["data set"] == "pacs") & (table["quantizer"] == "lsq") & (table["bits"] == "W7")]
-    assert row.set_index("target")["measured"].to_dict() == {
-        "mean": "74.0 ± 1.3 (cnn, small)",
-        "art": "83.0 ± 1.2 (cnn, small)",
-        "cartoon": "—",
-        "photo": "—",
-        "sketch": "65.0 ± 1.5 (cnn, small)",
-    }
 
 
 def test_gain_by_bits_joins_the_widths_of_one_quantizer(store: RunStore, make: Make) -> None:

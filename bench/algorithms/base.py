@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from ...core.errors import ConfigError, DivergedError
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
-from ..optimizers.base import Plain, StepRule, Terms
+from ..schedules.base import Constant, Schedule
+from ..step_rules.base import Plain, StepRule, Terms
 from ..transforms.base import Minibatches, Transform, class_probabilities
 
 __all__ = ["Algorithm", "Minibatches", "Terms", "class_probabilities", "concatenate", "domain_risks", "split_domains"]
@@ -35,6 +36,7 @@ class Algorithm(nn.Module, ABC):
     Attributes:
         transforms: change the batches before the loss; see `add_transform`.
         rule: how a gradient becomes a step.
+        schedule: of the learning rates.
         penalty: the quantizer's, part of what is minimised.
 
     Args:
@@ -53,6 +55,7 @@ class Algorithm(nn.Module, ABC):
         self.optimizer = optimizer(self.parameters())
         self.transforms: list[Transform] = []
         self.rule: StepRule = Plain()
+        self.schedule: Schedule = Constant()
         self.penalty: Callable[[], Tensor | None] = lambda: None
 
     @abstractmethod
@@ -113,6 +116,12 @@ class Algorithm(nn.Module, ABC):
     def add_quantizer_group(self, group: dict[str, Any]) -> None:
         """Add a quantizer's parameters to the optimizer, marked so that step rules can tell them from weights."""
         self.optimizer.add_param_group({**group, "quantizer": True})
+
+    def set_rates(self, step: int, steps: int) -> None:
+        """Set every learning rate for the step that comes next, 1 to ``steps``; a function of the step alone."""
+        factor = self.schedule.factor(step, steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
     def reset_optimizer(self) -> None:
         """Forget the moments; groups, and with them a quantizer's parameters and rate, stay."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from ...core.errors import ConfigError
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
-from ..optimizers.base import assign, unobserved
+from ..step_rules.base import assign, unobserved
 from ..transforms.base import Minibatches
 from .base import Algorithm
 
@@ -102,9 +102,19 @@ class MLDG(Algorithm):
                     continue
                 for w in group["params"]:
                     if w in found:
-                        g = found[w] + group.get("weight_decay", 0.0) * w
-                        w.sub_(group["lr"] * g / (g.abs() + _ADAM_EPS))
+                        w.sub_(group["lr"] * _first_step(w, found[w], group))
         try:
             yield
         finally:
             assign(weights, saved)
+
+
+def _first_step(w: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+    """The first step of the group's optimizer at learning rate 1: Adam's is the gradient's sign, SGD's the gradient."""
+    decay: Tensor = float(group.get("weight_decay", 0.0)) * w
+    if "betas" not in group:
+        return gradient + decay
+    if group.get("decoupled_weight_decay"):
+        return gradient / (gradient.abs() + _ADAM_EPS) + decay
+    g = gradient + decay
+    return g / (g.abs() + _ADAM_EPS)

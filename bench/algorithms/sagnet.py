@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ...core.errors import ConfigError
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
-from ..optimizers.base import Terms
+from ..step_rules.base import Terms
 from ..transforms.base import Minibatches
 from .base import Algorithm, concatenate
 

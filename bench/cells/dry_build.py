@@ -7,6 +7,7 @@ from copy import deepcopy
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from ...core.errors import ConfigError
@@ -25,8 +26,9 @@ def try_parts(experiment: Experiment, network: nn.Module, sources: int) -> None:
     """
     for algorithm in experiment.algorithms:
         _try(partial(_algorithm, algorithm, network, sources))
-    for part in (*experiment.transforms, experiment.optimizer, *experiment.averages):
+    for part in (*experiment.transforms, experiment.step_rule, experiment.schedule, *experiment.averages):
         _try(part.build)
+    _try(partial(_optimizer, experiment))
     for quantizer in experiment.quantizers:
         _try(partial(quantizer.create, 0))
         if quantizer.spec is not None:
@@ -36,6 +38,13 @@ def try_parts(experiment: Experiment, network: nn.Module, sources: int) -> None:
 def _algorithm(algorithm: Component, network: nn.Module, sources: int) -> None:
     """Without an optimizer, the first of which takes two seconds to import torch's compiler."""
     algorithm.build(deepcopy(network), max(sources, import_object(algorithm.target).min_domains), lambda _: None)
+
+
+def _optimizer(experiment: Experiment) -> None:
+    """On one parameter, so that a wrong option is found here."""
+    protocol = experiment.protocol
+    parameter = nn.Parameter(torch.zeros(1))
+    experiment.optimizer.build([parameter], lr=protocol.lr, weight_decay=protocol.weight_decay)
 
 
 def _try(build: Callable[[], Any]) -> None:

@@ -28,7 +28,6 @@ from ..results.roles import Standing
 from ..training.branch import Branch
 from ..training.data import CellData, load_dataset
 from ..training.evaluation import SourceScore, evaluate, evaluate_sources
-from ..training.float_phase import build
 
 
 def refuse(
@@ -61,14 +60,15 @@ def refusal(cell: Cell, data: CellData) -> tuple[Status, str] | None:
         need = import_object(transform.target).min_domains
         if len(data.sources) < need:
             return "unsupported", f"{transform.name} needs {need} source domains, there are {len(data.sources)}"
-    return refuse(group.algorithm, cell.quantizer, len(data.sources), lambda: build(group, data).network)
+    return refuse(group.algorithm, cell.quantizer, len(data.sources), lambda: data.initial_network(group.model))
 
 
 def open_data(group: Group, paths: Paths, device: str) -> CellData:
     """The data of a group, ready for training."""
     dataset = load_dataset(group.dataset, paths)
-    inputs = group.model.build(dataset.shape, len(dataset.classes)).inputs
-    return CellData(dataset, dataset.index(group.target), group.seed, group.protocol, device, inputs)
+    data = CellData(dataset, dataset.index(group.target), group.seed, group.protocol, device)
+    data.inputs = data.initial_network(group.model).inputs or dataset
+    return data
 
 
 def reason_of(error: Exception) -> str:
@@ -133,7 +133,7 @@ def _flatness(cell: Cell, branch: Branch, data: CellData) -> dict[str, Any]:
     """Of the headline weights, which the network carries; empty where it is not asked for."""
     if cell.flatness is None:
         return {}
-    twin = cell.group.model.build(data.dataset.shape, len(data.dataset.classes)).to(data.device)
+    twin = data.initial_network(cell.group.model)
     names = branch.float_names
     return flatness_of(branch.algorithm.network, branch.quantizer, twin, names, data, cell.flatness)
 

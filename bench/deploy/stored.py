@@ -17,6 +17,7 @@ from ...datasets.base import DomainDataset
 from ...datasets.splits import split
 from ..experiment.component import Component
 from ..experiment.grid import Paths
+from ..experiment.registry import installed
 from ..models.base import DGModel
 from ..models.weights import is_file
 from ..packed.file import PackedModel, read_model
@@ -96,8 +97,7 @@ def open_cell(store: RunStore, record: Record, paths: Paths) -> StoredCell:
             f"a cell to deploy must have a stored model, {record.key} is {record.status}: {record.reason or 'none'}"
         )
     settings = record.settings["dataset"]
-    component = Component(settings["name"], settings["target"], settings["options"])
-    dataset = load_dataset(component, paths)
+    dataset = load_dataset(installed("dataset", settings), paths)
     if dataset.fingerprint != settings["fingerprint"]:
         raise RecordError(f"the data set must be the one that {record.key} was trained on; this one has other images")
     network = _untrained(record.settings["model"]).build(dataset.shape, len(dataset.classes))
@@ -109,4 +109,4 @@ def _untrained(model: dict[str, Any]) -> Component:
     options = dict(model["options"])
     if is_file(options.get("weights")):
         options["weights"] = None
-    return Component(model["name"], model["target"], options)
+    return installed("model", model, options)

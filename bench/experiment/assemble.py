@@ -19,16 +19,18 @@ from .grid import Experiment, Paths
 from .launcher import Launcher
 from .noise_match import read_match
 from .protocol import Protocol
+from .registry import origin_of
 from .type_check import check_settings
 
 Node = Mapping[str, Any]
 
 
-def assemble(config: Node, offered: Callable[[str], Node]) -> Experiment:
+def assemble(config: Node, choices: Mapping[str, str], offered: Callable[[str], Node]) -> Experiment:
     """The experiment that a configuration describes.
 
     Args:
         config: all groups and settings, resolved.
+        choices: the name that was chosen in each group that takes one.
         offered: the settings of a quantizer as its file has them, by name.
 
     Raises:
@@ -36,15 +38,18 @@ def assemble(config: Node, offered: Callable[[str], Node]) -> Experiment:
     """
     data = _settings("data", _value(config, "data"))
     root, cache = data.get("root"), data.get("cache")
+    single = partial(_single, choices)
     made = Experiment(
-        dataset=_component("dataset", _value(config, "dataset")),
-        model=_component("model", _weights("model", _value(config, "model"))),
+        dataset=single("dataset", _value(config, "dataset")),
+        model=single("model", _weights("model", _value(config, "model"))),
         protocol=_dataclass(Protocol, "protocol", _weights("protocol", _value(config, "protocol"))),
-        algorithms=_components(_some(config, "algorithm")),
-        transforms=_components(config.get("transform") or {}),
-        optimizer=_component("optimizer", _value(config, "optimizer")),
+        algorithms=_components("algorithm", _some(config, "algorithm")),
+        transforms=_components("transform", config.get("transform") or {}),
+        step_rule=single("step_rule", _value(config, "step_rule")),
+        optimizer=single("optimizer", _value(config, "optimizer")),
+        schedule=single("schedule", _value(config, "schedule")),
         quantizers=_quantizers(config),
-        averages=_components(config.get("averaging") or {}),
+        averages=_components("averaging", config.get("averaging") or {}),
         targets=_targets(_value(config, "targets")),
         seeds=_seeds(_value(config, "seeds")),
         paths=Paths(
@@ -61,7 +66,6 @@ def assemble(config: Node, offered: Callable[[str], Node]) -> Experiment:
         start_steps=_start_steps(config.get("start_steps")),
         rules=_dataclass(Rules, "verdict", _value(config, "verdict")),
     )
-    made.protocols()
     made.protocol.check_weights(made.model.options.get("weights"))
     return made
 
@@ -90,13 +94,19 @@ def _weights(what: str, node: Any) -> Node:
     return {**node, "weights": None} if _settings(what, node).get("weights") == "none" else node
 
 
-def _component(name: str, node: Any) -> Component:
-    options = {key: value for key, value in _settings(name, node).items() if key not in ("_target_", "name")}
-    return Component(str(node.get("name", name)), _target(name, node), options)
+def _single(choices: Mapping[str, str], group: str, node: Any) -> Component:
+    return _component(group, str(choices.get(group) or node.get("name", group)), node)
 
 
-def _components(nodes: Node) -> tuple[Component, ...]:
-    return tuple(_component(name, node) for name, node in nodes.items())
+def _component(group: str, choice: str, node: Any) -> Component:
+    options = {key: value for key, value in _settings(group, node).items() if key not in ("_target_", "name")}
+    target = _target(choice, node)
+    name = str(node.get("name", choice))
+    return Component(name, target, options, choice=choice, origin=origin_of(group, choice, target))
+
+
+def _components(group: str, nodes: Node) -> tuple[Component, ...]:
+    return tuple(_component(group, name, node) for name, node in nodes.items())
 
 
 def _target(name: str, node: Node) -> str:
@@ -132,7 +142,9 @@ def _spec(name: str, node: Any, bits: int | None, act_bits: int | None) -> Quant
 def _quantizer(name: str, node: Any, bits: int | None, act_bits: int | None) -> QuantizerComponent:
     options = {k: v for k, v in _settings(f"quantizer.{name}", node).items() if k not in ("_target_", "spec")}
     spec = _spec(name, node["spec"], bits, act_bits) if node.get("spec") is not None else None
-    return QuantizerComponent(name, _target(name, node), options, spec)
+    target = _target(name, node)
+    origin = origin_of("quantizer", name, target)
+    return QuantizerComponent(name, target, options, choice=name, origin=origin, spec=spec)
 
 
 def _axis(config: Node, key: str) -> list[int | None]:

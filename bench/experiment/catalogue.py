@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from hydra import compose
-from omegaconf import OmegaConf
-
 from ...core.errors import ConfigError, MissingPackageError, QuantDGError
 from ...quantizers.base import Quantizer
 from .component import import_object
 from .load import GROUPS, choices, hydra
+from .registry import find_offer, offers
 
 
 def text() -> str:
@@ -27,7 +23,7 @@ def text() -> str:
 
 def _quantizer_note(name: str) -> str:
     try:
-        kind = import_object(_target(name))
+        kind = import_object(find_offer("quantizer", name).target)
     except MissingPackageError as error:
         return f"unavailable: {error}"
     except QuantDGError as error:
@@ -36,21 +32,15 @@ def _quantizer_note(name: str) -> str:
     return f"unavailable: {missing}" if missing else kind.reference
 
 
-def _target(name: str) -> str:
-    config: Any = OmegaConf.to_container(compose("config", [f"quantizer=[{name}]"]))
-    return str(config["quantizer"][name]["_target_"])
-
-
 def find_quantizer(quantizer: str) -> type[Quantizer]:
     """The class of an installed quantizer, or of one named as PACKAGE.MODULE:CLASS. ConfigError for anything else."""
     if ":" in quantizer:
         kind = import_object(quantizer.replace(":", "."))
     else:
-        with hydra():
-            known = choices("quantizer")
-            if quantizer not in known:
-                raise ConfigError(f"write PACKAGE.MODULE:CLASS or one of {', '.join(known)}, got {quantizer!r}")
-            kind = import_object(_target(quantizer))
+        known = offers("quantizer")
+        if quantizer not in known:
+            raise ConfigError(f"write PACKAGE.MODULE:CLASS or one of {', '.join(sorted(known))}, got {quantizer!r}")
+        kind = import_object(known[quantizer].target)
     if not (isinstance(kind, type) and issubclass(kind, Quantizer)):
         raise ConfigError(f"{quantizer} must be a subclass of quantdg.quantizers.Quantizer, got {kind!r}")
     return kind

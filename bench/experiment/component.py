@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
@@ -35,20 +36,59 @@ def _not_importable(path: str, error: Exception) -> ConfigError:
     return ConfigError(f"_target_ must name something importable, {path!r} is not ({error})")
 
 
+INLINE = "import "
+"""How the origin of a part begins that is named by its import path on a command line instead of by its name."""
+KINDS = {
+    "dataset": "quantdg.datasets.base.DomainDataset",
+    "model": "quantdg.bench.models.base.DGModel",
+    "algorithm": "quantdg.bench.algorithms.base.Algorithm",
+    "transform": "quantdg.bench.transforms.base.Transform",
+    "step_rule": "quantdg.bench.step_rules.base.StepRule",
+    "optimizer": "torch.optim.Optimizer",
+    "schedule": "quantdg.bench.schedules.base.Schedule",
+    "quantizer": "quantdg.quantizers.base.Quantizer",
+    "averaging": "quantdg.bench.averaging.base.WeightAverage",
+}
+"""What a part of each group is: a subclass of this, or a function whose return annotation is this or a subclass."""
+
+
 @dataclass(frozen=True)
 class Component:
-    """A configured part: its name, the import path of its class or function, its keyword arguments."""
+    """A configured part.
+
+    Attributes:
+        name: what tables show.
+        target: import path of its class or function; no part of its identity, so that files may move.
+        options: keyword arguments.
+        choice: its name among what is installed; empty where that is ``name``.
+        origin: distribution and version of another package's part, or `INLINE` and its import path; empty for ours.
+    """
 
     name: str
     target: str
     options: dict[str, Any]
+    choice: str = ""
+    origin: str = ""
 
-    def check(self) -> None:
-        """ConfigError for an option that the target does not take, or takes of another type, before anything is built."""
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What it is, for a cell's key: the same wherever its code lies."""
+        own = {"component": self.choice or self.name, "name": self.name, "options": self.options}
+        return {**own, "origin": self.origin} if self.origin else own
+
+    def check(self, group: str) -> None:
+        """Raise ConfigError where the target is no part of this group or does not take an option; builds nothing."""
         try:
             factory: Callable[..., Any] = import_object(self.target)
         except MissingPackageError:
             return
+        kind = import_object(KINDS[group])
+        made = factory if isinstance(factory, type) else _returned(factory)
+        if not (isinstance(made, type) and issubclass(made, kind)):
+            raise ConfigError(
+                f"{group}._target_ must name a subclass of {KINDS[group]} or a function that is annotated to return one, "
+                f"got {self.target!r}; choose {group}=NAME"
+            )
         check_settings(self.name, factory, self.options)
 
     def build(self, *args: Any, **extra: Any) -> Any:
@@ -62,13 +102,26 @@ class Component:
             raise ConfigError(f"{self.name} cannot be configured so: {error}") from error
 
 
+def _returned(factory: Any) -> Any:
+    """The class that a function says it returns."""
+    try:
+        return inspect.signature(factory, eval_str=True).return_annotation
+    except (NameError, TypeError, ValueError):
+        return None
+
+
 @dataclass(frozen=True)
 class QuantizerComponent(Component):
     """A quantizer with what it quantizes; ``spec`` is None for a quantizer that reads none."""
 
     spec: QuantSpec | None = None
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What it is and what it quantizes."""
+        return {**super().identity, "spec": asdict(self.spec) if self.spec else None}
+
     def create(self, seed: int) -> Quantizer:
-        """The quantizer, its own generator seeded with ``seed``."""
+        """Return the quantizer, its own generator seeded with ``seed``."""
         quantizer: Quantizer = self.build(spec=self.spec, seed=seed)
         return quantizer

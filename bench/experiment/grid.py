@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from ..models.weights import file_sha256
-from ..results.record import Labels, fingerprint
+from ..results.record import Labels, canonical, fingerprint
 from ..results.verdict_rules import Rules
 from .component import Component, QuantizerComponent
 from .deploy import DeploySettings
@@ -34,27 +35,34 @@ class Group:
     protocol: Protocol
     algorithm: Component
     transforms: tuple[Component, ...]
+    step_rule: Component
     optimizer: Component
+    schedule: Component
     weights_sha256: str = ""
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The identity of the float phase; a weights file counts by its content, not by where it lies."""
-        return {
-            "training_version": TRAINING_VERSION,
-            "dataset": {**asdict(self.dataset), "fingerprint": self.data_fingerprint},
-            "target": self.target,
-            "seed": self.seed,
-            "model": asdict(self.model) if not self.weights_sha256 else self._model_with_weights(),
-            "protocol": self.protocol.settings,
-            "algorithm": asdict(self.algorithm),
-            "transforms": {t.name: asdict(t) for t in self.transforms},
-            "optimizer": asdict(self.optimizer),
-        }
+        settings: dict[str, Any] = canonical(
+            {
+                "training_version": TRAINING_VERSION,
+                "dataset": {**self.dataset.identity, "fingerprint": self.data_fingerprint},
+                "target": self.target,
+                "seed": self.seed,
+                "model": self.model.identity if not self.weights_sha256 else self._model_with_weights(),
+                "protocol": self.protocol.settings,
+                "algorithm": self.algorithm.identity,
+                "transforms": {t.name: t.identity for t in self.transforms},
+                "step_rule": self.step_rule.identity,
+                "optimizer": self.optimizer.identity,
+                "schedule": self.schedule.identity,
+            }
+        )
+        return settings
 
     def _model_with_weights(self) -> dict[str, Any]:
         options = {**self.model.options, "weights": Path(self.model.options["weights"]).name}
-        return {**asdict(self.model), "options": options, "weights_sha256": self.weights_sha256}
+        return {**self.model.identity, "options": options, "weights_sha256": self.weights_sha256}
 
     @cached_property
     def key(self) -> str:
@@ -63,9 +71,10 @@ class Group:
 
     @property
     def method(self) -> str:
-        """Algorithm, transforms and, where it is not plain Adam, optimizer, for example ``erm+mixup+sam``."""
-        optimizer = [] if self.optimizer.name == "adam" else [self.optimizer.name]
-        return "+".join([self.algorithm.name, *(t.name for t in self.transforms), *optimizer])
+        """Algorithm, transforms and what else is not the default, for example ``erm+mixup+sam``."""
+        parts = ((self.step_rule, "plain"), (self.optimizer, "adam"), (self.schedule, "none"))
+        changed = [part.name for part, usual in parts if part.name != usual]
+        return "+".join([self.algorithm.name, *(t.name for t in self.transforms), *changed])
 
     @property
     def label(self) -> str:
@@ -89,9 +98,10 @@ class Cell:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The identity of the cell."""
-        averages = {a.name: asdict(a) for a in self.averages}
-        matched = {"match": asdict(self.match)} if self.match else {}
-        return {**self.group.settings, "quantizer": asdict(self.quantizer), "averages": averages, **matched}
+        averages = {a.name: a.identity for a in self.averages}
+        matched = {"match": self.match.identity} if self.match else {}
+        own = canonical({"quantizer": self.quantizer.identity, "averages": averages, **matched})
+        return {**self.group.settings, **own}
 
     @cached_property
     def key(self) -> str:
@@ -132,7 +142,9 @@ class Experiment:
     protocol: Protocol
     algorithms: tuple[Component, ...]
     transforms: tuple[Component, ...]
+    step_rule: Component
     optimizer: Component
+    schedule: Component
     quantizers: tuple[QuantizerComponent, ...]
     averages: tuple[Component, ...]
     targets: tuple[str, ...] | None
@@ -145,14 +157,21 @@ class Experiment:
     start_steps: tuple[int, ...] = ()
     rules: Rules = field(default_factory=Rules)
 
+    def __post_init__(self) -> None:
+        self.protocols()
+
     def protocols(self) -> list[Protocol]:
         """The protocol, once for each start step; ConfigError where one does not fit."""
         return [replace(self.protocol, start_step=s) for s in self.start_steps] or [self.protocol]
 
-    def components(self) -> tuple[Component, ...]:
-        """All parts that are imported by name."""
-        parts = (*self.algorithms, *self.transforms, *self.quantizers, *self.averages)
-        return (self.dataset, self.model, self.optimizer, *parts)
+    def components(self) -> Iterator[tuple[str, Component]]:
+        """All parts that are imported by name, each with its group."""
+        yield from (("dataset", self.dataset), ("model", self.model), ("step_rule", self.step_rule))
+        yield from (("optimizer", self.optimizer), ("schedule", self.schedule))
+        yield from (("algorithm", part) for part in self.algorithms)
+        yield from (("transform", part) for part in self.transforms)
+        yield from (("quantizer", part) for part in self.quantizers)
+        yield from (("averaging", part) for part in self.averages)
 
     def cells(self, domains: list[str], data_fingerprint: str) -> list[Cell]:
         """All cells in a stable order, those of a group together."""
@@ -161,16 +180,18 @@ class Experiment:
         places = product(self.protocols(), self.seeds, self.targets or domains, self.algorithms)
         for protocol, seed, target, algorithm in places:
             group = Group(
-                self.dataset,
-                data_fingerprint,
-                target,
-                seed,
-                self.model,
-                protocol,
-                algorithm,
-                self.transforms,
-                self.optimizer,
-                weights_sha256,
+                dataset=self.dataset,
+                data_fingerprint=data_fingerprint,
+                target=target,
+                seed=seed,
+                model=self.model,
+                protocol=protocol,
+                algorithm=algorithm,
+                transforms=self.transforms,
+                step_rule=self.step_rule,
+                optimizer=self.optimizer,
+                schedule=self.schedule,
+                weights_sha256=weights_sha256,
             )
             for q in self.quantizers:
                 match = self.match if self.match and self.match.applies(q) else None

@@ -17,18 +17,18 @@ from omegaconf.errors import OmegaConfBaseException
 from ...core.errors import ConfigError, UnknownNameError
 from .assemble import Node, assemble
 from .grid import Experiment
-from .plugins import offer_plugins
+from .plugins import SEVERAL, offer_plugins
 
 CONFIG = "quantdg.bench.conf"
-SEVERAL = ("algorithm", "transform", "quantizer", "averaging")
-"""Groups that take a list of names; the others take one."""
 GROUPS = (
     "dataset",
     "model",
     "protocol",
     "algorithm",
     "transform",
+    "step_rule",
     "optimizer",
+    "schedule",
     "quantizer",
     "averaging",
     "flatness",
@@ -63,16 +63,24 @@ def load(overrides: Sequence[str]) -> Experiment:
     with hydra():
         try:
             _check_choices(overrides)
-            config: Any = OmegaConf.to_container(
-                compose("config", list(overrides)), resolve=True, throw_on_missing=True
-            )
-            return assemble(config, _offered)
+            config, chosen = _composed(overrides)
+            return assemble(config, chosen, _offered)
         except OverrideParseException as error:
             raise ConfigError(f"cannot read {error.override!r}: {_one_line(error)}") from error
         except MissingConfigException as error:
             raise _unknown_choice(error) from error
         except (HydraException, OmegaConfBaseException) as error:
             raise _unknown_key(error, overrides) from error
+
+
+def _composed(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """All settings, and the name chosen in each group."""
+    made = compose("config", list(overrides), return_hydra_config=True)
+    chosen = {str(group): str(name) for group, name in made.hydra.runtime.choices.items() if name is not None}
+    OmegaConf.set_struct(made, False)
+    del made["hydra"]
+    config: Any = OmegaConf.to_container(made, resolve=True, throw_on_missing=True)
+    return config, chosen
 
 
 def _check_choices(overrides: Sequence[str]) -> None:

@@ -21,6 +21,12 @@ class MatchRule:
     like: QuantizerComponent | None = None
     tolerance: float = 0.05
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What it asks for, for a cell's key."""
+        like = None if self.like is None else self.like.identity
+        return {"noise": self.noise, "like": like, "tolerance": self.tolerance}
+
     def label(self, spec: QuantSpec) -> str:
         """What tables show in place of the bits, for example ``N=lsq`` or ``N=0.058 A8``."""
         name = f"N={self.like.name}" if self.like else f"N={self.noise:g}"

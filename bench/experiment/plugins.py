@@ -1,31 +1,37 @@
-"""Components of other packages: entry points that appear as configuration choices like the built-in ones.
-
-A package declares ``[project.entry-points."quantdg.quantizers"] ternary = "package.module:Class"`` (likewise
-``quantdg.algorithms``); nothing of it is imported before it is chosen.
-"""
+"""Parts of other packages, offered to Hydra as choices like the built-in ones; see `registry` for how they are found."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.metadata import entry_points
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-GROUPS = {"quantizer": "quantdg.quantizers", "algorithm": "quantdg.algorithms"}
+from ...quantizers.spec import QuantSpec
+from .registry import ENTRY_POINTS, strangers
+
+SEVERAL = ("algorithm", "transform", "quantizer", "averaging")
+"""Groups that take a list of names; the others take one."""
+LAUNCHERS = "quantdg.launchers"
 
 
 def offer_plugins() -> None:
     """Store each entry point as ``GROUP/NAME`` in Hydra's registry, with the default spec for quantizers."""
     store = ConfigStore.instance()
-    for group, entry_group in GROUPS.items():
-        for entry in entry_points(group=entry_group):
+    for group in ENTRY_POINTS:
+        for name, entry in strangers(group).items():
             node: dict[str, Any] = {"_target_": entry.value.replace(":", ".")}
             if group == "quantizer":
-                node["spec"] = {
-                    "weight_bits": 7,
-                    "act_bits": None,
-                    "granularity": "per_channel",
-                    "symmetric": True,
-                    "rules": [{"pattern": "classifier*", "skip": True}],
-                }
-            store.store(name=entry.name, node=node, group=group, package=f"{group}.{entry.name}", provider=entry.value)
+                node["spec"] = _plain(QuantSpec())
+            package = f"{group}.{name}" if group in SEVERAL else group
+            node |= {} if group in SEVERAL else {"name": name}
+            store.store(name=name, node=node, group=group, package=package, provider=entry.value)
+    for entry in entry_points(group=LAUNCHERS):
+        store.store(name=entry.name, node={"engine": entry.name}, group="launcher", provider=entry.value)
+
+
+def _plain(spec: QuantSpec) -> dict[str, Any]:
+    """A spec as a configuration file has it: rules name only what they set."""
+    rules = [{key: value for key, value in asdict(rule).items() if value} for rule in spec.rules]
+    return {**asdict(spec), "rules": rules}

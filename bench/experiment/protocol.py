@@ -28,7 +28,7 @@ class Protocol:
         start_step: quantizers are inserted after this step; float runs count it the same way.
         check_every: a checkpoint is evaluated each so many steps after ``start_step``, and at the end.
         batch_size: images of each source domain in a step.
-        lr, weight_decay: of Adam.
+        lr, weight_decay: of the optimizer.
         holdout: share of each domain kept for validation, DomainBed's 0.2.
         bn: ``frozen``: BatchNorm statistics never move, affine parameters train (SWAD, QT-DoG);
             ``freeze_at_start``: statistics train up to ``start_step``, then freeze (training from scratch).
@@ -95,10 +95,6 @@ class Protocol:
         """Whether the model is evaluated after this step; never at or before the quantization step."""
         past = step - self.start_step
         return past > 0 and (past % self.check_every == 0 or step == self.steps)
-
-    def optimizer(self, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """DomainBed's optimizer: one Adam over everything, no schedule."""
-        return torch.optim.Adam(params, lr=self.lr, weight_decay=self.weight_decay, fused=True)
 
 
 def train_mode(network: nn.Module, freeze_bn: bool) -> None:

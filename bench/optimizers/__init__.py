@@ -1,1 +1,1 @@
-"""Step rules: how an algorithm's gradient becomes an optimizer step."""
+"""Optimizers: what turns gradients and a learning rate into new weights. One file each, built on torch.optim."""

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...core.errors import RecordError
-from .record import SCHEMA, Labels
+from .record import Labels
+
+SCHEMA = 1
 
 
 @dataclass(frozen=True)

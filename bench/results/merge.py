@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core.errors import ConfigError
 from .files import write_first
-from .record import Record
+from .record import Record, fingerprint
 from .store import RunStore
 from .verdict_rules import fix_rules, read_rules
 
@@ -50,10 +50,12 @@ def merge(sources: Sequence[Path], out: Path) -> Merged:
     merged = Merged()
     for rules in filter(None, (read_rules(store.root) for store in stores)):
         fix_rules(out, rules)
+    known = {fingerprint(r.settings): r.key for r in target.records() if isinstance(r, Record)}
     for store in stores:
         for record in store.records():
             if isinstance(record, Record):
-                _merge_record(record, store, target, merged)
+                same = known.setdefault(fingerprint(record.settings), record.key)
+                _merge_record(record, store, target, same, merged)
             else:
                 merged.skipped.append(f"left out: {record.reason}")
         for folder in ("float", "latency", "deploy", "plans"):
@@ -67,17 +69,18 @@ def _copy(source: Path, target: Path) -> None:
         write_first(target, source.read_bytes())
 
 
-def _merge_record(record: Record, store: RunStore, target: RunStore, merged: Merged) -> None:
-    there = target.read(record.key)
+def _merge_record(record: Record, store: RunStore, target: RunStore, known: str, merged: Merged) -> None:
+    """Take a record over as it is; ``known`` is the key of the same cell in the target, another one across schemas."""
+    there = target.read(known)
     if there is None or (there.status != "done" and record.status == "done"):
-        if target.cell_path(record.key).exists():
-            target.delete(record.key)
+        if target.cell_path(known).exists():
+            target.delete(known)
             merged.upgraded += there is not None
         if record.sizes is not None and record.sizes.path:
             model = store.root / record.sizes.path
             if model.exists():
                 _copy(model, target.root / record.sizes.path)
-        target.write_first(record)
+        _copy(store.cell_path(record.key), target.cell_path(record.key))
         merged.copied += there is None
     elif record.status == "done" and (difference := _difference(there, record)):
         label = record.labels
@@ -92,9 +95,15 @@ def _difference(first: Record, second: Record) -> str:
     digests = [r.provenance.get("final_weights_sha256") for r in (first, second)]
     if digests[0] != digests[1]:
         return _versions(first.provenance, second.provenance) or "different final weights on equal versions"
-    plain = [{k: v for k, v in json.loads(r.to_json()).items() if k not in _MACHINE} for r in (first, second)]
+    plain = [_comparable(r) for r in (first, second)]
     names = [name for name in plain[0] if plain[0][name] != plain[1].get(name)]
     return f"equal final weights, but different {', '.join(names)}" if names else ""
+
+
+def _comparable(record: Record) -> dict[str, Any]:
+    """A record without what depends on the machine, and without its key, which two schemas give differently."""
+    plain = {k: v for k, v in json.loads(record.to_json()).items() if k not in _MACHINE}
+    return {**plain, "key": "", "sizes": plain["sizes"] and {**plain["sizes"], "path": ""}}
 
 
 def _versions(first: dict[str, Any], second: dict[str, Any]) -> str:

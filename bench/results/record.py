@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -17,17 +18,29 @@ from numpy.typing import NDArray
 
 from ...core.errors import RecordError
 from .roles import ROLES, known_standing
+from .schema1 import upgraded
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, SCHEMA)
+"""Records of schema 1, written by version 0.3, are read in the form of schema 2."""
 Status = Literal["done", "failed", "unsupported", "unavailable"]
 STATUSES: tuple[Status, ...] = ("done", "failed", "unsupported", "unavailable")
 HEADLINE = "iid"
 """The selection whose weights are stored and measured: best on source validation."""
 
 
+def canonical(value: Any) -> Any:
+    """Return nested settings with one form for each value: a whole number has no fraction, so that 1.0 is 1."""
+    if isinstance(value, Mapping):
+        return {key: canonical(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def fingerprint(settings: Any) -> str:
-    """Order-independent identity of nested settings: 16 hex digits of sha256 over canonical JSON."""
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """Return the identity of nested settings: 16 hex digits of sha256 over canonical JSON, whatever their order."""
+    text = json.dumps(canonical(settings), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -162,8 +175,11 @@ class Record:
         """Parse and check a record; ``name`` goes into the message of the RecordError."""
         try:
             raw = json.loads(text)
-            if raw["schema"] != SCHEMA:
-                raise RecordError(f"{name} has schema {raw['schema']}, this version reads {SCHEMA}; run it again")
+            if raw["schema"] not in READABLE:
+                raise RecordError(f"{name} has schema {raw['schema']}, this version reads 1 and 2; run it again")
+            if raw["schema"] == 1:
+                raw = upgraded(raw)
+                raw["settings"] = canonical(raw["settings"])
             if raw["status"] not in STATUSES:
                 raise RecordError(f"{name} has status {raw['status']!r}, which is none of {', '.join(STATUSES)}")
             raw["labels"] = Labels(**raw["labels"])

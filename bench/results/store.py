@@ -20,7 +20,7 @@ from pathlib import Path
 from ...core.errors import RecordError
 from .files import remove, write_atomic, write_first
 from .latency import Latency
-from .record import SCHEMA, Record
+from .record import READABLE, SCHEMA, Record
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,15 @@ class RunStore:
 
     Args:
         root: the folder.
-        create: make it where it does not exist; else a missing folder is a RecordError.
+        create: for writing: make it where it does not exist, and refuse one of an older schema; else a missing folder is
+            a RecordError.
     """
 
     def __init__(self, root: Path, create: bool = False) -> None:
         self.root = root
         marker = root / "run.json"
         if marker.exists():
-            self._check(marker)
+            self._check(marker, writing=create)
         elif create:
             if root.exists() and (not root.is_dir() or any(root.iterdir())):
                 raise RecordError(f"{root} is not a run folder and not empty; choose another with out=FOLDER")
@@ -51,14 +52,19 @@ class RunStore:
         else:
             raise RecordError(f"{root} is not a run folder (it has no run.json); give the folder of a quantdg run")
 
-    def _check(self, marker: Path) -> None:
+    def _check(self, marker: Path, writing: bool) -> None:
         try:
             schema = json.loads(marker.read_text())["schema"]
         except (ValueError, KeyError, TypeError) as error:
             raise RecordError(f"{marker} cannot be read ({error}); restore it or choose another folder") from error
-        if schema != SCHEMA:
+        if schema not in READABLE:
             raise RecordError(
-                f"{self.root} was written with schema {schema}, this version reads {SCHEMA}; choose another folder"
+                f"{self.root} was written with schema {schema}, this version reads 1 and 2; choose another folder"
+            )
+        if writing and schema != SCHEMA:
+            raise RecordError(
+                f"{self.root} was written by version 0.3, whose cells have other keys; report, verdict, deploy, ensemble and "
+                "merge read it, for new cells write out=ANOTHER_FOLDER"
             )
 
     def cell_path(self, key: str) -> Path:

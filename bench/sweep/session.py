@@ -35,8 +35,8 @@ def plan(experiment: Experiment) -> list[Cell]:
 
     Loads the data set, so that its domains are known and its cache is built once.
     """
-    for component in experiment.components():
-        component.check()
+    for group, component in experiment.components():
+        component.check(group)
     dataset = load_dataset(experiment.dataset, experiment.paths)
     domains = [d.name for d in dataset.domains]
     for target in experiment.targets or ():

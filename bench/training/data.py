@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from ...datasets.splits import split
 from ..experiment.component import Component
 from ..experiment.grid import Paths
 from ..experiment.protocol import Protocol
-from ..models.base import Normalisation
+from ..models.base import DGModel, Normalisation
 from ..transforms.base import Minibatches
-from .seeds import SeedSource
+from .seeds import SeedSource, seed_everything
 
 CACHE_BYTES = 256 * 2**20
 """Augmented batches past the start step are kept up to this size: every branch of a group trains on the same ones."""
@@ -85,8 +86,23 @@ class CellData:
                     f"{len(dataset.domains[i].labels)} in all; remove the domain or raise protocol.holdout"
                 )
         self.augmentation = get_augmentation(protocol.augmentation)
+        self._initial: tuple[Component, DGModel, Tensor] | None = None
         self._kept: dict[int, Minibatches] = {}
         self._free = CACHE_BYTES
+
+    def initial_network(self, model: Component) -> DGModel:
+        """A network with its initial weights, which depend on the seeds alone, on the device; built once, then copied.
+
+        torch's generator is left where building leaves it, so that what an algorithm draws next is the same each time.
+        """
+        if self._initial is None or self._initial[0] != model:
+            seed_everything(self.seeds.of("init"))
+            network: DGModel = model.build(self.dataset.shape, len(self.dataset.classes))
+            self._initial = model, network.to(self.device), torch.get_rng_state()
+        _, network, generator = self._initial
+        seed_everything(self.seeds.of("init"))
+        torch.set_rng_state(generator)
+        return deepcopy(network)
 
     def batches(self, step: int) -> Minibatches:
         """The augmented source batches of a step, a pure function of the cell's seeds and the step; not to be changed."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...core.errors import RecordError
 from ..algorithms.base import Algorithm
 from ..experiment.grid import Group
-from ..experiment.protocol import train_mode
+from ..experiment.protocol import OptimizerFactory, train_mode
 from .checkpoint import Snapshot, State, capture, load_state, restore, save_state
 from .checkpointer import Checkpointer
 from .data import CellData
@@ -21,19 +21,24 @@ StepReport = Callable[[int], None]
 
 def build(group: Group, data: CellData) -> Algorithm:
     """A fresh algorithm; its initial weights depend on (data set, target, seed) only."""
-    seed_everything(data.seeds.of("init"))
-    classes = len(data.dataset.classes)
-    network = group.model.build(data.dataset.shape, classes).to(data.device)
-    algorithm: Algorithm = group.algorithm.build(network, len(data.sources), group.protocol.optimizer)
+    network = data.initial_network(group.model)
+    algorithm: Algorithm = group.algorithm.build(network, len(data.sources), optimizer_factory(group))
     for transform in group.transforms:
         algorithm.add_transform(transform.build())
-    algorithm.rule = group.optimizer.build()
+    algorithm.rule = group.step_rule.build()
+    algorithm.schedule = group.schedule.build()
     return algorithm.to(data.device)
+
+
+def optimizer_factory(group: Group) -> OptimizerFactory:
+    """What builds the group's optimizer from parameters, at the protocol's learning rate and weight decay."""
+    return partial(group.optimizer.build, lr=group.protocol.lr, weight_decay=group.protocol.weight_decay)
 
 
 def train_step(algorithm: Algorithm, data: CellData, step: int) -> dict[str, float]:
     """One step; the global generators are reset to this step's seed first."""
     seed_everything(data.seeds.of("step", step))
+    algorithm.set_rates(step, data.protocol.steps)
     return algorithm.update(data.batches(step))
 
 

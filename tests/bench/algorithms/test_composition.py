@@ -4,15 +4,15 @@ import torch
 
 from quantdg.bench.cells.execute import refusal
 from quantdg.bench.models.base import NORMALISATIONS
-from quantdg.bench.optimizers.sam import SAM
 from quantdg.bench.results.store import RunStore
+from quantdg.bench.step_rules.sam import SAM
 from quantdg.bench.sweep.session import plan, run_experiment
 from quantdg.bench.training.data import CellData
 from quantdg.bench.training.float_phase import build
 
 
 def test_parts_chosen_by_name_are_trained_with_and_part_of_the_label(quick, cell):
-    words = ("quantizer=[lsq]", "transform=[mixup,mixstyle]", "optimizer=sam")
+    words = ("quantizer=[lsq]", "transform=[mixup,mixstyle]", "step_rule=sam")
     chosen, data = cell(*words)
     algorithm = build(chosen.group, data)
     assert [type(t).__name__ for t in algorithm.transforms] == ["Mixup", "MixStyle"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from quantdg.bench.optimizers.sam import SAM
+from quantdg.bench.step_rules.sam import SAM
 from quantdg.bench.training.checkpoint import capture, restore
 from quantdg.bench.training.optimizer_check import check_groups
 from quantdg.bench.transforms.mixstyle import MixStyle

@@ -6,7 +6,7 @@ from torch import nn
 
 from quantdg.bench.algorithms.base import Algorithm
 from quantdg.bench.models.base import DGModel
-from quantdg.bench.optimizers.sam import SAM
+from quantdg.bench.step_rules.sam import SAM
 from quantdg.core.errors import ConfigError
 
 CURVATURE = torch.tensor([[1.0, 4.0]])
@@ -63,5 +63,5 @@ def test_the_weights_come_back_bit_for_bit_where_the_second_pass_fails():
 
 
 def test_a_radius_must_be_positive():
-    with pytest.raises(ConfigError, match=r"optimizer.rho must be above 0, got 0.0; the paper uses 0.05"):
+    with pytest.raises(ConfigError, match=r"step_rule.rho must be above 0, got 0.0; the paper uses 0.05"):
         SAM(rho=0.0)

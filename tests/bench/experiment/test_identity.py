@@ -22,7 +22,7 @@ CONFIGURATIONS = {
         "algorithm=[vrex,dann]",
         "seeds=[1,4]",
     ],
-    "sam, mixup, averages": ["optimizer=sam", "transform=[mixup,mixstyle]", "averaging=[ema,sma,swad_reference]"],
+    "sam, mixup, averages": ["step_rule=sam", "transform=[mixup,mixstyle]", "averaging=[ema,sma,swad_reference]"],
     "matched noise": ["match=noise", "match_to=lsq", "quantizer=[lsq,torch_ao,nni_qat]", "algorithm=[fishr,mldg]"],
     "another model": [
         "model=resnet18",

@@ -185,7 +185,7 @@ def test_no_value_anywhere_ends_in_a_traceback(value):
         ),
         ("protocol.bn=thawed", "protocol.bn must be frozen or freeze_at_start, got 'thawed'"),
         ("averaging=[ema] averaging.ema.decay=2", "averaging.ema.decay must be"),
-        ("optimizer=sam optimizer.rho=-1", "optimizer.rho must be above 0"),
+        ("step_rule=sam step_rule.rho=-1", "step_rule.rho must be above 0"),
         ("transform=[mixup] transform.mixup.alpha=-1", "transform.mixup.alpha must be above 0"),
         ("quantizer.lsq.lr_ratio=-1", "lr_ratio must be above 0"),
         ("quantizer.lsq.lr_ratio=fast", "lsq.lr_ratio must be a number, got 'fast'"),

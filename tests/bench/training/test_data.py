@@ -13,6 +13,7 @@ from quantdg.bench.experiment.protocol import Protocol
 from quantdg.bench.training.data import CellData
 from quantdg.bench.training.seeds import SeedSource, derive, seed_everything
 from quantdg.core.errors import DataError
+from quantdg.datasets.augment import augment, get_augmentation
 from quantdg.datasets.base import Domain, DomainDataset
 from quantdg.datasets.folder import load_folder
 
@@ -119,7 +120,14 @@ def test_photographs_are_decoded_once_and_stay_in_the_map(tmp_path, monkeypatch)
         (tmp_path / domain / "cat").mkdir(parents=True)
         for k in range(400):
             Image.new("RGB", (8, 8), (k % 256, 0, 0)).save(tmp_path / domain / "cat" / f"{k}.bmp")
-    before, peak = private_bytes(), 0
+    augment(
+        torch.zeros(1, 3, 64, 64, dtype=torch.uint8),
+        get_augmentation("domainbed"),
+        torch.Generator(),
+        (0.5,) * 3,
+        (0.5,) * 3,
+    )
+    before, peak = private_bytes(), 0  # with the compiler of the augmentation in memory
     photos = load_folder("p", root=tmp_path, cache_dir=tmp_path / "cache", size=256)
     monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("an image was opened again"))
     data = CellData(photos, 0, 0, replace(PROTOCOL, augmentation="domainbed"), "cpu")

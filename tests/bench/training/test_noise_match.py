@@ -14,7 +14,7 @@ from quantdg.quantizers.spec import QuantSpec
 
 
 def component(name, spec):
-    return QuantizerComponent(name, f"quantdg.quantizers.{name}", {}, spec)
+    return QuantizerComponent(name, f"quantdg.quantizers.{name}", {}, spec=spec)
 
 
 LSQ, FLOAT = component("lsq", QuantSpec(7)), component("float", None)

@@ -37,7 +37,7 @@ class SAM(StepRule):
 
     def __init__(self, *, rho: float = 0.05, perturb_quantizer: bool = False) -> None:
         if not rho > 0:
-            raise ConfigError(f"optimizer.rho must be above 0, got {rho}; the paper uses 0.05")
+            raise ConfigError(f"step_rule.rho must be above 0, got {rho}; the paper uses 0.05")
         self.rho = rho
         self.perturb_quantizer = perturb_quantizer
 

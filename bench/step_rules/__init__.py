@@ -1,0 +1,1 @@
+"""Step rules: how an algorithm's gradient becomes an optimizer step."""

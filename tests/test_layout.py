@@ -19,7 +19,7 @@ MAY_IMPORT = {
 LAYERS = {
     "bench": [
         "results",
-        "models averaging optimizers",
+        "models averaging step_rules optimizers schedules",
         "experiment packed",
         "transforms",
         "algorithms",

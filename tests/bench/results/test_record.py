@@ -77,7 +77,7 @@ def test_a_number_that_is_not_finite_is_never_written() -> None:
 def test_another_schema_is_refused_with_both_numbers() -> None:
     text = json.dumps({**asdict(record()), "schema": SCHEMA + 1})
     with pytest.raises(
-        RecordError, match=rf"x.json has schema {SCHEMA + 1}, this version reads {SCHEMA}; run it again"
+        RecordError, match=rf"x.json has schema {SCHEMA + 1}, this version reads 1 and {SCHEMA}; run it again"
     ):
         Record.from_json(text, "x.json")
 

@@ -95,7 +95,7 @@ def test_a_record_of_another_schema_is_reported(store: RunStore) -> None:
 def test_a_folder_of_another_schema_is_refused(store: RunStore) -> None:
     (store.root / "run.json").write_text('{"schema": 99}')
     for create in (True, False):
-        with pytest.raises(RecordError, match="was written with schema 99, this version reads 1; choose another"):
+        with pytest.raises(RecordError, match="was written with schema 99, this version reads 1 and 2; choose another"):
             RunStore(store.root, create=create)
 
 

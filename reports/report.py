@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from ..bench.results.files import write_atomic
 from ..bench.results.verdict_rules import read_rules
-from .figures.figures import pictures
-from .figures.png import png
+from .collect import Drawn, collect_figures, collect_tables
 from .figures.svg import Picture
-from .frames.columns import SECTION, Section
-from .frames.deployments import in_section, recomputed
+from .frames.deployments import recomputed
 from .frames.results import Results, load
-from .tables import accuracy
-from .tables.audit import audit_table
-from .tables.cost import latency_table, size_table
-from .tables.deployment import deployment_tables
-from .tables.failures import failures_table, problems_table
-from .tables.flatness import correlation_table, flatness_table
+from .plugins import Problem
+from .tables.failures import problems_table
 from .tables.provenance import provenance_table, status_line
 from .tables.table import Table
 from .tables.verdict import verdict_tables
@@ -29,44 +22,9 @@ from .verdict.judge import Verdict, chosen, judge
 from .verdict.sentences import verdict_words
 
 
-def section_names(results: Results) -> dict[Section, str]:
-    """A file-name part for each section, unique whatever the labels hold."""
-    names: dict[Section, str] = {}
-    taken: Counter[str] = Counter()
-    for section, _ in results.sections():
-        base = "-".join(escape.slug(part) for part in section)
-        taken[base] += 1
-        names[section] = base if taken[base] == 1 else f"{base}.{taken[base]}"
-    return names
-
-
-def tables(results: Results) -> list[Table]:
-    """All tables that have content, in reading order."""
-    out = []
-    for section, name in section_names(results).items():
-        cells = results.cells[(results.cells[SECTION] == list(section)).all(axis=1)]
-        where = "{}, {}, protocol {}".format(*section)
-        out.append(accuracy.table(cells, f"accuracy-{name}", f"Accuracy by target domain: {where}"))
-        for file, title, frame, make in (
-            ("size", "Model size", results.sizes, partial(size_table, roles=results.roles)),
-            ("latency", "Latency", results.latency, latency_table),
-            ("audit", "Audit of the quantizers", results.audit, partial(audit_table, roles=results.roles)),
-            ("flatness", "Flatness", results.flatness, partial(flatness_table, roles=results.roles)),
-            ("flatness-gap", "Flatness and the out-of-domain gap", results.flatness, correlation_table),
-        ):
-            own = frame[(frame[SECTION] == list(section)).all(axis=1)] if len(frame) else frame
-            if len(own):
-                out.append(make(own, f"{file}-{name}", f"{title}: {where}"))
-        out += deployment_tables(in_section(results.deployed, section), name, where, results.roles)
-    for last in (failures_table(results), problems_table(results)):
-        if len(last.text):
-            out.append(last)
-    return out
-
-
 def scope_names(results: Results, found: Verdict) -> list[str]:
     """File-name parts of the scopes: the sections' own, then those of several data sets together."""
-    names = [*section_names(results).values()]
+    names = [*results.section_names.values()]
     return [*names, *(f"all.{i}" for i in range(1, 1 + len(found.scopes) - len(names)))]
 
 
@@ -112,15 +70,30 @@ class Report:
             results = replace(results, cells=recomputed(results.cells, results.deployed, accuracy_from))
             results.provenance["accuracy from", accuracy_from] = results.cells["key"].nunique()
         fixed = read_rules(root)
-        rules = chosen(fixed, margin, alpha)
+        rules = chosen(results.rules, margin, alpha)
         if fixed not in (rules, None):
             results.provenance["verdict", f"decided by {rules}, the run had fixed {fixed}"] = 1
-        return cls(results, judge(results, rules))
+        results = replace(results, rules=rules)
+        return cls(results, judge(results))
+
+    @cached_property
+    def _tables(self) -> tuple[list[Table], list[Problem]]:
+        return collect_tables(self.results)
+
+    @cached_property
+    def _figures(self) -> tuple[dict[str, Drawn], list[Problem]]:
+        return collect_figures(self.results)
+
+    @cached_property
+    def failed_parts(self) -> list[Problem]:
+        """The tables, figures and metrics that could not be made, each with the reason."""
+        return [*self.results.failed_metrics, *self._tables[1], *self._figures[1]]
 
     @cached_property
     def measured(self) -> list[Table]:
-        """The tables of what was measured."""
-        return tables(self.results)
+        """The tables of what was measured, and last what could not be used."""
+        problems = problems_table(self.results.problems, self.failed_parts)
+        return [*self._tables[0], *([problems] if len(problems.text) else [])]
 
     @cached_property
     def judged(self) -> list[Table]:
@@ -130,7 +103,7 @@ class Report:
     @cached_property
     def pictures(self) -> dict[str, Picture]:
         """The drawings, by file name."""
-        return pictures(self.results, section_names(self.results), self.verdict.rules.alpha)
+        return {name: drawn.picture for name, drawn in self._figures[0].items()}
 
     def summary(self) -> str:
         """The measured tables as Markdown, for the terminal."""
@@ -166,9 +139,9 @@ class Report:
             files[f"{table.name}.md"] = table.markdown(level=1)
             files[f"{table.name}.csv"] = table.csv()
             files[f"{table.name}.tex"] = table.latex()
-        for name, picture in self.pictures.items():
-            files[f"{name}.svg"] = picture.standalone()
-            files[f"{name}.png"] = png(picture)
+        for name, drawn in self._figures[0].items():
+            files[f"{name}.svg"] = drawn.svg
+            files[f"{name}.png"] = drawn.png
         for name, data in files.items():
             write_atomic(out / name, data)
         return [out / name for name in files]

@@ -30,7 +30,7 @@ LAYERS = {
         "sweep",
         "commands",
     ],
-    "reports": ["text stats", "frames", "verdict", "tables figures", "report", "page", "commands"],
+    "reports": ["text stats plugins", "frames", "verdict", "tables figures", "collect", "report", "page", "commands"],
 }
 """From the ground up: a folder imports only from lower lines."""
 

@@ -159,6 +159,7 @@ class Picture:
     said: str
     body: tuple[Part, ...]
     keys: tuple[str, ...] = ()
+    section: tuple[str, str, str] | None = None
 
     def _drawn(self) -> str:
         return "".join(part.markup() for part in self.body)

@@ -58,6 +58,11 @@ def ordered(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     return frame.loc[ranks.sort_values(keys, kind="stable").index].reset_index(drop=True)
 
 
+def section_words(section: Section) -> str:
+    """A section as a title has it, for example ``pacs, resnet50, protocol domainbed``."""
+    return "{}, {}, protocol {}".format(*section)
+
+
 def of_section(frame: pd.DataFrame, section: Section) -> pd.DataFrame:
     """The rows of one (data set, model, protocol)."""
     return frame[(frame[SECTION] == list(section)).all(axis=1)]

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ...bench.results.deployment import Deployment, deployments
-from ...bench.results.record import Record
-from ...bench.results.store import RunStore, Unreadable
+from ...bench.results.deployment import Deployment
+from ...bench.results.verdict_rules import Rules, read_rules
 from ...core.errors import RecordError
+from ..plugins import Problem
+from ..text import escape
 from .columns import METHOD, ROW, SECTION, Section, ordered
+from .cube import Cube
 from .deployments import with_labels
-from .flatness_rows import FLATNESS, flatness_rows
-from .record_rows import (
-    AUDIT,
-    CURVE,
-    LATENCY,
-    SIZES,
-    audit_row,
-    curve_rows,
-    latency_row,
-    provenance_items,
-    size_row,
-)
+from .flatness_rows import FLATNESS
+from .metric_rows import METRIC
+from .reader import Reader
+from .record_rows import AUDIT, CURVE, LATENCY, SIZES
 from .roles import Roles
-from .variants import distinguish, identity
+from .variants import distinguish
 
 CELL = [*SECTION, *ROW, "target", "seed", "status", "reason", "accuracy", "step", "key"]
 UNKNOWN_SELECTION = "any"
@@ -48,8 +42,11 @@ class Results:
         curves: one row per cell and checkpoint: key, step, source_acc, target_out (0 to 1), noise.
         flatness: one row per cell and measure.
         deployed: what `quantdg deploy` stored, under the labels of this report.
+        metrics: one row per cell and metric of another package: key, metric, value.
         roles: of the quantizers, by their labels here.
+        rules: by which the verdict answers.
         problems: (file relative to the run folder, reason) of what could not be used.
+        failed_metrics: (metric, reason) of those that gave no number for some record.
         provenance: (path, value) -> number of records.
         protocols: (protocol's label, setting, value) of everything the protocols fix.
     """
@@ -60,9 +57,12 @@ class Results:
     latency: pd.DataFrame
     curves: pd.DataFrame
     flatness: pd.DataFrame
+    metrics: pd.DataFrame
     roles: Roles
+    rules: Rules = field(default_factory=Rules)
     deployed: tuple[Deployment, ...] = ()
-    problems: tuple[tuple[str, str], ...] = ()
+    problems: tuple[Problem, ...] = ()
+    failed_metrics: tuple[Problem, ...] = ()
     provenance: Counter[tuple[str, str]] = field(default_factory=Counter)
     protocols: tuple[tuple[str, str, str], ...] = ()
 
@@ -71,65 +71,21 @@ class Results:
         for (dataset, model, protocol), group in self.cells.groupby(SECTION, sort=True):
             yield (str(dataset), str(model), str(protocol)), group.reset_index(drop=True)
 
+    @cached_property
+    def cubes(self) -> dict[Section, Cube]:
+        """Each section's accuracies as arrays."""
+        return {section: Cube.of(cells) for section, cells in self.sections()}
 
-def _labels(record: Record) -> dict[str, Any]:
-    labels = record.labels
-    names = {c: str(getattr(labels, c)) for c in (*SECTION, "algorithm", "quantizer", "bits", "target")}
-    said = {"role": record.role, "meaning": record.meaning}
-    return {**names, "seed": int(labels.seed), "key": str(record.key), "form": identity(record.settings), **said}
-
-
-def _rows(record: Record) -> list[dict[str, Any]]:
-    if record.status != "done":
-        return [{"selection": None, "accuracy": math.nan, "step": -1}]
-    if not record.rows:
-        raise RecordError("a done record must have a row, but this one has none; run the cell again")
-    for rule, row in record.rows.items():
-        if not 0 <= row.target_in <= 1:
-            raise RecordError(f"target_in must be from 0 to 1, got {row.target_in!r} in row {rule!r}; run it again")
-    return [{"selection": str(rule), "accuracy": r.target_in, "step": r.step} for rule, r in record.rows.items()]
-
-
-class _Reader:
-    """Collects row dictionaries, one record at a time."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.cells: list[dict[str, Any]] = []
-        self.sizes: list[dict[str, Any]] = []
-        self.audit: list[dict[str, Any]] = []
-        self.latency: list[dict[str, Any]] = []
-        self.curves: list[tuple[str, float, float, float, float]] = []
-        self.flatness: list[dict[str, Any]] = []
-        self.deployed: list[Deployment] = []
-        self.problems: list[tuple[str, str]] = []
-        self.provenance: Counter[tuple[str, str]] = Counter()
-        self._seen: dict[str, tuple[Any, ...]] = {}
-
-    def problem(self, path: Path, reason: str) -> None:
-        name = path.relative_to(self.root).as_posix()
-        self.problems.append((name, reason.replace(f"{self.root.as_posix()}/", "")))
-
-    def add(self, record: Record) -> None:
-        path = self.root / "cells" / f"{record.key}.json"
-        try:
-            labels, rows = _labels(record), _rows(record)
-            result = (record.status, *((row["selection"], row["accuracy"]) for row in rows if row["selection"]))
-            seen = self._seen.get(labels["key"])
-            if seen is not None:
-                if seen != result:
-                    raise RecordError("two files hold this key with different results; the first one counts")
-                return
-            self._seen[labels["key"]] = result
-            known = {"status": record.status, "reason": str(record.reason)}
-            self.cells += [{**labels, **known, **row} for row in rows]
-            self.sizes += size_row(record)
-            self.audit += audit_row(record)
-            self.curves += curve_rows(record)
-            self.flatness += flatness_rows(record)
-            self.provenance.update(provenance_items(record.provenance))
-        except (RecordError, TypeError, ValueError, AttributeError, KeyError) as error:
-            self.problem(path, str(error))
+    @cached_property
+    def section_names(self) -> dict[Section, str]:
+        """A file-name part for each section, unique whatever the labels hold."""
+        names: dict[Section, str] = {}
+        taken: Counter[str] = Counter()
+        for section, _ in self.sections():
+            base = "-".join(escape.slug(part) for part in section)
+            taken[base] += 1
+            names[section] = base if taken[base] == 1 else f"{base}.{taken[base]}"
+        return names
 
 
 def _expand(cells: pd.DataFrame) -> pd.DataFrame:
@@ -153,23 +109,9 @@ def load(root: Path) -> Results:
         RecordError: ``root`` is no run folder, was written with another schema, or holds two cells
             that cannot be told apart.
     """
-    store, reader = RunStore(root), _Reader(root)
-    for record in store.records():
-        if isinstance(record, Unreadable):
-            reader.problem(record.path, record.reason)
-        else:
-            reader.add(record)
-    for latency in store.latencies():
-        if isinstance(latency, Unreadable):
-            reader.problem(latency.path, latency.reason)
-        else:
-            reader.latency.append(latency_row(latency))
-    for deployment in deployments(root):
-        if isinstance(deployment, Unreadable):
-            reader.problem(deployment.path, deployment.reason)
-        else:
-            reader.deployed.append(deployment)
-    return _results(reader)
+    reader = Reader(root)
+    reader.read()
+    return _results(reader, read_rules(root) or Rules())
 
 
 def _protocols(cells: pd.DataFrame) -> tuple[tuple[str, str, str], ...]:
@@ -183,7 +125,7 @@ def _protocols(cells: pd.DataFrame) -> tuple[tuple[str, str, str], ...]:
     return tuple(sorted(found))
 
 
-def _results(reader: _Reader) -> Results:
+def _results(reader: Reader, rules: Rules) -> Results:
     raw = pd.DataFrame(reader.cells, columns=[*CELL, "form", "role", "meaning"])
     named = distinguish(raw)
     names = named.drop_duplicates("key").set_index("key")[[*SECTION, "algorithm", "quantizer", "bits"]]
@@ -208,9 +150,12 @@ def _results(reader: _Reader) -> Results:
         latency=ordered(latency, roles),
         curves=pd.DataFrame(reader.curves, columns=CURVE),
         flatness=labelled(reader.flatness, FLATNESS),
+        metrics=labelled(reader.metrics, METRIC),
         roles=roles,
+        rules=rules,
         deployed=with_labels(reader.deployed, names),
         problems=tuple(reader.problems),
+        failed_metrics=tuple(reader.measured.problems()),
         provenance=reader.provenance,
         protocols=_protocols(named),
     )

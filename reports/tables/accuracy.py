@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -14,7 +14,9 @@ import pandas as pd
 from ..frames import gains
 from ..frames.columns import METHOD, ROW
 from ..frames.cube import Cube, Floats, Method
+from ..frames.results import Results
 from ..text.numbers import DASH
+from .by_section import by_section
 from .table import Table
 
 _WORST_FIRST = ("failed", "unsupported", "unavailable", "missing")
@@ -139,4 +141,17 @@ def table(cells: pd.DataFrame, name: str, title: str) -> Table:
         for m in range(len(cube.methods))
         for t, target in enumerate(targets)
     }
-    return Table(name, title, _text(made, targets), numbers, len(METHOD) + 1, (*notes, *_FIXED_NOTES), traces)
+    return Table(
+        name=name,
+        title=title,
+        text=_text(made, targets),
+        numbers=numbers,
+        labels=len(METHOD) + 1,
+        notes=(*notes, *_FIXED_NOTES),
+        traces=traces,
+    )
+
+
+def accuracy_tables(results: Results) -> Iterator[Table]:
+    """The main table of each section."""
+    return by_section(results, results.cells, "accuracy", "Accuracy by target domain", table)

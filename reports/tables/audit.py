@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import pandas as pd
 
 from ..frames.columns import METHOD, ordered
+from ..frames.results import Results
 from ..frames.roles import Roles
 from ..text.numbers import DASH
+from .by_section import by_section
 from .table import Table, traced
 
 _VALUES = ["levels", "noise", "saturation", "moved", "steps_moved"]
@@ -50,4 +55,18 @@ def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Tab
     ]
     columns = ["levels used", "noise / signal", "saturated", "weight moved", "sites moved", "step moved", "coverage"]
     traces = traced("cells", groups["key"].unique().loc[pd.MultiIndex.from_frame(numbers[METHOD])])
-    return Table(name, title, pd.DataFrame(rows, columns=[*METHOD, *columns, "cells"]), numbers, 3, _NOTES, traces)
+    return Table(
+        name=name,
+        title=title,
+        text=pd.DataFrame(rows, columns=[*METHOD, *columns, "cells"]),
+        numbers=numbers,
+        labels=3,
+        notes=_NOTES,
+        traces=traces,
+    )
+
+
+def audit_tables(results: Results) -> Iterator[Table]:
+    """The evidence of each section."""
+    make = partial(audit_table, roles=results.roles)
+    return by_section(results, results.audit, "audit", "Audit of the quantizers", make)

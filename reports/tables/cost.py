@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import pandas as pd
 
 from ..frames.columns import FLOAT, METHOD, ordered
 from ..frames.record_rows import SIZES
+from ..frames.results import Results
 from ..frames.roles import Roles
+from .by_section import by_section
 from .table import Table, traced
 
 _RUN = ["runtime", "arithmetic", "batch", "threads", "size", "machine"]
@@ -39,7 +44,15 @@ def size_table(sizes: pd.DataFrame, name: str, title: str, roles: Roles) -> Tabl
         "A range where the cells differ; the ratio is between medians.",
     )
     keys = groups["key"].unique().loc[pd.MultiIndex.from_frame(numbers[METHOD])]
-    return Table(name, title, pd.DataFrame(rows, columns=order), numbers, 3, notes, traced("cells", keys))
+    return Table(
+        name=name,
+        title=title,
+        text=pd.DataFrame(rows, columns=order),
+        numbers=numbers,
+        labels=3,
+        notes=notes,
+        traces=traced("cells", keys),
+    )
 
 
 def latency_table(latency: pd.DataFrame, name: str, title: str) -> Table:
@@ -70,4 +83,23 @@ def latency_table(latency: pd.DataFrame, name: str, title: str) -> Table:
     eager = (numbers["quantizer"] != FLOAT) & numbers["arithmetic"].str.startswith("float")
     if eager.any():
         notes.append(FLOAT_ARITHMETIC)
-    return Table(name, title, text, numbers, 5, tuple(notes), traced("models", keys))
+    return Table(
+        name=name,
+        title=title,
+        text=text,
+        numbers=numbers,
+        labels=5,
+        notes=tuple(notes),
+        traces=traced("models", keys),
+    )
+
+
+def size_tables(results: Results) -> Iterator[Table]:
+    """The file sizes of each section."""
+    make = partial(size_table, roles=results.roles)
+    return by_section(results, results.sizes, "size", "Model size", make)
+
+
+def latency_tables(results: Results) -> Iterator[Table]:
+    """The latencies of each section."""
+    return by_section(results, results.latency, "latency", "Latency", latency_table)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from ...bench.results.deployment import Bytes, Deployment
 from ...bench.results.ensemble_size import EnsembleSize, ensemble_sizes
-from ..frames.columns import FLOAT, METHOD, ordered
+from ..frames.columns import FLOAT, METHOD, ordered, section_words
+from ..frames.deployments import in_section
+from ..frames.results import Results
 from ..frames.roles import Roles
 from ..text.numbers import DASH
 from .latency import timing_table
@@ -47,15 +50,19 @@ _PROOF_NOTES = (
 _ENSEMBLE_NOTES = ("Bytes of the files of all members together, beside one float model.",)
 
 
-def deployment_tables(deployments: Sequence[Deployment], name: str, where: str, roles: Roles) -> Iterator[Table]:
-    """The tables of one section that have content; ``name`` ends their file names, ``where`` their titles."""
-    made = (
-        size_table(deployments, f"deployed-size-{name}", f"Size of the deployed files: {where}", roles),
-        timing_table(deployments, f"deployed-latency-{name}", f"Integer latency: {where}", roles),
-        proof_table(deployments, f"deployed-proof-{name}", f"The deployed model and the trained one: {where}", roles),
-        ensemble_table(deployments, f"deployed-ensemble-{name}", f"Ensembles of {MEMBERS}: {where}", roles),
-    )
-    return (table for table in made if len(table.text))
+def deployment_tables(results: Results) -> Iterator[Table]:
+    """The tables of deployed cells that have content, section by section."""
+    for section, part in results.section_names.items():
+        own, where = in_section(results.deployed, section), section_words(section)
+        for name, title, make in (
+            ("deployed-size", "Size of the deployed files", deployed_size_table),
+            ("deployed-latency", "Integer latency", timing_table),
+            ("deployed-proof", "The deployed model and the trained one", proof_table),
+            ("deployed-ensemble", f"Ensembles of {MEMBERS}", ensemble_table),
+        ):
+            table = make(own, f"{name}-{part}", f"{title}: {where}", results.roles)
+            if len(table.text):
+                yield replace(table, section=section)
 
 
 def _method(d: Deployment | EnsembleSize) -> dict[str, str]:
@@ -75,7 +82,7 @@ def _bytes(value: float) -> str:
     return f"{value:,.0f}" if value else DASH
 
 
-def size_table(deployments: Sequence[Deployment], name: str, title: str, roles: Roles) -> Table:
+def deployed_size_table(deployments: Sequence[Deployment], name: str, title: str, roles: Roles) -> Table:
     """Bytes by method; a cell deployed in several runtimes counts once."""
     by_key: dict[str, tuple[Deployment, Bytes]] = {d.key: (d, d.bytes) for d in deployments if d.bytes is not None}
     rows = [{**_method(d), "file": d.file, **{f: getattr(b, f) for f in _FILES}} for d, b in by_key.values()]
@@ -92,7 +99,15 @@ def size_table(deployments: Sequence[Deployment], name: str, title: str, roles: 
     head |= {"compressed": "zstd", "packed / float": "packed / float", "zstd / float": "zstd / float"}
     head |= {c: c for c in ("codes", "scales", "rest", "cells")}
     shown_frame = pd.DataFrame(text, columns=[*METHOD, *head]).rename(columns=head)
-    return Table(name, title, shown_frame, pd.DataFrame(numbers), 3, _SIZE_NOTES, traced("cells", behind))
+    return Table(
+        name=name,
+        title=title,
+        text=shown_frame,
+        numbers=pd.DataFrame(numbers),
+        labels=3,
+        notes=_SIZE_NOTES,
+        traces=traced("cells", behind),
+    )
 
 
 def proof_table(deployments: Sequence[Deployment], name: str, title: str, roles: Roles) -> Table:
@@ -117,7 +132,15 @@ def proof_table(deployments: Sequence[Deployment], name: str, title: str, roles:
         shown |= {"changed": str(line["changed"]), "BatchNorm folded": f"{line['folded']}"}
         text.append({**names, **shown, "not folded": str(line["unfolded"])})
     traces = traced("same model", behind)
-    return Table(name, title, pd.DataFrame(text), pd.DataFrame(numbers), 4, _PROOF_NOTES, traces)
+    return Table(
+        name=name,
+        title=title,
+        text=pd.DataFrame(text),
+        numbers=pd.DataFrame(numbers),
+        labels=4,
+        notes=_PROOF_NOTES,
+        traces=traces,
+    )
 
 
 def _proof(d: Deployment) -> dict[str, Any]:
@@ -153,4 +176,12 @@ def ensemble_table(deployments: Sequence[Deployment], name: str, title: str, rol
          "packed / one float": f"{row['packed_ratio']:.3f}", "zstd / one float": f"{row['compressed_ratio']:.3f}"}
         for row in numbers.to_dict("records")
     )  # fmt: skip
-    return Table(name, title, text, numbers, 4, _ENSEMBLE_NOTES, traced("packed / one float", behind))
+    return Table(
+        name=name,
+        title=title,
+        text=text,
+        numbers=numbers,
+        labels=4,
+        notes=_ENSEMBLE_NOTES,
+        traces=traced("packed / one float", behind),
+    )

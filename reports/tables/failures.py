@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import pandas as pd
 
 from ..frames.columns import METHOD, SECTION, ordered
 from ..frames.results import Results
+from ..plugins import Problem
 from .table import Table, traced
 
 _CELL = [*SECTION, *METHOD, "target", "seed"]
@@ -31,6 +33,12 @@ def _listed(values: pd.Series[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
+def failures_tables(results: Results) -> list[Table]:
+    """The table of cells without a result, where there are any."""
+    table = failures_table(results)
+    return [table] if len(table.text) else []
+
+
 def failures_table(results: Results) -> Table:
     """All sections together; the text groups cells of one method that share status and reason."""
     cells = results.cells[results.cells["status"] != "done"]
@@ -47,10 +55,29 @@ def failures_table(results: Results) -> Table:
     ]
     behind = traced("cells", (filter(None, numbers.loc[at.index, "key"]) for _, at in groups))
     text = pd.DataFrame(rows, columns=[*group, "cells", "target/seed"])
-    return Table("failures", "Cells without a result", text, numbers, len(group), traces=behind)
+    return Table(
+        name="failures",
+        title="Cells without a result",
+        text=text,
+        numbers=numbers,
+        labels=len(group),
+        traces=behind,
+    )
 
 
-def problems_table(results: Results) -> Table:
-    """Files that were skipped, with the reason."""
-    frame = pd.DataFrame(list(results.problems), columns=["file", "reason"])
-    return Table("problems", "Files that could not be used", frame, frame, labels=2)
+def problems_table(files: Sequence[Problem], parts: Sequence[Problem] = ()) -> Table:
+    """Make the table of what could not be used.
+
+    Args:
+        files: of the run folder that were skipped, each with the reason.
+        parts: of the report that failed: tables, figures and metrics, each with the reason.
+    """
+    frame = pd.DataFrame([*files, *parts], columns=["file", "reason"])
+    what = "Files and parts of the report" if parts else "Files"
+    return Table(
+        name="problems",
+        title=f"{what} that could not be used",
+        text=frame,
+        numbers=frame,
+        labels=2,
+    )

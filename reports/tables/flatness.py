@@ -6,6 +6,8 @@ gap = mean source-validation accuracy - target accuracy, in points, of the weigh
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,9 +15,11 @@ import pandas as pd
 from ..frames.columns import METHOD, ordered
 from ..frames.cube import Floats
 from ..frames.flatness_rows import PLACES, SCALARS
+from ..frames.results import Results
 from ..frames.roles import Roles
 from ..stats.correlation import DRAWS, FEWEST, Correlation, correlate
 from ..text.numbers import DASH
+from .by_section import by_section
 from .table import Table, traced
 
 _NOTES = (
@@ -63,7 +67,15 @@ def flatness_table(flatness: pd.DataFrame, name: str, title: str, roles: Roles) 
         text[column] = numbers[column].map(_number)
     text["cells"] = numbers["n"].astype(str)
     behind = flatness.groupby(keys, sort=False)["key"].unique().loc[pd.MultiIndex.from_frame(numbers[keys])]
-    return Table(name, title, text, numbers, len(keys), _NOTES, traced("cells", behind))
+    return Table(
+        name=name,
+        title=title,
+        text=text,
+        numbers=numbers,
+        labels=len(keys),
+        notes=_NOTES,
+        traces=traced("cells", behind),
+    )
 
 
 def correlation_table(flatness: pd.DataFrame, name: str, title: str) -> Table:
@@ -83,7 +95,15 @@ def correlation_table(flatness: pd.DataFrame, name: str, title: str) -> Table:
         text[f"{name_[:-2]} p"] = numbers[f"{column}_p"].map(lambda v: DASH if math.isnan(v) else f"{v:.4f}")
     for column in ("targets", "methods", "cells"):
         text[column] = numbers[column].astype(str)
-    return Table(name, title, text, numbers, 3, _CORRELATION_NOTES, traced("cells", behind))
+    return Table(
+        name=name,
+        title=title,
+        text=text,
+        numbers=numbers,
+        labels=3,
+        notes=_CORRELATION_NOTES,
+        traces=traced("cells", behind),
+    )
 
 
 def _complete(cells: pd.DataFrame) -> pd.DataFrame:
@@ -96,3 +116,15 @@ def _grid(cells: pd.DataFrame, column: str) -> Floats:
     """Means over seeds, shape (targets, methods)."""
     means = cells.pivot_table(index="target", columns=METHOD, values=column, aggfunc="mean")
     return means.to_numpy(dtype=float)
+
+
+def flatness_tables(results: Results) -> Iterator[Table]:
+    """The flatness of each section."""
+    make = partial(flatness_table, roles=results.roles)
+    return by_section(results, results.flatness, "flatness", "Flatness", make)
+
+
+def gap_tables(results: Results) -> Iterator[Table]:
+    """The correlation of flatness with the out-of-domain gap in each section."""
+    title = "Flatness and the out-of-domain gap"
+    return by_section(results, results.flatness, "flatness-gap", title, correlation_table)

@@ -46,7 +46,15 @@ def timing_table(deployments: Sequence[Deployment], name: str, title: str, roles
     if len(text) and len(machines) == 1:
         text = text.drop(columns="machine")
     traces = traced("integer ms", ([file] for file in numbers.get("file", ())))
-    return Table(name, title, text, numbers, 4, tuple(notes), traces)
+    return Table(
+        name=name,
+        title=title,
+        text=text,
+        numbers=numbers,
+        labels=4,
+        notes=tuple(notes),
+        traces=traces,
+    )
 
 
 def _shown(row: dict[Any, Any], machines: dict[str, str]) -> dict[str, str]:

@@ -46,4 +46,10 @@ def provenance_table(results: Results) -> Table:
         values = [f"{setting} {value}" for setting, value in zip(group["setting"], group["value"], strict=True)]
         rows.append((f"protocol {protocol}", ", ".join(values)))
     text = pd.DataFrame(rows, columns=["entry", "values (records)"])
-    return Table("provenance", "Provenance", text, frame, labels=2)
+    return Table(
+        name="provenance",
+        title="Provenance",
+        text=text,
+        numbers=frame,
+        labels=2,
+    )

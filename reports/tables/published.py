@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import NamedTuple
@@ -136,10 +136,9 @@ def _measured(row: PublishedAccuracy, cube: Cube) -> tuple[str, tuple[str, ...]]
     return f"{mean:.1f}" if math.isnan(se) else f"{mean:.1f} ± {se:.1f}", tuple(map(str, keys.ravel()))
 
 
-def published_table(paper: Paper, cubes: Iterable[tuple[Section, Cube]]) -> Table:
+def published_table(paper: Paper, cubes: Collection[tuple[Section, Cube]]) -> Table:
     """One paper's numbers and the measured ones (source-validation selection) side by side."""
     text, numbers, behind = [], [], []
-    cubes = list(cubes)
     for row in paper.accuracies:
         here = [(s, *_measured(row, cube)) for s, cube in cubes if _plain(s[0]) == _plain(row.dataset)]
         found = "; ".join(f"{value} ({s[1]}, {s[2]})" for s, value, _ in here if value)
@@ -162,5 +161,4 @@ def published_table(paper: Paper, cubes: Iterable[tuple[Section, Cube]]) -> Tabl
 
 def published_tables(results: Results) -> list[Table]:
     """One table a paper."""
-    cubes = [(section, Cube.of(cells)) for section, cells in results.sections()]
-    return [published_table(paper, cubes) for paper in papers()]
+    return [published_table(paper, results.cubes.items()) for paper in papers()]

@@ -9,13 +9,14 @@ from functools import cached_property
 import pandas as pd
 from tabulate import tabulate
 
+from ..frames.columns import Section
 from ..text import escape
 
 Traces = Mapping[tuple[int, str], tuple[str, ...]]
 _BEYOND_ASCII = str.maketrans({"|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", "—": "---"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """One table of the report.
 
@@ -27,6 +28,7 @@ class Table:
         notes: what the reader must know, one sentence each; plain text.
         traces: (row, column) -> what this number of ``text`` comes from: keys of records, or files of the run folder.
             Where one column has them, they are those of the whole row.
+        section: the (data set, model, protocol) it stands with; None: after all sections.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Table:
     labels: int = 1
     notes: tuple[str, ...] = ()
     traces: Traces = field(default_factory=dict)
+    section: Section | None = None
 
     def _body(self, form: str, escaped: list[list[str]]) -> str:
         align = ["left"] * self.labels + ["right"] * (self.text.shape[1] - self.labels)
@@ -57,12 +60,20 @@ class Table:
 
     def csv(self) -> str:
         """The numbers, full precision, empty where there is none."""
+        return self._csv
+
+    def latex(self) -> str:
+        """A booktabs ``tabular`` to \\input into a paper; title and notes as comments."""
+        return self._latex
+
+    @cached_property
+    def _csv(self) -> str:
         safe = self.numbers.map(escape.csv_cell)
         safe.columns = pd.Index([escape.csv_cell(str(c)) for c in safe.columns])
         return str(safe.to_csv(index=False, lineterminator="\n"))
 
-    def latex(self) -> str:
-        """A booktabs ``tabular`` to \\input into a paper; title and notes as comments."""
+    @cached_property
+    def _latex(self) -> str:
         comments = "".join(f"% {escape.clean(line)}\n" for line in (self.title, *self.notes))
         cells = [[escape.clean(v) for v in row] for row in self._cells()]
         return comments + self._body("latex_booktabs", cells).translate(_BEYOND_ASCII) + "\n"

@@ -45,7 +45,15 @@ def _table(name: str, title: str, lines: list[tuple[dict[str, str], Claim, dict[
     numbers = [{**named, **_numbers(claim), **more} for named, claim, more, _ in lines]
     labels = len(lines[0][0]) if lines else 1
     traces = traced("points", (claim.keys for _, claim, _, _ in lines))
-    return Table(name, title, pd.DataFrame(text), pd.DataFrame(numbers), labels, (_UNIT,), traces)
+    return Table(
+        name=name,
+        title=title,
+        text=pd.DataFrame(text),
+        numbers=pd.DataFrame(numbers),
+        labels=labels,
+        notes=(_UNIT,),
+        traces=traces,
+    )
 
 
 def gains_table(scope: Scope, name: str) -> Table:
@@ -91,13 +99,13 @@ def differences_table(scope: Scope, name: str) -> Table:
             numbers.append({**named, **known, "n_domains": d.n_domains, "n_seeds": d.n_seeds, "answer": d.answer})
     title = f"Does the gain depend on the quantizer: {scope.name}"
     return Table(
-        f"verdict-quantizers-{name}",
-        title,
-        pd.DataFrame(text),
-        pd.DataFrame(numbers),
-        2,
-        _DIFFER,
-        traced("sd between", keys),
+        name=f"verdict-quantizers-{name}",
+        title=title,
+        text=pd.DataFrame(text),
+        numbers=pd.DataFrame(numbers),
+        labels=2,
+        notes=_DIFFER,
+        traces=traced("sd between", keys),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...bench.results.verdict_rules import Rules, read_rules
+from ...bench.results.verdict_rules import Rules
 from ..frames import gains
 from ..frames.columns import PRIMARY, SECTION, quantizer_label
 from ..frames.cube import Cube, Floats
@@ -142,14 +142,14 @@ def _scopes(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
             yield f"{' + '.join(sorted(cells['dataset'].unique()))}, {model}, {protocol}", cells
 
 
-def judge(results: Results, rules: Rules, selection: str = PRIMARY) -> Verdict:
-    """`verdict` on results that are loaded already."""
+def judge(results: Results, selection: str = PRIMARY) -> Verdict:
+    """`verdict` on results that are loaded already, by their rules."""
+    rules = results.rules
     return Verdict(rules, [_scope(name, cells, selection, rules, results.roles) for name, cells in _scopes(results)])
 
 
-def chosen(fixed: Rules | None, margin: float | None, alpha: float | None) -> Rules:
-    """The rules fixed with a run, the defaults where none were; what is given here replaces them."""
-    fixed = fixed or Rules()
+def chosen(fixed: Rules, margin: float | None, alpha: float | None) -> Rules:
+    """The rules fixed with a run; what is given here replaces them."""
     return Rules(fixed.alpha if alpha is None else alpha, fixed.margin if margin is None else margin)
 
 
@@ -166,4 +166,5 @@ def verdict(root: Path, margin: float | None = None, alpha: float | None = None,
         ConfigError: margin or alpha out of range.
         RecordError: ``root`` is not a run folder of this schema.
     """
-    return judge(load(root), chosen(read_rules(root), margin, alpha), selection)
+    results = load(root)
+    return judge(replace(results, rules=chosen(results.rules, margin, alpha)), selection)

@@ -11,7 +11,7 @@ from PIL import Image, ImageColor
 from quantdg.bench.results.store import RunStore
 from quantdg.reports.figures.png import SCALE, png
 from quantdg.reports.figures.svg import COLOURS, HEADER, INK, SHAPES, Label, Line, Mark, Path, Picture
-from quantdg.reports.report import Report, section_names
+from quantdg.reports.report import Report
 
 HOSTILE = "</text><script>alert(1)</script> & \x1b[31m 漢"
 
@@ -51,7 +51,7 @@ def test_png_has_each_mark_and_line_in_its_colour_at_its_place(picture: Picture)
 
 def test_every_picture_of_a_report_can_be_drawn_and_twice_the_same(golden: RunStore) -> None:
     report = Report.of(golden.root)
-    (section,) = section_names(report.results).values()
+    (section,) = report.results.section_names.values()
     assert f"figure-gain-iid-{section}" in report.pictures
     for drawn in report.pictures.values():
         ElementTree.fromstring(drawn.standalone())

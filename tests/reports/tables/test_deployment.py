@@ -17,7 +17,7 @@ from quantdg.reports.frames.results import load
 from quantdg.reports.frames.roles import Roles
 from quantdg.reports.frames.timings import costs
 from quantdg.reports.report import Report
-from quantdg.reports.tables.deployment import deployment_tables, ensemble_table, proof_table, size_table
+from quantdg.reports.tables.deployment import deployed_size_table, deployment_tables, ensemble_table, proof_table
 from quantdg.reports.tables.latency import timing_table
 
 Make = Callable[..., Record]
@@ -64,7 +64,7 @@ def stored(store: RunStore, cells: dict[str, Record]) -> None:
 def test_sizes_count_a_cell_once(cells: dict[str, Record]) -> None:
     first, second = deployed(cells["W7A80"]), deployed(cells["W7A81"])
     bigger = replace(second, bytes=Bytes(1000, 1010, 290, 240, 170, 180, 8, 30))
-    table = size_table([first, replace(first, runtime="onnxruntime"), bigger], "size", "Size", Roles())
+    table = deployed_size_table([first, replace(first, runtime="onnxruntime"), bigger], "size", "Size", Roles())
     assert table.text.to_dict("records") == [
         {
             "algorithm": "erm", "quantizer": "lsq", "bits": "W7A8", "float": "1,000", "runtime file": "280",
@@ -122,14 +122,16 @@ def test_costs_put_float_beside_the_integer_models(cells: dict[str, Record]) -> 
     assert list(costs([], Roles())) == []
 
 
-def test_nothing_deployed_makes_no_tables() -> None:
-    assert list(deployment_tables([], "x", "x", Roles())) == []
+def test_nothing_deployed_makes_no_tables(store: RunStore, make: Make) -> None:
+    store.write(make(rows={"iid": 0.5}))
+    assert list(deployment_tables(load(store.root))) == []
 
 
 def test_every_row_leads_to_the_files_it_comes_from(store: RunStore, cells: dict[str, Record]) -> None:
     stored(store, cells)
-    found = load(store.root).deployed
-    for table in deployment_tables(found, "x", "x", Roles()):
+    results = load(store.root)
+    found = results.deployed
+    for table in deployment_tables(results):
         assert {row for row, _ in table.traces} == set(range(len(table.text)))
         assert all((store.root / file).exists() for files in table.traces.values() for file in files)
     table = proof_table(found, "proof", "Proof", Roles())
@@ -144,7 +146,7 @@ def test_cells_of_one_label_but_other_settings_stay_apart(store: RunStore, make:
         record = make(quantizer="lsq", rows={"iid": 0.5}, settings={"quantizer": {"name": "lsq", "lr": lr}})
         store.write(record)
         write_deployment(store.root, deployed(record))
-    table = size_table(load(store.root).deployed, "size", "Size", Roles())
+    table = deployed_size_table(load(store.root).deployed, "size", "Size", Roles())
     assert table.text["quantizer"].tolist() == ["lsq (lr=1)", "lsq (lr=2)"]
 
 

@@ -99,7 +99,7 @@ def test_a_damaged_record_is_listed_and_the_others_count(golden: RunStore) -> No
     path.write_text(path.read_text()[:100])
     results = load(golden.root)
     assert results.cells["key"].nunique() == 11
-    (file,) = problems_table(results).text["file"]
+    (file,) = problems_table(results.problems).text["file"]
     assert file == f"cells/{path.name}"
     assert str(golden.root) not in results.problems[0][1]
 

@@ -1,8 +1,8 @@
-"""Every drawing of the report: the page shows them, the report folder has them as SVG and PNG."""
+"""The built-in drawings of a report, section by section: the page shows them, the report folder has them as files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +28,8 @@ _STEPS = {
     "noise": ("noise", "Weight noise while training", _NOISE),
 }
 Named = tuple[str, Picture | None]
+Pictures = dict[str, Picture]
+Draw = Callable[[Results, Section], Iterable[Named]]
 
 
 def _points(cube: Cube, cost: pd.DataFrame, column: str) -> list[Point]:
@@ -40,14 +42,21 @@ def _points(cube: Cube, cost: pd.DataFrame, column: str) -> list[Point]:
     return out
 
 
-def _gains(cube: Cube, where: str) -> Iterator[Named]:
+def _gains(results: Results, section: Section) -> Iterator[Named]:
+    cube, where = results.cubes[section], ", ".join(section)
     for rule in dict.fromkeys(method[3] for method in cube.methods):
         if rule not in _NOT_DRAWN:
             selection = "" if rule == PRIMARY else f", selection {rule}"
             yield f"gain-{escape.slug(rule)}", forest(cube, rule, f"Gain over float{selection}: {where}")
 
 
-def _costs(results: Results, section: Section, cube: Cube, where: str) -> Iterator[Named]:
+def _ranks(results: Results, section: Section) -> Iterator[Named]:
+    title = f"Ranks: {', '.join(section)}"
+    yield "ranks", critical_difference(results.cubes[section], PRIMARY, results.rules.alpha, title)
+
+
+def _costs(results: Results, section: Section) -> Iterator[Named]:
+    cube, where = results.cubes[section], ", ".join(section)
     sizes = _points(cube, of_section(results.sizes, section), "packed_file")
     yield "size", pareto(sizes, "bytes", f"Accuracy against file size: {where}")
     latency = of_section(results.latency, section)
@@ -60,7 +69,8 @@ def _costs(results: Results, section: Section, cube: Cube, where: str) -> Iterat
         yield f"deployed-{i}", pareto(points, "ms a call", f"Accuracy against integer latency ({said}): {where}")
 
 
-def _curves(results: Results, section: Section, cube: Cube, where: str) -> Iterator[Named]:
+def _curves(results: Results, section: Section) -> Iterator[Named]:
+    cube, where = results.cubes[section], ", ".join(section)
     said = "Mean over all (target, seed) pairs, complete methods only."
     noise = by_noise(cube, PRIMARY, of_section(results.audit, section))
     yield "gain-by-bits", chart(by_bits(cube, PRIMARY), "weight bits", _GAIN, f"Gain by bits: {where}", said)
@@ -76,15 +86,32 @@ def _curves(results: Results, section: Section, cube: Cube, where: str) -> Itera
         yield f"flatness-{place}", chart(rises(flatness, place), axis, "F(r)", title, said)
 
 
-def pictures(results: Results, names: dict[Section, str], alpha: float) -> dict[str, Picture]:
-    """All drawings that have something to show, by file name; ``names`` are the sections' parts of it."""
-    out: dict[str, Picture] = {}
-    for section, cells in results.sections():
-        where, cube = ", ".join(section), Cube.of(cells)
-        made: list[Named] = [*_gains(cube, where)]
-        made.append(("ranks", critical_difference(cube, PRIMARY, alpha, f"Ranks: {where}")))
-        made += [*_costs(results, section, cube, where), *_curves(results, section, cube, where)]
+def _by_section(results: Results, draw: Draw) -> Pictures:
+    """What there is to draw of every section, by file name, each with the records behind it."""
+    out: Pictures = {}
+    for section, part in results.section_names.items():
+        cube = results.cubes[section]
         keys = tuple(dict.fromkeys(cube.keys_of(*cube.methods)))
-        drawn = {f"figure-{name}-{names[section]}": picture for name, picture in made if picture is not None}
-        out |= {name: replace(picture, keys=keys) for name, picture in drawn.items()}
+        drawn = {f"figure-{name}-{part}": picture for name, picture in draw(results, section) if picture is not None}
+        out |= {name: replace(picture, keys=keys, section=section) for name, picture in drawn.items()}
     return out
+
+
+def gain_figures(results: Results) -> Pictures:
+    """Draw the paired gains by target domain, a forest plot for each selection rule."""
+    return _by_section(results, _gains)
+
+
+def rank_figures(results: Results) -> Pictures:
+    """Draw the critical-difference diagram of each section."""
+    return _by_section(results, _ranks)
+
+
+def cost_figures(results: Results) -> Pictures:
+    """Draw accuracy against file size, latency and integer latency."""
+    return _by_section(results, _costs)
+
+
+def curve_figures(results: Results) -> Pictures:
+    """Draw gains by bits and noise, training, noise and flatness."""
+    return _by_section(results, _curves)

@@ -1,0 +1,117 @@
+"""Reads records one at a time into flat rows, and keeps what could not be used; no record stays in memory."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ...bench.results.deployment import Deployment, deployments
+from ...bench.results.record import Record
+from ...bench.results.store import RunStore, Unreadable
+from ...core.errors import RecordError
+from .columns import SECTION
+from .flatness_rows import flatness_rows
+from .metric_rows import MetricReader
+from .record_rows import audit_row, curve_rows, latency_row, provenance_items, size_row
+from .variants import identity
+
+
+def _labels(record: Record) -> dict[str, Any]:
+    labels = record.labels
+    names = {c: str(getattr(labels, c)) for c in (*SECTION, "algorithm", "quantizer", "bits", "target")}
+    said = {"role": record.role, "meaning": record.meaning}
+    return {**names, "seed": int(labels.seed), "key": str(record.key), "form": identity(record.settings), **said}
+
+
+def _rows(record: Record) -> list[dict[str, Any]]:
+    if record.status != "done":
+        return [{"selection": None, "accuracy": math.nan, "step": -1}]
+    if not record.rows:
+        raise RecordError("a done record must have a row, but this one has none; run the cell again")
+    for rule, row in record.rows.items():
+        if not 0 <= row.target_in <= 1:
+            raise RecordError(f"target_in must be from 0 to 1, got {row.target_in!r} in row {rule!r}; run it again")
+    return [{"selection": str(rule), "accuracy": r.target_in, "step": r.step} for rule, r in record.rows.items()]
+
+
+class Reader:
+    """The rows of a run folder.
+
+    Attributes:
+        root: the run folder.
+        cells: one row a cell and selection rule.
+        sizes: bytes of files, one row a record that has them.
+        audit: one row a record that has one.
+        latency: one row a measurement.
+        curves: one row a checkpoint.
+        flatness: one row a measure.
+        metrics: one row a record and metric of another package.
+        measured: applies those metrics.
+        deployed: the deployment records.
+        problems: (file, reason) of what could not be used.
+        provenance: (path, value) -> number of records.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Nothing is read yet."""
+        self.root = root
+        self.cells: list[dict[str, Any]] = []
+        self.sizes: list[dict[str, Any]] = []
+        self.audit: list[dict[str, Any]] = []
+        self.latency: list[dict[str, Any]] = []
+        self.curves: list[tuple[str, float, float, float, float]] = []
+        self.flatness: list[dict[str, Any]] = []
+        self.metrics: list[dict[str, Any]] = []
+        self.deployed: list[Deployment] = []
+        self.problems: list[tuple[str, str]] = []
+        self.provenance: Counter[tuple[str, str]] = Counter()
+        self._seen: dict[str, tuple[Any, ...]] = {}
+        self.measured = MetricReader()
+
+    def read(self) -> None:
+        """Read everything in the folder."""
+        store = RunStore(self.root)
+        for record in store.records():
+            if isinstance(record, Unreadable):
+                self._problem(record.path, record.reason)
+            else:
+                self._add(record)
+        for latency in store.latencies():
+            if isinstance(latency, Unreadable):
+                self._problem(latency.path, latency.reason)
+            else:
+                self.latency.append(latency_row(latency))
+        for deployment in deployments(self.root):
+            if isinstance(deployment, Unreadable):
+                self._problem(deployment.path, deployment.reason)
+            else:
+                self.deployed.append(deployment)
+
+    def _problem(self, path: Path, reason: str) -> None:
+        name = path.relative_to(self.root).as_posix()
+        self.problems.append((name, reason.replace(f"{self.root.as_posix()}/", "")))
+
+    def _add(self, record: Record) -> None:
+        path = self.root / "cells" / f"{record.key}.json"
+        try:
+            labels, rows = _labels(record), _rows(record)
+            result = (record.status, *((row["selection"], row["accuracy"]) for row in rows if row["selection"]))
+            seen = self._seen.get(labels["key"])
+            if seen is not None:
+                if seen != result:
+                    raise RecordError("two files hold this key with different results; the first one counts")
+                return
+            self._seen[labels["key"]] = result
+            known = {"status": record.status, "reason": str(record.reason)}
+            self.cells += [{**labels, **known, **row} for row in rows]
+            self.sizes += size_row(record)
+            self.audit += audit_row(record)
+            self.curves += curve_rows(record)
+            self.flatness += flatness_rows(record)
+            self.provenance.update(provenance_items(record.provenance))
+        except (RecordError, TypeError, ValueError, AttributeError, KeyError) as error:
+            self._problem(path, str(error))
+        else:
+            self.metrics += self.measured.rows(record)

@@ -1,0 +1,68 @@
+"""Tables, figures and metrics as parts of a report: the built-in ones and those that other packages add as entry points.
+
+Both are loaded, run and refused in the same way; ``docs/adding_a_report.md`` shows one of each. A part that fails is
+a line in the report's problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import metadata
+from importlib.metadata import EntryPoint
+from typing import Any, Literal, TypeVar
+
+from ..core.errors import one_line
+
+Kind = Literal["table", "figure", "metric"]
+Problem = tuple[str, str]
+"""(what could not be used, why)"""
+Made = TypeVar("Made")
+
+TABLES = {
+    "accuracy": "quantdg.reports.tables.accuracy:accuracy_tables",
+    "size": "quantdg.reports.tables.cost:size_tables",
+    "latency": "quantdg.reports.tables.cost:latency_tables",
+    "audit": "quantdg.reports.tables.audit:audit_tables",
+    "flatness": "quantdg.reports.tables.flatness:flatness_tables",
+    "flatness-gap": "quantdg.reports.tables.flatness:gap_tables",
+    "deployment": "quantdg.reports.tables.deployment:deployment_tables",
+    "metrics": "quantdg.reports.tables.metrics:metrics_tables",
+    "failures": "quantdg.reports.tables.failures:failures_tables",
+}
+FIGURES = {
+    "gain": "quantdg.reports.figures.overview:gain_figures",
+    "ranks": "quantdg.reports.figures.overview:rank_figures",
+    "cost": "quantdg.reports.figures.overview:cost_figures",
+    "curves": "quantdg.reports.figures.overview:curve_figures",
+}
+BUILT_IN: dict[Kind, dict[str, str]] = {"table": TABLES, "figure": FIGURES, "metric": {}}
+"""The function of each built-in part, in the order in which a report shows them."""
+
+
+def parts(kind: Kind) -> list[EntryPoint]:
+    """The parts of one kind: the built-in ones in their order, then those of other packages by name."""
+    group = f"quantdg.{kind}s"
+    built_in = [EntryPoint(name, value, group) for name, value in BUILT_IN[kind].items()]
+    return [*built_in, *sorted(metadata.entry_points(group=group), key=lambda part: (part.name, part.value))]
+
+
+def described(part: EntryPoint) -> str:
+    """What a part is called among the problems, for example ``table depth (my_package.tables:depth)``."""
+    kind = part.group.removeprefix("quantdg.").removesuffix("s")
+    return f"{kind} {part.name} ({part.value})"
+
+
+def attempt(part: EntryPoint, use: Callable[[Any], Made]) -> tuple[Made | None, list[Problem]]:
+    """Load a part and use it.
+
+    Args:
+        part: the entry point.
+        use: what to do with the object that it names.
+
+    Returns:
+        What ``use`` returned and no problem, or None and the problem: whatever a part raises ends here.
+    """
+    try:
+        return use(part.load()), []
+    except Exception as error:  # noqa: BLE001 - a part of another package may raise anything; it becomes a problem
+        return None, [(described(part), one_line(error))]

@@ -9,29 +9,44 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, entry_points, version
 
+from .completion import completion
 from .errors import QuantDGError, UnknownNameError
 
 Command = Callable[[Sequence[str]], int]
 
 
 def commands() -> dict[str, Callable[[], Command]]:
-    """Loaders of the installed commands by name (entry-point group ``quantdg.commands``)."""
-    return {entry.name: entry.load for entry in entry_points(group="quantdg.commands")}
+    """Loaders of the commands by name: the installed ones (entry-point group ``quantdg.commands``) and our own."""
+    installed: dict[str, Callable[[], Command]] = {
+        entry.name: entry.load for entry in entry_points(group="quantdg.commands")
+    }
+    return {"completion": lambda: completion, **installed}
 
 
 def _usage() -> str:
-    lines = ["usage: quantdg COMMAND [...]", ""]
+    lines = ["usage: quantdg [--version] COMMAND [...]", ""]
     for name, load in sorted(commands().items()):
         lines.append(f"  {name:10} {(load().__doc__ or '').strip().splitlines()[0]}")
     return "\n".join([*lines, "", "quantdg COMMAND --help tells more."])
+
+
+def _version() -> str:
+    """Ours, Python's and torch's, for the first line of a report of a fault; imports nothing."""
+    try:
+        return f"quantdg {version('quantdg')} (Python {sys.version.split()[0]}, torch {version('torch')})"
+    except PackageNotFoundError as error:
+        raise QuantDGError(f"the version of a package is known once it is installed, {error.name} is not") from error
 
 
 def dispatch(argv: Sequence[str]) -> int:
     """Run one command; errors propagate."""
     if not argv or argv[0] in ("-h", "--help"):
         print(_usage())
+        return 0
+    if argv[0] == "--version":
+        print(_version())
         return 0
     known = commands()
     if argv[0] not in known:

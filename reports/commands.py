@@ -22,11 +22,7 @@ def report(argv: Sequence[str]) -> int:
     from .page.page import write_html
     from .report import Report
 
-    parser = _parser("report", report.__doc__)
-    parser.add_argument("--out", type=Path, help="folder for the report; default: RUNS/report")
-    parser.add_argument("--html", type=Path, help="write one self-contained page there as well")
-    parser.add_argument("--accuracy-from", metavar="RUNTIME", help="openvino or onnxruntime: as recomputed there")
-    options = parser.parse_args(argv)
+    options = report_parser().parse_args(argv)
     out = options.out or options.runs / "report"
     made = Report.of(options.runs, options.margin, options.alpha, options.accuracy_from)
     print(made.summary())
@@ -37,10 +33,24 @@ def report(argv: Sequence[str]) -> int:
     return 0
 
 
+def report_parser() -> argparse.ArgumentParser:
+    """The options of ``quantdg report``."""
+    parser = _parser("report", report.__doc__)
+    parser.add_argument("--out", type=Path, help="folder for the report; default: RUNS/report")
+    parser.add_argument("--html", type=Path, help="write one self-contained page there as well")
+    parser.add_argument("--accuracy-from", metavar="RUNTIME", help="openvino or onnxruntime: as recomputed there")
+    return parser
+
+
 def verdict(argv: Sequence[str]) -> int:
     """Say whether the gain holds: effects, intervals, p-values, controls, and what cannot be decided."""
     from .report import Report
 
-    options = _parser("verdict", verdict.__doc__).parse_args(argv)
+    options = verdict_parser().parse_args(argv)
     print(Report.of(options.runs, options.margin, options.alpha).words())
     return 0
+
+
+def verdict_parser() -> argparse.ArgumentParser:
+    """The options of ``quantdg verdict``."""
+    return _parser("verdict", verdict.__doc__)

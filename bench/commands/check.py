@@ -8,9 +8,7 @@ from collections.abc import Sequence
 
 def check(argv: Sequence[str]) -> int:
     """Run the contract tests on a quantizer class given as PACKAGE.MODULE:CLASS."""
-    parser = argparse.ArgumentParser("quantdg check", description=check.__doc__)
-    parser.add_argument("quantizer", help="PACKAGE.MODULE:CLASS, or the name of an installed quantizer")
-    name = parser.parse_args(argv).quantizer
+    name = check_parser().parse_args(argv).quantizer
     from ...quantizers.contract.checks import run_checks
     from ..experiment.catalogue import find_quantizer
 
@@ -18,3 +16,17 @@ def check(argv: Sequence[str]) -> int:
     for result in results:
         print(f"{result.status:8} {result.name}" + (f": {result.message}" if result.message else ""))
     return int(any(r.status == "failed" for r in results))
+
+
+def check_parser() -> argparse.ArgumentParser:
+    """The options of ``quantdg check``."""
+    parser = argparse.ArgumentParser("quantdg check", description=check.__doc__)
+    parser.add_argument("quantizer", help="PACKAGE.MODULE:CLASS, or the name of an installed quantizer")
+    return parser
+
+
+def check_words(words: Sequence[str]) -> list[str]:
+    """What the last word may become, for completion."""
+    from ..experiment.words import choices
+
+    return [name for name in choices("quantizer") if name.startswith(words[-1])]

@@ -16,15 +16,7 @@ def deploy(argv: Sequence[str]) -> int:
 
     The record goes into the run folder, where ``quantdg report`` finds it.
     """
-    parser = argparse.ArgumentParser("quantdg deploy", description=deploy.__doc__)
-    parser.add_argument("cell", metavar="CELL", help="RUNS/KEY; a unique beginning of the key is enough")
-    parser.add_argument("--runtime", default="openvino", help="openvino (default), onnxruntime or executorch")
-    parser.add_argument("--out", type=Path, help="the file; default RUNS/deploy/KEY.onnx, or .pte for executorch")
-    parser.add_argument("--rounds", type=int, default=20, help="interleaved rounds of each measurement, at least 7")
-    parser.add_argument("--threads", type=int, help="of the wall-time measurement; default: as many as cores")
-    parser.add_argument("--data-root", type=Path, help="folder that holds the data sets")
-    parser.add_argument("--cache", type=Path, help="folder of decoded images")
-    options = parser.parse_args(argv)
+    options = deploy_parser().parse_args(argv)
     from ..deploy.cell import deploy_in, prepare
     from ..deploy.runtimes import PTE, suffix
     from ..deploy.stored import find_cell, open_cell
@@ -46,6 +38,19 @@ def deploy(argv: Sequence[str]) -> int:
     write_deployment(store.root, deployment)
     print(comparison(deployment, out))
     return 1 if deployment.same_model is False else 0
+
+
+def deploy_parser() -> argparse.ArgumentParser:
+    """The options of ``quantdg deploy``."""
+    parser = argparse.ArgumentParser("quantdg deploy", description=deploy.__doc__)
+    parser.add_argument("cell", metavar="CELL", help="RUNS/KEY; a unique beginning of the key is enough")
+    parser.add_argument("--runtime", default="openvino", help="openvino (default), onnxruntime or executorch")
+    parser.add_argument("--out", type=Path, help="the file; default RUNS/deploy/KEY.onnx, or .pte for executorch")
+    parser.add_argument("--rounds", type=int, default=20, help="interleaved rounds of each measurement, at least 7")
+    parser.add_argument("--threads", type=int, help="of the wall-time measurement; default: as many as cores")
+    parser.add_argument("--data-root", type=Path, help="folder that holds the data sets")
+    parser.add_argument("--cache", type=Path, help="folder of decoded images")
+    return parser
 
 
 def comparison(d: Deployment, out: Path) -> str:

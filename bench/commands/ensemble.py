@@ -12,12 +12,7 @@ def ensemble(argv: Sequence[str]) -> int:
 
     Accuracies are on the whole target domain; the bytes of all members count.
     """
-    parser = argparse.ArgumentParser("quantdg ensemble", description=ensemble.__doc__)
-    parser.add_argument("cells", nargs="+", metavar="CELL", help="RUNS/KEY; a unique beginning of the key is enough")
-    parser.add_argument("--how", default="logits", help="logits (default), diwa or diwa_greedy")
-    parser.add_argument("--data-root", type=Path, help="folder that holds the data sets")
-    parser.add_argument("--cache", type=Path, help="folder of decoded images")
-    options = parser.parse_args(argv)
+    options = ensemble_parser().parse_args(argv)
     from ..ensembles import cells
     from ..experiment import load as config
     from ..experiment.grid import Paths
@@ -32,3 +27,13 @@ def ensemble(argv: Sequence[str]) -> int:
         )
     print(f"{result.how} of {len(result.members)}: {result.accuracy:.4f} on the whole target, {result.bytes} bytes")
     return 0
+
+
+def ensemble_parser() -> argparse.ArgumentParser:
+    """The options of ``quantdg ensemble``."""
+    parser = argparse.ArgumentParser("quantdg ensemble", description=ensemble.__doc__)
+    parser.add_argument("cells", nargs="+", metavar="CELL", help="RUNS/KEY; a unique beginning of the key is enough")
+    parser.add_argument("--how", default="logits", help="logits (default), diwa or diwa_greedy")
+    parser.add_argument("--data-root", type=Path, help="folder that holds the data sets")
+    parser.add_argument("--cache", type=Path, help="folder of decoded images")
+    return parser

@@ -11,10 +11,15 @@ def merge(argv: Sequence[str]) -> int:
     """Merge run folders of several machines into one; exit code 1 where results differ."""
     from ..results.merge import merge as merge_folders
 
-    parser = argparse.ArgumentParser("quantdg merge", description=merge.__doc__)
-    parser.add_argument("folders", nargs="+", type=Path, help="run folders; never changed")
-    parser.add_argument("--out", required=True, type=Path, help="a new folder, or one to add to")
-    options = parser.parse_args(argv)
+    options = merge_parser().parse_args(argv)
     merged = merge_folders(options.folders, options.out)
     print(merged.text())
     return 1 if merged.conflicts else 0
+
+
+def merge_parser() -> argparse.ArgumentParser:
+    """The options of ``quantdg merge``."""
+    parser = argparse.ArgumentParser("quantdg merge", description=merge.__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, help="run folders; never changed")
+    parser.add_argument("--out", required=True, type=Path, help="a new folder, or one to add to")
+    return parser

@@ -15,9 +15,7 @@ def prepare(argv: Sequence[str]) -> int:
 
     ``quantdg prepare dataset=NAME data.root=DIR``
     """
-    parser = argparse.ArgumentParser("quantdg prepare", description=prepare.__doc__)
-    parser.add_argument("overrides", nargs="+")
-    overrides = parser.parse_args(argv).overrides
+    overrides = prepare_parser().parse_args(argv).overrides
     from ...datasets.prepare import inspect
     from ...datasets.prepare import prepare as fetch
     from ..experiment.load import load
@@ -27,6 +25,20 @@ def prepare(argv: Sequence[str]) -> int:
     fetch(experiment.dataset.name, experiment.paths.data_root)
     print(inventory_text(inspect(load_dataset(experiment.dataset, experiment.paths))))
     return 0
+
+
+def prepare_parser() -> argparse.ArgumentParser:
+    """The words of ``quantdg prepare``, all of them settings."""
+    parser = argparse.ArgumentParser("quantdg prepare", description=prepare.__doc__)
+    parser.add_argument("overrides", nargs="+")
+    return parser
+
+
+def prepare_words(words: Sequence[str]) -> list[str]:
+    """What the last word may become, for completion."""
+    from ..experiment.words import continuations
+
+    return continuations(words)
 
 
 def inventory_text(inventory: Inventory) -> str:

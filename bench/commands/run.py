@@ -60,6 +60,13 @@ def run_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def run_words(words: Sequence[str]) -> list[str]:
+    """What the last word may become, for completion."""
+    from ..experiment.words import continuations
+
+    return continuations(words)
+
+
 def read_choice(options: argparse.Namespace) -> tuple[RerunPolicy, list[str]]:
     """The choice from options or from words such as ``retry=failed``, and the words that are left."""
 

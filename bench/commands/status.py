@@ -12,7 +12,12 @@ def status(argv: Sequence[str]) -> int:
     from ..results.store import RunStore
     from ..sweep.status import read_status
 
+    print(read_status(RunStore(status_parser().parse_args(argv).folder)).text())
+    return 0
+
+
+def status_parser() -> argparse.ArgumentParser:
+    """The options of ``quantdg status``."""
     parser = argparse.ArgumentParser("quantdg status", description=status.__doc__)
     parser.add_argument("folder", type=Path, help="a run folder, as given with out=")
-    print(read_status(RunStore(parser.parse_args(argv).folder)).text())
-    return 0
+    return parser

@@ -1,0 +1,97 @@
+"""What may come next on the command line of ``quantdg run``, for completion in a shell.
+
+Reads the configuration files and the names of entry points only: neither Hydra nor torch, so that it is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CONF = Path(__file__).parents[1] / "conf"
+OPENERS = ("=", ".", "[", ",")
+"""A word that ends so is not complete."""
+
+
+def continuations(words: Sequence[str]) -> list[str]:
+    """Return what the last word may become, the others standing before it.
+
+    A bare beginning is answered with groups and settings, ``protocol.`` with the settings of the protocol chosen so far,
+    ``quantizer=[float,`` with names.
+    """
+    *before, last = words
+    name, equals, value = last.partition("=")
+    if equals:
+        return [f"{name}={text}" for text in _values(name, value, before)]
+    if "." in last:
+        return [f"{key}=" for key in settings(before) if key.startswith(last)]
+    inner = {f"{key.partition('.')[0]}." for key in settings(before) if "." in key}
+    outer = {f"{key}=" for key in (*groups(), *settings(before)) if "." not in key}
+    return sorted(word for word in inner | outer if word.startswith(last))
+
+
+def groups() -> list[str]:
+    """Names of the configuration groups."""
+    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and _files(path.name))
+
+
+def choices(group: str) -> list[str]:
+    """Names to choose from in a group, those of installed plugins included."""
+    plural = "averages" if group == "averaging" else f"{group}s"
+    return sorted({*_files(group), *(entry.name for entry in entry_points(group=f"quantdg.{plural}"))})
+
+
+def settings(words: Sequence[str]) -> dict[str, Any]:
+    """Dotted name -> default of every setting, given the choices made in these words."""
+    config = dict(_read(CONF / "config.yaml"))
+    selected = {group: name for entry in config.pop("defaults") if entry != "_self_" for group, name in entry.items()}
+    for word in words:
+        group, _, value = word.partition("=")
+        if group in selected:
+            selected[group] = value.strip("[]").split(",")
+    found = dict(_leaves(config))
+    for group, names in selected.items():
+        for name in names if isinstance(names, list) else [names]:
+            if name in _files(group):
+                file = _files(group)[name]
+                found |= _leaves(_read(file), f"{_package(file) or group}.")
+    return found
+
+
+def _values(name: str, value: str, before: Sequence[str]) -> Iterator[str]:
+    kept, comma, start = value.rpartition(",")
+    bracket = "[" if not comma and start.startswith("[") else ""
+    start, head = start.removeprefix("[") if bracket else start, kept + comma + bracket
+    if name in groups():
+        used = set(kept.strip("[").split(","))
+        yield from (f"{head}{choice}" for choice in choices(name) if choice.startswith(start) and choice not in used)
+    elif isinstance(settings(before).get(name), bool):
+        yield from (word for word in ("true", "false") if word.startswith(value))
+
+
+@lru_cache
+def _files(group: str) -> Mapping[str, Path]:
+    return {path.stem: path for path in (CONF / group).glob("*.yaml")}
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+
+
+def _package(file: Path) -> str:
+    """Where Hydra puts the file's content; empty where that is its group."""
+    first = file.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("# @package").strip() if first.startswith("# @package") else ""
+
+
+def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        elif key not in ("_target_", "defaults"):
+            yield f"{prefix}{key}", value

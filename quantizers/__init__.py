@@ -1,4 +1,12 @@
-"""The things compared: one interface, one file for each quantization method."""
+"""The things compared: one interface, one file for each quantization method.
+
+A method is imported when it is asked for: ``from quantdg.quantizers import LSQ``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .base import (
     ActQuant,
@@ -6,7 +14,6 @@ from .base import (
     Plan,
     QTensor,
     Quantizer,
-    Role,
     SiteAudit,
     SiteExport,
     Skipped,
@@ -14,18 +21,74 @@ from .base import (
 )
 from .spec import QuantSpec, Rule, SiteSpec
 
+if TYPE_CHECKING:
+    from .apot import APoT
+    from .dorefa import DoReFa
+    from .float_ import Float
+    from .freeze import Freeze
+    from .inq import INQ
+    from .lsq import LSQ
+    from .nni_lsq import NNILSQ
+    from .nni_qat import NNIQAT
+    from .pact import PACT
+    from .round_freeze import RoundFreeze
+    from .torch_ao import TorchAO
+    from .torch_ao_learnable import TorchAOLearnable
+    from .uniform_noise import UniformNoise
+
 __all__ = [
+    "INQ",
+    "LSQ",
+    "NNILSQ",
+    "NNIQAT",
+    "PACT",
+    "APoT",
     "ActQuant",
     "Audit",
+    "DoReFa",
+    "Float",
+    "Freeze",
     "Plan",
     "QTensor",
     "QuantSpec",
     "Quantizer",
-    "Role",
+    "RoundFreeze",
     "Rule",
     "SiteAudit",
     "SiteExport",
     "SiteSpec",
     "Skipped",
     "Support",
+    "TorchAO",
+    "TorchAOLearnable",
+    "UniformNoise",
 ]
+
+_HOMES = {
+    "APoT": "apot",
+    "DoReFa": "dorefa",
+    "Float": "float_",
+    "Freeze": "freeze",
+    "INQ": "inq",
+    "LSQ": "lsq",
+    "NNILSQ": "nni_lsq",
+    "NNIQAT": "nni_qat",
+    "PACT": "pact",
+    "RoundFreeze": "round_freeze",
+    "TorchAO": "torch_ao",
+    "TorchAOLearnable": "torch_ao_learnable",
+    "UniformNoise": "uniform_noise",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the method that is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """Everything exported, imported or not."""
+    return sorted({*globals(), *__all__})

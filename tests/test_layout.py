@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "datasets": {"core"},
     "bench": {"core", "quantizers", "datasets"},
     "reports": {"core", "bench"},
+    "api": {"core", "quantizers", "bench", "reports"},
 }
 LAYERS = {
     "bench": [

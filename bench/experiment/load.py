@@ -40,10 +40,15 @@ GROUPS = (
 
 @contextmanager
 def hydra() -> Iterator[None]:
-    """Hydra with our configuration and the plugins' on its search path."""
+    """Hydra with our configuration and the plugins' on its search path; a program's own Hydra is back afterwards."""
     offer_plugins()
-    with initialize_config_module(CONFIG, version_base="1.3"):
-        yield
+    theirs = GlobalHydra.get_state()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module(CONFIG, version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.set_state(theirs)
 
 
 def choices(group: str) -> list[str]:

@@ -1,0 +1,113 @@
+"""Quantize a model of any kind in place, for a training loop that is not QuantDG's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from quantdg.core.errors import QuantizerError
+from quantdg.quantizers.base import Quantizer
+from quantdg.quantizers.layers import LAYERS, calibrating, candidates
+from quantdg.quantizers.spec import Granularity, Rule
+
+from .choice import make_quantizer
+from .quantized import QuantizedModel
+
+Batch = Tensor | Sequence[Any]
+"""Inputs, or inputs first and something else after them, as a DataLoader yields (inputs, labels)."""
+
+
+def quantize(
+    model: nn.Module,
+    quantizer: str | type[Quantizer] | Quantizer,
+    *,
+    calibration: Iterable[Batch],
+    bits: int | None = None,
+    act_bits: int | None = None,
+    granularity: Granularity | None = None,
+    skip: str | Sequence[str] = (),
+    rules: Sequence[Rule] = (),
+    **options: Any,
+) -> QuantizedModel:
+    """Quantize the convolutions and linear layers of a trained float model, ready to be trained on.
+
+    This happens in place: ``model`` is the quantized model afterwards. Every Parameter stays the same object, so an
+    optimizer that has them goes on; it needs ``param_groups`` of the result as further groups.
+
+    Args:
+        model: float32, and called with one tensor.
+        quantizer: the name of an installed method (``quantdg list`` shows them), a class of
+            `quantdg.quantizers`, or an instance; an instance has its own settings, so nothing below but
+            ``calibration`` may be given with it.
+        calibration: batches of training inputs, from which ranges are set; all of them are run through. They are
+            moved to the model's device. A single tensor is one batch.
+        bits: of the weights, 2 to 8; None: as the method's file says, 7.
+        act_bits: of the layers' inputs, 2 to 8; None: as the method's file says, mostly float.
+        granularity: one scale ``per_channel`` (None) or ``per_tensor`` of each weight.
+        skip: globs of layer names that stay float, for example ``"head*"``; no layer is skipped unless asked for.
+        rules: further bits by layer name, applied after ``skip``.
+        options: keyword arguments of the method's class, for example ``lr_ratio`` or ``seed``.
+
+    Raises:
+        ConfigError: a name, a setting or a value that does not exist.
+        NoMatchError: a rule or a glob of ``skip`` that matches no layer.
+        MissingPackageError: the method needs a package that is not installed.
+        QuantizerError: the method cannot do this on this model, or no layer is left to quantize.
+    """
+    patterns = [skip] if isinstance(skip, str) else skip
+    asked = {
+        "weight_bits": bits,
+        "act_bits": act_bits,
+        "granularity": granularity,
+        "rules": (*(Rule(pattern, skip=True) for pattern in patterns), *rules),
+    }
+    method = make_quantizer(quantizer, asked, options)
+    _check_model(model, method)
+    batches = _inputs(calibration, model)
+    first = next(batches, None)
+    if first is None:
+        raise QuantizerError("calibration needs at least one batch, got none; pass a list of input tensors")
+    with calibrating(model):
+        model(first)  # a model that does not run on its inputs fails before anything is changed
+    names = frozenset(model.state_dict())
+    method.prepare(model, first)
+    method.calibrate(model, chain([first], batches))
+    return QuantizedModel(model, method, names)
+
+
+def _inputs(calibration: Iterable[Batch], model: nn.Module) -> Iterator[Tensor]:
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    for batch in [calibration] if isinstance(calibration, Tensor) else calibration:
+        inputs = (
+            batch if isinstance(batch, Tensor) else batch[0] if isinstance(batch, (tuple, list)) and batch else None
+        )
+        if not isinstance(inputs, Tensor):
+            raise QuantizerError(
+                f"a calibration batch is a tensor, or a tuple that begins with one, got {type(batch).__name__}; "
+                "write for example calibration=[inputs]"
+            )
+        yield inputs.to(device)
+
+
+def _check_model(model: nn.Module, method: Quantizer) -> None:
+    """What the contract promises only for float32 layers, and only where there is one to quantize."""
+    names = candidates(model)[0]
+    for name in names:
+        weight = model.get_parameter(f"{name}.weight")
+        if weight.dtype != torch.float32:
+            raise QuantizerError(f"weights must be float32, {name!r} has {weight.dtype}; write model.float()")
+    support = method.supports(model, method.spec)
+    if not support.ok:
+        raise QuantizerError(support.reason)
+    if method.role == "baseline":
+        return
+    if not names:
+        kinds = ", ".join(kind.__name__ for kind in LAYERS)
+        raise QuantizerError(f"no layer can be quantized, the model has none of {kinds}; give a model that has one")
+    method.spec.check_rules(names)
+    if all(method.spec.site(name) is None for name in names):
+        raise QuantizerError(f"no layer is quantized, every one is skipped: {', '.join(names)}; skip fewer of them")

@@ -1,0 +1,106 @@
+"""A model while it is trained with a quantizer, and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from quantdg.bench.packed.file import write_packed
+from quantdg.core.errors import QuantizerError
+from quantdg.quantizers.base import Plan, Quantizer, SiteAudit, SiteExport, Skipped
+
+
+class QuantizedModel:
+    """What `quantdg.quantize` returns: the model, the method that quantizes it and the count of their steps.
+
+    Attributes:
+        model: the model that was given, quantized in place.
+        quantizer: the method.
+        steps: optimizer steps since quantization; set it when training goes on from a checkpoint.
+    """
+
+    def __init__(self, model: nn.Module, quantizer: Quantizer, names: frozenset[str]) -> None:
+        """``names``: state-dict keys of the float model."""
+        self.model, self.quantizer, self.steps = model, quantizer, 0
+        self._names = names
+
+    def __repr__(self) -> str:
+        """One line: method, bits, how many layers, how many steps."""
+        plan, spec = self.plan, self.quantizer.spec
+        bits = f" {spec.label}" if plan.sites else ""
+        return f"<QuantizedModel {self.quantizer.name}{bits}: {len(plan.sites)} layers quantized, {self.steps} steps>"
+
+    @property
+    def plan(self) -> Plan:
+        """Layers quantized with their bits, layers left in float, parameters added and frozen."""
+        return self.quantizer.plan
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The layers left in float, each with its reason."""
+        return self.plan.skipped
+
+    def param_groups(self, lr: float) -> list[dict[str, Any]]:
+        """Optimizer groups of the parameters that quantization added, and only of them.
+
+        Args:
+            lr: the base learning rate, > 0; theirs is ``lr * lr_ratio`` of the method.
+        """
+        return self.quantizer.param_groups(self.model, lr)
+
+    def penalty(self) -> Tensor:
+        """The method's own term of the loss, a scalar; 0 for a method that has none."""
+        own = self.quantizer.penalty(self.model)
+        return torch.zeros((), device=next(self.model.parameters()).device) if own is None else own
+
+    def after_step(self) -> None:
+        """Must follow each ``optimizer.step()``: schedules and projections of the method happen here."""
+        self.steps += 1
+        self.quantizer.on_step(self.model, self.steps)
+
+    def after_average(self, calibration: Iterable[Tensor]) -> str:
+        """Must follow an averaging of the model's parameters, as in SWA; returns what was done with the ranges."""
+        return self.quantizer.after_average(self.model, calibration)
+
+    def audit(self) -> pd.DataFrame:
+        """Evidence that the method works: a row per layer, by name.
+
+        The columns are the fields of `quantdg.quantizers.SiteAudit`: weight codes in use, noise over signal,
+        saturation, how far weights and learned quantizer parameters have moved since quantization.
+        """
+        sites = self.quantizer.audit(self.model).sites
+        columns = [field.name for field in fields(SiteAudit)]
+        rows = [asdict(site) for site in sites.values()]
+        frame = pd.DataFrame(rows, pd.Index(sites.keys(), name="layer"), columns)
+        return frame.astype({name: float for name in columns if name != "levels_used"})
+
+    def export(self) -> dict[str, SiteExport]:
+        """Integer codes and scales by layer, with the grid of its input where that is quantized.
+
+        ``export()[name].weight.dequantize()`` is the fake-quantized weight bit for bit.
+        """
+        return self.quantizer.export(self.model)
+
+    def save(self, path: str | PathLike[str]) -> int:
+        """Write codes, scales and the float rest as one safetensors file, read it back, check every weight.
+
+        Returns:
+            The file's bytes.
+
+        Raises:
+            QuantizerError: the method removed a tensor of the float model.
+            RecordError: the file cannot be written, or read back it differs.
+        """
+        state = self.model.state_dict()
+        gone = sorted(self._names - state.keys())
+        if gone:
+            raise QuantizerError(f"prepare must keep every float state-dict key, but {gone[0]!r} is gone")
+        floats = {name: state[name].detach().cpu().clone() for name in sorted(self._names)}
+        return write_packed(Path(path), floats, self.export())

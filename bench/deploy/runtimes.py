@@ -11,8 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import UnknownNameError
-from ..experiment.deploy import RUNTIMES
+from ..experiment.offers import find_offer
 
 Array = NDArray[np.float32]
 
@@ -36,11 +35,6 @@ class Runner(Protocol):
         """What is really executed."""
 
 
-_PLACES = {
-    "openvino": "quantdg.bench.deploy.openvino_:OpenVINO",
-    "onnxruntime": "quantdg.bench.deploy.onnxruntime_:ONNXRuntime",
-    "executorch": "quantdg.bench.deploy.executorch_:ExecuTorch",
-}
 PTE = ".pte"
 
 
@@ -53,7 +47,7 @@ def open_model(runtime: str, path: Path, *, threads: int = 1, batch: int = 1, in
     """Open a file with float precision pinned to float32 and no quantization beyond the file's own.
 
     Args:
-        runtime: one of ``RUNTIMES``.
+        runtime: the name of an installed one.
         path: the file, ONNX or, for ExecuTorch, a program.
         threads: of the runtime, >= 1.
         batch: images a call.
@@ -62,16 +56,15 @@ def open_model(runtime: str, path: Path, *, threads: int = 1, batch: int = 1, in
     Raises:
         UnknownNameError, MissingPackageError, RecordError: no such runtime; not installed; a file it cannot run.
     """
-    if runtime not in RUNTIMES:
-        raise UnknownNameError("runtime", runtime, RUNTIMES)
-    module, _, name = _PLACES[runtime].partition(":")
+    module, _, name = find_offer("runtime", runtime).target.rpartition(".")
     factory: Callable[..., Runner] = getattr(import_module(module), name)
     return factory(path, threads, batch, integer)
 
 
 def runtime_version(runtime: str) -> str:
-    """The installed version."""
-    return version(runtime)
+    """Return the installed version of a runtime, or of the package that offers it."""
+    origin = find_offer("runtime", runtime).origin
+    return origin.rpartition(" ")[2] if origin else version(runtime)
 
 
 def predict(runner: Runner, images: Array) -> Array:

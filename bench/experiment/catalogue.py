@@ -6,7 +6,7 @@ from ...core.errors import ConfigError, MissingPackageError, QuantDGError
 from ...quantizers.base import Quantizer
 from .component import import_object
 from .load import GROUPS, choices, hydra
-from .registry import find_offer, offers
+from .offers import find_offer, offers
 
 
 def text() -> str:

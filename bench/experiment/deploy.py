@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...core.errors import ConfigError, UnknownNameError
+from ...core.errors import ConfigError
+from .offers import find_offer
 
 CELLS = ("all", "representatives")
-RUNTIMES = ("openvino", "onnxruntime", "executorch")
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class DeploySettings:
     """Settings of the configuration group ``deploy``.
 
     Attributes:
-        runtimes: of ``openvino``, ``onnxruntime`` and ``executorch``.
+        runtimes: names of installed ones: ``openvino``, ``onnxruntime``, ``executorch``, or another package's.
         cells: ``all``, or ``representatives``: float and one for each quantizer and width with integers. Only
             these are timed in either case, since no latency depends on the values of weights.
         batches: images a call.
@@ -32,8 +32,7 @@ class DeploySettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "runtimes", tuple(self.runtimes))
         for runtime in self.runtimes or ("",):
-            if runtime not in RUNTIMES:
-                raise UnknownNameError("runtime", runtime, RUNTIMES)
+            find_offer("runtime", runtime)
         if self.cells not in CELLS:
             raise ConfigError(f"deploy.cells must be one of {', '.join(CELLS)}, got {self.cells!r}")
         object.__setattr__(self, "batches", tuple(self.batches))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from ...core.errors import ConfigError
 from .engine_options import OPTIONS
+from .offers import find_offer
 from .type_check import check_settings, check_types, hints_of
-
-Engine = Literal["local", "slurm", "ray"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Launcher:
         jobs: processes at a time; 0 runs in this process; None: as many as cores allow.
         threads: of each process. Results are bit-identical for a fixed number only.
         device: ``cpu``, ``cuda`` (all GPUs in turn) or one of them, ``cuda:1``.
-        engine: ``local``, ``slurm`` or ``ray``.
+        engine: ``local``, ``slurm``, ``ray``, or the name of another package's.
         checkpoint_seconds: a training is saved at most so often, at least 0.
         lease_seconds: a job that gave no sign for so long counts as dead, above 0; minutes on a network file system.
         memory_gb: of each process, above 0; how many processes fit is reckoned with it, and Slurm is asked for it.
@@ -33,7 +32,7 @@ class Launcher:
     jobs: int | None = None
     threads: int = 1
     device: str = "cpu"
-    engine: Engine = "local"
+    engine: str = "local"
     checkpoint_seconds: float = 60.0
     lease_seconds: float = 60.0
     memory_gb: float = 1.0
@@ -42,6 +41,7 @@ class Launcher:
 
     def __post_init__(self) -> None:
         check_types("launcher", hints_of(Launcher), vars(self))
+        find_offer("launcher", self.engine)
         if self.engine in OPTIONS:
             check_settings("launcher.options", OPTIONS[self.engine], self.options)
             OPTIONS[self.engine](**self.options)

@@ -1,25 +1,23 @@
-"""Parts of other packages, offered to Hydra as choices like the built-in ones; see `registry` for how they are found."""
+"""Parts of other packages, offered to Hydra as choices like the built-in ones; see `offers` for how they are found."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from importlib.metadata import entry_points
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
 from ...quantizers.spec import QuantSpec
-from .registry import ENTRY_POINTS, strangers
+from .offers import COMPONENTS, strangers
 
 SEVERAL = ("algorithm", "transform", "quantizer", "averaging")
 """Groups that take a list of names; the others take one."""
-LAUNCHERS = "quantdg.launchers"
 
 
 def offer_plugins() -> None:
     """Store each entry point as ``GROUP/NAME`` in Hydra's registry, with the default spec for quantizers."""
     store = ConfigStore.instance()
-    for group in ENTRY_POINTS:
+    for group in COMPONENTS:
         for name, entry in strangers(group).items():
             node: dict[str, Any] = {"_target_": entry.value.replace(":", ".")}
             if group == "quantizer":
@@ -27,8 +25,8 @@ def offer_plugins() -> None:
             package = f"{group}.{name}" if group in SEVERAL else group
             node |= {} if group in SEVERAL else {"name": name}
             store.store(name=name, node=node, group=group, package=package, provider=entry.value)
-    for entry in entry_points(group=LAUNCHERS):
-        store.store(name=entry.name, node={"engine": entry.name}, group="launcher", provider=entry.value)
+    for name, entry in strangers("launcher").items():
+        store.store(name=name, node={"engine": name}, group="launcher", provider=entry.value)
 
 
 def _plain(spec: QuantSpec) -> dict[str, Any]:

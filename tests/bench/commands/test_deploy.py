@@ -12,9 +12,9 @@ from quantdg.bench.commands.deploy import deploy
 from quantdg.bench.deploy import cell as cell_module
 from quantdg.bench.deploy import openvino_
 from quantdg.bench.deploy.runs import deploy_store
-from quantdg.bench.deploy.runtimes import RUNTIMES
 from quantdg.bench.deploy.stored import find_cell
 from quantdg.bench.experiment.deploy import DeploySettings
+from quantdg.bench.experiment.offers import offers
 from quantdg.bench.packed.file import read_model, write_packed
 from quantdg.bench.results.deployment import Deployment, deployments
 from quantdg.bench.results.record import Record
@@ -208,5 +208,5 @@ def test_settings_out_of_range(options, error, message):
 def test_every_configuration_file_gives_settings():
     files = sorted((Path(conf.__file__).parent / "deploy").glob("*.yaml"))
     settings = {f.stem: DeploySettings(**OmegaConf.to_container(OmegaConf.load(f))) for f in files}
-    assert all(settings[name].runtimes == (name,) for name in RUNTIMES)
+    assert all(settings[name].runtimes == (name,) for name in offers("runtime"))
     assert settings["quick"].cells == "representatives"

@@ -11,7 +11,8 @@ from quantdg.bench.deploy.integer import build_integer, load_float
 from quantdg.bench.deploy.onnx_export import export_onnx
 from quantdg.bench.deploy.onnx_file import read_onnx
 from quantdg.bench.deploy.reference import prover
-from quantdg.bench.deploy.runtimes import RUNTIMES, open_model, predict, suffix
+from quantdg.bench.deploy.runtimes import open_model, predict, suffix
+from quantdg.bench.experiment.offers import offers
 from quantdg.core.errors import MissingPackageError, RecordError, UnknownNameError
 from quantdg.core.packages import require
 from quantdg.quantizers.base import SiteExport
@@ -21,7 +22,7 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("openvino")
 
-READERS = [r for r in sorted(RUNTIMES) if suffix(r) == ".onnx"]
+READERS = [r for r in sorted(offers("runtime")) if suffix(r) == ".onnx"]
 IMAGES = 64
 SIZES = {"convnet": 32, "resnet18": 64, "mobilenet_v2": 64, "squeezenet": 64, "vit": 32}
 LAYERS = {"convnet": 3, "resnet18": 20, "mobilenet_v2": 52, "squeezenet": 25, "vit": 9}

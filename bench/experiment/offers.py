@@ -1,0 +1,97 @@
+"""What is installed, by group and name: our own parts and the entry points of other packages. Imports no torch.
+
+A package declares for example ``[project.entry-points."quantdg.quantizers"] ternary = "package.module:Class"``; its part
+is then a choice like the built-in ones. Nothing of it is imported before it is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.resources import files
+from typing import NamedTuple
+
+import yaml
+
+from ...core.errors import ConfigError, UnknownNameError
+
+COMPONENTS = {
+    "dataset": "quantdg.datasets",
+    "model": "quantdg.models",
+    "algorithm": "quantdg.algorithms",
+    "transform": "quantdg.transforms",
+    "step_rule": "quantdg.step_rules",
+    "optimizer": "quantdg.optimizers",
+    "schedule": "quantdg.schedules",
+    "quantizer": "quantdg.quantizers",
+    "averaging": "quantdg.averages",
+}
+"""Group of the configuration -> group of entry points, for everything that is part of a cell's identity."""
+ENTRY_POINTS = {**COMPONENTS, "runtime": "quantdg.runtimes", "launcher": "quantdg.launchers"}
+_OWN = {
+    "runtime": {
+        "openvino": "quantdg.bench.deploy.openvino_.OpenVINO",
+        "onnxruntime": "quantdg.bench.deploy.onnxruntime_.ONNXRuntime",
+        "executorch": "quantdg.bench.deploy.executorch_.ExecuTorch",
+    },
+    "launcher": {
+        "local": "quantdg.bench.engines.local.run_cells",
+        "slurm": "quantdg.bench.engines.slurm.run_on_slurm",
+        "ray": "quantdg.bench.engines.ray_.run_on_ray",
+    },
+}
+
+
+class Offer(NamedTuple):
+    """Where an installed part is: its import path, and the distribution and version it comes from, empty for ours."""
+
+    target: str
+    origin: str
+
+
+@lru_cache
+def _built_in(group: str) -> Mapping[str, Offer]:
+    """Our own parts: those of a configuration group are its files."""
+    if group in _OWN:
+        return {name: Offer(target, "") for name, target in _OWN[group].items()}
+    found = {}
+    for file in (files("quantdg.bench.conf") / group).iterdir():
+        if file.name.endswith(".yaml"):
+            node = yaml.safe_load(file.read_text(encoding="utf-8"))
+            found[file.name[: -len(".yaml")]] = Offer(node["_target_"], "")
+    return found
+
+
+@lru_cache
+def strangers(group: str) -> Mapping[str, EntryPoint]:
+    """Return, looked up once a process, the entry points of other packages for one group, by name; ConfigError where a name is taken."""
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=ENTRY_POINTS[group]):
+        if entry.name in _built_in(group) or entry.name in found:
+            raise ConfigError(
+                f"each {group} needs a name of its own, but {entry.name!r} of {_origin(entry)} is there already; rename it "
+                "or uninstall one of the packages"
+            )
+        found[entry.name] = entry
+    return found
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
+
+
+def offers(group: str) -> dict[str, Offer]:
+    """Return everything that is installed for a group, by name."""
+    found = dict(_built_in(group))
+    for name, entry in strangers(group).items():
+        found[name] = Offer(entry.value.replace(":", "."), _origin(entry))
+    return found
+
+
+def find_offer(group: str, name: str) -> Offer:
+    """Return the installed part of this name; UnknownNameError, with the nearest name, where there is none."""
+    known = offers(group)
+    if name not in known:
+        raise UnknownNameError(group, name, known)
+    return known[name]

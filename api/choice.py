@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from quantdg.bench.experiment.component import import_object
-from quantdg.bench.experiment.registry import find_offer, offers
+from quantdg.bench.experiment.offers import find_offer, offers
 from quantdg.bench.experiment.type_check import check_settings
 from quantdg.core.errors import ConfigError, MissingPackageError
 from quantdg.quantizers.base import Plan, Quantizer

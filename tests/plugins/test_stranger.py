@@ -69,6 +69,19 @@ def more_digits(name: str, *, root=None, cache_dir=None) -> DomainDataset:
     """The digits under another name."""
     return load_digits(name, size=8)
 '''
+TABLE = '''
+"""A table of a stranger's package."""
+import pandas as pd
+
+from quantdg.reports.tables.table import Table
+
+
+def states(results):
+    """Say which state the cells of each quantizer are in."""
+    for section, cells in results.sections():
+        frame = cells[["quantizer", "status"]].drop_duplicates().astype(str)
+        yield Table(name="states", title="States of the cells", text=frame, numbers=frame, section=section)
+'''
 ENTRY_POINTS = """
 [quantdg.quantizers]
 halve = stranger:Halve
@@ -82,6 +95,8 @@ rprop = stranger:rprop
 tiny = stranger:tiny
 [quantdg.datasets]
 more_digits = stranger:more_digits
+[quantdg.tables]
+states = stranger_table:states
 """
 SHORT = ["targets=[thick]", "seeds=1", "protocol.steps=12", "protocol.start_step=5", "launcher.jobs=0"]
 CHOICES = ["step_rule=twice", "schedule=ramp", "optimizer=rprop", "model=tiny", "dataset=more_digits"]
@@ -92,6 +107,7 @@ def install(folder, version="1.0", entry_points=ENTRY_POINTS):
     info = folder / f"stranger-{version}.dist-info"
     info.mkdir(parents=True)
     (folder / "stranger.py").write_text(MODULE)
+    (folder / "stranger_table.py").write_text(TABLE)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: stranger\nVersion: {version}\n")
     (info / "entry_points.txt").write_text(entry_points)
     return folder
@@ -128,6 +144,12 @@ def test_the_control_is_a_control(made):
     record = next(r for r in RunStore(made[1]).records() if r.labels.quantizer == "halve")
     assert (record.role, record.meaning) == ("control", "freezing under another name")
     assert "halve" in made[2]
+
+
+def test_the_table_is_in_the_report(made):
+    assert "States of the cells" in (made[1] / "report" / "report.md").read_text()
+    lines = (made[1] / "report" / "states.csv").read_text().splitlines()
+    assert lines == ["quantizer,status", "float,done", "halve,done", "lsq,done"]
 
 
 def test_a_cell_of_a_stranger_opens_only_where_the_same_package_is(made, tmp_path):

@@ -8,17 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .base import (
-    ActQuant,
-    Audit,
-    Plan,
-    QTensor,
-    Quantizer,
-    SiteAudit,
-    SiteExport,
-    Skipped,
-    Support,
-)
+from .base import Audit, Plan, Quantizer, Role, SiteAudit, Skipped, Support
+from .export import ActQuant, QTensor, SiteExport
 from .spec import QuantSpec, Rule, SiteSpec
 
 if TYPE_CHECKING:
@@ -52,6 +43,7 @@ __all__ = [
     "QTensor",
     "QuantSpec",
     "Quantizer",
+    "Role",
     "RoundFreeze",
     "Rule",
     "SiteAudit",

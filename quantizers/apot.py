@@ -21,11 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .sites import FakeQuant, QParams, SiteQuantizer
+from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, broadcast_shape, grid_dims
+from .sites import SiteQuantizer
 from .spec import SiteSpec
 
 START = 3.0
-SMALLEST = 1e-8
 EXPONENTS: dict[int, tuple[tuple[int, ...], ...]] = {
     2: ((0,),),
     3: ((0, 1, 2),),
@@ -37,7 +37,7 @@ EXPONENTS: dict[int, tuple[tuple[int, ...], ...]] = {
 
 
 def additive_powers(bits: int) -> Tensor:
-    """The code book, rising from -1 to 1: 2^bits - 1 levels with 0 among them."""
+    """Return the code book, rising from -1 to 1: 2^bits - 1 levels with 0 among them."""
     sets = [(0.0, *(2.0**-e for e in exponents)) for exponents in EXPONENTS[bits]]
     positive = torch.tensor(sorted({sum(parts) for parts in product(*sets)}))
     positive /= positive[-1].clone()
@@ -45,84 +45,79 @@ def additive_powers(bits: int) -> Tensor:
 
 
 class _ClipToLevels(torch.autograd.Function):
-    """Rounds x / step onto the levels; gradients of the reparameterized clipping function."""
+    """Rounds x / scale onto the levels; gradients of the reparameterized clipping function."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, step: Tensor, levels: Tensor) -> Tensor:
-        v = x / step
+    def forward(ctx: Any, x: Tensor, scale: Tensor, levels: Tensor) -> Tensor:
+        v = x / scale
         rounded = levels[torch.bucketize(v, (levels[1:] + levels[:-1]) / 2)]
-        ctx.save_for_backward(v, rounded, step)
-        return rounded * step
+        ctx.save_for_backward(v, rounded, scale)
+        return rounded * scale
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        (grad,), (v, rounded, step) = grads, (t.detach() for t in ctx.saved_tensors)
+        (grad,), (v, rounded, scale) = grads, (t.detach() for t in ctx.saved_tensors)
         inside = v.abs() <= 1
-        dims = [d for d in range(v.dim()) if step.dim() == 0 or step.shape[d] == 1]
         slope = torch.where(inside, rounded - v, rounded)
-        return grad * inside, (grad * slope).sum(dims, keepdim=step.dim() > 0), None
+        return grad * inside, (grad * slope).sum_to_size(scale.shape), None
 
 
 class APoTQuant(FakeQuant):
-    """A learned clip in units of the weight's root mean square.
+    """This fake quantizer has a learned clip in units of the weight's root mean square.
 
     Args:
         bits: a key of `EXPONENTS`.
         shape: of the clip: ``()``, or ``(channels, 1, ...)`` to broadcast against the weight.
-        step_scale: factor on the start, > 0.
+        scale_factor: factor on the start, > 0.
     """
 
     levels: Tensor
 
-    def __init__(self, bits: int, shape: tuple[int, ...], step_scale: float = 1.0) -> None:
+    def __init__(self, bits: int, shape: tuple[int, ...], scale_factor: float = 1.0) -> None:
         super().__init__()
-        self.start = START * step_scale
+        self.start = START * scale_factor
         self.alpha = nn.Parameter(torch.full(shape, self.start))
         self.register_buffer("levels", additive_powers(bits))
 
     def _rms(self, x: Tensor) -> Tensor:
         per_channel = self.alpha.dim() > 0
-        dims = tuple(range(1 if per_channel else 0, x.dim()))
-        return x.detach().square().mean(dims, keepdim=per_channel).sqrt().clamp_min(SMALLEST)
+        mean = x.detach().square().mean(grid_dims(x, per_channel), keepdim=per_channel)
+        return mean.sqrt().clamp_min(SMALLEST_SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The quantized weight; calibration puts the clip back to its start first."""
+        """Return the quantized weight; calibration puts the clip back to its start first."""
         if self.calibrating:
             self.alpha.data.fill_(self.start)
         out: Tensor = _ClipToLevels.apply(x, self.alpha * self._rms(x), self.levels)
         return out
 
     def qparams(self, x: Tensor | None = None) -> QParams:
-        """The code book with scale alpha sqrt(E w^2) of the weight ``x``."""
+        """Return the code book with scale alpha sqrt(E w^2) of the weight ``x``."""
         assert x is not None, "the scale of APoT is a function of the weight"
-        scale = (self.alpha.detach() * self._rms(x)).reshape(-1 if self.alpha.dim() else ())
-        axis = 0 if self.alpha.dim() else None
-        return QParams(scale, torch.zeros_like(scale), 0, len(self.levels) - 1, axis, self.levels)
+        return QParams.of_levels(self.alpha * self._rms(x), self.levels)
 
 
 class APoT(SiteQuantizer):
-    """Additive powers of two on weights, with learned clips."""
+    """APoT rounds weights onto sums of powers of two below learned clips."""
 
     name = "apot"
-    step_is_fixed = ""
+    fixed_scale_reason = ""
     averages = ("average", "recalibrate")
     reference = "Li et al., Additive Powers-of-Two Quantization, ICLR 2020 (scale preserving)"
     meaning = "rounding onto sums of powers of two below a learned clip"
 
     def refuses(self, site: SiteSpec) -> str:
-        """Widths without published levels."""
+        """Refuse widths without published levels."""
         if site.weight_bits not in EXPONENTS:
             return f"APoT has levels for 2, 3, 4, 5 and 7 bits, got weight_bits={site.weight_bits}"
         return super().refuses(site)
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """A clip for each output channel, or one for the tensor as in the paper."""
-        per_channel = site.granularity == "per_channel"
-        shape = (weight.shape[0], *[1] * (weight.dim() - 1)) if per_channel else ()
-        return APoTQuant(site.weight_bits, shape, self.step_scale)
+        """Make a clip for each output channel, or one for the tensor as in the paper."""
+        return APoTQuant(site.weight_bits, broadcast_shape(weight, site.per_channel), self.scale_factor)
 
     @torch.no_grad()
     def on_step(self, model: nn.Module, step: int) -> None:
-        """Keep clips positive."""
+        """Keep clips positive: the update may overshoot zero."""
         for name in self.plan.parameters:
-            model.get_parameter(name).clamp_(min=SMALLEST)
+            model.get_parameter(name).clamp_(min=SMALLEST_SCALE)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
+from .export import SiteExport
 from .spec import QuantSpec, SiteSpec
 
 Role = Literal["baseline", "control", "method"]
@@ -24,14 +24,14 @@ Role = Literal["baseline", "control", "method"]
 
 
 class Support(NamedTuple):
-    """Whether a quantizer can handle a model; a refusal becomes a cell of the table with its reason."""
+    """A quantizer answers whether it can handle a model; a refusal becomes a cell of the table with its reason."""
 
     ok: bool
     reason: str = ""
 
 
 class Skipped(NamedTuple):
-    """A layer left in float, and why."""
+    """A layer is left in float for this reason."""
 
     name: str
     reason: str
@@ -39,7 +39,7 @@ class Skipped(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What `Quantizer.prepare` did.
+    """A plan says what `Quantizer.prepare` did.
 
     Attributes:
         sites: the layers quantized, in module order.
@@ -55,88 +55,43 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class QTensor:
-    """A weight as integers.
-
-    Attributes:
-        codes: integer tensor of the weight's shape. Uniform grids: signed or unsigned codes;
-            with ``levels``: indices into the code book.
-        scale: float32, shape ``(channels,)`` with an ``axis``, else ``()``; positive.
-        zero_point: of the scale's shape; whole, or halfway between two codes on a grid without a zero.
-        bits: storage width, 2 to 8; at most ``2**bits`` distinct codes.
-        axis: the channel dimension, or None for one scale.
-        levels: code book of a non-uniform grid, float32, at most ``2**bits`` entries.
-    """
-
-    codes: Tensor
-    scale: Tensor
-    zero_point: Tensor
-    bits: int
-    axis: int | None = None
-    levels: Tensor | None = None
-
-    def dequantize(self) -> Tensor:
-        """The float32 weight: ``(codes - zero_point) * scale`` or ``levels[codes] * scale``."""
-        shape = [1] * self.codes.dim()
-        if self.axis is not None:
-            shape[self.axis] = -1
-        if self.levels is not None:
-            return self.levels[self.codes.long()] * self.scale.reshape(shape)
-        shifted = self.codes.to(torch.float32) - self.zero_point.to(torch.float32).reshape(shape)
-        return shifted * self.scale.reshape(shape)
-
-
-@dataclass(frozen=True)
-class ActQuant:
-    """A layer's input quantizer: ``(clamp(round(x / scale) + zero_point, qmin, qmax) - zero_point) * scale``."""
-
-    scale: float
-    zero_point: int
-    qmin: int
-    qmax: int
-    bits: int
-
-
-@dataclass(frozen=True)
-class SiteExport:
-    """One quantized layer, ready to be stored or deployed."""
-
-    weight: QTensor
-    act: ActQuant | None = None
-
-
-@dataclass(frozen=True)
 class SiteAudit:
-    """Evidence from one layer that its quantizer worked.
+    """A site's audit is the evidence from one layer that its quantizer worked.
 
     Attributes:
         levels_used: distinct weight codes in use, 1 to 2**bits; 0 for a layer that is frozen or perturbed, not quantized.
         noise_to_signal: std(w_q - w) / std(w) of the latent weight w, >= 0.
         saturation: share of the weights on the outermost code, 0 to 1.
         weight_moved: ||w - w_0|| / ||w_0|| since prepare.
-        steps_moved: largest |s - s_0| / |s_0| over the layer's learned quantizer parameters, or None;
-            |s| for those that start at 0, as zero points do.
-        step_gradient: largest |gradient| on them after the last step, or None.
+        scale_moved: largest |s - s_0| / |s_0| over the layer's learned quantizer parameters (scales, clips, zero
+            points), or None where nothing is learned; |s| for those that start at 0, as zero points do.
+        scale_gradient: largest |gradient| on them after the last optimizer step, or None.
     """
 
     levels_used: int
     noise_to_signal: float
     saturation: float
     weight_moved: float
-    steps_moved: float | None = None
-    step_gradient: float | None = None
+    _: KW_ONLY
+    scale_moved: float | None = None
+    scale_gradient: float | None = None
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Evidence for every site, by name."""
+    """An audit is the evidence for every site that a quantizer worked.
 
-    algorithm: str
+    Attributes:
+        quantizer: the name of the quantizer's class.
+        sites: the evidence by the layer's dotted name.
+    """
+
+    quantizer: str
     sites: Mapping[str, SiteAudit]
 
 
 class Quantizer(ABC):
-    """One quantization method; the harness owns the loop and calls it in this order.
+    """A quantizer is one quantization method; the harness owns the loop and calls it in this order.
 
     supports -> prepare -> calibrate -> param_groups -> (train step -> on_step)* -> audit -> export;
     after_average is called on a model that carries averaged weights.
@@ -176,50 +131,57 @@ class Quantizer(ABC):
 
     @classmethod
     def missing(cls) -> str:
-        """The pip line for what is not installed, or an empty string."""
+        """Return the pip line for what is not installed, or an empty string."""
         return " and ".join(line for package, line in cls.requires.items() if find_spec(package) is None)
 
     def supports(self, model: nn.Module, spec: QuantSpec) -> Support:
-        """Whether ``prepare`` would work with this spec on this float model; changes nothing."""
+        """Say whether ``prepare`` would work with this spec on this float model; this changes nothing."""
         return Support(True)
 
     @abstractmethod
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
-        """Insert the quantizers in place.
+        """Insert the quantizers in place, and set and return ``self.plan``.
 
         Every Parameter object and every float state-dict key stays; layer classes may change.
         All state exists afterwards, so a later checkpoint loads strictly into a fresh prepare.
-        ``example`` is one input batch (N, C, H, W) from a source domain. Sets and returns ``self.plan``.
+
+        Args:
+            model: the float model, changed in place.
+            example: one input batch (N, C, H, W) from a source domain.
+
+        Raises:
+            NoMatchError: a rule of the spec matches no layer.
+            QuantizerError: `supports` refuses, or the model is quantized already.
         """
 
     def calibrate(self, model: nn.Module, batches: Iterable[Tensor]) -> None:
-        """Set ranges from source-train inputs; creates no parameter or buffer."""
+        """Set ranges from source-train inputs (N, C, H, W); this creates no parameter or buffer."""
 
     def param_groups(self, model: nn.Module, base_lr: float) -> list[dict[str, Any]]:
-        """Optimizer groups for the parameters that prepare added, and only for them."""
+        """Return optimizer groups for the parameters that prepare added, and only for them."""
         params = [model.get_parameter(name) for name in self.plan.parameters]
         if not params:
             return []
         return [{"params": params, "lr": base_lr * self.lr_ratio, "weight_decay": 0.0}]
 
     def on_step(self, model: nn.Module, step: int) -> None:
-        """Called after each optimizer step; ``step`` counts from 1 at prepare. For schedules and projections."""
+        """Move schedules and project parameters after an optimizer step; ``step`` counts these from 1 at prepare."""
 
     def penalty(self, model: nn.Module) -> Tensor | None:
-        """A scalar added to the training loss, or None."""
+        """Return a scalar to add to the training loss, or None."""
         return None
 
     def after_average(self, model: nn.Module, batches: Iterable[Tensor]) -> str:
-        """Repair a model whose *parameters* were just averaged; returns the policy's name for the record.
+        """Repair a model whose *parameters* were just averaged, and return the policy's name for the record.
 
-        The default keeps all: learned step sizes were averaged with the weights.
+        The default keeps all: learned scales were averaged with the weights.
         """
         return "average"
 
     @abstractmethod
     def audit(self, model: nn.Module) -> Audit:
-        """Evidence that the method did its work on this model."""
+        """Return evidence that the method did its work on this model."""
 
     @abstractmethod
     def export(self, model: nn.Module) -> dict[str, SiteExport]:
-        """The integers, by site; ``weight.dequantize()`` equals the fake-quantized weight bit for bit."""
+        """Return the integers by site; ``weight.dequantize()`` equals the fake-quantized weight bit for bit."""

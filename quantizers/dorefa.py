@@ -18,20 +18,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .sites import FakeQuant, QParams, SiteQuantizer
-from .spec import SiteSpec
-
-SMALLEST = 1e-8
+from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, grid_dims
+from .sites import SiteQuantizer
+from .spec import IntegerRange, SiteSpec, integer_range
 
 
 class _RoundTanh(torch.autograd.Function):
     """Rounds tanh(x) onto the grid; the gradient is that of tanh."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, step: Tensor, codes: int) -> Tensor:
-        t = torch.tanh(x)
+    def forward(ctx: Any, x: Tensor, scale: Tensor, codes: IntegerRange) -> Tensor:
+        zero_point = codes.qmax / 2
         ctx.save_for_backward(x)
-        out: Tensor = torch.round(t / step + codes / 2).clamp_(0, codes).sub_(codes / 2).mul_(step)
+        out: Tensor = torch.round(torch.tanh(x) / scale + zero_point).clamp_(*codes).sub_(zero_point).mul_(scale)
         return out
 
     @staticmethod
@@ -41,46 +40,46 @@ class _RoundTanh(torch.autograd.Function):
 
 
 class DoReFaQuant(FakeQuant):
-    """The grid is a function of the weight; there is no state.
+    """The grid of this fake quantizer is a function of the weight; there is no state.
 
     Args:
         bits: 2 to 8.
         per_channel: M for each index of dimension 0, else for the tensor as in the paper.
-        step_scale: factor on M in the step, > 0; above 1 the grid is wider than the weights.
+        scale_factor: factor on M in the scale, > 0; above 1 the grid is wider than the weights.
     """
 
-    def __init__(self, bits: int, per_channel: bool, step_scale: float = 1.0) -> None:
+    def __init__(self, bits: int, per_channel: bool, scale_factor: float = 1.0) -> None:
         super().__init__()
-        self.codes, self.per_channel, self.step_scale = 2**bits - 1, per_channel, step_scale
+        self.codes = integer_range(bits, signed=False)
+        self.per_channel, self.scale_factor = per_channel, scale_factor
 
     @torch.no_grad()
-    def step(self, x: Tensor) -> Tensor:
-        """2 M / n, shape (channels, 1, ...) or ()."""
-        dims = tuple(range(1 if self.per_channel else 0, x.dim()))
-        largest = torch.tanh(x.abs().amax(dims, keepdim=self.per_channel))
-        step: Tensor = (self.step_scale * 2 / self.codes * largest).clamp_min(SMALLEST)
-        return step
+    def scale(self, x: Tensor) -> Tensor:
+        """Compute 2 M / n, shape (channels, 1, ...) or ()."""
+        largest = torch.tanh(x.abs().amax(grid_dims(x, self.per_channel), keepdim=self.per_channel))
+        scale: Tensor = (self.scale_factor * 2 / self.codes.qmax * largest).clamp_min(SMALLEST_SCALE)
+        return scale
 
     def forward(self, x: Tensor) -> Tensor:
-        """The quantized weight."""
-        out: Tensor = _RoundTanh.apply(x, self.step(x), self.codes)
+        """Return the quantized weight."""
+        out: Tensor = _RoundTanh.apply(x, self.scale(x), self.codes)
         return out
 
     def qparams(self, x: Tensor | None = None) -> QParams:
-        """Step 2 M / n of the weight ``x``, zero point n / 2, codes 0 to n."""
+        """Return scale 2 M / n of the weight ``x``, zero point n / 2, codes 0 to n."""
         assert x is not None, "the grid of DoReFa is a function of the weight"
-        scale = self.step(x.detach()).reshape(-1 if self.per_channel else ())
-        return QParams(scale, torch.full_like(scale, self.codes / 2), 0, self.codes, 0 if self.per_channel else None)
+        q = QParams.symmetric(self.scale(x), self.codes)
+        return q._replace(zero_point=torch.full_like(q.scale, self.codes.qmax / 2))
 
 
 class DoReFa(SiteQuantizer):
-    """Scale-preserving DoReFa on weights; it learns nothing of its own."""
+    """DoReFa rounds weights onto even levels of their tanh, scale preserving; it learns nothing of its own."""
 
     name = "dorefa"
-    step_is_fixed = ""
+    fixed_scale_reason = ""
     reference = "Zhou et al., DoReFa-Net, arXiv 1606.06160 (weights, scale preserving)"
     meaning = "rounding onto even levels of tanh of the weight"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """The tanh grid."""
-        return DoReFaQuant(site.weight_bits, site.granularity == "per_channel", self.step_scale)
+        """Make the tanh grid."""
+        return DoReFaQuant(site.weight_bits, site.per_channel, self.scale_factor)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .base import Audit, Plan, Quantizer, SiteExport
+from .base import Audit, Plan, Quantizer
+from .export import SiteExport
 
 
 class Float(Quantizer):
-    """Leaves the model alone: empty plan, empty audit, nothing to export."""
+    """Float leaves the model alone: empty plan, empty audit, nothing to export."""
 
     name = "float"
     reference = "full-precision training"
@@ -22,14 +23,14 @@ class Float(Quantizer):
     meaning = "no quantization"
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
-        """Nothing is inserted; the spec is not read."""
+        """Insert nothing; the spec is not read."""
         self.plan = Plan()
         return self.plan
 
     def audit(self, model: nn.Module) -> Audit:
-        """No site, no evidence."""
+        """Return an audit without sites."""
         return Audit(self.name, {})
 
     def export(self, model: nn.Module) -> dict[str, SiteExport]:
-        """No integers."""
+        """Return no integers, since the weights are float."""
         return {}

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .base import Audit, Plan, Quantizer, SiteAudit, SiteExport, Skipped
+from .base import Audit, Plan, Quantizer, SiteAudit, Skipped
+from .export import SiteExport
 from .layers import choose
 from .spec import SiteSpec
 
 
 def freeze_weights(model: nn.Module, sites: tuple[SiteSpec, ...]) -> tuple[str, ...]:
-    """Stop training the sites' weights; returns their dotted names. Gradients left over are dropped."""
+    """Stop training the sites' weights and return their dotted names; gradients left over are dropped."""
     names = tuple(f"{site.name}.weight" for site in sites)
     for name in names:
         weight = model.get_parameter(name)
@@ -29,7 +30,7 @@ def freeze_weights(model: nn.Module, sites: tuple[SiteSpec, ...]) -> tuple[str, 
 
 
 class Freeze(Quantizer):
-    """Float weights that stop training; the layers are listed as frozen and as skipped, none as quantized."""
+    """Freeze stops training float weights; the layers are listed as frozen and as skipped, none as quantized."""
 
     name = "freeze"
     reference = "control: float weights frozen at the start step"
@@ -37,7 +38,11 @@ class Freeze(Quantizer):
     meaning = "freezing the convolutions at the same step"
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
-        """Freeze the chosen layers' weights; raises NoMatchError."""
+        """Freeze the weights of the layers that the spec chooses.
+
+        Raises:
+            NoMatchError: a rule of the spec matches no layer.
+        """
         sites, skipped = choose(model, self.spec)
         frozen = freeze_weights(model, tuple(sites))
         kept = tuple(Skipped(site.name, "frozen in float, not quantized") for site in sites)
@@ -46,14 +51,15 @@ class Freeze(Quantizer):
         return self.plan
 
     def audit(self, model: nn.Module) -> Audit:
-        """That the frozen weights stayed: no levels, no noise, and ``weight_moved`` of exactly 0."""
+        """Show that the frozen weights stayed: no levels, no noise, and ``weight_moved`` of exactly 0."""
         sites = {}
         for name, start in self._origin.items():
             weight = model.get_parameter(name).detach()
             moved = float((weight - start.to(weight.device)).norm() / start.norm().clamp_min(1e-12))
-            sites[name.removesuffix(".weight")] = SiteAudit(0, 0.0, 0.0, moved)
+            site = SiteAudit(levels_used=0, noise_to_signal=0.0, saturation=0.0, weight_moved=moved)
+            sites[name.removesuffix(".weight")] = site
         return Audit(self.name, sites)
 
     def export(self, model: nn.Module) -> dict[str, SiteExport]:
-        """No integers: the weights are float."""
+        """Return no integers, since the weights are float."""
         return {}

@@ -25,20 +25,22 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
-from .sites import FakeQuant, QParams, SiteQuantizer, sites_of
+from .fake_quant import FakeQuant, QParams, grid_dims
+from .layers import sites_of
+from .sites import SiteQuantizer
 from .spec import QuantSpec, SiteSpec
 
 FREE = math.inf
 
 
 def powers_of_two(bits: int) -> Tensor:
-    """The code book in units of 2^n1: -1, ..., -2^(1 - n), 0, 2^(1 - n), ..., 1 with n = 2^(bits - 2)."""
+    """Return the code book in units of 2^n1: -1, ..., -2^(1 - n), 0, 2^(1 - n), ..., 1 with n = 2^(bits - 2)."""
     positive = 2.0 ** torch.arange(1 - 2 ** (bits - 2), 1)
     return torch.cat([-positive.flip(0), torch.zeros(1), positive])
 
 
 class INQQuant(FakeQuant):
-    """A power-of-two grid whose largest weights are held.
+    """This fake quantizer has a power-of-two grid on which it holds the largest weights.
 
     Args:
         weight: sets the grid's top, and the shape of ``kept``, the values of the weights put on it; infinite for a
@@ -53,20 +55,19 @@ class INQQuant(FakeQuant):
 
     def __init__(self, weight: Tensor, bits: int, per_channel: bool) -> None:
         super().__init__()
-        dims = tuple(range(1 if per_channel else 0, weight.dim()))
-        largest = weight.detach().abs().amax(dims, keepdim=per_channel).clamp_min(torch.finfo(torch.float32).tiny)
-        self.per_channel = per_channel
+        largest = weight.detach().abs().amax(grid_dims(weight, per_channel), keepdim=per_channel)
+        largest = largest.clamp_min(torch.finfo(torch.float32).tiny)
         self.register_buffer("levels", powers_of_two(bits))
         self.register_buffer("top", 2.0 ** torch.floor(torch.log2(4 * largest / 3)))
         self.register_buffer("kept", torch.full_like(weight, FREE, requires_grad=False))
 
     def on_grid(self, x: Tensor) -> Tensor:
-        """Every value on its level."""
+        """Put every value on its level."""
         edges = (self.levels[1:] + self.levels[:-1]) / 2
         return self.levels[torch.bucketize(x.detach() / self.top, edges)] * self.top
 
     def forward(self, x: Tensor) -> Tensor:
-        """In training the held values and the free weights, through which gradients flow; else all on their levels."""
+        """Return held values and, in training, the free weights, through which gradients flow; else all on their levels."""
         if self.training and not self.calibrating:
             return torch.where(torch.isinf(self.kept), x, self.kept)
         return torch.where(torch.isinf(self.kept), self.on_grid(x), self.kept)
@@ -81,23 +82,25 @@ class INQQuant(FakeQuant):
             self.kept.view(-1)[chosen] = self.on_grid(x).reshape(-1)[chosen]
 
     def qparams(self, x: Tensor | None = None) -> QParams:
-        """The code book with scale 2^n1."""
-        scale = self.top.reshape(-1 if self.per_channel else ())
-        axis = 0 if self.per_channel else None
-        return QParams(scale, torch.zeros_like(scale), 0, len(self.levels) - 1, axis, self.levels)
+        """Return the code book with scale 2^n1."""
+        return QParams.of_levels(self.top, self.levels)
 
 
 class INQ(SiteQuantizer):
-    """Incremental network quantization of weights.
+    """INQ quantizes weights incrementally.
 
     Args:
-        spec, lr_ratio, seed, averaged: as for `SiteQuantizer`; after weight averaging held values and levels stay.
+        spec: what to quantize.
+        lr_ratio: as for `Quantizer`; without effect, since INQ adds no parameter.
+        seed: as for `Quantizer`; without effect, since INQ draws nothing.
+        averaged: only ``keep``: after weight averaging held values and levels stay.
+        scale_factor: only 1, since the scale is fixed.
         every: training steps between two portions, at least 1; the last comes after ``every * (len(portions) - 1)``.
         portions: accumulated share of the weights held, rising, the last 1.
     """
 
     name = "inq"
-    step_is_fixed = "its levels are powers of two below the largest weight"
+    fixed_scale_reason = "its levels are powers of two below the largest weight"
     averages = ("keep",)
     reference = "Zhou et al., Incremental Network Quantization, ICLR 2017"
     meaning = "putting weights onto powers of two in portions, the largest first"
@@ -109,11 +112,11 @@ class INQ(SiteQuantizer):
         lr_ratio: float = 0.1,
         seed: int = 0,
         averaged: str | None = None,
-        step_scale: float = 1.0,
+        scale_factor: float = 1.0,
         every: int = 24,
         portions: Sequence[float] = (0.5, 0.75, 0.875, 1.0),
     ) -> None:
-        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, step_scale=step_scale)
+        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, scale_factor=scale_factor)
         rising = all(a < b for a, b in pairwise(portions))
         if not portions or not rising or portions[0] <= 0 or portions[-1] != 1:
             raise ConfigError(f"portions must rise from above 0 to 1, got {tuple(portions)}; write [0.5, 0.75, 1]")
@@ -122,8 +125,8 @@ class INQ(SiteQuantizer):
         self.every, self.portions = every, tuple(portions)
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """A grid below the largest weight, with the first portion held."""
-        quant = INQQuant(weight, site.weight_bits, site.granularity == "per_channel")
+        """Make a grid below the largest weight and hold the first portion."""
+        quant = INQQuant(weight, site.weight_bits, site.per_channel)
         quant.hold(weight, self.portions[0])
         return quant
 

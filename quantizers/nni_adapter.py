@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import MissingPackageError
-from .sites import FakeQuant, QParams, SiteQuantizer
+from .fake_quant import FakeQuant, QParams, flatten_scale
+from .sites import SiteQuantizer
 from .spec import SiteSpec
 
 REQUIRES = {"nni": "pip install 'quantdg[nni]'"}
@@ -26,7 +27,11 @@ WEIGHT, INPUT = "weight", "_input_0"
 
 
 def nni_quantizer(name: str) -> Any:
-    """The class ``name`` of nni.compression.quantization; raises MissingPackageError with the pip line."""
+    """Return the class ``name`` of nni.compression.quantization.
+
+    Raises:
+        MissingPackageError: NNI is not installed; the message has the pip line.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -37,12 +42,12 @@ def nni_quantizer(name: str) -> Any:
 
 
 def quiet_backward() -> None:
-    """NNI reads ``ctx.saved_variables``, which torch has renamed: one warning for each layer and step."""
+    """Silence torch's warning about ``ctx.saved_variables``, which NNI reads: one for each layer and step."""
     warnings.filterwarnings("ignore", "'saved_variables' is deprecated", DeprecationWarning)
 
 
 class NNIQuant(FakeQuant):
-    """One NNI wrapper with the NNI quantizer it reports to, for one weight or one layer input.
+    """This fake quantizer is one NNI wrapper with the NNI quantizer it reports to, for a weight or a layer input.
 
     Args:
         quantizer: name of NNI's class.
@@ -51,10 +56,10 @@ class NNIQuant(FakeQuant):
         target: ``weight`` or ``_input_0``.
 
     Attributes:
-        step_scale: factor for the methods whose start is ours to set.
+        scale_factor: factor for the methods whose start is ours to set.
     """
 
-    step_scale: float = 1.0
+    scale_factor: float = 1.0
 
     def __init__(self, quantizer: str, layer: nn.Module, config: dict[str, Any], target: str) -> None:
         super().__init__()
@@ -70,15 +75,15 @@ class NNIQuant(FakeQuant):
         self._restart = False
 
     def get(self, what: str) -> Any:
-        """NNI's tensor or number ``what`` of the target: scale, zero_point, qmin, qmax, tracked_min, ..."""
+        """Return NNI's tensor or number ``what`` of the target: scale, zero_point, qmin, qmax, tracked_min, ..."""
         return getattr(self.wrapper, f"{self.target}_{what}")
 
     def restart(self) -> None:
-        """The next observed batch sets the range."""
+        """Let the next observed batch set the range."""
         self._restart = True
 
     def forward(self, x: Tensor) -> Tensor:
-        """NNI's fake quantization of x; it tracks ranges in training and in calibration only."""
+        """Fake-quantize x as NNI does; ranges are tracked in training and in calibration only."""
         self.wrapper.training = self.observing
         if self.observing and self._restart:
             self.wrapper._buffers[f"{self.target}_tracked_min"] = None
@@ -92,16 +97,20 @@ class NNIQuant(FakeQuant):
             self.wrapper.__dict__.pop(WEIGHT, None)
 
     def qparams(self, x: Tensor | None = None) -> QParams:
-        """NNI's grid; a per-channel scale is kept by NNI as (channels, 1, ...)."""
+        """Return NNI's grid; NNI keeps a per-channel scale as (channels, 1, ...)."""
         scale, zero = self.get("scale").detach(), self.get("zero_point").detach()
-        channels = scale.dim() > 1
-        shape = -1 if channels else ()
-        zero = zero.expand_as(scale).reshape(shape)
-        return QParams(scale.reshape(shape), zero, self.get("qmin"), self.get("qmax"), 0 if channels else None)
+        per_channel = scale.dim() > 1
+        return QParams(
+            scale=flatten_scale(scale, per_channel),
+            zero_point=flatten_scale(zero.expand_as(scale), per_channel),
+            qmin=self.get("qmin"),
+            qmax=self.get("qmax"),
+            axis=0 if per_channel else None,
+        )
 
 
 def carrier_layer(weight: Tensor) -> nn.Module:
-    """A layer that holds a copy of ``weight``: Linear for a matrix, else a convolution; draws no random number."""
+    """Make a layer with a copy of ``weight``, Linear for a matrix, else a convolution; this draws no random number."""
     kinds: dict[int, Any] = {2: nn.Linear, 3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
     sizes = weight.shape[:2][::-1] if weight.dim() == 2 else (weight.shape[1], weight.shape[0], tuple(weight.shape[2:]))
     empty: Any = torch.nn.utils.skip_init
@@ -111,23 +120,23 @@ def carrier_layer(weight: Tensor) -> nn.Module:
 
 
 class NNISiteQuantizer(SiteQuantizer):
-    """What the NNI methods share: NNI's own configuration made from a site."""
+    """The NNI methods share this base, which makes NNI's own configuration from a site."""
 
     requires = REQUIRES
-    step_is_fixed = "NNI sets it, and its arithmetic is kept bit for bit"
+    fixed_scale_reason = "NNI sets it, and its arithmetic is kept bit for bit"
     nni_class: str
     quant: type[NNIQuant] = NNIQuant
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """NNI's int type: codes -(2^(b-1) - 1) .. 2^(b-1) - 1."""
+        """Use NNI's int type, with codes -(2^(b-1) - 1) .. 2^(b-1) - 1."""
         quiet_backward()
         config = {
             "quant_dtype": f"int{site.weight_bits}",
             "quant_scheme": "symmetric" if site.symmetric else "affine",
-            "granularity": "out_channel" if site.granularity == "per_channel" else "default",
+            "granularity": "out_channel" if site.per_channel else "default",
         }
         quant = self.quant(self.nni_class, carrier_layer(weight), config, WEIGHT)
-        quant.step_scale = self.step_scale
+        quant.scale_factor = self.scale_factor
         quant.calibrating = True
         with torch.no_grad():
             quant(weight)
@@ -135,10 +144,10 @@ class NNISiteQuantizer(SiteQuantizer):
         return quant
 
     def act_config(self, site: SiteSpec) -> dict[str, Any]:
-        """NNI's configuration of a layer input."""
+        """Return NNI's configuration of a layer input."""
         return {"quant_dtype": f"uint{site.act_bits}", "quant_scheme": "affine", "granularity": "default"}
 
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:
-        """One range for the tensor."""
+        """Use one range for the tensor."""
         layer = carrier_layer(torch.zeros(1, 1, 1, 1))
         return self.quant(self.nni_class, layer, self.act_config(site), INPUT)

@@ -1,10 +1,10 @@
-r"""NNI LSQ: learned step sizes as Neural Network Intelligence 3.0 ships them, or with the paper's start.
+r"""NNI LSQ: learned scales as Neural Network Intelligence 3.0 ships them, or with the paper's start.
 
     w_q = s round(clip(w / s, -Qp, Qp)),   Qp = 2^(b-1) - 1
     dw_q/dw = 1 inside the clip range, else 0;   dw_q/ds = round(w/s) - w/s inside, -Qp or Qp outside,
-    times 1 / sqrt(N Qp), N = values of the whole tensor also where steps are per channel
+    times 1 / sqrt(N Qp), N = values of the whole tensor also where scales are per channel
 
-Start: ``init="shipped"`` sets every step to 0.01 and NNI writes it again at each forward until the first optimizer
+Start: ``init="shipped"`` sets every scale to 0.01 and NNI writes it again at each forward until the first optimizer
 step is done; ``init="paper"`` uses s = 2 E|x| / sqrt(Qp), over calibration batches the mean of their values. Inputs
 use the same signed range, since NNI fixes the type before it sees data: after a ReLU half of it is unused.
 
@@ -19,14 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
-from .lsq import SMALLEST_STEP, first_step
+from .fake_quant import SMALLEST_SCALE, fake_quants
+from .lsq import initial_scale
 from .nni_adapter import NNIQuant, NNISiteQuantizer
-from .sites import fake_quants
 from .spec import QuantSpec, SiteSpec
 
 
 class NNILSQQuant(NNIQuant):
-    """A wrapper of NNI's LsqQuantizer; ``started`` is its ``is_init`` as a buffer, so that a checkpoint has it."""
+    """This wraps NNI's LsqQuantizer; ``started`` is its ``is_init`` as a buffer, so that a checkpoint has it."""
 
     started: Tensor
     batches: Tensor
@@ -42,7 +42,7 @@ class NNILSQQuant(NNIQuant):
         self.backend.is_init = bool(self.started)
 
     def start(self) -> None:
-        """From now on gradients set the step."""
+        """Let gradients set the scale from now on."""
         self.started.fill_(True)
         self.backend.is_init = True
 
@@ -51,31 +51,34 @@ class NNILSQQuant(NNIQuant):
         self.batches.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        """NNI's fake quantization; with the paper's start, calibration sets the step first."""
+        """Fake-quantize x as NNI does; with the paper's start, calibration sets the scale first."""
         out = super().forward(x)
         if not (self.paper_init and self.calibrating):
             return out
         with torch.no_grad():
             scale = self.get("scale")
-            step = self.step_scale * first_step(x, scale.dim() > 1, self.get("qmax"))
-            scale.lerp_(step.reshape(scale.shape), 1 / (int(self.batches) + 1))
+            start = self.scale_factor * initial_scale(x, scale.dim() > 1, self.get("qmax"))
+            scale.lerp_(start.reshape(scale.shape), 1 / (int(self.batches) + 1))
             self.batches += 1
         self.start()
         return super().forward(x)
 
 
 class PaperNNILSQQuant(NNILSQQuant):
-    """The same with the paper's start."""
+    """This wraps the same quantizer with the paper's start."""
 
     paper_init = True
 
 
 class NNILSQ(NNISiteQuantizer):
-    """NNI's LsqQuantizer.
+    """NNI LSQ runs NNI's LsqQuantizer.
 
     Args:
-        spec, lr_ratio, seed, averaged: as for `SiteQuantizer`.
-        step_scale: likewise, with ``init="paper"`` only.
+        spec: what to quantize.
+        lr_ratio: as for `Quantizer`.
+        seed: as for `Quantizer`; without effect, since NNI's method draws nothing.
+        averaged: only ``average``: the averaged scales stay.
+        scale_factor: as for `SiteQuantizer`, with ``init="paper"`` only.
         init: ``shipped`` for NNI's constant 0.01, ``paper`` for 2 E|x| / sqrt(Qp).
     """
 
@@ -91,25 +94,25 @@ class NNILSQ(NNISiteQuantizer):
         lr_ratio: float = 0.1,
         seed: int = 0,
         averaged: str | None = None,
-        step_scale: float = 1.0,
+        scale_factor: float = 1.0,
         init: str = "shipped",
     ) -> None:
         if init == "paper":
-            self.step_is_fixed = ""
-        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, step_scale=step_scale)
+            self.fixed_scale_reason = ""
+        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, scale_factor=scale_factor)
         if init not in ("shipped", "paper"):
             raise ConfigError(f"init must be 'shipped' or 'paper', got {init!r}; write for example init='paper'")
         self.quant = PaperNNILSQQuant if init == "paper" else NNILSQQuant
 
     def act_config(self, site: SiteSpec) -> dict[str, Any]:
-        """Signed and symmetric, the only scheme NNI's LSQ knows."""
+        """Use signed, symmetric codes, the only scheme NNI's LSQ knows."""
         return {"quant_dtype": f"int{site.act_bits}", "quant_scheme": "symmetric", "granularity": "default"}
 
     @torch.no_grad()
     def on_step(self, model: nn.Module, step: int) -> None:
-        """What NNI's patched optimizer does after its first step; steps stay positive, as shipped they need not."""
+        """Do what NNI's patched optimizer does after its first step; the paper's variant keeps scales positive too."""
         for quant in fake_quants(model):
             if isinstance(quant, NNILSQQuant):
                 quant.start()
             if isinstance(quant, PaperNNILSQQuant):
-                quant.get("scale").clamp_(min=SMALLEST_STEP)
+                quant.get("scale").clamp_(min=SMALLEST_SCALE)

@@ -18,7 +18,7 @@ from .nni_adapter import NNISiteQuantizer
 
 
 class NNIQAT(NNISiteQuantizer):
-    """NNI's QATQuantizer with quant_start_step=0.
+    """NNI QAT runs NNI's QATQuantizer with quant_start_step=0.
 
     After weight averaging the ranges are stale: ``averaged="recalibrate"`` tracks them anew, ``"keep"`` does not.
     """

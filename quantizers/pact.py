@@ -27,24 +27,25 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
-from .sites import FakeQuant, QParams, SiteQuantizer, sites_of
-from .spec import QuantSpec, SiteSpec
+from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, grid_dims
+from .layers import sites_of
+from .sites import SiteQuantizer
+from .spec import IntegerRange, QuantSpec, SiteSpec, integer_range
 
 COEFFICIENTS = {2: (2.6, -1.71), 4: (12.035, -12.03), 7: (28.24, -30.81), 8: (31.76, -35.04)}
-SMALLEST = 1e-8
 
 
 class _ClipRound(torch.autograd.Function):
-    """Rounds onto [low, high] in units of ``step``; gradients of the clip, linear in the incoming one."""
+    """Rounds onto ``codes`` in units of ``scale``; gradients of the clip, linear in the incoming one."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, clip: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, clip: Tensor, scale: Tensor, codes: IntegerRange) -> Tensor:
         ctx.save_for_backward(x, clip)
-        ctx.signed = low < 0
-        return (x / step).round_().clamp_(low, high).mul_(step)
+        ctx.signed = codes.qmin < 0
+        return (x / scale).round_().clamp_(*codes).mul_(scale)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         (grad,) = grads
         x, clip = (t.detach() for t in ctx.saved_tensors)
         above, below = x >= clip, x <= -clip if ctx.signed else x < 0
@@ -52,11 +53,11 @@ class _ClipRound(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             sign = above.to(grad.dtype) - below.to(grad.dtype) if ctx.signed else above.to(grad.dtype)
             grad_clip = (grad * sign).sum()
-        return grad.masked_fill(above | below, 0), grad_clip, None, None, None
+        return grad.masked_fill(above | below, 0), grad_clip, None, None
 
 
 class PACTQuant(FakeQuant):
-    """A learned clip for a layer's input.
+    """This fake quantizer has a learned clip for a layer's input.
 
     Args:
         bits: 2 to 8.
@@ -74,8 +75,7 @@ class PACTQuant(FakeQuant):
         self._set_range()
 
     def _set_range(self) -> None:
-        self.qmax = 2 ** (self.bits - 1) - 1 if bool(self.signed) else 2**self.bits - 1
-        self.qmin = -self.qmax if bool(self.signed) else 0
+        self.codes = integer_range(self.bits, signed=bool(self.signed), narrow=True)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
@@ -90,69 +90,70 @@ class PACTQuant(FakeQuant):
     def _start_from(self, x: Tensor) -> None:
         self.signed |= (x < 0).any()
         self._set_range()
-        self.alpha.lerp_(x.abs().max().clamp_min(SMALLEST), 1 / (int(self.batches) + 1))
+        self.alpha.lerp_(x.abs().max().clamp_min(SMALLEST_SCALE), 1 / (int(self.batches) + 1))
         self.batches += 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """The clipped and rounded input; calibration sets the clip first."""
+        """Return the clipped and rounded input; calibration sets the clip first."""
         if self.calibrating:
             self._start_from(x)
-        out: Tensor = _ClipRound.apply(x, self.alpha, self.alpha.detach() / self.qmax, self.qmin, self.qmax)
+        out: Tensor = _ClipRound.apply(x, self.alpha, self.alpha.detach() / self.codes.qmax, self.codes)
         return out
 
     def qparams(self, x: Tensor | None = None) -> QParams:
-        """Step alpha / qmax, zero point 0."""
-        scale = self.alpha.detach() / self.qmax
-        return QParams(scale, torch.zeros_like(scale), self.qmin, self.qmax)
+        """Return scale alpha / qmax and zero point 0."""
+        return QParams.symmetric(self.alpha / self.codes.qmax, self.codes)
 
 
 class SAWBQuant(FakeQuant):
-    """A clip computed from the weight's first two absolute moments; it has no state.
+    """This fake quantizer clips by the weight's first two absolute moments; it has no state.
 
     Args:
         bits: 2, 4, 7 or 8.
         per_channel: one clip for each index of dimension 0, else one for the tensor.
-        step_scale: factor on every clip and so on the step, > 0.
+        scale_factor: factor on every clip and so on the scale, > 0.
     """
 
-    def __init__(self, bits: int, per_channel: bool, step_scale: float = 1.0) -> None:
+    def __init__(self, bits: int, per_channel: bool, scale_factor: float = 1.0) -> None:
         super().__init__()
         self.c1, self.c2 = COEFFICIENTS[bits]
-        self.per_channel, self.qmax, self.step_scale = per_channel, 2 ** (bits - 1) - 1, step_scale
+        self.codes = integer_range(bits, narrow=True)
+        self.per_channel, self.scale_factor = per_channel, scale_factor
 
     @torch.no_grad()
     def clip(self, x: Tensor) -> Tensor:
-        """c1 sqrt(E w^2) + c2 E|w|, shape (channels, 1, ...) or (); max |w| where that is not positive."""
-        dims = tuple(range(1 if self.per_channel else 0, x.dim()))
-        keep = self.per_channel
+        """Compute c1 sqrt(E w^2) + c2 E|w|, shape (channels, 1, ...) or (); max |w| where that is not positive."""
+        dims, keep = grid_dims(x, self.per_channel), self.per_channel
         alpha = self.c1 * x.square().mean(dims, keepdim=keep).sqrt() + self.c2 * x.abs().mean(dims, keepdim=keep)
         alpha = torch.where(alpha > 0, alpha, x.abs().amax(dims, keepdim=keep))
-        return (self.step_scale * alpha).clamp_min(SMALLEST)
+        return (self.scale_factor * alpha).clamp_min(SMALLEST_SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The quantized weight."""
+        """Return the quantized weight."""
         clip = self.clip(x)
-        out: Tensor = _ClipRound.apply(x, clip, clip / self.qmax, -self.qmax, self.qmax)
+        out: Tensor = _ClipRound.apply(x, clip, clip / self.codes.qmax, self.codes)
         return out
 
     def qparams(self, x: Tensor | None = None) -> QParams:
-        """Step a / m of the weight ``x``, zero point 0."""
+        """Return scale a / m of the weight ``x`` and zero point 0."""
         assert x is not None, "the grid of SAWB is a function of the weight"
-        scale = (self.clip(x.detach()) / self.qmax).reshape(-1 if self.per_channel else ())
-        return QParams(scale, torch.zeros_like(scale), -self.qmax, self.qmax, 0 if self.per_channel else None)
+        return QParams.symmetric(self.clip(x) / self.codes.qmax, self.codes)
 
 
 class PACT(SiteQuantizer):
-    """PACT on inputs, SAWB on weights; both must be asked for, since PACT alone quantizes no weight.
+    """PACT clips inputs and comes with SAWB on weights; the spec asks for both, since PACT alone quantizes no weight.
 
     Args:
-        spec, lr_ratio, seed, step_scale: as for `SiteQuantizer`; step_scale multiplies the clips of SAWB, not of PACT.
+        spec: what to quantize.
+        lr_ratio: as for `Quantizer`.
+        seed: as for `Quantizer`; without effect, since PACT draws nothing.
+        scale_factor: as for `SiteQuantizer`; it multiplies the clips of SAWB, not of PACT.
         decay: factor of the L2 penalty on the clips, >= 0.
         averaged: after weight averaging, ``average`` keeps the averaged clips, ``recalibrate`` starts them anew.
     """
 
     name = "pact"
-    step_is_fixed = ""
+    fixed_scale_reason = ""
     averages = ("average", "recalibrate")
     reference = "Choi et al., PACT, arXiv 1805.06085; SAWB weights, MLSys 2019"
     meaning = "rounding below a clip from the weight's moments, with learned clips on inputs"
@@ -165,15 +166,15 @@ class PACT(SiteQuantizer):
         seed: int = 0,
         decay: float = 1e-4,
         averaged: str | None = None,
-        step_scale: float = 1.0,
+        scale_factor: float = 1.0,
     ) -> None:
-        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, step_scale=step_scale)
+        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, scale_factor=scale_factor)
         if decay < 0:
             raise ConfigError(f"decay must not be negative, got {decay}; write for example decay=1e-4")
         self.decay = decay
 
     def refuses(self, site: SiteSpec) -> str:
-        """Widths without SAWB coefficients, and float inputs, which PACT is not for."""
+        """Refuse widths without SAWB coefficients, and float inputs, which PACT is not for."""
         if site.weight_bits not in COEFFICIENTS:
             return f"SAWB has coefficients for 2, 4, 7 and 8 bits, got weight_bits={site.weight_bits}"
         if site.act_bits is None:
@@ -181,21 +182,21 @@ class PACT(SiteQuantizer):
         return super().refuses(site)
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """SAWB."""
-        return SAWBQuant(site.weight_bits, site.granularity == "per_channel", self.step_scale)
+        """Make the clip of SAWB."""
+        return SAWBQuant(site.weight_bits, site.per_channel, self.scale_factor)
 
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:
-        """PACT."""
+        """Make the learned clip of PACT."""
         assert site.act_bits is not None
         return PACTQuant(site.act_bits)
 
     def penalty(self, model: nn.Module) -> Tensor | None:
-        """The L2 penalty on the clips, decay * sum of alpha^2, or None where no input is quantized."""
+        """Return the L2 penalty on the clips, decay * sum of alpha^2, or None where no input is quantized."""
         clips = [site.act_quant.alpha for _, site in sites_of(model)]
         return self.decay * torch.stack(clips).square().sum() if clips else None
 
     @torch.no_grad()
     def on_step(self, model: nn.Module, step: int) -> None:
-        """Keep clips positive."""
+        """Keep clips positive: the update may overshoot zero."""
         for name in self.plan.parameters:
-            model.get_parameter(name).clamp_(min=SMALLEST)
+            model.get_parameter(name).clamp_(min=SMALLEST_SCALE)

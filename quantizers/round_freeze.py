@@ -1,11 +1,11 @@
-r"""Round and freeze: the weights are rounded once, then neither they nor the step train.
+r"""Round and freeze: the weights are rounded once, then neither they nor the scale train.
 
     w_q = s * round(clip(w / s, -2^(b-1), 2^(b-1) - 1)),   s = 2 E|w| / sqrt(2^(b-1) - 1) per output channel at prepare
 
 This is post-training quantization followed by tuning of biases, BatchNorm and the float layers: what the released
 code of QT-DoG does after its start step. The latent weight is kept, frozen, so that the rounding noise is on record.
 
-Reference: Javed et al., "QT-DoG", ICML 2025 (released code); start of the step: Esser et al., "Learned Step Size
+Reference: Javed et al., "QT-DoG", ICML 2025 (released code); start of the scale: Esser et al., "Learned Step Size
 Quantization", ICLR 2020, section 2.1.
 """
 
@@ -17,55 +17,50 @@ import torch
 from torch import Tensor, nn
 
 from .base import Plan
+from .fake_quant import FakeQuant, QParams
 from .freeze import freeze_weights
-from .lsq import first_step
-from .sites import FakeQuant, QParams, SiteQuantizer
-from .spec import SiteSpec
+from .lsq import initial_weight_scale
+from .sites import SiteQuantizer
+from .spec import SiteSpec, integer_range
 
 
-def lsq_step(weight: Tensor, site: SiteSpec) -> Tensor:
-    """The step LSQ starts from on this site: shape (channels, 1, ...), or () per tensor."""
-    return first_step(weight, site.granularity == "per_channel", 2 ** (site.weight_bits - 1) - 1)
-
-
-class FixedStepQuant(FakeQuant):
-    """Rounding with a step that never changes; it hands on no gradient.
+class FixedScaleQuant(FakeQuant):
+    """This fake quantizer rounds with a scale that never changes; it hands on no gradient.
 
     Args:
-        step: shape ``(channels, 1, ...)`` or ``()``, positive.
+        scale: shape ``(channels, 1, ...)`` or ``()``, positive.
         bits: 2 to 8, signed.
     """
 
-    step: Tensor
+    scale: Tensor
 
-    def __init__(self, step: Tensor, bits: int) -> None:
+    def __init__(self, scale: Tensor, bits: int) -> None:
         super().__init__()
-        self.register_buffer("step", step)
-        self.qmin, self.qmax = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        self.register_buffer("scale", scale)
+        self.codes = integer_range(bits)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The rounded tensor; the weights it is made for do not train."""
+        """Return the rounded tensor; the weights it is made for do not train."""
         with torch.no_grad():
-            return (x / self.step).round_().clamp_(self.qmin, self.qmax).mul_(self.step)
+            return (x / self.scale).round_().clamp_(*self.codes).mul_(self.scale)
 
     def qparams(self, x: Tensor | None = None) -> QParams:
-        """The fixed step and an all-zero zero point."""
-        step = self.step.reshape(-1 if self.step.dim() else ())
-        return QParams(step, torch.zeros_like(step), self.qmin, self.qmax, 0 if self.step.dim() else None)
+        """Return the fixed scale and an all-zero zero point."""
+        return QParams.symmetric(self.scale, self.codes)
 
 
 class RoundFreeze(SiteQuantizer):
-    """Weights rounded at prepare and frozen."""
+    """RoundFreeze rounds the weights at prepare and freezes them."""
 
     name = "round_freeze"
-    step_is_fixed = ""
+    fixed_scale_reason = ""
     reference = "control: released behaviour of Javed et al., QT-DoG, ICML 2025"
     role = "control"
     meaning = "rounding once and freezing"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """A fixed step from the weight as it is now."""
-        return FixedStepQuant(self.step_scale * lsq_step(weight, site), site.weight_bits)
+        """Fix the scale from the weight as it is now."""
+        return FixedScaleQuant(self.scale_factor * initial_weight_scale(weight, site), site.weight_bits)
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Insert the rounding and freeze the weights."""

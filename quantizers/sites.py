@@ -1,7 +1,7 @@
 """The base of most methods: one fake quantizer for each weight and, where the spec asks, each layer input.
 
 Swap, calibration, audit and export are written here once; a method that fits subclasses `SiteQuantizer` and
-writes its fake quantizer. The pieces come from `quantdg.quantizers.layers` and are exported here too.
+writes its fake quantizer. The pieces are in `quantdg.quantizers.fake_quant` and `quantdg.quantizers.layers`.
 """
 
 from __future__ import annotations
@@ -15,55 +15,39 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError, QuantizerError
-from .base import ActQuant, Audit, Plan, QTensor, Quantizer, SiteAudit, SiteExport, Support
-from .layers import (
-    FakeQuant,
-    QParams,
-    Site,
-    calibrating,
-    candidates,
-    choose,
-    fake_quants,
-    frozen_ranges,
-    quantized_class,
-    sites_of,
-    to_qtensor,
-)
+from .base import Audit, Plan, Quantizer, SiteAudit, Support
+from .export import ActQuant, QTensor, SiteExport
+from .fake_quant import FakeQuant, calibrating, to_qtensor
+from .layers import choose, quantized_class, sites_of
 from .spec import QuantSpec, SiteSpec
-
-__all__ = [
-    "FakeQuant",
-    "QParams",
-    "Site",
-    "SiteQuantizer",
-    "calibrating",
-    "candidates",
-    "choose",
-    "fake_quants",
-    "frozen_ranges",
-    "sites_of",
-    "to_qtensor",
-]
 
 
 class SiteQuantizer(Quantizer):
-    """A quantizer that consists of one fake quantizer for each weight and, optionally, each layer input.
+    """A site quantizer consists of one fake quantizer for each weight and, optionally, each layer input.
 
     A subclass writes `weight_quantizer`, where it quantizes inputs `act_quantizer`, and where it cannot do
     everything a spec can ask for `refuses`.
 
-    Class attributes: ``affine`` says whether ``symmetric=False`` is honoured; ``averages`` names the policies for a
-    model with averaged weights, the default first: ``average`` keeps the averaged parameters, ``keep`` the buffers
-    as they are, ``recalibrate`` sets the ranges anew. ``step_is_fixed`` says why the weights' step cannot be scaled, or
-    is empty: then `weight_quantizer` multiplies the step it starts from by ``self.step_scale``.
+    Attributes:
+        fixed_scale_reason: says why the scale of the weights cannot be multiplied, or is empty: then
+            `weight_quantizer` multiplies the scale it starts from by ``self.scale_factor``.
+        affine: whether ``symmetric=False`` is honoured.
+        averages: the policies for a model with averaged weights, the default first: ``average`` keeps the averaged
+            parameters, ``keep`` the buffers as they are, ``recalibrate`` sets the ranges anew.
 
     Args:
-        spec, lr_ratio, seed: as for `Quantizer`.
+        spec: what to quantize.
+        lr_ratio: as for `Quantizer`.
+        seed: as for `Quantizer`.
         averaged: one of ``averages``, or None for the first.
-        step_scale: factor on the weights' step at the same number of codes, > 0; see `quantdg.quantizers.noise_matching`.
+        scale_factor: factor on the weights' scale at the same number of codes, > 0; see
+            `quantdg.quantizers.noise_matching`.
+
+    Raises:
+        ConfigError: an argument is out of range, or ``scale_factor`` is not 1 where the scale is fixed.
     """
 
-    step_is_fixed: str = "its weight quantizer reads no step_scale"
+    fixed_scale_reason: str = "its weight quantizer reads no scale_factor"
     affine: ClassVar[bool] = False
     averages: ClassVar[tuple[str, ...]] = ("average",)
 
@@ -77,28 +61,31 @@ class SiteQuantizer(Quantizer):
         lr_ratio: float = 0.1,
         seed: int = 0,
         averaged: str | None = None,
-        step_scale: float = 1.0,
+        scale_factor: float = 1.0,
     ) -> None:
         super().__init__(spec, lr_ratio=lr_ratio, seed=seed)
-        if not 0 < step_scale < math.inf:
-            raise ConfigError(f"step_scale must be above 0, got {step_scale}; write for example step_scale=1.5")
-        if step_scale != 1 and self.step_is_fixed:
-            raise ConfigError(f"{self.name} has no step to scale: {self.step_is_fixed}; write step_scale=1")
-        self.step_scale = step_scale
+        if not 0 < scale_factor < math.inf:
+            raise ConfigError(f"scale_factor must be above 0, got {scale_factor}; write for example scale_factor=1.5")
+        if scale_factor != 1 and self.fixed_scale_reason:
+            raise ConfigError(
+                f"the scale of {self.name} cannot be multiplied ({self.fixed_scale_reason}), got scale_factor="
+                f"{scale_factor}; write scale_factor=1"
+            )
+        self.scale_factor = scale_factor
         self.averaged = averaged or self.averages[0]
         if self.averaged not in self.averages:
             raise ConfigError(f"averaged must be one of {', '.join(self.averages)} for {self.name}, got {averaged!r}")
 
     @abstractmethod
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """The fake quantizer of one weight, initialised from it."""
+        """Make the fake quantizer of one weight, initialised from it."""
 
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:
-        """The fake quantizer of one layer input; called only where ``site.act_bits`` is set."""
+        """Make the fake quantizer of one layer input; this is called only where ``site.act_bits`` is set."""
         raise QuantizerError(f"{self.name} quantizes weights only; write spec.act_bits=null")
 
     def refuses(self, site: SiteSpec) -> str:
-        """Why this layer cannot be quantized as asked, or an empty string."""
+        """Say why this layer cannot be quantized as asked, or return an empty string."""
         if site.act_bits is not None and type(self).act_quantizer is SiteQuantizer.act_quantizer:
             return f"{self.name} quantizes weights only, got act_bits={site.act_bits}; write act_bits=null"
         if not site.symmetric and not self.affine:
@@ -106,7 +93,11 @@ class SiteQuantizer(Quantizer):
         return ""
 
     def supports(self, model: nn.Module, spec: QuantSpec) -> Support:
-        """Whether every layer that ``spec`` chooses can be quantized as asked; raises NoMatchError."""
+        """Say whether every layer that ``spec`` chooses can be quantized as asked.
+
+        Raises:
+            NoMatchError: a rule of the spec matches no layer.
+        """
         for site in choose(model, spec)[0]:
             reason = self.refuses(site)
             if reason:
@@ -114,7 +105,12 @@ class SiteQuantizer(Quantizer):
         return Support(True)
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
-        """Swap the layers' classes, then run ``example`` once so that all state exists."""
+        """Swap the layers' classes, then run ``example`` once so that all state exists.
+
+        Raises:
+            NoMatchError: a rule of the spec matches no layer.
+            QuantizerError: `supports` refuses, with its reason.
+        """
         support = self.supports(model, self.spec)
         if not support.ok:
             raise QuantizerError(support.reason)
@@ -139,6 +135,9 @@ class SiteQuantizer(Quantizer):
 
         The first call after prepare also sets the origin of the movement that `audit` reports; later ones, for
         example on an averaged model, and a loaded checkpoint leave it at the branch point.
+
+        Raises:
+            QuantizerError: there is no batch.
         """
         self._set_ranges(model, batches)
         if not self._calibrated:
@@ -170,7 +169,7 @@ class SiteQuantizer(Quantizer):
             yield name, model.get_parameter(name)
 
     def audit(self, model: nn.Module) -> Audit:
-        """Levels, noise, saturation and movement of each site, read from the model itself."""
+        """Read levels, noise, saturation and movement of each site from the model itself."""
         return Audit(self.name, {name: self._audit_site(name, site) for name, site in sites_of(model)})
 
     @torch.no_grad()
@@ -180,23 +179,23 @@ class SiteQuantizer(Quantizer):
         codes = exported.codes
         low, high = (q.qmin, q.qmax) if q.levels is None else (0, len(q.levels) - 1)
         learned = [n for n in self.plan.parameters if n.startswith(name + ".")]
-        steps = [(n, site.get_parameter(n[len(name) + 1 :])) for n in learned]
-        gradients = [float(s.grad.abs().max()) for _, s in steps if s.grad is not None]
+        scales = [(n, site.get_parameter(n[len(name) + 1 :])) for n in learned]
+        gradients = [float(s.grad.abs().max()) for _, s in scales if s.grad is not None]
         return SiteAudit(
             levels_used=int(torch.unique(codes).numel()),
             noise_to_signal=float((exported.dequantize() - weight).std() / weight.std().clamp_min(1e-12)),
             saturation=float(((codes <= low) | (codes >= high)).float().mean()),
             weight_moved=self.moved(f"{name}.weight", weight),
-            steps_moved=max((self._step_moved(n, s) for n, s in steps), default=None),
-            step_gradient=max(gradients, default=None),
+            scale_moved=max((self._scale_moved(n, s) for n, s in scales), default=None),
+            scale_gradient=max(gradients, default=None),
         )
 
     def moved(self, name: str, now: Tensor) -> float:
-        """||now - start|| / ||start|| of the Parameter ``name``, start being the branch point."""
+        """Compute ||now - start|| / ||start|| of the Parameter ``name``, start being the branch point."""
         start = self._origin[name].to(now.device)
         return float((now.detach() - start).norm() / start.norm().clamp_min(1e-12))
 
-    def _step_moved(self, name: str, now: Tensor) -> float:
+    def _scale_moved(self, name: str, now: Tensor) -> float:
         start = self._origin[name].to(now.device)
         return float(((now - start).abs() / start.abs().masked_fill(start == 0, 1)).max())
 
@@ -212,13 +211,13 @@ class SiteQuantizer(Quantizer):
 
     @torch.no_grad()
     def export(self, model: nn.Module) -> dict[str, SiteExport]:
-        """Codes recovered from each site's own fake quantizer, with the input's grid where there is one."""
+        """Recover the codes from each site's own fake quantizer, with the input's grid where there is one."""
         out = {}
         for spec in self.plan.sites:
             site: Any = model.get_submodule(spec.name)
             act = None
             if site.act_quant is not None and spec.act_bits is not None:
                 q = site.act_quant.qparams()
-                act = ActQuant(float(q.scale), int(q.zero_point), q.qmin, q.qmax, spec.act_bits)
+                act = ActQuant(float(q.scale), int(q.zero_point), q.qmin, q.qmax, bits=spec.act_bits)
             out[spec.name] = SiteExport(self._weight(site, spec.name), act)
         return out

@@ -1,11 +1,11 @@
-"""What to quantize and how finely, independent of the method: bits, granularity and layer rules."""
+"""What to quantize and how finely, independent of the method: bits, granularity, integer range and layer rules."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..core.errors import ConfigError, NoMatchError
 
@@ -21,15 +21,34 @@ def check_bits(what: str, bits: int | None) -> None:
         raise ConfigError(f"{what} must be a whole number from 2 to 8, got {bits!r}; write for example {what}=7")
 
 
+class IntegerRange(NamedTuple):
+    """The codes of a uniform grid run from ``qmin`` to ``qmax``, both included."""
+
+    qmin: int
+    qmax: int
+
+
+def integer_range(bits: int, *, signed: bool = True, narrow: bool = False) -> IntegerRange:
+    """Return the codes that ``bits`` bits hold: 0 .. 2^bits - 1, or if signed -2^(bits-1) .. 2^(bits-1) - 1.
+
+    Args:
+        bits: width of a code, 2 to 8.
+        signed: whether codes below 0 exist.
+        narrow: leave out the lowest signed code, so that the range is symmetric around 0.
+    """
+    qmax = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+    return IntegerRange((-qmax if narrow else -qmax - 1) if signed else 0, qmax)
+
+
 @dataclass(frozen=True)
 class SiteSpec:
-    """How one layer (a *site*) is quantized.
+    """A site spec says how one layer (a *site*) is quantized.
 
     Attributes:
         name: dotted module name inside the model given to ``prepare``.
         weight_bits: 2 to 8.
         act_bits: bits of the layer's input, 2 to 8, or None for float input.
-        granularity: one weight step size per output channel or one per tensor.
+        granularity: one weight scale per output channel or one per tensor.
         symmetric: whether the weight zero point is fixed at 0.
     """
 
@@ -37,23 +56,32 @@ class SiteSpec:
     weight_bits: int
     act_bits: int | None
     granularity: Granularity
+    _: KW_ONLY
     symmetric: bool
+
+    @property
+    def per_channel(self) -> bool:
+        """Say whether each output channel of the weight has a scale of its own."""
+        return self.granularity == "per_channel"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """An override for the layers whose dotted name matches a glob (``*`` also crosses dots).
+    """A rule overrides the spec for the layers whose dotted name matches a glob (``*`` also crosses dots).
 
     Attributes:
         pattern: glob as in fnmatch, case-sensitive; matching no layer is an error.
         skip: leave these layers in float.
-        weight_bits, act_bits, granularity: replace the spec's value where not None.
+        weight_bits: replaces the spec's value where not None.
+        act_bits: replaces the spec's value where not None.
+        granularity: replaces the spec's value where not None.
     """
 
     pattern: str
     skip: bool = False
     weight_bits: int | None = None
     act_bits: int | None = None
+    _: KW_ONLY
     granularity: Granularity | None = None
 
     def __post_init__(self) -> None:
@@ -65,7 +93,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class QuantSpec:
-    """What is quantized; frozen and hashable, so it can be part of a record's identity.
+    """A spec says what is quantized; it is frozen and hashable, so it can be part of a record's identity.
 
     Attributes:
         weight_bits: 2 to 8.
@@ -80,6 +108,7 @@ class QuantSpec:
     act_bits: int | None = None
     granularity: Granularity = "per_channel"
     symmetric: bool = True
+    _: KW_ONLY
     rules: tuple[Rule, ...] = (Rule("classifier*", skip=True),)
 
     def __post_init__(self) -> None:
@@ -94,12 +123,12 @@ class QuantSpec:
 
     @property
     def label(self) -> str:
-        """Short form used in tables, for example ``W7`` or ``W7A8``."""
+        """Give the short form used in tables, for example ``W7`` or ``W7A8``."""
         return f"W{self.weight_bits}" + (f"A{self.act_bits}" if self.act_bits is not None else "")
 
     def site(self, name: str) -> SiteSpec | None:
-        """The settings of the layer ``name``, or None where a rule skips it."""
-        out = SiteSpec(name, self.weight_bits, self.act_bits, self.granularity, self.symmetric)
+        """Return the settings of the layer ``name``, or None where a rule skips it."""
+        out = SiteSpec(name, self.weight_bits, self.act_bits, self.granularity, symmetric=self.symmetric)
         skip = False
         for rule in self.rules:
             if not fnmatchcase(name, rule.pattern):

@@ -22,8 +22,9 @@ from torch import Tensor
 from torch.ao.quantization.fake_quantize import FakeQuantize
 from torch.ao.quantization.observer import MovingAverageMinMaxObserver, MovingAveragePerChannelMinMaxObserver
 
-from .sites import FakeQuant, QParams, SiteQuantizer
-from .spec import SiteSpec
+from .fake_quant import FakeQuant, QParams, flatten_scale
+from .sites import SiteQuantizer
+from .spec import SiteSpec, integer_range
 
 
 class _ScaledRange:
@@ -32,17 +33,17 @@ class _ScaledRange:
     range_scale: float
 
     def calculate_qparams(self) -> Any:
-        """Scale and zero point of the scaled range."""
+        """Compute scale and zero point of the scaled range."""
         observer = cast(Any, self)
         return observer._calculate_qparams(observer.min_val * self.range_scale, observer.max_val * self.range_scale)
 
 
 class ScaledPerTensor(_ScaledRange, MovingAverageMinMaxObserver):  # type: ignore[misc]
-    """One scaled range; a named class, so that a model with it pickles."""
+    """This observer has one scaled range; the class has a name of its own, so that a model with it pickles."""
 
 
 class ScaledPerChannel(_ScaledRange, MovingAveragePerChannelMinMaxObserver):  # type: ignore[misc]
-    """A scaled range for each channel."""
+    """This observer has a scaled range for each channel."""
 
 
 def scale_range(observer: Any, factor: float) -> None:
@@ -54,33 +55,34 @@ def scale_range(observer: Any, factor: float) -> None:
 
 
 def weight_settings(site: SiteSpec) -> dict[str, Any]:
-    """Observer class, storage type, scheme and code range of a weight, as keyword arguments of torch.ao."""
-    per_channel = site.granularity == "per_channel"
+    """Return observer class, storage type, scheme and code range of a weight as keyword arguments of torch.ao."""
+    codes = integer_range(site.weight_bits)
     schemes = {
         (True, True): torch.per_channel_symmetric,
         (True, False): torch.per_channel_affine,
         (False, True): torch.per_tensor_symmetric,
         (False, False): torch.per_tensor_affine,
     }
-    settings: dict[str, Any] = {"ch_axis": 0} if per_channel else {}
+    settings: dict[str, Any] = {"ch_axis": 0} if site.per_channel else {}
     return settings | {
-        "observer": MovingAveragePerChannelMinMaxObserver if per_channel else MovingAverageMinMaxObserver,
+        "observer": MovingAveragePerChannelMinMaxObserver if site.per_channel else MovingAverageMinMaxObserver,
         "dtype": torch.qint8,
-        "qscheme": schemes[per_channel, site.symmetric],
-        "quant_min": -(2 ** (site.weight_bits - 1)),
-        "quant_max": 2 ** (site.weight_bits - 1) - 1,
+        "qscheme": schemes[site.per_channel, site.symmetric],
+        "quant_min": codes.qmin,
+        "quant_max": codes.qmax,
     }
 
 
 def act_settings(site: SiteSpec) -> dict[str, Any]:
-    """The same for a layer input: unsigned storage, affine, one range for the tensor."""
+    """Return the same for a layer input: unsigned storage, affine, one range for the tensor."""
     assert site.act_bits is not None
+    codes = integer_range(site.act_bits, signed=False)
     return {
         "observer": MovingAverageMinMaxObserver,
         "dtype": torch.quint8,
         "qscheme": torch.per_tensor_affine,
-        "quant_min": 0,
-        "quant_max": 2**site.act_bits - 1,
+        "quant_min": codes.qmin,
+        "quant_max": codes.qmax,
     }
 
 
@@ -94,16 +96,21 @@ def forget_range(observer: Any) -> None:
         observer.max_val.fill_(-torch.inf)
 
 
-def grid(fake: Any) -> QParams:
-    """The grid of a torch.ao fake quantizer, learnable or not."""
-    channels = fake.ch_axis if fake.qscheme in (torch.per_channel_symmetric, torch.per_channel_affine) else None
-    shape = -1 if channels is not None else ()
-    zero = fake.zero_point.detach().round().clamp(fake.quant_min, fake.quant_max)
-    return QParams(fake.scale.detach().reshape(shape), zero.reshape(shape), fake.quant_min, fake.quant_max, channels)
+def qparams_of(fake: Any) -> QParams:
+    """Read the grid of a torch.ao fake quantizer, learnable or not."""
+    per_channel = fake.qscheme in (torch.per_channel_symmetric, torch.per_channel_affine)
+    zero_point = fake.zero_point.detach().round().clamp(fake.quant_min, fake.quant_max)
+    return QParams(
+        scale=flatten_scale(fake.scale.detach(), per_channel),
+        zero_point=flatten_scale(zero_point, per_channel),
+        qmin=fake.quant_min,
+        qmax=fake.quant_max,
+        axis=fake.ch_axis if per_channel else None,
+    )
 
 
 class TorchAOQuant(FakeQuant):
-    """A FakeQuantize module of torch.ao whose observer runs only where ranges may move.
+    """This wraps a FakeQuantize module of torch.ao whose observer runs only where ranges may move.
 
     Args:
         settings: keyword arguments of FakeQuantize and its observer.
@@ -116,11 +123,11 @@ class TorchAOQuant(FakeQuant):
         self.fake.disable_observer()
 
     def restart(self) -> None:
-        """The next observed batch sets the range."""
+        """Let the next observed batch set the range."""
         forget_range(self.fake.activation_post_process)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The fake-quantized tensor; observes x first in training and in calibration."""
+        """Return the fake-quantized tensor; in training and in calibration x is observed first."""
         if not self.observing:
             return cast(Tensor, self.fake(x))
         self.fake.enable_observer()
@@ -130,18 +137,18 @@ class TorchAOQuant(FakeQuant):
             self.fake.disable_observer()
 
     def qparams(self, x: Tensor | None = None) -> QParams:
-        """The grid of the last observation."""
-        return grid(self.fake)
+        """Return the grid of the last observation."""
+        return qparams_of(self.fake)
 
 
 class TorchAO(SiteQuantizer):
-    """Moving-average ranges on weights and, where the spec asks for it, on layer inputs.
+    """torch.ao keeps moving-average ranges of weights and, where the spec asks for it, of layer inputs.
 
     After weight averaging the ranges are stale: ``averaged="recalibrate"`` observes them anew, ``"keep"`` does not.
     """
 
     name = "torch_ao"
-    step_is_fixed = ""
+    fixed_scale_reason = ""
     reference = "Jacob et al., CVPR 2018, in torch.ao.quantization"
     meaning = "rounding within moving-average ranges, as torch.ao implements it"
     affine = True
@@ -149,12 +156,12 @@ class TorchAO(SiteQuantizer):
 
     @torch.no_grad()
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """Signed codes, symmetric or affine, per channel or tensor; observed once, the range times step_scale."""
+        """Use signed codes, symmetric or affine, per channel or tensor; the range seen here is multiplied by scale_factor."""
         quant = TorchAOQuant(weight_settings(site)).to(weight.device)
-        scale_range(quant.fake.activation_post_process, self.step_scale)
+        scale_range(quant.fake.activation_post_process, self.scale_factor)
         quant.train()(weight)
         return quant
 
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:
-        """Unsigned affine codes, one range for the tensor."""
+        """Use unsigned affine codes and one range for the tensor."""
         return TorchAOQuant(act_settings(site))

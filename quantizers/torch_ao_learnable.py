@@ -1,4 +1,4 @@
-r"""torch.ao, learnable: the framework's fake quantization with a trained step size.
+r"""torch.ao, learnable: the framework's fake quantization with a trained scale.
 
     x_q = s (clip(round(x / s) + z, qmin, qmax) - z)
     ds: (round(x/s) + z clipped - z - x/s inside, qmin - z or qmax - z outside), times 1 / sqrt(N qmax), N = all values
@@ -20,18 +20,19 @@ import torch
 from torch import Tensor, nn
 from torch.ao.quantization._learnable_fake_quantize import _LearnableFakeQuantize
 
-from .sites import FakeQuant, QParams, SiteQuantizer, fake_quants
+from .fake_quant import FakeQuant, QParams, fake_quants
+from .sites import SiteQuantizer
 from .spec import SiteSpec
-from .torch_ao import act_settings, forget_range, grid, scale_range, weight_settings
+from .torch_ao import act_settings, forget_range, qparams_of, scale_range, weight_settings
 
 
 class TorchAOLearnableQuant(FakeQuant):
-    """A _LearnableFakeQuantize module of torch.ao: static estimates in calibration, learning otherwise.
+    """This wraps a _LearnableFakeQuantize module of torch.ao: it estimates in calibration and learns otherwise.
 
     Args:
         settings: keyword arguments of the module and its observer.
         symmetric: the zero point is fixed at 0.
-        channels: number of step sizes, or -1 for one.
+        channels: number of scales, or -1 for one.
     """
 
     def __init__(self, settings: dict[str, Any], symmetric: bool, channels: int = -1) -> None:
@@ -45,11 +46,11 @@ class TorchAOLearnableQuant(FakeQuant):
             self.fake.register_buffer("zero_point", zero)
 
     def restart(self) -> None:
-        """The next calibration batch sets the range."""
+        """Let the next calibration batch set the range."""
         forget_range(self.fake.activation_post_process)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The fake-quantized tensor; calibration sets step and zero point first."""
+        """Return the fake-quantized tensor; calibration sets scale and zero point first."""
         if not self.calibrating:
             return cast(Tensor, self.fake(x))
         self.fake.toggle_observer_update(True)
@@ -59,18 +60,18 @@ class TorchAOLearnableQuant(FakeQuant):
             self.fake.toggle_observer_update(False)
 
     def qparams(self, x: Tensor | None = None) -> QParams:
-        """The learned grid; the zero point rounded and clipped as in the forward."""
-        return grid(self.fake)
+        """Return the learned grid, the zero point rounded and clipped as in the forward."""
+        return qparams_of(self.fake)
 
 
 class TorchAOLearnable(SiteQuantizer):
-    """Learned step sizes, for affine grids also zero points, trained by torch.ao's operator.
+    """torch.ao's operator trains scales and, for affine grids, zero points.
 
     After weight averaging the averaged values stay (``averaged="average"``) or start anew (``"recalibrate"``).
     """
 
     name = "torch_ao_learnable"
-    step_is_fixed = ""
+    fixed_scale_reason = ""
     reference = "torch.ao.quantization _LearnableFakeQuantize, after LSQ"
     meaning = "rounding with a learned scale, as torch.ao implements it"
     double_backward = False
@@ -79,22 +80,22 @@ class TorchAOLearnable(SiteQuantizer):
 
     @torch.no_grad()
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """Signed codes, symmetric or affine, per channel or tensor; started from the weight's range times step_scale."""
-        channels = weight.shape[0] if site.granularity == "per_channel" else -1
+        """Use signed codes, symmetric or affine, per channel or tensor, from the weight's range times scale_factor on."""
+        channels = weight.shape[0] if site.per_channel else -1
         quant = TorchAOLearnableQuant(weight_settings(site), site.symmetric, channels).to(weight.device)
-        scale_range(quant.fake.activation_post_process, self.step_scale)
+        scale_range(quant.fake.activation_post_process, self.scale_factor)
         quant.calibrating = True
         quant(weight)
         quant.calibrating = False
         return quant
 
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:
-        """Unsigned affine codes, one step and zero point for the tensor."""
+        """Use unsigned affine codes, with one scale and zero point for the tensor."""
         return TorchAOLearnableQuant(act_settings(site), symmetric=False)
 
     @torch.no_grad()
     def on_step(self, model: nn.Module, step: int) -> None:
-        """Keep step sizes positive; the module would do so itself, but in the next forward, eval included."""
+        """Keep scales positive; the module would do so itself, but in the next forward, eval included."""
         for quant in fake_quants(model):
             if isinstance(quant, TorchAOLearnableQuant):
                 quant.fake.scale.clamp_(min=quant.fake.eps.item())

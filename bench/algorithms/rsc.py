@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...core.errors import ConfigError
-from ...quantizers.layers import frozen_ranges
+from ...quantizers.fake_quant import frozen_ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches, class_probabilities

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...core.errors import QuantizerError
-from ...quantizers.base import ActQuant, QTensor, SiteExport
+from ...quantizers.export import ActQuant, QTensor, SiteExport
 
 LOW, HIGH = -128, 127
 TINY = torch.finfo(torch.float32).tiny

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.errors import QuantizerError, RecordError, one_line
-from ...quantizers.base import ActQuant, SiteExport
+from ...quantizers.export import ActQuant, SiteExport
 from .batchnorm import affine, following
 from .codes import HIGH, LOW, Codes, fold, integer_reason, to_codes
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...quantizers.base import ActQuant, SiteExport
+from ...quantizers.export import ActQuant, SiteExport
 from ..packed.file import PackedModel
 from .integer import load_float
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...quantizers.base import ActQuant
+from ...quantizers.export import ActQuant
 from ..experiment.flatness import FlatnessSettings
 from ..training.data import CellData
 from .hessian import top_eigenvalue, trace

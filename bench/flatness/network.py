@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ...quantizers.base import ActQuant, SiteExport
+from ...quantizers.export import ActQuant, SiteExport
 from .objective import Objective
 
 Batches = Sequence[tuple[Tensor, Tensor]]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...core.errors import RecordError
 from ...core.packages import require
-from ...quantizers.base import SiteExport
+from ...quantizers.export import SiteExport
 from ..results.files import write_atomic
 from .file import PackedModel, packed_bytes, read_model
 

@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ...core.errors import RecordError, one_line
-from ...quantizers.base import QTensor, SiteExport
+from ...quantizers.export import QTensor, SiteExport
 from ..results.files import write_atomic
 from .header import SiteHeader, read_header, write_entry
 
@@ -116,7 +116,7 @@ def _unpack_site(name: str, tensors: dict[str, Tensor], entry: SiteHeader) -> Si
         raise RecordError(f"scale of {name!r} must be positive, the file has {float(scale.min())}")
     zero = _take(tensors, f"{key}.zero_point", entry.scale_shape, default=0.0)
     codes = plain.to(torch.int16).reshape(entry.shape) + entry.offset
-    return SiteExport(QTensor(codes, scale, zero, bits, entry.axis, levels), entry.act)
+    return SiteExport(QTensor(codes, scale, zero, bits, axis=entry.axis, levels=levels), entry.act)
 
 
 def _check_levels(name: str, levels: Tensor, highest: int, lowest: int) -> None:

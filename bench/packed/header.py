@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...core.errors import RecordError
-from ...quantizers.base import ActQuant, SiteExport
+from ...quantizers.export import ActQuant, SiteExport
 
 MAX_DIMS = 8
 MAX_OFFSET = 2**15 - 2**8
@@ -90,7 +90,7 @@ def _act(name: str, raw: Any) -> ActQuant | None:
     _check(name, "input qmin", raw["qmin"], -128, 255)
     _check(name, "input qmax", raw["qmax"], raw["qmin"] + 1, raw["qmin"] + 2 ** raw["bits"] - 1)
     _check(name, "input zero_point", raw["zero_point"], raw["qmin"], raw["qmax"])
-    return ActQuant(float(scale), raw["zero_point"], raw["qmin"], raw["qmax"], raw["bits"])
+    return ActQuant(float(scale), raw["zero_point"], raw["qmin"], raw["qmax"], bits=raw["bits"])
 
 
 def _whole(value: Any, low: int, high: int) -> bool:

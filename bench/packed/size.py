@@ -9,7 +9,8 @@ from safetensors.torch import save
 from torch import nn
 
 from ...core.errors import QuantizerError
-from ...quantizers.base import QTensor, Quantizer
+from ...quantizers.base import Quantizer
+from ...quantizers.export import QTensor
 from ..results.record import Sizes
 from .file import read_packed, write_packed
 

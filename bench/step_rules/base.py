@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ...quantizers.layers import frozen_ranges
+from ...quantizers.fake_quant import frozen_ranges
 
 Terms = dict[str, Tensor]
 """Scalars by name; ``loss`` is what is minimised."""

@@ -1,4 +1,4 @@
-"""Matched comparisons: a cell whose quantizer's bits and step are chosen by its measured noise at insertion."""
+"""Matched comparisons: a cell whose quantizer's bits and scale are chosen by its measured noise at insertion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .data import CellData
 
 
 def match_cell(cell: Cell, data: CellData, at_start: Callable[[], nn.Module]) -> tuple[Cell, dict[str, Any]]:
-    """The cell with the quantizer that is trained, and what was chosen: weight_bits, step_scale, noise, target.
+    """The cell with the quantizer that is trained, and what was chosen: weight_bits, scale_factor, noise, target.
 
     A cell that is not matched comes back as it is, with nothing chosen.
 
@@ -34,17 +34,17 @@ def match_cell(cell: Cell, data: CellData, at_start: Callable[[], nn.Module]) ->
         return cell, {}
     network, batches, seed = at_start(), [next(data.calibration())], data.seeds.of("quantizer")
 
-    def make(spec: QuantSpec, scale: float) -> Quantizer:
-        return _changed(component, spec, scale).create(seed)
+    def make(spec: QuantSpec, factor: float) -> Quantizer:
+        return _changed(component, spec, factor).create(seed)
 
     target = rule.noise if rule.like is None else inserted_noise(network, rule.like.create(seed), batches)
     assert target is not None
-    found = match_noise(network, make, component.spec, batches, target, rule.tolerance)
-    chosen = {"weight_bits": found.spec.weight_bits, "step_scale": found.step_scale}
-    changed = _changed(component, found.spec, found.step_scale)
+    found = match_noise(network, make, component.spec, batches, target=target, tolerance=rule.tolerance)
+    chosen = {"weight_bits": found.spec.weight_bits, "scale_factor": found.scale_factor}
+    changed = _changed(component, found.spec, found.scale_factor)
     return replace(cell, quantizer=changed), {**chosen, "noise": found.noise, "target": target}
 
 
-def _changed(component: QuantizerComponent, spec: QuantSpec, scale: float) -> QuantizerComponent:
-    scaled = {} if scale == 1 else {"step_scale": scale}
+def _changed(component: QuantizerComponent, spec: QuantSpec, factor: float) -> QuantizerComponent:
+    scaled = {} if factor == 1 else {"scale_factor": factor}
     return replace(component, spec=spec, options={**component.options, **scaled})

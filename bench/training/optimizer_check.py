@@ -12,7 +12,7 @@ def check_groups(optimizer: torch.optim.Optimizer, module: nn.Module) -> None:
     """Raise QuantizerError naming trainable parameters of ``module`` that are in no group, or foreign ones that are.
 
     This is the check whose absence let the released QT-DoG code train neither its quantized weights nor its
-    step sizes. (A parameter in two groups is refused by torch itself.)
+    scales. (A parameter in two groups is refused by torch itself.)
     """
     known = {id(p) for group in optimizer.param_groups for p in group["params"]}
     lost = [name for name, p in module.named_parameters() if p.requires_grad and id(p) not in known]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from ..base import Role
-from .trial import MakeQuantizer, Skip, require, specs
+from .trial import MakeQuantizer, Skip, expect, specs
 
 
 def check_declaration(make: MakeQuantizer) -> Skip | None:
@@ -13,11 +13,11 @@ def check_declaration(make: MakeQuantizer) -> Skip | None:
     for spec in specs(make)[:1]:
         kind = type(make(spec))
         roles = get_args(Role)
-        require(kind.role in roles, spec, f"role must be one of {', '.join(roles)}, got {kind.role!r}")
+        expect(kind.role in roles, spec, f"role must be one of {', '.join(roles)}, got {kind.role!r}")
         meaning = kind.meaning
         one_line = isinstance(meaning, str) and bool(meaning.strip()) and len(meaning.splitlines()) == 1
-        require(one_line, spec, f"meaning must be one line that says what the method does, got {meaning!r}")
+        expect(one_line, spec, f"meaning must be one line that says what the method does, got {meaning!r}")
         named = next(base for base in kind.__mro__ if "name" in vars(base))
         own = any("meaning" in vars(base) for base in kind.__mro__[: kind.__mro__.index(named) + 1])
-        require(own, spec, f"{kind.name!r} inherits the meaning of another method, {meaning!r}; write its own")
+        expect(own, spec, f"{kind.name!r} inherits the meaning of another method, {meaning!r}; write its own")
     return None

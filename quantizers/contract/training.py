@@ -16,7 +16,7 @@ from .trial import (
     MakeQuantizer,
     Skip,
     Trial,
-    require,
+    expect,
     same_state,
     snapshot,
     specs,
@@ -34,14 +34,14 @@ def check_supports(make: MakeQuantizer) -> Skip | None:
     found = specs(make)
     for spec in (QuantSpec(7), QuantSpec(4, 4), QuantSpec(3, symmetric=False), QuantSpec(2, granularity="per_tensor")):
         support = make(spec).supports(net, spec)
-        require(
+        expect(
             support.ok or bool(support.reason), spec, "supports() refuses without a reason; give Support(False, why)"
         )
     if not found:
         raise AssertionError("supports() refuses 2, 4, 7 and 8 bits with and without 8-bit inputs; one must work")
     changed = same_state(before, net.state_dict())
-    require(not changed, found[0], f"supports() changed {changed}; it may only look")
-    require(classes == [type(m) for m in net.modules()], found[0], "supports() changed a layer's class")
+    expect(not changed, found[0], f"supports() changed {changed}; it may only look")
+    expect(classes == [type(m) for m in net.modules()], found[0], "supports() changed a layer's class")
     return None
 
 
@@ -52,14 +52,14 @@ def check_optimizer_covers(make: MakeQuantizer) -> Skip | None:
         for name, p in t.net.named_parameters():
             count = owners.get(id(p), 0)
             if p.requires_grad:
-                require(count == 1, t.spec, f"{name} is in {count} optimizer groups; list it in plan.parameters once")
+                expect(count == 1, t.spec, f"{name} is in {count} optimizer groups; list it in plan.parameters once")
             else:
-                require(name in t.plan.frozen, t.spec, f"{name} does not train; list it in plan.frozen")
+                expect(name in t.plan.frozen, t.spec, f"{name} does not train; list it in plan.frozen")
         for name in t.plan.frozen:
             p = t.net.get_parameter(name)
-            require(not p.requires_grad and p.grad is None, t.spec, f"{name} is in plan.frozen but can still train")
+            expect(not p.requires_grad and p.grad is None, t.spec, f"{name} is in plan.frozen but can still train")
         added = {n for n, _ in t.net.named_parameters()} - {n for n, _ in float_net().named_parameters()}
-        require(added == set(t.plan.parameters), t.spec, f"plan.parameters must be {sorted(added)}")
+        expect(added == set(t.plan.parameters), t.spec, f"plan.parameters must be {sorted(added)}")
     return None
 
 
@@ -70,12 +70,10 @@ def check_learning_rates(make: MakeQuantizer) -> Skip | None:
             return Skip("it adds no parameter")
         own = {id(t.net.get_parameter(n)) for n in t.plan.parameters}
         for group in t.quantizer.param_groups(t.net, LR):
-            require(
-                {id(p) for p in group["params"]} <= own, t.spec, "param_groups holds a parameter of the float model"
-            )
-            require(group.get("weight_decay") == 0, t.spec, "quantizer parameters must have weight_decay 0")
+            expect({id(p) for p in group["params"]} <= own, t.spec, "param_groups holds a parameter of the float model")
+            expect(group.get("weight_decay") == 0, t.spec, "quantizer parameters must have weight_decay 0")
             expected = LR * t.quantizer.lr_ratio
-            require(
+            expect(
                 abs(group["lr"] - expected) < 1e-12,
                 t.spec,
                 f"lr is {group['lr']} instead of lr_ratio * rate {expected}",
@@ -96,11 +94,11 @@ def check_everything_trains(make: MakeQuantizer) -> Skip | None:
         for name, p in t.net.named_parameters():
             moved = not torch.equal(p, before[name])
             if name in t.plan.frozen:
-                require(not moved, t.spec, f"{name} is in plan.frozen but moved")
+                expect(not moved, t.spec, f"{name} is in plan.frozen but moved")
             else:
-                require(largest[name] > 0, t.spec, f"{name} got no gradient in {STEPS} steps")
-                require(moved, t.spec, f"{name} did not move in {STEPS} steps of Adam")
-            require(bool(p.isfinite().all()), t.spec, f"{name} is not finite after {STEPS} steps")
+                expect(largest[name] > 0, t.spec, f"{name} got no gradient in {STEPS} steps")
+                expect(moved, t.spec, f"{name} did not move in {STEPS} steps of Adam")
+            expect(bool(p.isfinite().all()), t.spec, f"{name} is not finite after {STEPS} steps")
     return None
 
 
@@ -119,7 +117,7 @@ def check_global_rng(make: MakeQuantizer) -> Skip | None:
         t.logits()
         t.quantizer.after_average(t.net, calibration(1))
         same = _generators() == before
-        require(same, spec, "a global random generator moved; use a torch.Generator seeded from self.seed")
+        expect(same, spec, "a global random generator moved; use a torch.Generator seeded from self.seed")
     return None
 
 
@@ -138,13 +136,13 @@ def check_averaging(make: MakeQuantizer) -> Skip | None:
         keys, floats = set(t.net.state_dict()), float_net().state_dict().keys()
         before = snapshot(t.net)
         policy = t.quantizer.after_average(t.net, calibration())
-        require(isinstance(policy, str) and bool(policy), t.spec, "after_average must return the policy's name")
+        expect(isinstance(policy, str) and bool(policy), t.spec, "after_average must return the policy's name")
         after = t.net.state_dict()
-        require(set(after) == keys, t.spec, f"after_average added or removed {sorted(set(after) ^ keys)}")
+        expect(set(after) == keys, t.spec, f"after_average added or removed {sorted(set(after) ^ keys)}")
         changed = [n for n in floats if not torch.equal(before[n], after[n])]
-        require(not changed, t.spec, f"after_average changed the averaged {changed}")
+        expect(not changed, t.spec, f"after_average changed the averaged {changed}")
         got = accuracy(t.net)
-        require(got > 0.5, t.spec, f"averaging two nearby models leaves an accuracy of {got:.2f}, chance is 0.25")
+        expect(got > 0.5, t.spec, f"averaging two nearby models leaves an accuracy of {got:.2f}, chance is 0.25")
     return None
 
 
@@ -165,7 +163,7 @@ def check_double_backward(make: MakeQuantizer) -> Skip | None:
                 f"{t.spec.label}: no double backward ({error}); declare double_backward = False"
             ) from error
         finite = all(bool(g.isfinite().all()) and float(g.abs().max()) > 0 for g in second)
-        require(finite, t.spec, "a gradient penalty gives a zero or infinite gradient; declare double_backward = False")
+        expect(finite, t.spec, "a gradient penalty gives a zero or infinite gradient; declare double_backward = False")
     return None
 
 

@@ -26,7 +26,7 @@ class Skip(NamedTuple):
     reason: str
 
 
-def require(condition: bool, spec: QuantSpec, message: str) -> None:
+def expect(condition: bool, spec: QuantSpec, message: str) -> None:
     """Raise AssertionError with the spec's label in front unless ``condition`` holds."""
     if not condition:
         raise AssertionError(f"{spec.label}: {message}")

@@ -13,7 +13,7 @@ from .columns import METHOD, SECTION
 from .variants import flatten
 
 SIZES = ["float_file", "packed_file", "codes", "scales", "rest"]
-AUDIT = ["levels", "noise", "saturation", "moved", "sites_moved", "steps_moved", "sites", "quantized", "layers"]
+AUDIT = ["levels", "noise", "saturation", "moved", "sites_moved", "scale_moved", "sites", "quantized", "layers"]
 _LATENCY = [
     "key",
     "runtime",
@@ -38,8 +38,13 @@ def size_row(record: Record) -> list[dict[str, Any]]:
     return [{"key": record.key, **{name: getattr(record.sizes, name) for name in SIZES}}]
 
 
+_OLD_NAMES = {"scale_moved": "steps_moved"}
+"""What records of version 0.3 call an entry of the audit."""
+
+
 def _median(sites: list[Mapping[str, Any]], name: str) -> float | None:
-    values = [float(site[name]) for site in sites if site.get(name) is not None]
+    found = (site.get(name, site.get(_OLD_NAMES.get(name, name))) for site in sites)
+    values = [float(value) for value in found if value is not None]
     return median(values) if values else None
 
 
@@ -59,7 +64,7 @@ def audit_row(record: Record) -> list[dict[str, Any]]:
             "saturation": _median(sites, "saturation"),
             "moved": _median(sites, "weight_moved"),
             "sites_moved": sum(float(site.get("weight_moved") or 0) > 0 for site in sites),
-            "steps_moved": _median(sites, "steps_moved"),
+            "scale_moved": _median(sites, "scale_moved"),
             "sites": len(sites),
             "quantized": len(record.plan.get("sites", ())),
             "layers": len(record.plan.get("sites", ())) + len(record.plan.get("skipped", ())),

@@ -14,12 +14,12 @@ from ..text.numbers import DASH
 from .by_section import by_section
 from .table import Table, traced
 
-_VALUES = ["levels", "noise", "saturation", "moved", "steps_moved"]
+_VALUES = ["levels", "noise", "saturation", "moved", "scale_moved"]
 _NOTES = (
     "Medians over sites, then over cells.",
     "Noise / signal: std(w_q - w) / std(w) of the latent weights; compare methods by it, not by bits.",
     "Weight moved: relative change since the quantizer was inserted; sites moved counts the sites of all cells.",
-    f"Step moved: largest relative change of a learned step size; {DASH}: none is learned.",
+    f"Scale moved: largest relative change of a learned scale; {DASH}: none is learned.",
     "Coverage: quantized layers of those that could be.",
 )
 
@@ -47,13 +47,13 @@ def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Tab
             "saturated": _number(line["saturation"], ".2%"),
             "weight moved": _number(line["moved"], ".2%"),
             "sites moved": _share(line["sites_moved"], line["sites"]),
-            "step moved": _number(line["steps_moved"], ".2%"),
+            "scale moved": _number(line["scale_moved"], ".2%"),
             "coverage": _share(line["quantized"] / line["n"], line["layers"] / line["n"]),
             "cells": str(line["n"]),
         }
         for line in numbers.to_dict("records")
     ]
-    columns = ["levels used", "noise / signal", "saturated", "weight moved", "sites moved", "step moved", "coverage"]
+    columns = ["levels used", "noise / signal", "saturated", "weight moved", "sites moved", "scale moved", "coverage"]
     traces = traced("cells", groups["key"].unique().loc[pd.MultiIndex.from_frame(numbers[METHOD])])
     return Table(
         name=name,

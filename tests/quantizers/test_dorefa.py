@@ -23,10 +23,10 @@ def test_the_gradient_is_that_of_tanh():
     assert w.grad.tolist() == pytest.approx([1 - math.tanh(0.3) ** 2, 1 - math.tanh(1.0) ** 2])
 
 
-def test_each_channel_has_its_own_step():
+def test_each_channel_has_its_own_scale():
     w = torch.tensor([[0.1, 0.05], [1.0, 0.5]])
-    steps = DoReFaQuant(2, per_channel=True).step(w).flatten()
-    assert steps.tolist() == pytest.approx([2 * math.tanh(0.1) / 3, 2 * math.tanh(1.0) / 3])
+    scales = DoReFaQuant(2, per_channel=True).scale(w).flatten()
+    assert scales.tolist() == pytest.approx([2 * math.tanh(0.1) / 3, 2 * math.tanh(1.0) / 3])
 
 
 def test_no_code_is_zero():

@@ -73,7 +73,7 @@ def test_held_weights_get_no_gradient_and_evaluation_quantizes_all():
         ({"portions": (0.5, 0.5, 1)}, "portions must rise"),
         ({"portions": ()}, "portions must rise"),
         ({"every": 0}, "every must be at least 1, got 0"),
-        ({"step_scale": 2.0}, "no step to scale"),
+        ({"scale_factor": 2.0}, "cannot be multiplied"),
     ],
 )
 def test_what_it_refuses(options, message):

@@ -4,28 +4,31 @@ import pytest
 import torch
 from torch import nn
 
-from quantdg.quantizers.lsq import LSQ, SMALLEST_STEP, LSQQuant
+from quantdg.quantizers.fake_quant import SMALLEST_SCALE
+from quantdg.quantizers.lsq import LSQ, LSQQuant
 from quantdg.quantizers.spec import QuantSpec
 
 
-def two_bits(step=0.5, shape=()):
+def two_bits(scale=0.5, shape=()):
     quant = LSQQuant(2, shape)
-    quant.step_size.data.fill_(step)
+    quant.step_size.data.fill_(scale)
     return quant
 
 
 def test_forward_rounds_and_clips():
-    w = torch.tensor([0.24, -0.9, 0.1, 2.0, -3.0])  # in steps: 0.48, -1.8, 0.2, 4, -6; codes -2 .. 1
+    w = torch.tensor([0.24, -0.9, 0.1, 2.0, -3.0])  # in units of the scale: 0.48, -1.8, 0.2, 4, -6; codes -2 .. 1
     assert two_bits()(w).tolist() == [0.0, -1.0, 0.0, 0.5, -1.0]
 
 
 def test_weight_gradient_is_one_inside_the_clip_range_edges_included():
-    w = torch.tensor([0.24, -1.0, 0.5, 0.51, -1.01], requires_grad=True)  # in steps: .48, -2, 1, 1.02, -2.02
+    w = torch.tensor(
+        [0.24, -1.0, 0.5, 0.51, -1.01], requires_grad=True
+    )  # in units of the scale: .48, -2, 1, 1.02, -2.02
     (two_bits()(w) * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])).sum().backward()
     assert w.grad.tolist() == [1.0, 2.0, 3.0, 0.0, 0.0]
 
 
-def test_step_gradient():
+def test_scale_gradient():
     quant = two_bits()
     w = torch.tensor([0.24, -0.9, 0.1, 2.0])
     (quant(w) * torch.tensor([1.0, 2.0, 3.0, 4.0])).sum().backward()
@@ -34,14 +37,14 @@ def test_step_gradient():
     assert quant.step_size.grad.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_step_gradient_at_the_clip_edges():
-    for value, expected in ((-1.0, 0.0), (-1.2, -2.0), (0.5, 0.0), (0.6, 1.0)):  # in steps -2, -2.4, 1, 1.2
+def test_scale_gradient_at_the_clip_edges():
+    for value, expected in ((-1.0, 0.0), (-1.2, -2.0), (0.5, 0.0), (0.6, 1.0)):  # in units -2, -2.4, 1, 1.2
         quant = two_bits()
         quant(torch.tensor([value])).sum().backward()
         assert quant.step_size.grad.item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_gradient_scale_counts_the_values_that_share_a_step():
+def test_gradient_scale_counts_the_values_that_share_a_scale():
     w = torch.tensor([[0.1, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1]])
     per_channel, per_tensor = two_bits(shape=(2, 1)), two_bits()
     per_channel(w).sum().backward()
@@ -73,20 +76,20 @@ def test_inputs_without_negative_values_get_an_unsigned_grid_and_the_mean_of_the
     quantizer.prepare(model, torch.ones(1, 2))
     quantizer.calibrate(model, [torch.full((1, 2), 1.0), torch.full((1, 2), 3.0)])
     quant = model[0].act_quant
-    assert (quant.qmin, quant.qmax) == (0, 3)
+    assert quant.codes == (0, 3)
     assert quant.step_size.item() == pytest.approx((2 + 6) / 2 / 3**0.5)
     quantizer.calibrate(model, [torch.full((1, 2), -2.0)])
-    assert (quant.qmin, quant.qmax) == (-2, 1)
+    assert quant.codes == (-2, 1)
     assert quant.step_size.item() == pytest.approx(4.0)
 
 
-def test_a_step_cannot_pass_zero():
+def test_a_scale_cannot_pass_zero():
     model = nn.Sequential(nn.Linear(2, 2))
     quantizer = LSQ(QuantSpec(rules=()))
     quantizer.prepare(model, torch.ones(1, 2))
     model[0].weight_quant.step_size.data.fill_(-1.0)
     quantizer.on_step(model, 1)
-    assert model[0].weight_quant.step_size.min().item() == pytest.approx(SMALLEST_STEP)
+    assert model[0].weight_quant.step_size.min().item() == pytest.approx(SMALLEST_SCALE)
 
 
 def test_second_derivative_treats_the_rounding_as_linear():
@@ -99,7 +102,7 @@ def test_second_derivative_treats_the_rounding_as_linear():
     assert second.tolist() == [9.0, 0.0]  # d(dL/dw)/dw_q = x x^T
 
 
-def test_averaged_steps_stay_or_start_anew():
+def test_averaged_scales_stay_or_start_anew():
     weight = torch.tensor([[1.0, -3.0]])
     for policy, expected in (("average", 0.5), ("recalibrate", 4 / 7**0.5)):
         model = nn.Sequential(nn.Linear(2, 1))

@@ -135,7 +135,7 @@ def test_lsq_with_the_papers_start():
     assert model[0].act_quant.get("scale").item() == pytest.approx(2 * 2 / 127**0.5)
 
 
-def test_lsq_step_gradient_counts_the_whole_tensor():
+def test_lsq_scale_gradient_counts_the_whole_tensor():
     model, _ = linear(NNILSQ, [0.1, 3.0], 2, init="paper")  # Qp = 1
     quant = model[0].weight_quant
     quant.get("scale").data.fill_(0.5)

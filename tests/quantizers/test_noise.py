@@ -61,11 +61,11 @@ def test_noise_is_a_function_of_seed_layer_and_step():
     assert not torch.equal(first, draw(model))
 
 
-def test_noise_stays_within_half_a_step_and_out_of_eval():
+def test_noise_stays_within_half_a_scale_and_out_of_eval():
     model, _ = noisy()
-    weight, step = model[0].weight.detach(), model[0].weight_quant.step
+    weight, scale = model[0].weight.detach(), model[0].weight_quant.scale
     error = (draw(model) - weight).abs()
-    assert bool((error <= step / 2 * 1.0001).all())
-    assert float((error / step).max()) > 0.4
+    assert bool((error <= scale / 2 * 1.0001).all())
+    assert float((error / scale).max()) > 0.4
     model.eval()
     assert torch.equal(draw(model), weight)

@@ -62,7 +62,7 @@ def test_sawb_clip_and_grid():
     w = torch.tensor([1.0, -1.0, 3.0, -3.0], requires_grad=True)
     quant = SAWBQuant(4, per_channel=False)
     alpha = 12.035 * 5**0.5 - 12.03 * 2
-    assert quant.clip(w).item() == pytest.approx(alpha, rel=1e-5)  # 2.851: step .4073, codes 2, -2, 7, -7
+    assert quant.clip(w).item() == pytest.approx(alpha, rel=1e-5)  # 2.851: scale .4073, codes 2, -2, 7, -7
     y = quant(w)
     assert y.tolist() == pytest.approx([2 * alpha / 7, -2 * alpha / 7, alpha, -alpha], rel=1e-5)
     y.sum().backward()

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from quantdg.core.errors import ConfigError, QuantizerError
-from quantdg.quantizers.base import QTensor
-from quantdg.quantizers.layers import QParams, candidates, to_qtensor
+from quantdg.quantizers.export import QTensor
+from quantdg.quantizers.fake_quant import QParams, to_qtensor
+from quantdg.quantizers.layers import candidates
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.spec import QuantSpec, Rule
 from quantdg.quantizers.torch_ao import TorchAO
@@ -41,7 +42,7 @@ def test_the_first_calibration_sets_the_origin():
     quantizer = LSQ(QuantSpec(7, 8, rules=()))
     quantizer.prepare(model, X)
     quantizer.calibrate(model, [10 * X])
-    assert quantizer.audit(model).sites["0"].steps_moved == 0.0
+    assert quantizer.audit(model).sites["0"].scale_moved == 0.0
 
 
 def test_zero_points_that_start_at_zero_move_by_a_finite_amount():
@@ -51,7 +52,7 @@ def test_zero_points_that_start_at_zero_move_by_a_finite_amount():
     quantizer = TorchAOLearnable(QuantSpec(7, 8, rules=()))
     quantizer.prepare(model, X)
     model[0].act_quant.fake.zero_point.data.fill_(0.5)
-    assert quantizer.audit(model).sites["0"].steps_moved == 0.5
+    assert quantizer.audit(model).sites["0"].scale_moved == 0.5
 
 
 def test_a_model_is_prepared_once():
@@ -117,9 +118,9 @@ def test_a_code_book_round_trips():
     levels = torch.tensor([-1.0, -0.25, 0.0, 0.5])
     scale = torch.tensor([2.0, 4.0])
     codes = torch.tensor([[0, 3, 1], [2, 2, 3]])
-    weight = QTensor(codes, scale, torch.zeros(2), 2, 0, levels).dequantize()
+    weight = QTensor(codes, scale, torch.zeros(2), 2, axis=0, levels=levels).dequantize()
     assert weight.tolist() == [[-2.0, 1.0, -0.5], [0.0, 0.0, 2.0]]
-    back = to_qtensor(weight, QParams(scale, torch.zeros(2), 0, 3, 0, levels), 2)
+    back = to_qtensor(weight, QParams(scale, torch.zeros(2), 0, 3, axis=0, levels=levels), 2)
     assert torch.equal(back.codes.long(), codes)
     assert torch.equal(back.dequantize(), weight)
 

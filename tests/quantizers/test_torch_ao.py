@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from quantdg.quantizers.fake_quant import frozen_ranges
 from quantdg.quantizers.lsq import LSQQuant
-from quantdg.quantizers.sites import frozen_ranges
 from quantdg.quantizers.spec import QuantSpec
 from quantdg.quantizers.torch_ao import TorchAO
 from quantdg.quantizers.torch_ao_learnable import TorchAOLearnable
@@ -75,17 +75,17 @@ def test_a_symmetric_zero_point_is_no_parameter():
 
 
 def both_ways(values):
-    """Value, weight gradient and step gradient of ours and torch's operator at step 1/4 (exact in binary), 2 bits."""
+    """Value, weight gradient and scale gradient of ours and torch's operator at scale 1/4 (exact in binary), 2 bits."""
     ours = LSQQuant(2)
     ours.step_size.data.fill_(0.25)
     results = []
     scale, factor = torch.tensor([0.25], requires_grad=True), 1 / len(values) ** 0.5
     theirs = torch._fake_quantize_learnable_per_tensor_affine
-    for step, op in ((ours.step_size, ours), (scale, lambda x: theirs(x, scale, torch.zeros(1), -2, 1, factor))):
+    for trained, op in ((ours.step_size, ours), (scale, lambda x: theirs(x, scale, torch.zeros(1), -2, 1, factor))):
         x = torch.tensor(values, requires_grad=True)
         y = op(x)
         y.sum().backward()
-        results.append((y.tolist(), x.grad.tolist(), step.grad.item()))
+        results.append((y.tolist(), x.grad.tolist(), trained.grad.item()))
     return results
 
 
@@ -95,8 +95,8 @@ def test_our_rounding_equals_torchs_operator_inside_the_range():
     assert ours[2] == pytest.approx(theirs[2], rel=1e-6)
 
 
-def test_our_rounding_differs_from_torchs_operator_within_half_a_step_beyond_the_range():
-    ours, theirs = both_ways([0.325])  # 1.3 steps, clipped to 1
+def test_our_rounding_differs_from_torchs_operator_within_half_a_scale_beyond_the_range():
+    ours, theirs = both_ways([0.325])  # 1.3 scales, clipped to 1
     assert ours[0] == theirs[0] == [0.25]
     assert (ours[1], theirs[1]) == ([0.0], [1.0])  # the paper clips before rounding, torch rounds first
     assert ours[2] == pytest.approx(1.0)

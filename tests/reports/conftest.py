@@ -58,8 +58,8 @@ def audit_site(**change: Any) -> dict[str, float | int | None]:
         "noise_to_signal": 0.058,
         "saturation": 0.001,
         "weight_moved": 0.02,
-        "steps_moved": 0.1,
-        "step_gradient": 0.3,
+        "scale_moved": 0.1,
+        "scale_gradient": 0.3,
         **change,
     }
 
@@ -116,7 +116,7 @@ def golden(store: RunStore) -> RunStore:
             record = make_record(
                 target, seed, quantizer=quantizer, rows={"iid": value, "oracle": value},
                 sizes=Sizes(1000, 250 if quantized else 1000, 200 * quantized, 10 * quantized, 40, ""),
-                audit={"conv1": audit_site(), "conv2": audit_site(levels_used=61, steps_moved=0.3)} if quantized else {},
+                audit={"conv1": audit_site(), "conv2": audit_site(levels_used=61, scale_moved=0.3)} if quantized else {},
                 plan={"sites": [{"name": "conv1"}, {"name": "conv2"}], "skipped": [["classifier", "skipped by a rule of the spec"]]} if quantized else {},
                 provenance={"versions": {"torch": "2.15.0"}, "machine": {"cpu": "X"}, "git": {"commit": "abc"}},
             )  # fmt: skip

@@ -22,7 +22,7 @@ from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep.session import run_experiment
 from quantdg.core import packages
 from quantdg.core.errors import ConfigError, MissingPackageError, RecordError, UnknownNameError
-from quantdg.quantizers.base import SiteExport
+from quantdg.quantizers.export import SiteExport
 
 for package in ("onnx", "onnxscript", "onnxruntime", "openvino", "zstandard"):
     pytest.importorskip(package)

@@ -5,13 +5,13 @@ import torch
 
 from quantdg.bench.deploy.codes import fold, integer_reason, to_codes
 from quantdg.core.errors import QuantizerError
-from quantdg.quantizers.base import ActQuant, QTensor, SiteExport
+from quantdg.quantizers.export import ActQuant, QTensor, SiteExport
 
 
 def weight(values, *, zero=0.0, bits=8, axis=None, levels=None):
     codes = torch.tensor(values, dtype=torch.int16)
     shape = () if axis is None else (codes.shape[axis],)
-    return QTensor(codes, torch.full(shape, 0.5), torch.full(shape, zero), bits, axis, levels)
+    return QTensor(codes, torch.full(shape, 0.5), torch.full(shape, zero), bits, axis=axis, levels=levels)
 
 
 def value(codes):
@@ -62,7 +62,7 @@ def test_int8_form_keeps_every_weight(values, zero):
         (SiteExport(weight([[-1, 255]])), "run from -1 to 255"),
         (SiteExport(weight([[0, 1]], zero=0.5)), "zero points must be whole"),
         (SiteExport(weight([[0, 1]], zero=300.0)), "zero points must be whole"),
-        (SiteExport(weight([[0, 1]]), ActQuant(0.1, 0, -128, 200, 8)), "input codes must fit in 8 bits"),
+        (SiteExport(weight([[0, 1]]), ActQuant(0.1, 0, -128, 200, bits=8)), "input codes must fit in 8 bits"),
     ],
 )
 def test_what_has_no_integer_form(site, reason):

@@ -9,7 +9,7 @@ from torch import nn
 from quantdg.bench.deploy.integer import IntegerLayer, build_integer, load_float, not_exportable
 from quantdg.bench.deploy.reference import build_reference
 from quantdg.core.errors import QuantizerError, RecordError
-from quantdg.quantizers.base import ActQuant, QTensor, SiteExport
+from quantdg.quantizers.export import ActQuant, QTensor, SiteExport
 
 
 @torch.no_grad()
@@ -53,11 +53,11 @@ def test_minus_128_keeps_the_batchnorm(trained):
 @pytest.mark.parametrize(
     "act",
     [
-        ActQuant(0.05, 0, -8, 7, 4),
-        ActQuant(0.05, 3, 0, 15, 4),
-        ActQuant(0.02, 0, -127, 127, 8),
-        ActQuant(0.02, 0, -128, 127, 8),
-        ActQuant(0.02, 100, 0, 255, 8),
+        ActQuant(0.05, 0, -8, 7, bits=4),
+        ActQuant(0.05, 3, 0, 15, bits=4),
+        ActQuant(0.02, 0, -127, 127, bits=8),
+        ActQuant(0.02, 0, -128, 127, bits=8),
+        ActQuant(0.02, 100, 0, 255, bits=8),
     ],
 )
 @torch.no_grad()

@@ -15,7 +15,7 @@ from quantdg.bench.deploy.runtimes import open_model, predict, suffix
 from quantdg.bench.experiment.offers import offers
 from quantdg.core.errors import MissingPackageError, RecordError, UnknownNameError
 from quantdg.core.packages import require
-from quantdg.quantizers.base import SiteExport
+from quantdg.quantizers.export import SiteExport
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")

@@ -19,7 +19,7 @@ from quantdg.bench.training.branch import prepare
 from quantdg.bench.training.checkpoint import capture
 from quantdg.bench.training.float_phase import build, train_step
 from quantdg.core.errors import ConfigError
-from quantdg.quantizers.base import ActQuant
+from quantdg.quantizers.export import ActQuant
 
 SMALL = FlatnessSettings(
     "small", radii=(0.01, 0.05), directions=3, latent=True, examples=20, probes=3, iterations=4, tolerance=0.01,

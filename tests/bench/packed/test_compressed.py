@@ -6,7 +6,7 @@ import torch
 from quantdg.bench.packed.compressed import MAX_BYTES, read_compressed, write_compressed
 from quantdg.bench.packed.file import write_packed
 from quantdg.core.errors import RecordError
-from quantdg.quantizers.base import ActQuant, QTensor, SiteExport
+from quantdg.quantizers.export import ActQuant, QTensor, SiteExport
 
 zstandard = pytest.importorskip("zstandard")
 
@@ -17,8 +17,15 @@ def site(bits, *, levels=None, std=None):
     codes = (torch.randn(64, 32, 3, 3, generator=generator) * (std or spread / 4)).round().clamp(-spread, spread - 1)
     codes = codes - codes.min() if levels is not None else codes
     return SiteExport(
-        QTensor(codes.to(torch.int16), torch.rand(64, generator=generator) + 0.1, torch.zeros(64), bits, 0, levels),
-        ActQuant(0.1, 0, -128, 127, 8),
+        QTensor(
+            codes.to(torch.int16),
+            torch.rand(64, generator=generator) + 0.1,
+            torch.zeros(64),
+            bits,
+            axis=0,
+            levels=levels,
+        ),
+        ActQuant(0.1, 0, -128, 127, bits=8),
     )
 
 

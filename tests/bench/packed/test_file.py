@@ -6,7 +6,7 @@ import torch
 
 from quantdg.bench.packed.file import load_packed, pack, packed_bytes, read_packed, unpack, write_packed
 from quantdg.core.errors import RecordError
-from quantdg.quantizers.base import ActQuant, QTensor, SiteExport
+from quantdg.quantizers.export import ActQuant, QTensor, SiteExport
 
 
 def qtensor(bits, *, signed=True, axis=0, levels=None):
@@ -15,7 +15,7 @@ def qtensor(bits, *, signed=True, axis=0, levels=None):
     codes = torch.randint(low, low + 2**bits, (5, 3, 3, 3), generator=generator, dtype=torch.int16)
     scale = torch.rand(5, generator=generator) + 0.01 if axis == 0 else torch.tensor(0.37)
     zero = torch.zeros_like(scale) if signed else torch.full_like(scale, 2 ** (bits - 1))
-    return QTensor(codes, scale, zero, bits, axis, levels)
+    return QTensor(codes, scale, zero, bits, axis=axis, levels=levels)
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
@@ -36,7 +36,7 @@ def test_packing_by_hand():
 def test_a_file_gives_the_weights_back_bit_for_bit(tmp_path, bits, signed, axis):
     q = qtensor(bits, signed=signed, axis=axis)
     floats = {"conv.weight": q.dequantize(), "fc.weight": torch.randn(2, 5), "bn.steps": torch.tensor(7)}
-    sites = {"conv": SiteExport(q, ActQuant(0.1, 3, 0, 255, 8))}
+    sites = {"conv": SiteExport(q, ActQuant(0.1, 3, 0, 255, bits=8))}
     size = write_packed(tmp_path / "m.safetensors", floats, sites)
     assert size == (tmp_path / "m.safetensors").stat().st_size
     loaded = load_packed(tmp_path / "m.safetensors")

@@ -9,7 +9,7 @@ from safetensors.torch import save
 from quantdg.bench.packed.file import read_model, write_packed
 from quantdg.bench.packed.header import read_header
 from quantdg.core.errors import RecordError
-from quantdg.quantizers.base import ActQuant, QTensor, SiteExport
+from quantdg.quantizers.export import ActQuant, QTensor, SiteExport
 
 GOOD = {"bits": 4, "shape": [2, 3], "offset": -8, "axis": 0, "act": None}
 ACT = {"scale": 0.1, "zero_point": 3, "qmin": 0, "qmax": 255, "bits": 8}
@@ -28,12 +28,12 @@ def write(path, entry, **tensors):
 def test_the_honest_file_reads(tmp_path):
     site = read_model(write(tmp_path / "m", GOOD | {"act": ACT})).sites["fc"]
     assert site.weight.codes.tolist() == [[-7, -6, -5], [-4, -3, -2]]
-    assert site.act == ActQuant(0.1, 3, 0, 255, 8)
+    assert site.act == ActQuant(0.1, 3, 0, 255, bits=8)
 
 
 def test_the_grid_of_inputs_survives(tmp_path):
     q = QTensor(torch.tensor([[1, -2]], dtype=torch.int16), torch.tensor(0.1), torch.tensor(0.0), 3)
-    for act in (None, ActQuant(0.25, 0, -128, 127, 8), ActQuant(0.1, 5, 0, 15, 4)):
+    for act in (None, ActQuant(0.25, 0, -128, 127, bits=8), ActQuant(0.1, 5, 0, 15, bits=4)):
         write_packed(tmp_path / "m", {}, {"fc": SiteExport(q, act)})
         assert read_model(tmp_path / "m").sites["fc"].act == act
 

@@ -90,7 +90,7 @@ def test_a_matched_cell_has_the_noise_of_its_reference(cell, name, to):
     assert found["target"] == pytest.approx(target, rel=1e-3)
     assert measured(at_start(), changed.quantizer.create(0), batch) == pytest.approx(target, rel=0.051)
     assert changed.quantizer.spec.weight_bits == found["weight_bits"]
-    assert changed.quantizer.options.get("step_scale", 1) == found["step_scale"]
+    assert changed.quantizer.options.get("scale_factor", 1) == found["scale_factor"]
 
 
 def test_a_cell_that_is_not_matched_comes_back_as_it_is(cell):

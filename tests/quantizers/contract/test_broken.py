@@ -56,33 +56,33 @@ class WithQuant(LSQ):
         return quant
 
 
-class DetachedStep(LSQQuant):
+class DetachedScale(LSQQuant):
     def forward(self, x):
-        step = self.step_size.detach()
-        return x + ((x / step).round().clamp(self.qmin, self.qmax) * step - x).detach() + 0 * self.step_size
+        scale = self.step_size.detach()
+        return x + ((x / scale).round().clamp(*self.codes) * scale - x).detach() + 0 * self.step_size
 
 
-class StepNeverLearns(WithQuant):
-    quant = DetachedStep
+class ScaleNeverLearns(WithQuant):
+    quant = DetachedScale
 
 
-class HugeStep(LSQQuant):
+class HugeScale(LSQQuant):
     def start_from(self, x):
         super().start_from(x)
         self.step_size.data *= 8
 
 
 class DeadLevels(WithQuant):
-    quant = HugeStep
+    quant = HugeScale
 
 
-class TinyStep(LSQQuant):
+class TinyScale(LSQQuant):
     def start_from(self, x):
         self.step_size.data.fill_(1e-4)
 
 
 class ConstantStart(WithQuant):
-    quant = TinyStep
+    quant = TinyScale
 
 
 class Normalised(LSQQuant):
@@ -228,7 +228,7 @@ BROKEN = {
     "supports": (RefusesSilently, "without a reason"),
     "optimizer_covers": (ForgetsItsGroup, "in 0 optimizer groups"),
     "learning_rates": (FullRate, "weight_decay"),
-    "everything_trains": (StepNeverLearns, "got no gradient"),
+    "everything_trains": (ScaleNeverLearns, "got no gradient"),
     "levels": (DeadLevels, "codes"),
     "accuracy": (ConstantStart, "after calibration"),
     "scale_contract": (LosesTheScale, "on the scale of w"),

@@ -124,7 +124,7 @@ def test_export_holds_per_tensor_and_affine_too(make, symmetric):
         pytest.importorskip("nni")
 
     def coarse(spec):
-        return make(QuantSpec(spec.weight_bits, spec.act_bits, "per_tensor", symmetric, spec.rules))
+        return make(QuantSpec(spec.weight_bits, spec.act_bits, "per_tensor", symmetric, rules=spec.rules))
 
     if not (symmetric or make(QuantSpec()).affine):
         pytest.skip("symmetric only")

@@ -87,15 +87,26 @@ def test_latency_carries_the_label_that_tells_its_cell_apart(
 def test_audit_takes_medians_over_sites_and_counts_them(golden: RunStore) -> None:
     table = audit_table(load(golden.root).audit, "audit", "Audit", Roles())
     line = table.numbers.iloc[0]
-    assert (line["levels"], line["noise"], line["steps_moved"]) == pytest.approx((53, 0.058, 0.2))
+    assert (line["levels"], line["noise"], line["scale_moved"]) == pytest.approx((53, 0.058, 0.2))
     text = table.text.iloc[0]
     assert (text["coverage"], text["sites moved"], text["cells"]) == ("2/3", "12/12", "6")
 
 
-def test_audit_without_learned_steps_shows_a_dash(
+def test_audit_without_learned_scales_shows_a_dash(
     store: RunStore, make: Make, site: Callable[..., dict[str, float | int | None]]
 ) -> None:
-    audit = {"conv": site(steps_moved=None, weight_moved=0.0)}
+    audit = {"conv": site(scale_moved=None, weight_moved=0.0)}
     store.write(make(quantizer="round_freeze", rows={"iid": 0.5}, audit=audit))
     text = audit_table(load(store.root).audit, "audit", "Audit", Roles()).text.iloc[0]
-    assert (text["step moved"], text["sites moved"]) == ("—", "0/1")
+    assert (text["scale moved"], text["sites moved"]) == ("—", "0/1")
+
+
+def test_audits_of_version_0_3_are_read_under_their_old_names(
+    store: RunStore, make: Make, site: Callable[..., dict[str, float | int | None]]
+) -> None:
+    now = site(scale_moved=0.25)
+    before = {{"scale_moved": "steps_moved", "scale_gradient": "step_gradient"}.get(n, n): v for n, v in now.items()}
+    for quantizer, audit in (("lsq", now), ("pact", before)):
+        store.write(make(quantizer=quantizer, rows={"iid": 0.5}, audit={"conv": audit}))
+    text = audit_table(load(store.root).audit, "audit", "Audit", Roles()).text
+    assert text["scale moved"].tolist() == ["25.00%", "25.00%"]

@@ -1,0 +1,74 @@
+"""What a quantizer hands out for storing and deploying: weights as integers, and the grids of layer inputs."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class QTensor:
+    """A quantized tensor holds a weight as integers.
+
+    Attributes:
+        codes: integer tensor of the weight's shape. Uniform grids: signed or unsigned codes;
+            with ``levels``: indices into the code book.
+        scale: distance of two neighbouring codes, float32, shape ``(channels,)`` with an ``axis``, else ``()``; positive.
+        zero_point: of the scale's shape; whole, or halfway between two codes on a grid without a zero.
+        bits: storage width, 2 to 8; at most ``2**bits`` distinct codes.
+        axis: the channel dimension, or None for one scale.
+        levels: code book of a non-uniform grid, float32, at most ``2**bits`` entries.
+    """
+
+    codes: Tensor
+    scale: Tensor
+    zero_point: Tensor
+    bits: int
+    _: KW_ONLY
+    axis: int | None = None
+    levels: Tensor | None = None
+
+    def dequantize(self) -> Tensor:
+        """Compute the float32 weight: ``(codes - zero_point) * scale`` or ``levels[codes] * scale``."""
+        shape = [1] * self.codes.dim()
+        if self.axis is not None:
+            shape[self.axis] = -1
+        if self.levels is not None:
+            return self.levels[self.codes.long()] * self.scale.reshape(shape)
+        shifted = self.codes.to(torch.float32) - self.zero_point.to(torch.float32).reshape(shape)
+        return shifted * self.scale.reshape(shape)
+
+
+@dataclass(frozen=True)
+class ActQuant:
+    """A layer's input quantizer computes ``(clamp(round(x / scale) + zero_point, qmin, qmax) - zero_point) * scale``.
+
+    Attributes:
+        scale: distance of two neighbouring codes, positive.
+        zero_point: the code of the value 0.
+        qmin: the lowest code.
+        qmax: the highest code.
+        bits: storage width, 2 to 8.
+    """
+
+    scale: float
+    zero_point: int
+    qmin: int
+    qmax: int
+    _: KW_ONLY
+    bits: int
+
+
+@dataclass(frozen=True)
+class SiteExport:
+    """A site export is one quantized layer, ready to be stored or deployed.
+
+    Attributes:
+        weight: the integers of the weight.
+        act: the quantizer of the layer's input, or None for float input.
+    """
+
+    weight: QTensor
+    act: ActQuant | None = None

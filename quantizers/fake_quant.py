@@ -1,0 +1,150 @@
+"""Fake quantization: modules that round a tensor onto a grid of few values, and the grid as numbers.
+
+A method writes a subclass of `FakeQuant`; `quantdg.quantizers.sites.SiteQuantizer` puts one at each weight and, where
+the spec asks for it, at each layer input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .export import QTensor
+from .spec import IntegerRange
+
+SMALLEST_SCALE = 1e-8
+"""What scales and clips are kept above, so that a channel of zeros has a grid too."""
+
+
+def broadcast_shape(weight: Tensor, per_channel: bool) -> tuple[int, ...]:
+    """Return the shape of a scale that broadcasts against ``weight``: (channels, 1, ...), or () for one scale."""
+    return (weight.shape[0], *[1] * (weight.dim() - 1)) if per_channel else ()
+
+
+def grid_dims(x: Tensor, per_channel: bool) -> tuple[int, ...]:
+    """Return the dimensions of ``x`` that share a scale: all of them, or all but the channels (dimension 0)."""
+    return tuple(range(1 if per_channel else 0, x.dim()))
+
+
+def flatten_scale(scale: Tensor, per_channel: bool) -> Tensor:
+    """Reshape a scale that broadcasts against its tensor to what `QParams` holds: (channels,), or () for one scale."""
+    return scale.reshape(-1 if per_channel else ())
+
+
+class QParams(NamedTuple):
+    """The grid of a fake quantizer as numbers.
+
+    Attributes:
+        scale: distance of two neighbouring codes, positive, shape ``(channels,)`` with an ``axis``, else ``()``.
+        zero_point: the code of the value 0, of the scale's shape.
+        qmin: the lowest code.
+        qmax: the highest code.
+        axis: the channel dimension, or None for one scale.
+        levels: code book of a non-uniform grid in units of the scale, rising; None for a uniform grid.
+    """
+
+    scale: Tensor
+    zero_point: Tensor
+    qmin: int
+    qmax: int
+    axis: int | None = None
+    levels: Tensor | None = None
+
+    @classmethod
+    def symmetric(cls, scale: Tensor, codes: IntegerRange) -> QParams:
+        """Make a uniform grid with zero point 0 from a scale of shape (channels, 1, ...) or ()."""
+        per_channel = scale.dim() > 0
+        flat = flatten_scale(scale.detach(), per_channel)
+        return cls(flat, torch.zeros_like(flat), codes.qmin, codes.qmax, axis=0 if per_channel else None)
+
+    @classmethod
+    def of_levels(cls, scale: Tensor, levels: Tensor) -> QParams:
+        """Make a grid from a code book and a scale of shape (channels, 1, ...) or ()."""
+        codes = IntegerRange(0, len(levels) - 1)
+        return cls.symmetric(scale, codes)._replace(levels=levels)
+
+
+class FakeQuant(nn.Module):
+    """A fake quantizer maps a float tensor to its quantized value *on the same scale* (BatchNorm may be frozen).
+
+    Ranges move only while ``observing``; an eval forward outside calibration changes nothing. All state is
+    Parameters and buffers, and after ``prepare`` neither their number nor their shapes change.
+
+    Attributes:
+        calibrating: set by `calibrating`: this forward is there to set ranges.
+        held: set by `frozen_ranges`: even a training forward leaves the ranges alone.
+    """
+
+    calibrating: bool = False
+    held: bool = False
+
+    @property
+    def observing(self) -> bool:
+        """Say whether a method that tracks ranges may move them in this forward."""
+        return self.calibrating or (self.training and not self.held)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the fake-quantized tensor, of x's shape and dtype."""
+        raise NotImplementedError
+
+    def qparams(self, x: Tensor | None = None) -> QParams:
+        """Return the grid that an eval forward uses, detached; ``x`` is the weight, for grids computed from it."""
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        """Forget the ranges seen so far; this is called when a calibration starts."""
+
+
+def fake_quants(model: nn.Module) -> list[FakeQuant]:
+    """Return all fake quantizers of a model in module order."""
+    return [m for m in model.modules() if isinstance(m, FakeQuant)]
+
+
+@contextmanager
+def calibrating(model: nn.Module) -> Iterator[None]:
+    """Make eval forwards without gradients set the ranges within the context; training flags are restored after it."""
+    modes = {m: m.training for m in model.modules()}
+    quants = fake_quants(model)
+    model.eval()
+    for q in quants:
+        q.restart()
+        q.calibrating = True
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for q in quants:
+            q.calibrating = False
+        for m, training in modes.items():
+            m.training = training
+
+
+@contextmanager
+def frozen_ranges(model: nn.Module) -> Iterator[None]:
+    """Keep every range still within the context, in training mode too: for a second pass on a batch, as in SAM."""
+    quants = fake_quants(model)
+    for q in quants:
+        q.held = True
+    try:
+        yield
+    finally:
+        for q in quants:
+            q.held = False
+
+
+def to_qtensor(value: Tensor, q: QParams, bits: int) -> QTensor:
+    """Recover the integer codes from a fake-quantized tensor; this is exact for values that lie on the grid."""
+    shape = [1] * value.dim()
+    if q.axis is not None:
+        shape[q.axis] = -1
+    scale, zero = q.scale.detach().float(), q.zero_point.detach().float()
+    units = value.detach() / scale.reshape(shape)
+    if q.levels is None:
+        codes = torch.round(units + zero.reshape(shape))
+    else:
+        codes = torch.bucketize(units, (q.levels[1:] + q.levels[:-1]) / 2)
+    return QTensor(codes.to(torch.int16), scale, zero, bits, axis=q.axis, levels=q.levels)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from quantdg.bench.packed.file import PackedModel, read_model
 from quantdg.core.errors import RecordError
-from quantdg.quantizers.base import ActQuant
+from quantdg.quantizers.export import ActQuant
 from quantdg.quantizers.layers import sites_of
 
 Model = TypeVar("Model", bound=nn.Module)

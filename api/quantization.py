@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from quantdg.core.errors import QuantizerError
 from quantdg.quantizers.base import Quantizer
-from quantdg.quantizers.layers import LAYERS, calibrating, candidates
+from quantdg.quantizers.fake_quant import calibrating
+from quantdg.quantizers.layers import LAYERS, candidates
 from quantdg.quantizers.spec import Granularity, Rule
 
 from .choice import make_quantizer

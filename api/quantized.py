@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from quantdg.bench.packed.file import write_packed
 from quantdg.core.errors import QuantizerError
-from quantdg.quantizers.base import Plan, Quantizer, SiteAudit, SiteExport, Skipped
+from quantdg.quantizers.base import Plan, Quantizer, SiteAudit, Skipped
+from quantdg.quantizers.export import SiteExport
 
 
 class QuantizedModel:

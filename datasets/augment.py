@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ..core.errors import ConfigError
 from .colour import adjust_brightness_, adjust_contrast_, adjust_hue_, adjust_saturation_, drop_colour_
+from .compiled_augment import augment_photos
 from .crop import sample
 from .draws import Draws, draw
-from .fused import augment_photos
 from .policy import AUGMENTATIONS, Augmentation, get_augmentation
 
 __all__ = ["AUGMENTATIONS", "Augmentation", "Draws", "apply", "augment", "draw", "get_augmentation", "normalise"]

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -115,7 +117,7 @@ def load_digits_domains(size: int = 16) -> DomainDataset:
         from sklearn.datasets import load_digits as load_source  # noqa: PLC0415  (slow to import)
     except ImportError as error:
         raise MissingPackageError("dataset digits needs scikit-learn: pip install scikit-learn") from error
-    source = load_source()
+    source: Any = load_source()
     glyphs = source.images.astype(np.int64) * 255 // 16
     labels = source.target.astype(np.int64)
     domains = tuple(

@@ -10,7 +10,7 @@ import torch
 
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.grid import Cell, Experiment
-from quantdg.bench.sweep.session import plan
+from quantdg.bench.sweep.session import load_and_plan
 from quantdg.bench.training.data import CellData, load_dataset
 
 QUICK = (
@@ -54,7 +54,7 @@ def cell(quick: Callable[..., Experiment]) -> Callable[..., tuple[Cell, CellData
 
     def first(*overrides: str) -> tuple[Cell, CellData]:
         experiment = quick(*overrides)
-        chosen = plan(experiment)[0]
+        chosen = load_and_plan(experiment)[0]
         return chosen, cell_data(experiment, chosen)
 
     return first

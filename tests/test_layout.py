@@ -109,6 +109,27 @@ def test_only_the_adapter_imports_nni():
             assert "nni" not in {n.split(".")[0] for n in imports(path)} or path.name == "nni_adapter.py", path
 
 
+def public_names(path):
+    return [
+        node.name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_") and node.name != "main"
+    ]
+
+
+@pytest.mark.parametrize("top", sorted(MAY_IMPORT))
+def test_a_public_name_has_one_home(top):
+    homes = {}
+    for path in sorted((ROOT / top).rglob("*.py")):
+        if "commands" in path.with_suffix("").parts[len(ROOT.parts) :]:
+            continue  # a command's function has the command's name; only the command line calls it
+        for name in public_names(path):
+            homes.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert len(homes) > 5
+    twice = {name: paths for name, paths in homes.items() if len(paths) > 1}
+    assert not twice, f"rename one of each: {twice}"
+
+
 def test_modules_and_functions_stay_small():
     for top in MAY_IMPORT:
         for path in (ROOT / top).rglob("*.py"):

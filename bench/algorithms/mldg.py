@@ -81,8 +81,8 @@ class MLDG(Algorithm):
             risk, gradient = self._risk(x[:n], y[:n], weights)
             with self._stepped(weights, gradient), unobserved(self.network):
                 tested, gradient2 = self._risk(x2[:n], y2[:n], weights)
-            torch._foreach_add_(total, gradient)
-            torch._foreach_add_(total, gradient2, alpha=self.beta)
+            torch._foreach_add_(total, gradient)  # pyright: ignore[reportPrivateImportUsage]
+            torch._foreach_add_(total, gradient2, alpha=self.beta)  # pyright: ignore[reportPrivateImportUsage]
             value += risk + self.beta * tested
         linear = torch.stack([(g * (w - w.detach())).sum() for g, w in zip(total, weights, strict=True)]).sum()
         return {"loss": (value + linear) / len(minibatches)}

@@ -37,7 +37,7 @@ class Segment:
         if self.count == 1:
             self.mean = {name: w.detach().clone() for name, w in weights.items()}
         else:
-            torch._foreach_lerp_(list(self.mean.values()), [weights[n] for n in self.mean], 1 / self.count)
+            torch._foreach_lerp_(list(self.mean.values()), [weights[n] for n in self.mean], 1 / self.count)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def mean_of(segments: Iterable[Segment]) -> Weights:

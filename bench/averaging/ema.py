@@ -40,7 +40,7 @@ class EMA(WeightAverage):
         if not self._mean:
             self._mean = {name: w.detach().clone() for name, w in weights.items()}
         else:
-            torch._foreach_lerp_(list(self._mean.values()), [weights[n] for n in self._mean], 1 - self.decay)
+            torch._foreach_lerp_(list(self._mean.values()), [weights[n] for n in self._mean], 1 - self.decay)  # pyright: ignore[reportPrivateImportUsage]
 
     def at_check(self, step: int, loss: float) -> None:
         """Nothing: the average does not depend on validation."""

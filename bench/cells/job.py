@@ -123,10 +123,10 @@ class Job:
             if kept is None:  # a torn file from outside this program
                 self.store.write(record)
             record = kept or record
-        self._keeper(record.key, lease).delete()
+        self._checkpointer(record.key, lease).delete()
         return record
 
-    def _keeper(self, name: str, lease: Lease) -> Checkpointer:
+    def _checkpointer(self, name: str, lease: Lease) -> Checkpointer:
         return Checkpointer(self.store.snapshot_path(name), self.launcher.checkpoint_seconds, lease.check, self.stop)
 
     def _run(self, cell: Cell, lease: Lease) -> Record:
@@ -137,7 +137,7 @@ class Job:
         began = time.perf_counter()
         state = self._float_state(cell.group, data)
         float_s = time.perf_counter() - began
-        branch = train_branch(cell, data, state, self.report, self._keeper(cell.key, lease))
+        branch = train_branch(cell, data, state, self.report, self._checkpointer(cell.key, lease))
         lease.check()
         record = result_of(cell, branch, data, self.store.root, self.launcher)
         record.timings["float_s"] = round(float_s, 3)
@@ -161,4 +161,4 @@ class Job:
         if isinstance(lease, Holder):
             raise _BusyError(lease)
         with lease:
-            return float_phase(group, data, path, self.report, self._keeper(group.key, lease))
+            return float_phase(group, data, path, self.report, self._checkpointer(group.key, lease))

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from ...core.errors import QuantDGError
 from ..results.files import StorageError
-from .process import Identity, certainly_dead, me
+from .process import Identity, current_process, is_dead
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -156,7 +156,7 @@ class Leases:
     def _take(self, name: str, old: Holder | None) -> Lease | None:
         generation = old.generation + 1 if old else 1
         path = _path(self.folder, name, generation)
-        if not self._create(path, json.dumps({"owner": uuid.uuid4().hex, **asdict(me())})):
+        if not self._create(path, json.dumps({"owner": uuid.uuid4().hex, **asdict(current_process())})):
             return None
         try:
             lease = Lease(path, generation, self.patience / 6)
@@ -218,7 +218,7 @@ class Leases:
 
     def abandoned(self, holder: Holder) -> bool:
         """Whether its process is certainly dead, or this observer has seen no touch for ``patience`` seconds."""
-        if holder.who is not None and certainly_dead(holder.who):
+        if holder.who is not None and is_dead(holder.who):
             return True
         now = time.monotonic()
         touched, since = self._seen.get(holder.name, (None, now))
@@ -227,7 +227,7 @@ class Leases:
             return False
         return now - since > self.patience
 
-    def condemn(self, holder: Holder) -> None:
+    def mark_abandoned(self, holder: Holder) -> None:
         """Believe another observer of this machine that a lease is abandoned, unless it has been touched since."""
         self._seen[holder.name] = holder.touched, -math.inf
 

@@ -34,7 +34,7 @@ class Identity:
 
     @classmethod
     def parse(cls, raw: Any) -> Identity | None:
-        """From the parsed JSON of a lease; None for anything else."""
+        """Return the process of a lease's parsed JSON; None for anything else."""
         try:
             return cls(**{name: raw[name] for name in cls.__dataclass_fields__})
         except (KeyError, TypeError):
@@ -59,8 +59,8 @@ def _started(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
-def me() -> Identity:
-    """This process."""
+def current_process() -> Identity:
+    """Return this process."""
     boot, namespace = _machine()
     started = _started(os.getpid()) or 0
     return Identity(socket.gethostname(), os.getpid(), started, boot, namespace, *_cluster_job())
@@ -70,8 +70,8 @@ def _cluster_job() -> tuple[str, int]:
     return os.environ.get("SLURM_JOB_ID", ""), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
 
 
-def certainly_dead(identity: Identity) -> bool:
-    """True only where this machine can know.
+def is_dead(identity: Identity) -> bool:
+    """Return True only where this machine can know that a process is gone.
 
     That is: same boot, same namespace, and no such process with that start time; or an earlier attempt of the cluster
     job this process belongs to, of which one runs at a time.

@@ -17,7 +17,7 @@ def deploy(argv: Sequence[str]) -> int:
     The record goes into the run folder, where ``quantdg report`` finds it.
     """
     options = deploy_parser().parse_args(argv)
-    from ..deploy.cell import deploy_in, prepare
+    from ..deploy.cell import deploy_in, prepare_deployment
     from ..deploy.runtimes import PTE, suffix
     from ..deploy.stored import find_cell, open_cell
     from ..experiment import load as config
@@ -34,7 +34,7 @@ def deploy(argv: Sequence[str]) -> int:
     cache = options.cache or config.load([]).paths.cache
     cell = open_cell(store, record, Paths(store.root, options.data_root, cache))
     with tempfile.TemporaryDirectory() as scratch:
-        deployment = deploy_in(options.runtime, prepare(cell, out, Path(scratch)), settings)
+        deployment = deploy_in(options.runtime, prepare_deployment(cell, out, Path(scratch)), settings)
     write_deployment(store.root, deployment)
     print(comparison(deployment, out))
     return 1 if deployment.same_model is False else 0

@@ -9,10 +9,10 @@ from pathlib import Path
 
 def merge(argv: Sequence[str]) -> int:
     """Merge run folders of several machines into one; exit code 1 where results differ."""
-    from ..results.merge import merge as merge_folders
+    from ..results.merge import merge_runs
 
     options = merge_parser().parse_args(argv)
-    merged = merge_folders(options.folders, options.out)
+    merged = merge_runs(options.folders, options.out)
     print(merged.text())
     return 1 if merged.conflicts else 0
 

@@ -15,8 +15,8 @@ from ..experiment.deploy import DeploySettings
 from ..results.deployment import Deployment, Timing
 from ..results.provenance import machine, versions
 from ..results.record import pack_bits
-from .files import Files, kind_of, write_files
-from .measure import Job, measure
+from .files import Files, deployment_kind, write_files
+from .measure import TimingTask, measure
 from .reference import Prover, prover
 from .runtimes import open_model, predict, runtime_version
 from .stored import StoredCell
@@ -41,7 +41,7 @@ class Prepared:
         return self.files.integer_file or (self.files.float_file if self.files.kind == "float32" else None)
 
 
-def prepare(cell: StoredCell, out: Path, scratch: Path, timed: bool = True) -> Prepared:
+def prepare_deployment(cell: StoredCell, out: Path, scratch: Path, timed: bool = True) -> Prepared:
     """Write the runtime file of a cell to ``out``, the rest to ``scratch``, which must outlive the measurements.
 
     Args:
@@ -52,7 +52,7 @@ def prepare(cell: StoredCell, out: Path, scratch: Path, timed: bool = True) -> P
     Raises:
         MissingPackageError: the exporter is not installed.
     """
-    timed = timed and kind_of(cell.model)[0] == "integer"
+    timed = timed and deployment_kind(cell.model)[0] == "integer"
     files = write_files(cell.network, cell.model, cell.shape, out, scratch, baseline=timed)
     if files.kind == "not exportable":
         return Prepared(cell, files, None, timed)
@@ -116,7 +116,7 @@ def _accuracy(cell: StoredCell, path: Path, runtime: str, integer: bool) -> dict
 
 def _timings(runtime: str, files: Files, shape: tuple[int, int, int], settings: DeploySettings) -> Sequence[Timing]:
     """One thread by CPU time, then all by wall time, for each batch size."""
-    job = Job(runtime, str(files.integer_file), str(files.float_file), shape, rounds=settings.rounds)
+    job = TimingTask(runtime, str(files.integer_file), str(files.float_file), shape, rounds=settings.rounds)
     threads = settings.threads or usable_cores()
     counts = (1, threads) if threads > 1 else (1,)
     return [measure(replace(job, batch=b, threads=n)) for n in counts for b in settings.batches]

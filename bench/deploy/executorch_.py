@@ -89,8 +89,8 @@ def _with_floats(module: nn.Module, names: Collection[str]) -> nn.Module:
 
 @torch.no_grad()
 def _lower(module: nn.Module, shape: tuple[int, int, int]) -> Any:
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner  # noqa: PLC0415
-    from executorch.exir import to_edge_transform_and_lower  # noqa: PLC0415
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
+    from executorch.exir import to_edge_transform_and_lower  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
     example = torch.zeros(MOST_IMAGES, *shape)  # below 16, choosing a convolution would bound the batch by 15
     batch = torch.export.Dim("batch", min=1, max=MOST_IMAGES)
@@ -121,8 +121,8 @@ class ExecuTorch:
         if not 1 <= batch <= MOST_IMAGES:
             raise RecordError(f"an ExecuTorch file takes 1 to {MOST_IMAGES} images a call, got {batch}")
         with _quiet():
-            from executorch.extension.pybindings import portable_lib  # noqa: PLC0415
-            from executorch.runtime import Runtime, Verification  # noqa: PLC0415
+            from executorch.extension.pybindings import portable_lib  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
+            from executorch.runtime import Runtime, Verification  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
             portable_lib._unsafe_reset_threadpool(threads)
             try:
@@ -140,7 +140,7 @@ class ExecuTorch:
 
     def layers(self) -> Layers:
         """Counted in the graphs for XNNPACK that the file holds, and in what it leaves to other kernels."""
-        from executorch.exir._serialize._program import deserialize_pte_binary  # noqa: PLC0415
+        from executorch.exir._serialize._program import deserialize_pte_binary  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
         program = deserialize_pte_binary(self.path.read_bytes()).program
         total = integer = 0
@@ -156,9 +156,9 @@ class ExecuTorch:
 
 def _counted(data: bytes) -> Layers:
     """Layers of one XNNPACK graph; integer are those that read an int8 tensor."""
-    from executorch.backends.xnnpack import serialization  # noqa: PLC0415
-    from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import XNNHeader  # noqa: PLC0415
-    from executorch.exir._serialize._flatbuffer import _flatc_decompile  # noqa: PLC0415
+    from executorch.backends.xnnpack import serialization  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
+    from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import XNNHeader  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
+    from executorch.exir._serialize._flatbuffer import _flatc_decompile  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
     header = XNNHeader.from_bytes(data[: XNNHeader.EXPECTED_LENGTH])
     with tempfile.TemporaryDirectory() as name:

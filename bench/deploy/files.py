@@ -9,7 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..packed.compressed import write_compressed
-from ..packed.file import PackedModel, grid, write_packed
+from ..packed.file import PackedModel, grid_tensors, write_packed
 from ..results.deployment import Bytes, Kind
 from ..results.files import write_atomic
 from .executorch_ import export_pte
@@ -33,7 +33,7 @@ class Files:
 SIZE_ONLY = "inputs are float, so convolutions run in float32 on dequantized weights"
 
 
-def kind_of(model: PackedModel) -> tuple[Kind, str]:
+def deployment_kind(model: PackedModel) -> tuple[Kind, str]:
     """What kind of deployment a stored model allows, with the reason where it is not ``integer``."""
     if not model.sites:
         return "float32", ""
@@ -64,7 +64,7 @@ def write_files(
         scratch: folder of the files that are needed for comparison only.
         baseline: write the network in float32 as a runtime file, to be timed beside the integer one.
     """
-    state, (kind, reason) = model.state(), kind_of(model)
+    state, (kind, reason) = model.state(), deployment_kind(model)
     export = export_pte if out.suffix == PTE else export_onnx
     write_atomic(scratch / "float.safetensors", save({n: t.contiguous() for n, t in state.items()}))
     float_file = out if kind == "float32" else scratch / f"float{out.suffix}" if baseline else None
@@ -82,7 +82,7 @@ def write_files(
         packed_file=write_packed(scratch / "packed.safetensors", model.rest, model.sites),
         compressed_file=write_compressed(out.with_suffix(".safetensors.zst"), model.rest, model.sites),
         codes=sum(-(-s.weight.codes.numel() * s.weight.bits // 8) for s in model.sites.values()),
-        scales=sum(_bytes(grid(name, site.weight)) for name, site in model.sites.items()),
+        scales=sum(_bytes(grid_tensors(name, site.weight)) for name, site in model.sites.items()),
         rest=_bytes(model.rest),
     )
     return Files(kind, reason, sizes, float_file, integer_file, integer)

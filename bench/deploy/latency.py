@@ -14,10 +14,11 @@ from statistics import median, quantiles
 import torch
 
 from ...core.errors import MeasurementError
+from ...core.machine import exit_cause
 from ..experiment.component import Component
 from ..experiment.grid import Experiment
 from ..models.base import DGModel
-from ..packed.file import load_packed
+from ..packed.file import read_model
 from ..results.latency import Latency
 from ..results.provenance import machine
 from ..results.record import Record
@@ -56,7 +57,7 @@ def measure_store(store: RunStore, keys: Sequence[str], experiment: Experiment) 
     process.join()
     if process.exitcode:
         raise MeasurementError(
-            f"the measurement of {len(records)} models ended with exit code {process.exitcode}, so that the latency table "
+            f"the measurement of {len(records)} models ended with {exit_cause(process.exitcode)}, so that the latency table "
             "may lack some; the same command measures again"
         )
 
@@ -66,7 +67,7 @@ def _network(
 ) -> DGModel:
     network: DGModel = component.build(shape, classes)
     assert record.sizes is not None
-    network.load_state_dict(load_packed(store.root / record.sizes.path))
+    network.load_state_dict(read_model(store.root / record.sizes.path).state())
     return network.eval()
 
 

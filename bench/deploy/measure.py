@@ -1,6 +1,6 @@
 """Time two files in one runtime, interleaved, in a process of its own: ``python -m quantdg.bench.deploy.measure``.
 
-Reads a Job as JSON from standard input, writes samples as JSON to standard output. Imports no torch, whose thread
+Reads a TimingTask as JSON from standard input, writes samples as JSON to standard output. Imports no torch, whose thread
 pools would share the process (ExecuTorch itself needs it). With one thread the time of the process is kept, which
 other processes disturb least; with more, the wall time.
 """
@@ -28,7 +28,7 @@ from .runtimes import Array, open_model
 
 
 @dataclass(frozen=True)
-class Job:
+class TimingTask:
     """What to measure.
 
     Attributes:
@@ -47,7 +47,7 @@ class Job:
     seconds: float = 20.0
 
 
-def measure(job: Job) -> Timing:
+def measure(job: TimingTask) -> Timing:
     """Run the job in a fresh process; MeasurementError, with its last line, where that fails."""
     command = [sys.executable, "-m", "quantdg.bench.deploy.measure"]
     done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False)
@@ -58,7 +58,7 @@ def measure(job: Job) -> Timing:
     return summary(job, samples["integer"], samples["float32"], samples["calls"])
 
 
-def summary(job: Job, integer: Sequence[float], floats: Sequence[float], calls: int) -> Timing:
+def summary(job: TimingTask, integer: Sequence[float], floats: Sequence[float], calls: int) -> Timing:
     """Medians, quartiles and the ratio of samples in milliseconds, one of each a round."""
     ratios = [a / b for a, b in zip(integer, floats, strict=True)]
     low, _, high = quantiles(integer, n=4)
@@ -81,7 +81,7 @@ def summary(job: Job, integer: Sequence[float], floats: Sequence[float], calls: 
     )
 
 
-def _samples(job: Job) -> dict[str, Any]:
+def _samples(job: TimingTask) -> dict[str, Any]:
     shape = (job.batch, *job.shape)
     x: Array = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     calls = [
@@ -95,4 +95,4 @@ def _samples(job: Job) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_samples(Job(**json.load(sys.stdin)))))
+    print(json.dumps(_samples(TimingTask(**json.load(sys.stdin)))))

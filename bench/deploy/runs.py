@@ -14,7 +14,7 @@ from ..results.deployment import FOLDER, Deployment, deployments, write_deployme
 from ..results.provenance import machine
 from ..results.record import Record
 from ..results.store import RunStore
-from .cell import deploy_in, prepare
+from .cell import deploy_in, prepare_deployment
 from .latency import representatives
 from .runtimes import suffix
 from .stored import open_cell
@@ -74,7 +74,7 @@ def _deploy(
     out.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            prepared = prepare(open_cell(store, record, paths), out, Path(scratch), timed)
+            prepared = prepare_deployment(open_cell(store, record, paths), out, Path(scratch), timed)
         except Exception as error:  # noqa: BLE001 - any failure is a result of this cell
             yield from (_unable(record, runtime, error) for runtime in settings.runtimes)
             return

@@ -29,10 +29,12 @@ class Runner(Protocol):
     batch: int
 
     def __call__(self, x: Array) -> Array:
-        """Logits (batch, classes) of images (batch, C, H, W)."""
+        """Return logits (batch, classes) of images (batch, C, H, W)."""
+        ...
 
     def layers(self) -> Layers:
-        """What is really executed."""
+        """Count what is really executed."""
+        ...
 
 
 PTE = ".pte"

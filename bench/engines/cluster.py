@@ -17,7 +17,7 @@ from ..experiment.launcher import Launcher
 from ..results.store import RunStore
 from ..training.seeds import use_deterministic
 from .malloc import keep_freed_memory
-from .queue import Deaths
+from .queue import DeathCounter
 
 Portion = list[Cell]
 
@@ -66,28 +66,28 @@ def follow(
         say: told the progress.
         poll_seconds: between two looks at the run folder.
     """
-    lost, leases = Deaths(), Leases(store.work, launcher.lease_seconds)
-    hopeless: dict[str, tuple[Cell, int]] = {}
+    counter, leases = DeathCounter(), Leases(store.work, launcher.lease_seconds)
+    given_up: dict[str, tuple[Cell, int]] = {}
     told = -1
     while left := missing(cells, store):
         if len(left) != told:
             say(f"{len(cells) - len(left)} of {len(cells)} cells are stored")
             told = len(left)
-        if at_work() is False and (gone := [c for c in missing(left, store) if c.key not in hopeless]):
-            for cell in _to_blame(gone, leases):
-                deaths = lost.add(cell.key, store.progress(cell.key, cell.group.key))
+        if at_work() is False and (gone := [c for c in missing(left, store) if c.key not in given_up]):
+            for cell in _cells_of_dead_jobs(gone, leases):
+                deaths = counter.add(cell.key, store.progress(cell.key, cell.group.key))
                 if deaths > launcher.max_lost:
-                    hopeless[cell.key] = cell, deaths
-            if again := [cell for cell in gone if cell.key not in hopeless]:
+                    given_up[cell.key] = cell, deaths
+            if again := [cell for cell in gone if cell.key not in given_up]:
                 say(f"{len(again)} cells were lost with their jobs and are submitted again")
                 submit(again)
-        for cell, deaths in hopeless.values():
+        for cell, deaths in given_up.values():
             give_up(cell, store, leases, launcher, deaths)
         time.sleep(poll_seconds)
     remove_leftovers(store)
 
 
-def _to_blame(lost: list[Cell], leases: Leases) -> list[Cell]:
+def _cells_of_dead_jobs(lost: list[Cell], leases: Leases) -> list[Cell]:
     """The cells whose leases dead jobs have left; all of them where no job got as far as a cell."""
     left = leases.newest()
     return [cell for cell in lost if cell.key in left] or lost

@@ -7,7 +7,6 @@ A cell whose process dies without a word (out of memory, killed) is lost: it is 
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
 from ...core.errors import QuantDGError
+from ...core.machine import exit_cause
 from ..cells.cleanup import remove_leftovers
 from ..cells.execute import without_result
 from ..cells.job import Job
@@ -31,7 +31,7 @@ from .queue import CellQueue
 from .worker import GRACE_SECONDS, work
 
 Watcher = Callable[[str, Any], None]
-"""Told ``steps`` with a count, ``record`` with a Record and ``waiting`` with a line of text."""
+"""It is told ``steps`` with a count, ``record`` with a Record and ``waiting`` with a line of text."""
 
 PRELOAD = ["quantdg.bench.engines.worker", "torch._inductor"]  # the first optimizer imports torch's compiler: 2 s
 POLL_SECONDS = 0.5
@@ -53,7 +53,7 @@ def run_cells(cells: list[Cell], store: RunStore, paths: Paths, launcher: Launch
 
 
 def waiting_line(count: int, holder: str) -> str:
-    """What a driver says when others have all that is left."""
+    """Return what a driver says when others have all that is left."""
     return f"waiting for {count} cells that others work on ({holder})"
 
 
@@ -68,29 +68,30 @@ class _Worker:
 
 
 class _Pool:
-    def __init__(self, board: CellQueue, store: RunStore, paths: Paths, launcher: Launcher, watch: Watcher) -> None:
+    def __init__(self, queue: CellQueue, store: RunStore, paths: Paths, launcher: Launcher, watch: Watcher) -> None:
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(PRELOAD)
-        self.board, self.store, self.paths, self.launcher, self.watch = board, store, paths, launcher, watch
+        self.queue, self.store, self.paths = queue, store, paths
+        self.launcher, self.watch = launcher, watch
         self.workers: list[_Worker] = []
         self.leases = Leases(store.work, launcher.lease_seconds)
         self.early = 0
-        self.next_look = 0.0
+        self.next_poll = 0.0
         self.abandoned: dict[str, Holder] = {}
 
     def run(self) -> None:
         jobs = jobs_of(self.launcher)
         try:
             while True:
-                while len(self.workers) < jobs and (group := self.board.open_group()) is not None:
+                while len(self.workers) < jobs and (group := self.queue.open_group()) is not None:
                     self._start(group)
                 if self.workers:
                     self._listen()
-                elif self.board.elsewhere:
+                elif self.queue.deferred:
                     time.sleep(POLL_SECONDS)
                 else:
                     break
-                self._look_around()
+                self._poll_leases_and_kill_stuck()
         finally:
             self._end()
         remove_leftovers(self.store)
@@ -109,104 +110,108 @@ class _Pool:
             return
         finally:
             theirs.close()
-        self.board.workers[group] += 1
-        self.workers.append(_Worker(process, ours, group, slot))
+        self.queue.join(group)
+        self.workers.append(_Worker(process, ours, group, slot))  # pyright: ignore[reportArgumentType]
 
     def _listen(self) -> None:
         ready = wait([w.pipe for w in self.workers], timeout=POLL_SECONDS)
         for worker in [w for w in self.workers if w.pipe in ready]:
             try:
                 kind, value = worker.pipe.recv()
-                self._take(worker, kind, value)
+                self._answer(worker, kind, value)
             except (EOFError, OSError):
-                self._gone(worker)
+                self._after_end(worker)
 
-    def _take(self, worker: _Worker, kind: str, value: Any) -> None:
+    def _answer(self, worker: _Worker, kind: str, value: Any) -> None:
         if kind == "next":
             worker.asked = True
-            worker.cell = self._next(worker)
+            worker.cell = self._next_cell(worker)
             worker.pipe.send((worker.cell, self._abandoned(worker.cell)))
         elif kind == "steps":
             self.watch("steps", value)
         elif kind == "record":
-            self._stored(value)
+            self._announce(value)
             worker.cell, self.early = None, 0
         elif kind == "busy" and worker.cell is not None:
-            self._postpone(worker.cell, *value)
+            self._defer(worker.cell, *value)
             worker.cell = None
         elif kind == "storage":
             raise StorageError(value)
 
     def _abandoned(self, cell: Cell | None) -> list[Holder]:
-        """What the process need not watch again for so long."""
+        """Return the leases that the process need not watch again for so long."""
         names = (cell.key, cell.group.key) if cell else ()
         return [self.abandoned[name] for name in names if name in self.abandoned]
 
-    def _next(self, worker: _Worker) -> Cell | None:
+    def _next_cell(self, worker: _Worker) -> Cell | None:
         while worker.group is not None:
-            if (cell := self.board.take(worker.group)) is not None:
+            if (cell := self.queue.take(worker.group)) is not None:
                 return cell
-            worker.group = self.board.move(worker.group)
+            worker.group = self.queue.move(worker.group)
         return None
 
-    def _stored(self, key: str) -> None:
+    def _announce(self, key: str) -> None:
+        """Tell the watcher a record that is stored."""
         record = self.store.read(key)
         if record is not None:
             self.watch("record", record)
 
-    def _postpone(self, cell: Cell, lease: str, holder: str) -> None:
-        self.board.postpone(cell, whole_group=lease == cell.group.key)
-        if not any(self.board.waiting.values()):
-            self.watch("waiting", waiting_line(len(self.board.elsewhere), holder))
+    def _defer(self, cell: Cell, lease: str, holder: str) -> None:
+        self.queue.defer(cell, whole_group=lease == cell.group.key)
+        if not self.queue.waiting:
+            self.watch("waiting", waiting_line(len(self.queue.deferred), holder))
 
-    def _look_around(self) -> None:
-        """What has become of the leases, at most every `POLL_SECONDS`."""
+    def _poll_leases_and_kill_stuck(self) -> None:
+        """Look at all leases, at most every `POLL_SECONDS`, and kill processes of this driver that stand still."""
         now = time.monotonic()
-        if now < self.next_look:
+        if now < self.next_poll:
             return
-        if now - self.next_look > self.launcher.lease_seconds / 2:  # stopped by Ctrl-Z, say: nobody was watched
+        if now - self.next_poll > self.launcher.lease_seconds / 2:  # stopped by Ctrl-Z, say: nobody was watched
             self.leases = Leases(self.store.work, self.launcher.lease_seconds)
-        self.next_look, holders = now + POLL_SECONDS, self.leases.newest()
+        self.next_poll, holders = now + POLL_SECONDS, self.leases.newest()
         self.abandoned = {name: holder for name, holder in holders.items() if self.leases.abandoned(holder)}
-        self._look_elsewhere(holders.keys() - self.abandoned.keys())
+        self._collect_deferred(holders.keys() - self.abandoned.keys())
         self._kill_stuck()
 
-    def _look_elsewhere(self, held: set[str]) -> None:
-        """Cells that others had: done by now, or free again because their process died."""
-        for key, cell in list(self.board.elsewhere.items()):
-            if self.store.cell_path(key).exists():
-                del self.board.elsewhere[key]
-                self._stored(key)
-            elif key not in held and cell.group.key not in held:
-                self.board.resume(key)
+    def _collect_deferred(self, held: set[str]) -> None:
+        """Take up cells that others had: done by now, or free again because their process died."""
+        for cell in self.queue.deferred:
+            if self.store.cell_path(cell.key).exists():
+                self.queue.drop(cell)
+                self._announce(cell.key)
+            elif cell.key not in held and cell.group.key not in held:
+                self.queue.resume(cell)
 
     def _kill_stuck(self) -> None:
-        """A process that stands still is lost like one that died."""
+        """Kill each process whose lease this driver has seen stand still; it then counts as one that died."""
         for worker in self.workers:
             holder = self.abandoned.get(worker.cell.key) if worker.cell else None
             if holder is not None and holder.who is not None and holder.who.pid == worker.process.pid:
                 worker.process.kill()
 
-    def _gone(self, worker: _Worker) -> None:
+    def _after_end(self, worker: _Worker) -> None:
+        """Count out a process that has ended, and requeue or give up the cell it had."""
         worker.pipe.close()
         worker.process.join(GRACE_SECONDS)
         worker.process.kill()
         worker.process.join()
         self.workers.remove(worker)
         if worker.group is not None:
-            self.board.workers[worker.group] -= 1
+            self.queue.leave(worker.group)
         code = worker.process.exitcode or 0
         if not worker.asked:
-            self._early_death(cause(code))
+            self._early_death(exit_cause(code))
         cell = worker.cell
         if cell is None:
             return
         if self.store.read(cell.key) is not None:
-            self._stored(cell.key)
-        elif (deaths := self.board.lose(cell, self.store.progress(cell.key, cell.group.key))) <= self.launcher.max_lost:
-            self.board.give_back(cell)
+            self._announce(cell.key)
+        elif (
+            deaths := self.queue.record_death(cell, self.store.progress(cell.key, cell.group.key))
+        ) <= self.launcher.max_lost:
+            self.queue.requeue(cell)
         else:
-            self._lost(cell, f"its process died {deaths} times: {cause(code)}")
+            self._give_up(cell, f"its process died {deaths} times: {exit_cause(code)}")
 
     def _early_death(self, why: str) -> None:
         self.early += 1
@@ -216,18 +221,19 @@ class _Pool:
                 "launcher.jobs=0 to see why"
             )
 
-    def _lost(self, cell: Cell, reason: str) -> None:
+    def _give_up(self, cell: Cell, reason: str) -> None:
+        """Record a cell as failed, unless another driver works on it by now."""
         lease = self.leases.acquire(cell.key)
         if isinstance(lease, Holder):
-            self.board.postpone(cell, whole_group=False)
+            self.queue.defer(cell, whole_group=False)
             return
         with lease:
             self.store.write_first(without_result(cell, "failed", reason, self.launcher))
             self.store.snapshot_path(cell.key).unlink(missing_ok=True)
-        self._stored(cell.key)
+        self._announce(cell.key)
 
     def _end(self) -> None:
-        """No process stays behind: they may save first, unless Ctrl-C comes again."""
+        """End every process: they may save first, unless Ctrl-C comes again."""
         for worker in self.workers:
             worker.pipe.close()
             with suppress(OSError):
@@ -241,10 +247,3 @@ class _Pool:
                 worker.process.kill()
             for worker in self.workers:
                 worker.process.join()
-
-
-def cause(code: int) -> str:
-    """An exit code in words."""
-    if code >= 0:
-        return f"exit {code}"
-    return f"signal {-code}" + (" (out of memory?)" if code == -signal.SIGKILL else "")

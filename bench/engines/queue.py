@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from ..experiment.grid import Cell
 
 
-class Deaths:
+class DeathCounter:
     """How often cells died without getting any further."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Deaths:
 
 
 class CellQueue:
-    """The cells of a sweep that still have to be given out.
+    """The cells of a sweep that still have to be given out, and how many processes work on each group.
 
     Args:
         cells: in the order they are to be run.
@@ -31,56 +31,78 @@ class CellQueue:
     """
 
     def __init__(self, cells: Iterable[Cell], ready: Callable[[str], bool]) -> None:
-        self.waiting: dict[str, deque[Cell]] = {}
-        self.elsewhere: dict[str, Cell] = {}
-        self.workers: Counter[str] = Counter()
-        self.lost = Deaths()
+        self._waiting: dict[str, deque[Cell]] = {}
+        self._deferred: dict[str, Cell] = {}
+        self._workers: Counter[str] = Counter()
+        self._deaths = DeathCounter()
         self._ready = ready
         for cell in cells:
-            self.waiting.setdefault(cell.group.key, deque()).append(cell)
+            self._waiting.setdefault(cell.group.key, deque()).append(cell)
+
+    @property
+    def waiting(self) -> tuple[Cell, ...]:
+        """The cells that can be taken now, group by group."""
+        return tuple(cell for cells in self._waiting.values() for cell in cells)
+
+    @property
+    def deferred(self) -> tuple[Cell, ...]:
+        """The cells that another driver works on."""
+        return tuple(self._deferred.values())
 
     def open_group(self) -> str | None:
-        """The group a further process should work on, or None where it would find nothing to do.
+        """Return the group a further process should work on, or None where it would find nothing to do.
 
         Untouched groups come first; a group in work is split once its float phase is stored, the one with the most
         cells for each of its processes first.
         """
-        left = {key: len(cells) for key, cells in self.waiting.items() if cells}
+        left = {key: len(cells) for key, cells in self._waiting.items() if cells}
         for key in left:
-            if not self.workers[key]:
+            if not self._workers[key]:
                 return key
-        split = {key: count / (1 + self.workers[key]) for key, count in left.items() if self._ready(key)}
+        split = {key: count / (1 + self._workers[key]) for key, count in left.items() if self._ready(key)}
         return max(split, key=lambda key: split[key], default=None)
 
-    def take(self, group: str) -> Cell | None:
-        """The next cell of a group."""
-        cells = self.waiting.get(group)
-        return cells.popleft() if cells else None
+    def join(self, group: str) -> None:
+        """Count one more process that works on this group."""
+        self._workers[group] += 1
+
+    def leave(self, group: str) -> None:
+        """Count one process less that works on this group."""
+        self._workers[group] -= 1
 
     def move(self, group: str) -> str | None:
-        """Where a process goes that has found its group empty; it counts there from now on."""
-        self.workers[group] -= 1
+        """Return where a process goes that has found its group empty, or None; it counts there from now on."""
+        self.leave(group)
         found = self.open_group()
         if found is not None:
-            self.workers[found] += 1
+            self.join(found)
         return found
 
-    def give_back(self, cell: Cell) -> None:
-        """A cell whose process died: the others of its group come first."""
-        self.waiting[cell.group.key].append(cell)
+    def take(self, group: str) -> Cell | None:
+        """Take the next cell of a group out of the queue; None where none is left."""
+        cells = self._waiting.get(group)
+        return cells.popleft() if cells else None
 
-    def postpone(self, cell: Cell, whole_group: bool) -> None:
-        """Another driver works on this cell, or on the float phase that its whole group waits for."""
-        self.elsewhere[cell.key] = cell
+    def requeue(self, cell: Cell) -> None:
+        """Put a cell whose process died back; the others of its group come first."""
+        self._waiting[cell.group.key].append(cell)
+
+    def defer(self, cell: Cell, whole_group: bool) -> None:
+        """Set aside a cell that another driver works on, or all of a group whose float phase it works on."""
+        self._deferred[cell.key] = cell
         if whole_group:
             while (other := self.take(cell.group.key)) is not None:
-                self.elsewhere[other.key] = other
+                self._deferred[other.key] = other
 
-    def resume(self, key: str) -> None:
-        """Nobody works on a postponed cell any more."""
-        cell = self.elsewhere.pop(key)
-        self.waiting[cell.group.key].append(cell)
+    def resume(self, cell: Cell) -> None:
+        """Put a deferred cell back that nobody works on any more."""
+        self.drop(cell)
+        self.requeue(cell)
 
-    def lose(self, cell: Cell, progress: int = 0) -> int:
+    def drop(self, cell: Cell) -> None:
+        """Forget a deferred cell that another driver has stored."""
+        del self._deferred[cell.key]
+
+    def record_death(self, cell: Cell, progress: int = 0) -> int:
         """Count a death; returns how many this cell has seen at this place (``progress`` as of its snapshot)."""
-        return self.lost.add(cell.key, progress)
+        return self._deaths.add(cell.key, progress)

@@ -1,6 +1,8 @@
 """The process of the local engine that trains: it asks its driver for cells until there are none.
 
-It has a pipe of its own, so that one killed in the middle of a message harms nobody else's.
+It has a pipe of its own, so that one killed in the middle of a message harms nobody else's. Its messages are pairs:
+``next`` (it wants a cell), ``steps`` with a count, ``record`` with a key, ``busy`` with the names of a lease and its
+holder, or ``storage`` with the reason why the folder cannot be written.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import signal
 import threading
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from typing import Any
 
 from ..cells.job import Job
 from ..experiment.grid import Paths
@@ -27,24 +28,28 @@ REPORT_EVERY = 20
 GRACE_SECONDS = 20.0
 """For saving a training whose driver is gone."""
 
-Message = tuple[str, Any]
-"""``next`` (wants a cell), ``steps`` (a count), ``record`` (a key), ``busy`` (the lease's name and its holder's), or
-``storage`` (why the folder cannot be written)."""
 
+class ThrottledReport:
+    """Reports steps to the driver in bunches, and sets the stop flag when the driver is gone.
 
-class Steps:
-    """Reports steps in bunches; a driver that is gone is an order to stop, not an error of the training."""
+    A driver that is gone is an order to stop, not an error of the training.
+
+    Args:
+        pipe: to the driver.
+        stop: the flag that ends the training.
+    """
 
     def __init__(self, pipe: Connection, stop: threading.Event) -> None:
         self.pipe, self.stop, self.pending = pipe, stop, 0
 
     def __call__(self, steps: int) -> None:
+        """Add steps; send them once there are enough."""
         self.pending += steps
         if self.pending >= REPORT_EVERY:
             self.flush()
 
     def flush(self) -> None:
-        """Send what has not been sent."""
+        """Send what has not been sent; set the stop flag where nobody reads it."""
         try:
             if self.pending:
                 self.pipe.send(("steps", self.pending))
@@ -54,7 +59,7 @@ class Steps:
 
 
 def _die_with(stop: threading.Event) -> None:
-    """End soon after the driver does, however it ended: the training is saved first."""
+    """End this process soon after its driver, however that ended: the training is saved first."""
     driver = multiprocessing.parent_process()
     assert driver is not None
     wait([driver.sentinel])
@@ -64,17 +69,20 @@ def _die_with(stop: threading.Event) -> None:
 
 
 def work(pipe: Connection, store: RunStore, paths: Paths, launcher: Launcher) -> None:
-    """The main function of the process. Ctrl-C belongs to the driver, which sends SIGTERM: save and end."""
+    """Run the process: ask for cells until there are none.
+
+    Ctrl-C belongs to the driver, which sends SIGTERM: the training is saved, and the process ends.
+    """
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=_die_with, args=(stop,), daemon=True).start()
     keep_freed_memory()
     use_deterministic(launcher.threads)
-    steps = Steps(pipe, stop)
-    job = Job(store, paths, launcher, steps, stop.is_set)
+    report = ThrottledReport(pipe, stop)
+    job = Job(store, paths, launcher, report, stop.is_set)
     try:
-        _serve(pipe, job, steps)
+        _serve(pipe, job, report)
     except (StoppedError, EOFError, BrokenPipeError, ConnectionResetError):
         return
     except StorageError as error:
@@ -82,16 +90,16 @@ def work(pipe: Connection, store: RunStore, paths: Paths, launcher: Launcher) ->
             pipe.send(("storage", str(error)))
 
 
-def _serve(pipe: Connection, job: Job, steps: Steps) -> None:
+def _serve(pipe: Connection, job: Job, report: ThrottledReport) -> None:
     while True:
         pipe.send(("next", None))
         cell, abandoned = pipe.recv()
         if cell is None:
             return
         for holder in abandoned:
-            job.leases.condemn(holder)
+            job.leases.mark_abandoned(holder)
         found = job.attempt(cell)
-        steps.flush()
+        report.flush()
         if isinstance(found, Record):
             pipe.send(("record", found.key))
         else:

@@ -16,7 +16,7 @@ PIP_LINE = "pip install 'quantdg[timm]'"
 
 def _timm() -> Any:
     try:
-        import timm  # noqa: PLC0415
+        import timm  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise MissingPackageError(f"timm is not installed ({error}); {PIP_LINE}") from error
     return timm

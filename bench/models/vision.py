@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 from torchvision import models
@@ -79,7 +79,7 @@ def without_head(network: nn.Module, arch: str) -> tuple[nn.Module, int]:
         head = getattr(network, name, None)
         linear = head if isinstance(head, nn.Linear) else None
         if isinstance(head, nn.Sequential) and isinstance(head[-1], nn.Linear):
-            linear, head[-1] = head[-1], nn.Identity()
+            linear, head[-1] = cast(nn.Linear, head[-1]), nn.Identity()
         elif linear is not None:
             setattr(network, name, nn.Identity())
         if linear is not None:

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ...core.errors import RecordError
 from ...core.packages import require
 from ...quantizers.export import SiteExport
 from ..results.files import write_atomic
-from .file import PackedModel, packed_bytes, read_model
+from .file import PackedModel, check_weights, packed_bytes, read_model
 
 LEVEL, SHORTEST_MATCH = 19, 7
 """Shorter matches between codes are chance, and cost more than the entropy of what they replace."""
@@ -57,8 +56,5 @@ def read_compressed(path: Path) -> PackedModel:
 def write_compressed(path: Path, floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> int:
     """Write the file, read it back, check every weight bit for bit; returns its bytes."""
     write_atomic(path, compressed_bytes(floats, sites))
-    loaded = read_compressed(path).state()
-    for name, site in sites.items():
-        if not torch.equal(loaded[f"{name}.weight"], site.weight.dequantize().cpu()):
-            raise RecordError(f"{path} read back must reproduce the weight of {name!r} bit for bit, but does not")
+    check_weights(path, read_compressed(path), sites)
     return path.stat().st_size

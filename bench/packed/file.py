@@ -28,13 +28,13 @@ from .header import SiteHeader, read_header, write_entry
 _META = "quantdg"
 
 
-def pack(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+def pack_codes(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
     """Codes 0 .. 2**bits - 1 as a bit stream of ``bits`` bits each, padded to whole bytes."""
     return np.packbits(np.unpackbits(codes.reshape(-1, 1), axis=1)[:, 8 - bits :])
 
 
-def unpack(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint8]:
-    """Inverse of `pack` for ``count`` codes."""
+def unpack_codes(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint8]:
+    """Inverse of `pack_codes` for ``count`` codes."""
     stream = np.unpackbits(packed, count=count * bits).reshape(count, bits)
     return np.packbits(np.pad(stream, ((0, 0), (8 - bits, 0))), axis=1).reshape(count)
 
@@ -44,10 +44,13 @@ def _pack_weight(name: str, q: QTensor) -> tuple[dict[str, Tensor], int]:
     shifted = (q.codes.cpu().int() - offset).numpy()
     if shifted.max(initial=0) >= 2**q.bits:
         raise RecordError(f"codes of {name!r} must fit in {q.bits} bits, but span {shifted.max() + 1} values")
-    return {f"{name}.weight.codes": torch.from_numpy(pack(shifted.astype(np.uint8), q.bits)), **grid(name, q)}, offset
+    return {
+        f"{name}.weight.codes": torch.from_numpy(pack_codes(shifted.astype(np.uint8), q.bits)),
+        **grid_tensors(name, q),
+    }, offset
 
 
-def grid(name: str, q: QTensor) -> dict[str, Tensor]:
+def grid_tensors(name: str, q: QTensor) -> dict[str, Tensor]:
     """What a file stores of a weight's grid: scale, a zero point that is not 0, a code book."""
     tensors = {f"{name}.weight.scale": q.scale.cpu().contiguous()}
     if bool(q.zero_point.any()):
@@ -82,8 +85,13 @@ class PackedModel:
     rest: dict[str, Tensor]
     sites: dict[str, SiteExport]
 
+    @property
+    def weights(self) -> dict[str, QTensor]:
+        """The quantized weights by layer, as codes with their grid."""
+        return {name: site.weight for name, site in self.sites.items()}
+
     def state(self) -> dict[str, Tensor]:
-        """The float state dict with dequantized weights."""
+        """Return the float state dict with dequantized weights."""
         return {**self.rest, **{f"{name}.weight": s.weight.dequantize() for name, s in self.sites.items()}}
 
 
@@ -107,7 +115,7 @@ def _unpack_site(name: str, tensors: dict[str, Tensor], entry: SiteHeader) -> Si
         raise RecordError(
             f"codes of {name!r} must be {count} numbers of {bits} bits, the file has {stream.numel()} bytes"
         )
-    plain = torch.from_numpy(unpack(stream.numpy(), bits, count))
+    plain = torch.from_numpy(unpack_codes(stream.numpy(), bits, count))
     levels = tensors.pop(f"{key}.levels", None)
     if levels is not None:
         _check_levels(name, levels, int(plain.max()) + entry.offset, int(plain.min()) + entry.offset)
@@ -139,22 +147,15 @@ def read_model(path: Path) -> PackedModel:
     return PackedModel(tensors, sites)
 
 
-def read_packed(path: Path) -> tuple[dict[str, Tensor], dict[str, QTensor]]:
-    """(float rest by state-dict name, quantized weight by site); RecordError where the file is not whole."""
-    model = read_model(path)
-    return model.rest, {name: site.weight for name, site in model.sites.items()}
-
-
-def load_packed(path: Path) -> dict[str, Tensor]:
-    """The float state dict with dequantized weights."""
-    return read_model(path).state()
-
-
 def write_packed(path: Path, floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> int:
     """Write the file, read it back, check every weight bit for bit; returns its bytes."""
     write_atomic(path, packed_bytes(floats, sites))
-    loaded = load_packed(path)
-    for name, site in sites.items():
-        if not torch.equal(loaded[f"{name}.weight"], site.weight.dequantize().cpu()):
-            raise RecordError(f"{path} read back must reproduce the weight of {name!r} bit for bit, but does not")
+    check_weights(path, read_model(path), sites)
     return path.stat().st_size
+
+
+def check_weights(path: Path, model: PackedModel, sites: Mapping[str, SiteExport]) -> None:
+    """Raise RecordError unless a model read back from ``path`` has the weights of ``sites`` bit for bit."""
+    for name, site in sites.items():
+        if not torch.equal(model.weights[name].dequantize(), site.weight.dequantize().cpu()):
+            raise RecordError(f"{path} read back must reproduce the weight of {name!r} bit for bit, but does not")

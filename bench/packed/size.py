@@ -12,7 +12,7 @@ from ...core.errors import QuantizerError
 from ...quantizers.base import Quantizer
 from ...quantizers.export import QTensor
 from ..results.record import Sizes
-from .file import read_packed, write_packed
+from .file import read_model, write_packed
 
 
 @torch.no_grad()
@@ -36,13 +36,13 @@ def write_model(network: nn.Module, quantizer: Quantizer, names: set[str], root:
     sites = quantizer.export(network)
     path = Path("models") / f"{key}.safetensors"
     packed = write_packed(root / path, floats, sites)
-    rest, weights = read_packed(root / path)
+    model = read_model(root / path)
     return Sizes(
         float_file=len(save(floats)),
         packed_file=packed,
-        codes=sum(-(-q.codes.numel() * q.bits // 8) for q in weights.values()),
-        scales=sum(_grid_bytes(q) for q in weights.values()),
-        rest=sum(t.numel() * t.element_size() for t in rest.values()),
+        codes=sum(-(-q.codes.numel() * q.bits // 8) for q in model.weights.values()),
+        scales=sum(_grid_bytes(q) for q in model.weights.values()),
+        rest=sum(t.numel() * t.element_size() for t in model.rest.values()),
         path=str(path),
     )
 

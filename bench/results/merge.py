@@ -37,7 +37,7 @@ class Merged:
         return "\n".join([head, *self.conflicts, *self.skipped])
 
 
-def merge(sources: Sequence[Path], out: Path) -> Merged:
+def merge_runs(sources: Sequence[Path], out: Path) -> Merged:
     """Merge run folders into ``out``, which may be one already; a result comes before a failure, then the first wins.
 
     Models, float phases, latencies, deployments, plans and the rules of the verdict come along. Raises RecordError for a

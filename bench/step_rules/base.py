@@ -24,12 +24,15 @@ class Trained(Protocol):
     @property
     def network(self) -> nn.Module:
         """The network inside the algorithm."""
+        ...
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """All parameters, the quantizer's included."""
+        """Return all parameters, the quantizer's included."""
+        ...
 
     def buffers(self) -> Iterator[Tensor]:
-        """All buffers, the network's included."""
+        """Return all buffers, the network's included."""
+        ...
 
 
 class StepRule(ABC):

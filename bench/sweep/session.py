@@ -27,10 +27,10 @@ from .progress import Watch, progress_bar
 from .requested import write_grid
 from .rerun import RerunPolicy
 from .stale import delete_stale
-from .timing import kind_of, time_kinds
+from .timing import time_kinds, timing_kind
 
 
-def plan(experiment: Experiment) -> list[Cell]:
+def load_and_plan(experiment: Experiment) -> list[Cell]:
     """All cells of the grid, once every name, option and layer rule in it is known to fit.
 
     Loads the data set, so that its domains are known and its cache is built once.
@@ -48,7 +48,7 @@ def plan(experiment: Experiment) -> list[Cell]:
     return cells
 
 
-def foresee(experiment: Experiment) -> Refusals:
+def find_refusals(experiment: Experiment) -> Refusals:
     """Which combinations will be refused, found without training; unavailable ones are among them."""
     dataset = load_dataset(experiment.dataset, experiment.paths)
     network = experiment.model.build(dataset.shape, len(dataset.classes))
@@ -66,11 +66,11 @@ def foresee(experiment: Experiment) -> Refusals:
 def plan_run(experiment: Experiment, choice: RerunPolicy | None = None, measure: bool = False) -> Plan:
     """What `run_experiment` would do; changes nothing. ``measure``: time what the folder has no measured cells of."""
     store = RunStore(experiment.paths.out) if (experiment.paths.out / "run.json").exists() else None
-    cells, timed = plan(experiment), []
+    cells, timed = load_and_plan(experiment), []
     if measure:
-        known = {kind_of(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()
+        known = {timing_kind(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()
         timed = time_kinds(cells, known, experiment.paths, experiment.launcher)
-    return make_plan(cells, store, choice or RerunPolicy(), foresee(experiment), timed)
+    return make_plan(cells, store, choice or RerunPolicy(), find_refusals(experiment), timed)
 
 
 def pending_cells(cells: list[Cell], store: RunStore, choice: RerunPolicy | None = None) -> list[Cell]:
@@ -88,7 +88,7 @@ def run_experiment(experiment: Experiment, console: Console | None = None, choic
     launcher = experiment.launcher
     if launcher.engine == "local":
         check_device(launcher)
-    cells = plan(experiment)
+    cells = load_and_plan(experiment)
     store = RunStore(experiment.paths.out, create=True)
     fix_rules(store.root, experiment.rules)
     made = make_plan(cells, store, choice, {})

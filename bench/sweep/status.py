@@ -10,7 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from ..cells.lease import Holder, Leases
-from ..cells.process import certainly_dead
+from ..cells.process import is_dead
 from ..results.record import Labels
 from ..results.store import RunStore
 from ..results.summary import RecordSummary, scan
@@ -96,7 +96,7 @@ def _what(name: str, wanted: dict[str, RequestedCell]) -> str:
 
 def _may_live(holder: Holder, store: RunStore) -> bool:
     stored = store.float_path(holder.name).exists()
-    return not stored and (holder.who is None or not certainly_dead(holder.who))
+    return not stored and (holder.who is None or not is_dead(holder.who))
 
 
 def _count(status: Status, state: str, brief: RecordSummary | None, cell: RequestedCell | None) -> None:

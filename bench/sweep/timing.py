@@ -25,7 +25,7 @@ SELECTIONS = 3
 """Checkpoints evaluated on the whole target at the end of a branch, at most; each average is another."""
 
 
-def kind_of(labels: Labels) -> tuple[str, str, str]:
+def timing_kind(labels: Labels) -> tuple[str, str, str]:
     """What the time of a step depends on within one grid: algorithm, quantizer, bits."""
     return labels.algorithm, labels.quantizer, labels.bits
 
@@ -47,9 +47,9 @@ def _timed(
     data: CellData | None = None
     opened = ""
     for cell in cells:
-        if kind_of(cell.labels) in known:
+        if timing_kind(cell.labels) in known:
             continue
-        known.add(kind_of(cell.labels))
+        known.add(timing_kind(cell.labels))
         try:
             if data is None or opened != cell.group.key:
                 data, opened = open_data(cell.group, paths, launcher.device), cell.group.key

@@ -66,7 +66,8 @@ class MixStyle(Transform):
             raise ConfigError(
                 f"transform.mixstyle needs p from 0 to 1 and alpha above 0, got {p} and {alpha}; the paper uses 0.5 and 0.1"
             )
-        self.p, self.alpha, self.partner, self.layers = p, alpha, partner, layers
+        self.partner: Partner = partner
+        self.p, self.alpha, self.layers = p, alpha, layers
 
     def attach(self, network: DGModel) -> None:
         """Hook the layers; ConfigError where the network names none or has none of that name."""

@@ -6,7 +6,7 @@ from quantdg.bench.cells.execute import refusal
 from quantdg.bench.models.base import NORMALISATIONS
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.step_rules.sam import SAM
-from quantdg.bench.sweep.session import plan, run_experiment
+from quantdg.bench.sweep.session import load_and_plan, run_experiment
 from quantdg.bench.training.data import CellData
 from quantdg.bench.training.float_phase import build
 
@@ -18,7 +18,7 @@ def test_parts_chosen_by_name_are_trained_with_and_part_of_the_label(quick, cell
     assert [type(t).__name__ for t in algorithm.transforms] == ["Mixup", "MixStyle"]
     assert isinstance(algorithm.rule, SAM)
     experiment = quick(*words)
-    assert plan(quick("quantizer=[lsq]"))[0].key != plan(experiment)[0].key
+    assert load_and_plan(quick("quantizer=[lsq]"))[0].key != load_and_plan(experiment)[0].key
     assert run_experiment(experiment) == 0
     (record,) = RunStore(experiment.paths.out).records()
     assert (record.status, record.labels.algorithm) == ("done", "erm+mixup+mixstyle+sam")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from quantdg.bench.experiment import load as config
-from quantdg.bench.sweep.session import plan
+from quantdg.bench.sweep.session import load_and_plan
 from quantdg.bench.training.data import CellData, load_dataset
 from quantdg.bench.training.evaluation import evaluate
 from quantdg.bench.training.float_phase import build, train_step
@@ -28,7 +28,7 @@ def accuracies(target):
     """After the last step, by angle: on the target's 80 %, on the first 1,500 training images of the sources."""
     words = ["dataset=rotated_mnist", "model=mnist_cnn", f"data.root={DATA}", f"targets=['{target}']", "seeds=1"]
     experiment = config.load([*words, "quantizer=[float]", *(f"protocol.{word}" for word in PROTOCOL)])
-    group = plan(experiment)[0].group
+    group = load_and_plan(experiment)[0].group
     dataset = load_dataset(experiment.dataset, experiment.paths)
     data = CellData(dataset, dataset.index(str(target)), 0, group.protocol, "cpu")
     algorithm = build(group, data)

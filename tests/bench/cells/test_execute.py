@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from quantdg.bench.cells.execute import refusal
-from quantdg.bench.packed.file import load_packed
+from quantdg.bench.packed.file import read_model
 from quantdg.bench.results.latency import Latency
 from quantdg.bench.results.record import Record, unpack_bits
 from quantdg.bench.results.store import RunStore, Unreadable
@@ -116,7 +116,7 @@ def test_the_stored_model_is_the_selected_one_bit_for_bit(quick):
     record = records(experiment)["erm", "lsq"]
     path = experiment.paths.out / record.sizes.path
     assert path.stat().st_size == record.sizes.packed_file
-    state = load_packed(path)
+    state = read_model(path).state()
     dataset = load_dataset(experiment.dataset, experiment.paths)
     network = experiment.model.build(dataset.shape, len(dataset.classes))
     network.load_state_dict(state)
@@ -196,7 +196,7 @@ def test_a_record_says_the_role_of_its_quantizer(quick):
 def test_failed_cells_run_again_on_demand_only(quick):
     experiment = quick(with_quantizer(Exploding), with_quantizer(Picky), "quantizer=[float]")
     session.run_experiment(experiment)
-    cells, store = session.plan(experiment), RunStore(experiment.paths.out)
+    cells, store = session.load_and_plan(experiment), RunStore(experiment.paths.out)
     assert session.pending_cells(cells, store) == []
     retried = session.pending_cells(cells, store, RerunPolicy(retry="failed"))
     assert [c.quantizer.name for c in retried] == ["exploding"]
@@ -239,7 +239,7 @@ def test_half_a_record_is_reported_and_only_that_cell_runs_again(quick):
     whole = path.read_text()
     path.write_text(whole[: len(whole) // 2])
     assert [type(r) for r in store.records()].count(Unreadable) == 1
-    assert [c.quantizer.name for c in session.pending_cells(session.plan(experiment), store)] == ["lsq"]
+    assert [c.quantizer.name for c in session.pending_cells(session.load_and_plan(experiment), store)] == ["lsq"]
     session.run_experiment(experiment)
     assert json.loads(path.read_text())["rows"] == json.loads(whole)["rows"]
 
@@ -258,7 +258,7 @@ def test_coral_needs_two_source_domains(quick, domains, refused):
     experiment = quick("algorithm=[coral]", "quantizer=[float]")
     whole = load_dataset(experiment.dataset, experiment.paths)
     small = replace(whole, domains=whole.domains[-domains:])
-    cell = session.plan(experiment)[0]
+    cell = session.load_and_plan(experiment)[0]
     data = CellData(small, small.index("thick"), 0, experiment.protocol, "cpu")
     expected = ("unsupported", "coral needs 2 source domains, there are 1") if refused else None
     assert refusal(cell, data) == expected

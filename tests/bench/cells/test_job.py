@@ -10,7 +10,7 @@ import pytest
 from quantdg.bench.cells import job as jobs
 from quantdg.bench.cells.job import Job
 from quantdg.bench.cells.lease import Holder, Leases
-from quantdg.bench.engines.worker import REPORT_EVERY, Steps
+from quantdg.bench.engines.worker import REPORT_EVERY, ThrottledReport
 from quantdg.bench.experiment.launcher import Launcher
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep import session
@@ -20,7 +20,7 @@ from quantdg.bench.training.checkpointer import StoppedError
 @pytest.fixture
 def sweep(quick):
     experiment = quick("quantizer=[float,lsq]")
-    cells, store = session.plan(experiment), RunStore(experiment.paths.out, create=True)
+    cells, store = session.load_and_plan(experiment), RunStore(experiment.paths.out, create=True)
     return cells, store, lambda **more: Job(store, experiment.paths, Launcher(jobs=0), **more)
 
 
@@ -81,7 +81,7 @@ def test_a_driver_that_is_gone_stops_the_training_and_fails_no_cell(sweep):
     ours, theirs = Pipe()
     ours.close()
     stop = Event()
-    steps = Steps(theirs, stop)
+    steps = ThrottledReport(theirs, stop)
     steps.pending = REPORT_EVERY
     with pytest.raises(StoppedError):
         make(report=steps, stop=stop.is_set).attempt(cells[0])

@@ -14,7 +14,7 @@ import pytest
 
 from quantdg.bench.cells import lease as leasing
 from quantdg.bench.cells.lease import Holder, Lease, LeaseLostError, Leases
-from quantdg.bench.cells.process import Identity, certainly_dead, me
+from quantdg.bench.cells.process import Identity, current_process, is_dead
 from quantdg.bench.results.files import StorageError
 
 
@@ -32,7 +32,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def strangers(monkeypatch):
     """Nobody's process can be looked up: as between two machines."""
-    monkeypatch.setattr(leasing, "certainly_dead", lambda _: False)
+    monkeypatch.setattr(leasing, "is_dead", lambda _: False)
 
 
 def test_one_has_it_until_it_is_given_back(tmp_path):
@@ -157,9 +157,9 @@ def test_an_observer_may_believe_another_until_the_holder_moves(tmp_path, strang
     os.utime(held.path, (0, 0))
     stale = newcomer.holder("a")
     os.utime(held.path, (1, 1))
-    newcomer.condemn(stale)
+    newcomer.mark_abandoned(stale)
     assert isinstance(newcomer.acquire("a"), Holder)
-    newcomer.condemn(newcomer.holder("a"))
+    newcomer.mark_abandoned(newcomer.holder("a"))
     newcomer.acquire("a").close()
     held.close()
 
@@ -183,33 +183,33 @@ def test_the_lease_of_a_killed_process_is_free_at_once(tmp_path):
 
 
 def test_a_process_number_used_again_is_somebody_else():
-    mine = me()
-    assert not certainly_dead(mine)
-    assert certainly_dead(Identity(mine.host, mine.pid, mine.started - 1, mine.boot, mine.namespace))
-    assert not certainly_dead(Identity(mine.host, mine.pid, 0, "another boot", mine.namespace))
-    assert not certainly_dead(Identity(mine.host, mine.pid, 0, mine.boot, "another namespace"))
+    mine = current_process()
+    assert not is_dead(mine)
+    assert is_dead(Identity(mine.host, mine.pid, mine.started - 1, mine.boot, mine.namespace))
+    assert not is_dead(Identity(mine.host, mine.pid, 0, "another boot", mine.namespace))
+    assert not is_dead(Identity(mine.host, mine.pid, 0, mine.boot, "another namespace"))
 
 
 def test_an_earlier_attempt_of_the_same_cluster_job_is_over(monkeypatch):
     before = Identity("elsewhere", 1, 1, "boot", "ns", "77", 0)
-    assert not certainly_dead(before)
+    assert not is_dead(before)
     monkeypatch.setenv("SLURM_JOB_ID", "77")
-    assert not certainly_dead(before)
+    assert not is_dead(before)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert certainly_dead(before)
+    assert is_dead(before)
     monkeypatch.setenv("SLURM_JOB_ID", "78")
-    assert not certainly_dead(before)
+    assert not is_dead(before)
 
 
 def test_a_zombie_is_dead():
     process = subprocess.Popen(["sleep", "600"])
-    mine, started = me(), Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19]
+    mine, started = current_process(), Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19]
     identity = Identity(mine.host, process.pid, int(started), mine.boot, mine.namespace)
-    assert not certainly_dead(identity)
+    assert not is_dead(identity)
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert Path(f"/proc/{process.pid}").exists()
-    assert certainly_dead(identity)
+    assert is_dead(identity)
     process.wait()
 
 

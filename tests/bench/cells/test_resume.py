@@ -12,7 +12,7 @@ from quantdg.bench.cells.execute import refusal, result_of
 from quantdg.bench.experiment.launcher import Launcher
 from quantdg.bench.experiment.load import choices, hydra
 from quantdg.bench.training import branch as branches
-from quantdg.bench.training import checkpointer as keeping
+from quantdg.bench.training import checkpointer as checkpointing
 from quantdg.bench.training import float_phase
 from quantdg.bench.training.checkpoint import Snapshot, capture, load_snapshot, save_snapshot
 from quantdg.bench.training.checkpointer import Checkpointer, StoppedError
@@ -82,12 +82,12 @@ def test_a_float_phase_goes_on_bit_for_bit(cell, tmp_path):
 
 def test_a_snapshot_is_written_when_it_is_due_and_fenced_first(tmp_path, monkeypatch):
     now, log = [0.0], []
-    monkeypatch.setattr(keeping.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(keeping, "save_snapshot", lambda path, snapshot: log.append(snapshot.step))
-    keeper = Checkpointer(tmp_path / "s", 10, fence=lambda: log.append("fence"))
+    monkeypatch.setattr(checkpointing.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpointing, "save_snapshot", lambda path, snapshot: log.append(snapshot.step))
+    checkpointer = Checkpointer(tmp_path / "s", 10, fence=lambda: log.append("fence"))
     for step in range(1, 26):
         now[0] += 1
-        keeper.after_step(lambda step=step: Snapshot(step, {}))
+        checkpointer.after_step(lambda step=step: Snapshot(step, {}))
     assert log == ["fence", 10, "fence", 20]
 
 

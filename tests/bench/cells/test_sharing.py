@@ -28,7 +28,7 @@ def test_sharing_pays_almost_what_arithmetic_allows(quick, tmp_path):
     names = "[float,lsq,pact,torch_ao,torch_ao_learnable,nni_qat,freeze,round_freeze,uniform_noise]"
     experiment = quick(*GRID, f"quantizer={names}", "model.width=16", "averaging=[swad]")
     use_deterministic(1)
-    cells = session.plan(experiment)
+    cells = session.load_and_plan(experiment)
     timed(experiment, cells[:1], tmp_path / "warm")
     together, shared = timed(experiment, cells, tmp_path / "together")
     alone = 0.0

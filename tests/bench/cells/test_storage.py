@@ -8,9 +8,9 @@ from dataclasses import asdict
 
 import pytest
 
-from quantdg.bench.cells import cleanup as tidy
+from quantdg.bench.cells import cleanup
 from quantdg.bench.cells.lease import Leases
-from quantdg.bench.cells.process import me
+from quantdg.bench.cells.process import current_process
 from quantdg.bench.results import files
 from quantdg.bench.results.files import StorageError, write_atomic, write_first
 from quantdg.bench.results.record import Record
@@ -85,7 +85,7 @@ def test_drafts_of_killed_writers_go_once_they_are_old(quick):
     root = RunStore(experiment.paths.out, create=True).root
     (root / "cells").mkdir()
     old, new = root / "cells" / ".a.json.x.tmp", root / "cells" / ".b.json.y.tmp"
-    for draft, age in ((old, tidy.DRAFT_SECONDS + 60), (new, 60)):
+    for draft, age in ((old, cleanup.DRAFT_SECONDS + 60), (new, 60)):
         draft.write_text("{")
         now = draft.stat().st_mtime
         os.utime(draft, (now - age, now - age))
@@ -104,12 +104,12 @@ def test_what_a_killed_process_left_beside_a_result_goes(quick):
         runs.snapshot_path(name).write_text("")
         (runs.work / f".{name}.safetensors.x.tmp").write_text("")
     (runs.root / "cells" / f".{key}.json.x.tmp").write_text("")
-    dead = {**asdict(me()), "started": 0, "owner": "x"}
+    dead = {**asdict(current_process()), "started": 0, "owner": "x"}
     (runs.work / f"{key}.lease.3").write_text(json.dumps(dead))
     with Leases(runs.work).acquire(group):
-        tidy.remove_leftovers(runs)
+        cleanup.remove_leftovers(runs)
         assert runs.snapshot_path(group).exists(), "somebody works on it"
-    tidy.remove_leftovers(runs)
+    cleanup.remove_leftovers(runs)
     assert sorted(p.name for p in runs.work.iterdir()) == [".unfinished.safetensors.x.tmp", "unfinished.safetensors"]
     assert [p.name for p in (runs.root / "cells").iterdir()] == [f"{key}.json"]
 

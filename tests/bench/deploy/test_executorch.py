@@ -9,7 +9,7 @@ import torch
 from quantdg.bench.deploy import executorch_
 from quantdg.bench.deploy.executorch_ import export_pte
 from quantdg.bench.deploy.integer import build_integer, load_float
-from quantdg.bench.deploy.measure import Job, measure
+from quantdg.bench.deploy.measure import TimingTask, measure
 from quantdg.bench.deploy.reference import prover
 from quantdg.bench.deploy.runs import deploy_store
 from quantdg.bench.deploy.runtimes import open_model, predict
@@ -109,7 +109,7 @@ def test_float_stays_float32(exported, tmp_path):
 def test_a_measurement(exported, tmp_path):
     t, path = exported()
     export_pte(load_float(t.network, t.model.state()), t.shape, tmp_path / "f.pte")
-    timing = measure(Job("executorch", str(path), str(tmp_path / "f.pte"), t.shape, batch=4, rounds=7))
+    timing = measure(TimingTask("executorch", str(path), str(tmp_path / "f.pte"), t.shape, batch=4, rounds=7))
     assert (timing.clock, timing.rounds) == ("cpu", 7)
     assert 0 < timing.q25_ms <= timing.median_ms <= timing.q75_ms
 

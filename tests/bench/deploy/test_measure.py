@@ -3,11 +3,11 @@
 import pytest
 
 from quantdg.bench.deploy.integer import build_integer, load_float
-from quantdg.bench.deploy.measure import Job, measure, summary
+from quantdg.bench.deploy.measure import TimingTask, measure, summary
 from quantdg.bench.deploy.onnx_export import export_onnx
 from quantdg.core.errors import QuantDGError
 
-JOB = Job("openvino", "i.onnx", "f.onnx", (3, 32, 32))
+JOB = TimingTask("openvino", "i.onnx", "f.onnx", (3, 32, 32))
 
 
 def test_the_ratio_is_taken_inside_each_round():
@@ -21,7 +21,7 @@ def test_the_ratio_is_taken_inside_each_round():
 
 def test_a_failed_process_says_why():
     with pytest.raises(QuantDGError, match=r"exit code 1: .*is not an ONNX model"):
-        measure(Job("openvino", "missing.onnx", "missing.onnx", (3, 8, 8)))
+        measure(TimingTask("openvino", "missing.onnx", "missing.onnx", (3, 8, 8)))
 
 
 @pytest.mark.parametrize(("runtime", "package"), [("openvino", "openvino"), ("onnxruntime", "onnxruntime")])
@@ -31,7 +31,7 @@ def test_a_measurement(trained, tmp_path, runtime, package):
     t = trained()
     export_onnx(build_integer(t.network, t.model.state(), t.model.sites).module, t.shape, tmp_path / "i.onnx")
     export_onnx(load_float(t.network, t.model.state()), t.shape, tmp_path / "f.onnx")
-    job = Job(runtime, str(tmp_path / "i.onnx"), str(tmp_path / "f.onnx"), t.shape, batch=2, threads=2, rounds=9)
+    job = TimingTask(runtime, str(tmp_path / "i.onnx"), str(tmp_path / "f.onnx"), t.shape, batch=2, threads=2, rounds=9)
     timing = measure(job)
     assert (timing.batch, timing.threads, timing.clock, timing.rounds) == (2, 2, "wall", 9)
     assert 0 < timing.q25_ms <= timing.median_ms <= timing.q75_ms

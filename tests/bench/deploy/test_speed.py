@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import save
 
 from quantdg.bench.deploy.files import write_files
-from quantdg.bench.deploy.measure import Job, measure
+from quantdg.bench.deploy.measure import TimingTask, measure
 from quantdg.bench.deploy.runtimes import open_model
 from quantdg.bench.packed.compressed import write_compressed
 from quantdg.bench.packed.file import write_packed
@@ -46,7 +46,7 @@ def files(trained, tmp_path_factory):
 
 def measured(files, runtime, batch, threads, *key):
     t, written = files(*key)
-    job = Job(runtime, str(written.integer_file), str(written.float_file), t.shape, batch, threads)
+    job = TimingTask(runtime, str(written.integer_file), str(written.float_file), t.shape, batch, threads)
     timing = measure(job)
     layers = open_model(runtime, written.integer_file).layers()
     print(json.dumps([*key, runtime, batch, threads, round(timing.ratio, 3), timing.median_ms, timing.load, layers]))

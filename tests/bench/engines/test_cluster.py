@@ -19,7 +19,7 @@ from quantdg.core.errors import ConfigError, MissingPackageError
 @pytest.fixture
 def sweep(quick):
     experiment = quick("quantizer=[float,lsq,pact]", "seeds=2")
-    cells, store = session.plan(experiment), RunStore(experiment.paths.out, create=True)
+    cells, store = session.load_and_plan(experiment), RunStore(experiment.paths.out, create=True)
     return experiment, cells, store
 
 
@@ -53,7 +53,7 @@ def test_lost_cells_are_submitted_again_and_given_up_in_the_end(sweep):
 def test_only_the_cell_a_job_died_on_is_blamed(sweep, monkeypatch):
     """One cell kills its job each time; those behind it in the portion have never been tried and must not suffer."""
     experiment, cells, store = sweep
-    monkeypatch.setattr(leasing, "certainly_dead", lambda _: True)
+    monkeypatch.setattr(leasing, "is_dead", lambda _: True)
 
     def submit(some):
         if some[0] is cells[0]:

@@ -28,53 +28,66 @@ def stored():
 
 
 @pytest.fixture
-def board(stored):
+def queue(stored):
     return CellQueue(cells(a=6, b=2), stored.__contains__)
 
 
 def test_each_group_gets_one_process_before_any_gets_two():
-    board = CellQueue(cells(a=6, b=4), "ab".__contains__)
+    queue = CellQueue(cells(a=6, b=4), "ab".__contains__)
     for expected in ("a", "b", "a", "a", "b", "a"):
-        assert board.open_group() == expected
-        board.workers[expected] += 1
+        assert queue.open_group() == expected
+        queue.join(expected)
 
 
-def test_a_group_without_its_float_phase_is_not_split(board, stored):
-    board.workers.update("ab")
-    assert board.open_group() is None
+def test_a_group_without_its_float_phase_is_not_split(queue, stored):
+    queue.join("a")
+    queue.join("b")
+    assert queue.open_group() is None
     stored.add("b")
-    assert board.open_group() == "b"
+    assert queue.open_group() == "b"
 
 
-def test_cells_come_in_order_and_an_empty_group_is_closed(board, stored):
+def test_cells_come_in_order_and_an_empty_group_is_closed(queue, stored):
     stored.update("ab")
-    assert [board.take("b").key, board.take("b").key, board.take("b")] == ["b0", "b1", None]
-    board.workers["a"] += 1
-    assert board.open_group() == "a"
+    assert [queue.take("b").key, queue.take("b").key, queue.take("b")] == ["b0", "b1", None]
+    queue.join("a")
+    assert queue.open_group() == "a"
 
 
-def test_a_process_goes_on_to_the_group_that_needs_it_and_is_counted_there(board, stored):
-    board.workers["b"] += 1
-    assert board.move("b") == "a"
-    assert (board.workers["a"], board.workers["b"]) == (1, 0)
-    board.waiting["b"].clear()
-    assert board.move("b") is None
+def test_a_process_goes_on_to_the_group_that_needs_it_and_is_counted_there(queue, stored):
+    queue.join("b")
+    assert queue.move("b") == "a"
+    assert queue.open_group() == "b"  # the process counts for a now
+    while queue.take("b") is not None:
+        pass
+    queue.join("b")
+    assert queue.move("b") is None
     stored.add("a")
-    assert board.move("b") == "a"
+    queue.join("b")
+    assert queue.move("b") == "a"
 
 
-def test_a_lost_cell_comes_last_and_is_counted(board):
-    first = board.take("b")
-    assert [board.lose(first, progress) for progress in (0, 0, 7, 7, 7, 9)] == [1, 2, 1, 2, 3, 1]
-    board.give_back(first)
-    assert [board.take("b").key, board.take("b").key] == ["b1", "b0"]
+def test_a_lost_cell_comes_last_and_is_counted(queue):
+    first = queue.take("b")
+    assert [queue.record_death(first, progress) for progress in (0, 0, 7, 7, 7, 9)] == [1, 2, 1, 2, 3, 1]
+    queue.requeue(first)
+    assert [queue.take("b").key, queue.take("b").key] == ["b1", "b0"]
 
 
 @pytest.mark.parametrize(("whole", "left"), [(True, []), (False, ["a1", "a2", "a3", "a4", "a5"])])
-def test_what_others_have_waits_with_or_without_its_group(board, whole, left):
-    board.postpone(board.take("a"), whole)
-    assert [c.key for c in board.waiting["a"]] == left
-    assert set(board.elsewhere) == {f"a{i}" for i in range(6)} - set(left)
-    board.resume("a0")
-    assert board.waiting["a"][-1].key == "a0"
-    assert "a0" not in board.elsewhere
+def test_what_others_have_waits_with_or_without_its_group(queue, whole, left):
+    first = queue.take("a")
+    queue.defer(first, whole)
+    assert [c.key for c in queue.waiting if c.group.key == "a"] == left
+    assert {c.key for c in queue.deferred} == {f"a{i}" for i in range(6)} - set(left)
+    queue.resume(first)
+    assert [c.key for c in queue.waiting if c.group.key == "a"] == [*left, "a0"]
+    assert first not in queue.deferred
+
+
+def test_what_others_have_stored_is_forgotten(queue):
+    first = queue.take("a")
+    queue.defer(first, whole_group=False)
+    queue.drop(first)
+    assert queue.deferred == ()
+    assert first not in queue.waiting

@@ -51,7 +51,7 @@ def machine() -> str:
 
 
 def keys_of(overrides, tmp_path):
-    cells = session.plan(config.load([f"out={tmp_path}", *overrides]))
+    cells = session.load_and_plan(config.load([f"out={tmp_path}", *overrides]))
     return [len(cells), hashlib.sha256("\n".join(cell.key for cell in cells).encode()).hexdigest()]
 
 

@@ -8,7 +8,7 @@ import pytest
 from quantdg.bench import conf
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.component import import_object
-from quantdg.bench.sweep.session import plan
+from quantdg.bench.sweep.session import load_and_plan
 from quantdg.core.errors import ConfigError, NoMatchError, UnknownNameError
 from quantdg.datasets.digits import load_digits
 
@@ -32,7 +32,7 @@ def test_names_are_unique_and_equal_the_file(subtests=None):
 
 def test_lists_expand_to_the_whole_grid():
     experiment = config.load(["quantizer=[float,lsq]", "algorithm=[erm,coral]", "seeds=[0,4]", "targets=[thick,faint]"])
-    cells = plan(experiment)
+    cells = load_and_plan(experiment)
     assert len(cells) == 16
     assert len({c.key for c in cells}) == 16
     assert len({c.group.key for c in cells}) == 8
@@ -46,10 +46,10 @@ def test_bits_sweep_and_keep_float_once():
 
 
 def test_identity_does_not_depend_on_order_place_or_launcher(tmp_path):
-    one = plan(config.load(["quantizer=[lsq,float]", "protocol.lr=1e-4", "seeds=1", f"out={tmp_path}"]))
-    other = plan(config.load(["seeds=1", "launcher.jobs=7", "protocol.lr=0.0001", "quantizer=[float,lsq]"]))
+    one = load_and_plan(config.load(["quantizer=[lsq,float]", "protocol.lr=1e-4", "seeds=1", f"out={tmp_path}"]))
+    other = load_and_plan(config.load(["seeds=1", "launcher.jobs=7", "protocol.lr=0.0001", "quantizer=[float,lsq]"]))
     assert {c.key for c in one} == {c.key for c in other}
-    changed = plan(config.load(["quantizer=[float,lsq]", "protocol.lr=2e-4", "seeds=1"]))
+    changed = load_and_plan(config.load(["quantizer=[float,lsq]", "protocol.lr=2e-4", "seeds=1"]))
     assert not {c.key for c in one} & {c.key for c in changed}
 
 
@@ -195,18 +195,18 @@ def test_no_value_anywhere_ends_in_a_traceback(value):
 )
 def test_wrong_options_are_found_before_anything_is_trained(words, message):
     with pytest.raises(ConfigError, match=message):
-        plan(config.load(words.split()))
+        load_and_plan(config.load(words.split()))
 
 
 def test_an_unknown_target_is_answered_when_the_data_set_is_known():
     with pytest.raises(UnknownNameError, match="no domain of digits named 'thik'; did you mean 'thick'"):
-        plan(config.load(["targets=[thik]"]))
+        load_and_plan(config.load(["targets=[thik]"]))
 
 
 def test_a_rule_that_matches_nothing_is_an_error_before_anything_is_trained(quick):
     experiment = quick("quantizer=[lsq]", "quantizer.lsq.spec.rules=[{pattern: 'fc', skip: true}]")
     with pytest.raises(NoMatchError, match="'fc' matches none; the layers are: featurizer"):
-        plan(experiment)
+        load_and_plan(experiment)
 
 
 def test_help_lists_the_choices():

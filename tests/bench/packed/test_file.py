@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from quantdg.bench.packed.file import load_packed, pack, packed_bytes, read_packed, unpack, write_packed
+from quantdg.bench.packed.file import pack_codes, packed_bytes, read_model, unpack_codes, write_packed
 from quantdg.core.errors import RecordError
 from quantdg.quantizers.export import ActQuant, QTensor, SiteExport
 
@@ -21,14 +21,14 @@ def qtensor(bits, *, signed=True, axis=0, levels=None):
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_pack_and_unpack(bits):
     codes = np.random.default_rng(bits).integers(0, 2**bits, 1001, dtype=np.uint8)
-    packed = pack(codes, bits)
+    packed = pack_codes(codes, bits)
     assert len(packed) == -(-1001 * bits // 8)
-    assert (unpack(packed, bits, 1001) == codes).all()
+    assert (unpack_codes(packed, bits, 1001) == codes).all()
 
 
 def test_packing_by_hand():
-    assert pack(np.array([1, 2, 3, 0], dtype=np.uint8), 2).tolist() == [0b01101100]
-    assert pack(np.array([127, 1], dtype=np.uint8), 7).tolist() == [0b11111110, 0b00000100]
+    assert pack_codes(np.array([1, 2, 3, 0], dtype=np.uint8), 2).tolist() == [0b01101100]
+    assert pack_codes(np.array([127, 1], dtype=np.uint8), 7).tolist() == [0b11111110, 0b00000100]
 
 
 @pytest.mark.parametrize("bits", range(2, 9))
@@ -39,12 +39,12 @@ def test_a_file_gives_the_weights_back_bit_for_bit(tmp_path, bits, signed, axis)
     sites = {"conv": SiteExport(q, ActQuant(0.1, 3, 0, 255, bits=8))}
     size = write_packed(tmp_path / "m.safetensors", floats, sites)
     assert size == (tmp_path / "m.safetensors").stat().st_size
-    loaded = load_packed(tmp_path / "m.safetensors")
+    loaded = read_model(tmp_path / "m.safetensors").state()
     assert set(loaded) == set(floats)
     assert all(torch.equal(loaded[n], t) for n, t in floats.items())
-    rest, weights = read_packed(tmp_path / "m.safetensors")
-    assert set(rest) == {"fc.weight", "bn.steps"}
-    assert torch.equal(weights["conv"].codes, q.codes)
+    model = read_model(tmp_path / "m.safetensors")
+    assert set(model.rest) == {"fc.weight", "bn.steps"}
+    assert torch.equal(model.weights["conv"].codes, q.codes)
 
 
 def test_a_code_book_survives(tmp_path):
@@ -52,7 +52,8 @@ def test_a_code_book_survives(tmp_path):
     q = qtensor(2, signed=False, levels=levels)
     write_packed(tmp_path / "m.safetensors", {}, {"conv": SiteExport(q)})
     assert torch.equal(
-        load_packed(tmp_path / "m.safetensors")["conv.weight"], levels[q.codes.long()] * q.scale.reshape(5, 1, 1, 1)
+        read_model(tmp_path / "m.safetensors").state()["conv.weight"],
+        levels[q.codes.long()] * q.scale.reshape(5, 1, 1, 1),
     )
 
 
@@ -68,7 +69,7 @@ def test_a_damaged_file_is_refused(tmp_path, damage):
     write_packed(path, {}, {"conv": SiteExport(qtensor(4))})
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(RecordError, match="is not a packed model"):
-        load_packed(path)
+        read_model(path).state()
 
 
 def test_a_header_that_lies_about_the_shape_is_refused(tmp_path):
@@ -78,4 +79,4 @@ def test_a_header_that_lies_about_the_shape_is_refused(tmp_path):
     assert lie != content
     path.write_bytes(lie)
     with pytest.raises(RecordError, match="must be 243 numbers of 4 bits"):
-        load_packed(path)
+        read_model(path).state()

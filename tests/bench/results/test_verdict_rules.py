@@ -3,7 +3,7 @@
 import pytest
 
 from quantdg.bench.experiment import load as config
-from quantdg.bench.results.merge import merge
+from quantdg.bench.results.merge import merge_runs
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.results.verdict_rules import Rules, fix_rules, read_rules
 from quantdg.bench.sweep import session
@@ -44,7 +44,7 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_folders_with_other_rules_are_not_merged(tmp_path):
     for name, margin in (("a", 0.5), ("b", 0.5), ("c", 1.0)):
         fix_rules(RunStore(tmp_path / name, create=True).root, Rules(margin=margin))
-    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    merge_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
     assert read_rules(tmp_path / "out") == Rules()
     with pytest.raises(ConfigError, match=r"margin 0\.5"):
-        merge([tmp_path / "a", tmp_path / "c"], tmp_path / "out")
+        merge_runs([tmp_path / "a", tmp_path / "c"], tmp_path / "out")

@@ -38,7 +38,7 @@ def test_parallel_efficiency(benchmark, tmp_path):
     of one, in turns."""
     words = ("quantizer=[float,lsq,pact,freeze]", f"seeds={2 * usable_cores()}")
     experiment = config.load(["targets=[thick]", *words, f"out={tmp_path / 'plan'}"])
-    cells = session.plan(experiment)
+    cells = session.load_and_plan(experiment)
 
     def sweep(jobs, name, some=cells):
         store = RunStore(tmp_path / name, create=True)

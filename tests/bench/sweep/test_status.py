@@ -18,7 +18,7 @@ from quantdg.bench.commands.status import status
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.component import Component
 from quantdg.bench.experiment.keys import prime_keys
-from quantdg.bench.results.merge import merge
+from quantdg.bench.results.merge import merge_runs
 from quantdg.bench.results.record import Record, Row, fingerprint
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.results.summary import scan
@@ -173,16 +173,16 @@ def test_merge_keeps_the_first_takes_results_and_reports_conflicts(tmp_path, cap
     assert (c.root / "float" / "g.safetensors").read_bytes() == b"1"
     assert read_grids(c) == read_grids(b)
     assert before == {p: p.read_bytes() for s in (a, b) for p in s.root.rglob("*") if p.is_file()}
-    again = merge([b.root], c.root)
+    again = merge_runs([b.root], c.root)
     assert (again.copied, len(again.conflicts)) == (0, 1)
 
 
 def test_merge_refuses_what_would_change_a_source(tmp_path):
     a = RunStore(tmp_path / "a", create=True)
     with pytest.raises(ConfigError, match="--out must be a folder of its own"):
-        merge([a.root], tmp_path / "a")
+        merge_runs([a.root], tmp_path / "a")
     with pytest.raises(RecordError, match="is not a run folder"):
-        merge([tmp_path / "none"], tmp_path / "c")
+        merge_runs([tmp_path / "none"], tmp_path / "c")
 
 
 @pytest.mark.parametrize(

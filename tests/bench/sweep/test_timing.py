@@ -3,11 +3,11 @@
 import pytest
 
 from quantdg.bench.cells.job import Job
-from quantdg.bench.commands import run as commands
+from quantdg.bench.commands.run import run
 from quantdg.bench.experiment.launcher import Launcher
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep import session
-from quantdg.bench.sweep.timing import SELECTIONS, _evaluated, kind_of, time_kinds
+from quantdg.bench.sweep.timing import SELECTIONS, _evaluated, time_kinds, timing_kind
 from quantdg.bench.training.data import CellData
 from quantdg.core.errors import ConfigError
 from quantdg.quantizers.float_ import Float
@@ -37,20 +37,20 @@ def test_each_kind_is_timed_once_and_the_plan_has_hours(quick):
 
 def test_what_the_folder_knows_is_not_timed_again(quick):
     experiment = quick(*GRID)
-    cells, store = session.plan(experiment), RunStore(experiment.paths.out, create=True)
+    cells, store = session.load_and_plan(experiment), RunStore(experiment.paths.out, create=True)
     record = Job(store, experiment.paths, Launcher(jobs=0)).attempt(cells[0])
     plan = session.plan_run(experiment, measure=True)
     assert (plan.timed, plan.measured) == (3, 1)
     timed = time_kinds(
-        cells, {kind_of(c.labels) for c in cells} - {kind_of(record.labels)}, experiment.paths, Launcher()
+        cells, {timing_kind(c.labels) for c in cells} - {timing_kind(record.labels)}, experiment.paths, Launcher()
     )
-    assert [kind_of(b.labels) for b in timed] == [kind_of(record.labels)]
+    assert [timing_kind(b.labels) for b in timed] == [timing_kind(record.labels)]
     assert timed[0].steps == cells[0].group.protocol.steps - cells[0].group.protocol.start_step
 
 
 def test_the_images_a_branch_evaluates_are_counted_right(quick, monkeypatch):
     experiment = quick("quantizer=[lsq]", "averaging=[swad,ema]")
-    cell, seen = session.plan(experiment)[0], []
+    cell, seen = session.load_and_plan(experiment)[0], []
     real = CellData.evaluation
     monkeypatch.setattr(CellData, "evaluation", lambda *a: seen.append(len(a[2])) or real(*a))
     job = Job(RunStore(experiment.paths.out, create=True), experiment.paths, Launcher(jobs=0))
@@ -65,4 +65,4 @@ def test_the_images_a_branch_evaluates_are_counted_right(quick, monkeypatch):
 
 def test_measuring_without_a_plan_is_refused():
     with pytest.raises(ConfigError, match="write quantdg run --plan --measure"):
-        commands.run(["--measure"])
+        run(["--measure"])

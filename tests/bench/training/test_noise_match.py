@@ -5,7 +5,7 @@ import pytest
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.component import QuantizerComponent
 from quantdg.bench.experiment.noise_match import MatchRule, read_match
-from quantdg.bench.sweep.session import plan
+from quantdg.bench.sweep.session import load_and_plan
 from quantdg.bench.training.float_phase import build
 from quantdg.bench.training.noise_match import match_cell
 from quantdg.core.errors import ConfigError
@@ -56,8 +56,8 @@ def test_the_reference_and_what_has_no_bits_are_not_matched():
 
 
 def test_matched_cells_are_cells_of_their_own_and_the_others_are_shared():
-    matched = plan(config.load(["quantizer=[float,lsq,torch_ao]", "match=noise", "match_to=lsq", "seeds=1"]))
-    plain = plan(config.load(["quantizer=[float,lsq,torch_ao]", "seeds=1"]))
+    matched = load_and_plan(config.load(["quantizer=[float,lsq,torch_ao]", "match=noise", "match_to=lsq", "seeds=1"]))
+    plain = load_and_plan(config.load(["quantizer=[float,lsq,torch_ao]", "seeds=1"]))
     shared = {c.key for c in matched} & {c.key for c in plain}
     assert {c.labels.quantizer for c in plain if c.key in shared} == {"float", "lsq"}
     assert {(c.labels.quantizer, c.labels.bits) for c in matched if c.key not in shared} == {("torch_ao", "N=lsq")}
@@ -109,7 +109,9 @@ def test_a_noise_out_of_reach_names_the_nearest(cell):
 
 
 def test_start_steps_are_protocols_of_their_own_each_with_its_float_row():
-    cells = plan(config.load(["quantizer=[float,lsq]", "seeds=1", "targets=[thick]", "start_steps=[20,40,20]"]))
+    cells = load_and_plan(
+        config.load(["quantizer=[float,lsq]", "seeds=1", "targets=[thick]", "start_steps=[20,40,20]"])
+    )
     assert [(c.group.protocol.start_step, c.labels.quantizer) for c in cells] == [
         (20, "float"),
         (20, "lsq"),
@@ -117,7 +119,7 @@ def test_start_steps_are_protocols_of_their_own_each_with_its_float_row():
         (40, "lsq"),
     ]
     assert len({c.group.key for c in cells}) == 2
-    once = plan(config.load(["quantizer=[float,lsq]", "seeds=1", "targets=[thick]", "protocol.start_step=40"]))
+    once = load_and_plan(config.load(["quantizer=[float,lsq]", "seeds=1", "targets=[thick]", "protocol.start_step=40"]))
     assert {c.key for c in once} < {c.key for c in cells}
 
 

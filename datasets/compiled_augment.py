@@ -65,7 +65,7 @@ def _blend(rows: Floats, share: np.float32, other: np.float32) -> None:
 
 
 @_compiled
-def _saturate(rows: Floats, share: np.float32) -> None:
+def _change_saturation(rows: Floats, share: np.float32) -> None:
     red, green, blue = rows[0], rows[1], rows[2]
     for j in range(len(red)):
         gray = _luma(red[j], green[j], blue[j]) * (ONE - share)
@@ -101,7 +101,7 @@ def _operate(operation: int, rows: Floats, factors: Floats) -> None:
     if operation == BRIGHTNESS:
         _blend(rows, factors[BRIGHTNESS], ZERO)
     elif operation == SATURATION:
-        _saturate(rows, factors[SATURATION])
+        _change_saturation(rows, factors[SATURATION])
     elif operation == HUE:
         _turn(rows, factors[HUE])
 

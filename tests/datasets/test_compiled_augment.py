@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from quantdg.datasets import fused
+from quantdg.datasets import compiled_augment
 from quantdg.datasets.augment import Augmentation, apply, augment, draw, get_augmentation, normalise
 
 DOMAINBED = get_augmentation("domainbed")
@@ -50,11 +50,12 @@ def test_equals_the_operations_one_by_one(policy: Augmentation, height: int, wid
 
 def test_an_image_does_not_depend_on_its_batch() -> None:
     images, draws = noise(11, 24, 24), draw(DOMAINBED, 11, 24, 24, generator(4))
-    whole = fused.augment_photos(images, draws, *IMAGENET)
+    whole = compiled_augment.augment_photos(images, draws, *IMAGENET)
     for k in range(11):
         own = {name: getattr(draws, name)[k : k + 1] for name in ("rows", "columns", "factors", "gray")}
         assert torch.equal(
-            fused.augment_photos(images[k : k + 1], dataclasses.replace(draws, **own), *IMAGENET)[0], whole[k]
+            compiled_augment.augment_photos(images[k : k + 1], dataclasses.replace(draws, **own), *IMAGENET)[0],
+            whole[k],
         )
 
 
@@ -72,8 +73,6 @@ def digest() -> str:
 def test_bits_do_not_depend_on_the_processor_or_the_compiler(settings: dict[str, str]) -> None:
     """The same for instructions every x86-64 processor has, and for the Python source run as it is."""
     environment = {**os.environ, **settings}
-    code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_fused; print(test_fused.digest())"
-    )
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_compiled_augment; print(test_compiled_augment.digest())"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == digest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 from torchvision import models
@@ -79,9 +79,9 @@ def without_head(network: nn.Module, arch: str) -> tuple[nn.Module, int]:
         head = getattr(network, name, None)
         linear = head if isinstance(head, nn.Linear) else None
         if isinstance(head, nn.Sequential) and isinstance(head[-1], nn.Linear):
-            linear, head[-1] = cast(nn.Linear, head[-1]), nn.Identity()
+            linear, head[-1] = head[-1], nn.Identity()
         elif linear is not None:
             setattr(network, name, nn.Identity())
         if linear is not None:
-            return network, linear.in_features
+            return network, linear.in_features  # pyright: ignore[reportReturnType]
     raise ConfigError(f"torchvision's {arch} has no linear classifier under {', '.join(HEADS)}; choose another model")

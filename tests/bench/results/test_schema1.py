@@ -10,7 +10,7 @@ import pytest
 from quantdg.bench.deploy.stored import find_cell, open_cell
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.grid import Paths
-from quantdg.bench.results.merge import merge
+from quantdg.bench.results.merge import merge_runs
 from quantdg.bench.results.record import SCHEMA, Record, fingerprint
 from quantdg.bench.results.schema1 import upgraded_settings
 from quantdg.bench.results.store import RunStore
@@ -48,7 +48,7 @@ def records(folder):
 
 
 def test_an_old_cell_has_the_identity_that_the_same_words_give_today(old, tmp_path):
-    cells = session.plan(config.load([*TINY, *WORDS[old.name], f"out={tmp_path / 'new'}"]))
+    cells = session.load_and_plan(config.load([*TINY, *WORDS[old.name], f"out={tmp_path / 'new'}"]))
     today = {cell.key: cell.settings for cell in cells}
     found = {fingerprint(r.settings): r.settings for r in records(old)}
     assert json.dumps(found, sort_keys=True) == json.dumps(today, sort_keys=True)
@@ -68,8 +68,8 @@ def test_an_old_cell_opens_for_deployment(old, tmp_path):
 
 
 def test_an_old_folder_is_merged_file_by_file(old, tmp_path):
-    assert merge([old], tmp_path / "new").copied == KEPT[old.name]
-    assert merge([old], tmp_path / "new").same == KEPT[old.name]
+    assert merge_runs([old], tmp_path / "new").copied == KEPT[old.name]
+    assert merge_runs([old], tmp_path / "new").same == KEPT[old.name]
     assert {r.key for r in records(tmp_path / "new")} == {r.key for r in records(old)}
     for record in records(old):
         file = f"cells/{record.key}.json"
@@ -82,7 +82,7 @@ def test_the_same_cell_of_both_schemas_is_one(mine_first, tmp_path):
     old = OLD / "b"
     assert session.run_experiment(config.load([*TINY, *WORDS["b"], f"out={tmp_path / 'new'}"])) == 0
     sources = [tmp_path / "new", old] if mine_first else [old, tmp_path / "new"]
-    merged = merge(sources, tmp_path / "both")
+    merged = merge_runs(sources, tmp_path / "both")
     assert (merged.copied, merged.same + len(merged.conflicts)) == (2, 2)
     assert len(records(tmp_path / "both")) == 2
 

@@ -27,6 +27,6 @@ def check_parser() -> argparse.ArgumentParser:
 
 def check_words(words: Sequence[str]) -> list[str]:
     """What the last word may become, for completion."""
-    from ..experiment.words import choices
+    from ..experiment.words import choice_names
 
-    return [name for name in choices("quantizer") if name.startswith(words[-1])]
+    return [name for name in choice_names("quantizer") if name.startswith(words[-1])]

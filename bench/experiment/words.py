@@ -40,7 +40,7 @@ def groups() -> list[str]:
     return sorted(path.name for path in CONF.iterdir() if path.is_dir() and _files(path.name))
 
 
-def choices(group: str) -> list[str]:
+def choice_names(group: str) -> list[str]:
     """Names to choose from in a group, those of installed plugins included."""
     plural = "averages" if group == "averaging" else f"{group}s"
     return sorted({*_files(group), *(entry.name for entry in entry_points(group=f"quantdg.{plural}"))})
@@ -69,7 +69,7 @@ def _values(name: str, value: str, before: Sequence[str]) -> Iterator[str]:
     start, head = start.removeprefix("[") if bracket else start, kept + comma + bracket
     if name in groups():
         used = set(kept.strip("[").split(","))
-        yield from (f"{head}{choice}" for choice in choices(name) if choice.startswith(start) and choice not in used)
+        yield from (f"{head}{choice}" for choice in choice_names(name) if choice.startswith(start) and choice not in used)
     elif isinstance(settings(before).get(name), bool):
         yield from (word for word in ("true", "false") if word.startswith(value))
 

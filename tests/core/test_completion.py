@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from quantdg.bench.experiment.words import CONF, choices, groups, settings
+from quantdg.bench.experiment.words import CONF, choice_names, groups, settings
 from quantdg.core.cli import commands, main
 from quantdg.core.completion import SCRIPTS, candidates
 
@@ -80,7 +80,7 @@ def test_a_line_is_answered(line, offered):
 
 def test_groups_and_settings_are_those_of_the_configuration():
     for group in groups():
-        assert set(choices(group)) >= {path.stem for path in (CONF / group).glob("*.yaml")} > set()
+        assert set(choice_names(group)) >= {path.stem for path in (CONF / group).glob("*.yaml")} > set()
     plain = yaml.safe_load((CONF / "config.yaml").read_text())
     assert set(plain) - {"defaults"} <= {name.partition(".")[0] for name in settings([])}
     steps = yaml.safe_load((CONF / "protocol" / "qtdog.yaml").read_text())["steps"]

@@ -69,7 +69,9 @@ def _values(name: str, value: str, before: Sequence[str]) -> Iterator[str]:
     start, head = start.removeprefix("[") if bracket else start, kept + comma + bracket
     if name in groups():
         used = set(kept.strip("[").split(","))
-        yield from (f"{head}{choice}" for choice in choice_names(name) if choice.startswith(start) and choice not in used)
+        yield from (
+            f"{head}{choice}" for choice in choice_names(name) if choice.startswith(start) and choice not in used
+        )
     elif isinstance(settings(before).get(name), bool):
         yield from (word for word in ("true", "false") if word.startswith(value))
 

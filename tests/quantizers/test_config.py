@@ -1,5 +1,6 @@
 """Each configuration file builds a quantizer that supports its own spec."""
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -35,3 +36,13 @@ def test_every_quantizer_has_a_file():
     assert names >= {"float", "lsq", "pact", "apot", "dorefa", "inq", "torch_ao", "torch_ao_learnable"}
     assert names >= {"nni_qat", "nni_lsq", "nni_lsq_paper"}
     assert names >= {"freeze", "round_freeze", "uniform_noise"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_says_the_default_spec_but_for_its_bits(path):
+    """The default stands in one place, `QuantSpec`; files repeat it so that a command line can reach inside."""
+    spec = OmegaConf.to_container(OmegaConf.load(path))["spec"]
+    if spec is not None:
+        rules = tuple(Rule(**rule) for rule in spec["rules"])
+        found = QuantSpec(**{**spec, "rules": rules})
+        assert replace(found, act_bits=None, symmetric=True) == QuantSpec(granularity=found.granularity)

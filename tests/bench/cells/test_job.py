@@ -12,6 +12,7 @@ from quantdg.bench.cells.job import Job
 from quantdg.bench.cells.lease import Holder, Leases
 from quantdg.bench.engines.worker import REPORT_EVERY, ThrottledReport
 from quantdg.bench.experiment.launcher import Launcher
+from quantdg.bench.models.base import DGModel
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep import session
 from quantdg.bench.training.checkpointer import StoppedError
@@ -117,3 +118,19 @@ def test_the_loser_of_a_race_reports_the_stored_record(sweep):
         kept = job._store(replace(stored, reason="second"), lease)
     assert kept == store.read(cells[0].key)
     assert kept.reason == ""
+
+
+def test_a_group_builds_one_network(quick, monkeypatch):
+    """However many cells, controls, matched rows and flatness measures stand on it; copies call no __init__."""
+    words = ("quantizer=[float,lsq,freeze,torch_ao]", "match=noise", "match_to=lsq", "flatness=quick")
+    experiment = quick(*words, "algorithm=[coral]", "transform=[mixstyle]")
+    cells, built, make = session.plan(experiment), [], DGModel.__init__
+
+    def counting(self, *args, **options):
+        built.append(self)
+        make(self, *args, **options)
+
+    monkeypatch.setattr(DGModel, "__init__", counting)
+    job = Job(RunStore(experiment.paths.out, create=True), experiment.paths, experiment.launcher)
+    assert [r.status for r in job.execute(cells, lambda *_: None)] == ["done"] * 4
+    assert len(built) == 1

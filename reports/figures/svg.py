@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 
 from ..text import escape
 
@@ -33,8 +34,22 @@ SHAPES: tuple[tuple[tuple[float, float], ...], ...] = (
     ((-6, -2), (-2, -2), (-2, -6), (2, -6), (2, -2), (6, -2), (6, 2), (2, 2), (2, 6), (-2, 6), (-2, 2), (-6, 2)),
 )
 _CIRCLE = "M-5,0A5,5 0 1,0 5,0A5,5 0 1,0 -5,0"
+_LINE = Markup('<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" class="%s"/>')
+_PATH = Markup('<polyline points="%s" class="%s"/>')
+_LABEL = Markup('<text x="%.1f" y="%.1f" text-anchor="%s" class="%s">%s</text>')
+_MARK = Markup('<path d="%s" transform="translate(%.1f,%.1f)" class="mark c%s"><title>%s</title></path>')
+_FILE = Markup(
+    '<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+    'viewBox="0 {top} {width:.0f} {height:.0f}"><title>{title}</title><desc>{said}</desc><style>{style}</style>'
+    '<rect y="{top}" width="100%" height="100%" fill="{paper}"/>{header}{body}</svg>\n'
+)
 HEADER = 30
 """Height of the title of a drawing that stands alone."""
+
+
+@cache
+def _outline(corners: tuple[tuple[float, float], ...]) -> str:
+    return "M" + "L".join(f"{x:g},{y:g}" for x, y in corners) + "Z" if corners else _CIRCLE
 
 
 class Line(NamedTuple):
@@ -46,10 +61,9 @@ class Line(NamedTuple):
     y2: float
     kind: str
 
-    def markup(self) -> str:
+    def markup(self) -> Markup:
         """As SVG."""
-        x1, y1, x2, y2, kind = self
-        return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
+        return _LINE % self
 
 
 class Path(NamedTuple):
@@ -58,10 +72,10 @@ class Path(NamedTuple):
     points: tuple[tuple[float, float], ...]
     kind: str
 
-    def markup(self) -> str:
+    def markup(self) -> Markup:
         """As SVG."""
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
-        return f'<polyline points="{points}" class="{self.kind}"/>'
+        return _PATH % (points, self.kind)
 
 
 class Label(NamedTuple):
@@ -80,10 +94,9 @@ class Label(NamedTuple):
         plain = escape.clean(self.text)
         return plain if len(plain) <= self.width else f"{plain[: self.width - 1]}…"
 
-    def markup(self) -> str:
+    def markup(self) -> Markup:
         """As SVG."""
-        x, y, text = self.x, self.y, html.escape(self.shown)
-        return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{self.anchor}" class="{self.kind}">{text}</text>'
+        return _LABEL % (self.x, self.y, self.anchor, self.kind, self.shown)
 
 
 class Mark(NamedTuple):
@@ -104,19 +117,12 @@ class Mark(NamedTuple):
         """Its one of SHAPES."""
         return SHAPES[(self.i + self.i // len(COLOURS)) % len(SHAPES)]
 
-    def markup(self) -> str:
+    def markup(self) -> Markup:
         """As SVG."""
-        path = "M" + "L".join(f"{x:g},{y:g}" for x, y in self.outline) + "Z" if self.outline else _CIRCLE
-        place, said = f"translate({self.x:.1f},{self.y:.1f})", safe(self.title)
-        return f'<path d="{path}" transform="{place}" class="mark c{self.colour}"><title>{said}</title></path>'
+        return _MARK % (_outline(self.outline), self.x, self.y, self.colour, escape.clean(self.title))
 
 
 Part = Line | Path | Label | Mark
-
-
-def safe(text: object) -> str:
-    """Text or attribute value."""
-    return html.escape(escape.clean(text))
 
 
 def ticks(low: float, high: float, about: int = 8) -> list[float]:
@@ -161,18 +167,9 @@ class Picture:
     keys: tuple[str, ...] = ()
     section: tuple[str, str, str] | None = None
 
-    def _drawn(self) -> str:
-        return "".join(part.markup() for part in self.body)
-
-    def html(self, more: str = "") -> str:
-        """A figure element with an accessible drawing and a visible caption that ends with ``more``, which is HTML."""
-        name, said = safe(self.title), safe(self.said)
-        return (
-            f'<figure><div class="scroll" tabindex="0" role="region" aria-label="{name}">'
-            f'<svg viewBox="0 0 {self.width:.0f} {self.height:.0f}" width="{self.width:.0f}" '
-            f'height="{self.height:.0f}" role="img" aria-label="{name}. {said}">{self._drawn()}</svg></div>'
-            f"<figcaption>{name}. {said}{more}</figcaption></figure>"
-        )
+    def markup(self) -> Markup:
+        """What is inside the ``svg`` element."""
+        return Markup().join(part.markup() for part in self.body)
 
     def standalone(self) -> str:
         """An SVG file with its title above and its own light style."""
@@ -185,14 +182,10 @@ class Picture:
             f"text{{font:12px sans-serif;fill:{INK}}}.muted{{fill:{MUTED}}}.title{{font-size:14px;font-weight:bold}}"
             f".mark{{stroke:{PAPER};stroke-width:.7}}.zero{{stroke-dasharray:4 3}}{lines}{marks}"
         )
-        size = f'width="{self.width:.0f}" height="{self.height + HEADER:.0f}"'
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} '
-            f'viewBox="0 {-HEADER} {self.width:.0f} {self.height + HEADER:.0f}"><title>{safe(self.title)}</title>'
-            f"<desc>{safe(self.said)}</desc><style>{style}</style>"
-            f'<rect y="{-HEADER}" width="100%" height="100%" fill="{PAPER}"/>'
-            f"{self.header().markup()}{self._drawn()}</svg>\n"
-        )
+        return _FILE.format(
+            width=self.width, height=self.height + HEADER, top=-HEADER, title=escape.clean(self.title),
+            said=escape.clean(self.said), style=style, paper=PAPER, header=self.header().markup(), body=self.markup(),
+        )  # fmt: skip
 
     def header(self) -> Label:
         """The title, as a drawing that stands alone has it."""

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ import pytest
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.reports.page.page import write_html
-from quantdg.reports.page.table import ranges
+from quantdg.reports.page.places import ranges
 from quantdg.reports.report import Report
 
 Make = Callable[..., Record]
-HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)> & ${x} 漢"
+HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)> & ${x} {{ 7 * 7 }}{% x %} 漢"
 _VOID = {"meta", "input", "link", "br"}
 
 
@@ -144,6 +145,14 @@ def test_hostile_names_are_text(store: RunStore, make: Make, tmp_path: Path) -> 
     assert len(page.all("script")) == 2
     assert not page.all("img")
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert HOSTILE in page.text
+
+
+def test_the_templates_declare_nothing_safe() -> None:
+    templates = [*(files("quantdg.reports.page") / "templates").iterdir()]
+    assert {"page.html", "table.html", "verdict.html", "figure.html"} <= {path.name for path in templates}
+    for path in templates:
+        assert not re.search(r"\|\s*safe|autoescape", path.read_text(encoding="utf-8")), path.name
 
 
 def test_usable_by_keyboard_and_screen_reader(golden: RunStore, tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"use strict";
+(function () {
+  var keys = JSON.parse(document.getElementById("keys").textContent);
+
+  function value(row, column) {
+    var cell = row.cells[column];
+    var number = parseFloat(cell.dataset.v);
+    return isNaN(number) ? cell.textContent.trim().toLowerCase() : number;
+  }
+
+  function compare(a, b) {
+    var na = typeof a === "number", nb = typeof b === "number";
+    if (na && nb) { return a - b; }
+    if (na !== nb) { return na ? -1 : 1; }
+    return a < b ? -1 : a > b ? 1 : 0;
+  }
+
+  function sort(button) {
+    var head = button.closest("th"), table = button.closest("table"), body = table.tBodies[0];
+    var down = head.getAttribute("aria-sort") === "ascending";
+    table.querySelectorAll("th[aria-sort]").forEach(function (th) { th.removeAttribute("aria-sort"); });
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    var rows = Array.from(body.rows).map(function (row) { return [value(row, head.cellIndex), row]; });
+    rows.sort(function (x, y) { return (down ? -1 : 1) * compare(x[0], y[0]); });
+    rows.forEach(function (pair) { body.appendChild(pair[1]); });
+  }
+
+  function filter(input) {
+    var table = document.getElementById(input.dataset.table), shown = 0;
+    var words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    Array.from(table.tBodies[0].rows).forEach(function (row) {
+      var text = row.textContent.toLowerCase();
+      row.hidden = !words.every(function (word) { return text.includes(word); });
+      shown += row.hidden ? 0 : 1;
+    });
+    input.closest(".filter").querySelector("output").textContent = shown + " rows";
+  }
+
+  function trace(button) {
+    var list = document.getElementById("records-list");
+    list.textContent = "";
+    button.dataset.k.split(",").forEach(function (range) {
+      var ends = range.split("-").map(Number);
+      for (var i = ends[0]; i <= ends[ends.length - 1]; i += 1) {
+        var item = document.createElement("li");
+        item.textContent = keys[i].includes("/") ? keys[i] : "cells/" + keys[i] + ".json";
+        list.appendChild(item);
+      }
+    });
+    document.getElementById("records").showModal();
+  }
+
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest("button");
+    if (!button) { return; }
+    if (button.matches("th button")) { sort(button); }
+    if (button.matches(".trace")) { trace(button); }
+    if (button.id === "records-close") { document.getElementById("records").close(); }
+    if (button.id === "theme") {
+      var dark = getComputedStyle(document.documentElement).colorScheme === "dark" ||
+        (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+      document.documentElement.dataset.theme = dark ? "light" : "dark";
+    }
+  });
+  document.addEventListener("input", function (event) {
+    if (event.target.matches(".filter input")) { filter(event.target); }
+  });
+})();

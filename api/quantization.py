@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from quantdg.core.errors import QuantizerError
 from quantdg.quantizers.base import Quantizer
@@ -57,7 +58,9 @@ def quantize(
         ConfigError: a name, a setting or a value that does not exist.
         NoMatchError: a rule or a glob of ``skip`` that matches no layer.
         MissingPackageError: the method needs a package that is not installed.
-        QuantizerError: the method cannot do this on this model, or no layer is left to quantize.
+        QuantizerError: the method cannot do this on this model, a layer is not called by it, or none is left.
+
+        The model is unchanged then.
     """
     patterns = [skip] if isinstance(skip, str) else skip
     asked = {
@@ -67,13 +70,12 @@ def quantize(
         "rules": (*(Rule(pattern, skip=True) for pattern in patterns), *rules),
     }
     method = make_quantizer(quantizer, asked, options)
-    _check_model(model, method)
+    chosen = _chosen(model, method)
     batches = _inputs(calibration, model)
     first = next(batches, None)
     if first is None:
         raise QuantizerError("calibration needs at least one batch, got none; pass a list of input tensors")
-    with calibrating(model):
-        model(first)  # a model that does not run on its inputs fails before anything is changed
+    _try(model, first, chosen)
     names = frozenset(model.state_dict())
     method.prepare(model, first)
     method.calibrate(model, chain([first], batches))
@@ -94,21 +96,42 @@ def _inputs(calibration: Iterable[Batch], model: nn.Module) -> Iterator[Tensor]:
         yield inputs.to(device)
 
 
-def _check_model(model: nn.Module, method: Quantizer) -> None:
-    """What the contract promises only for float32 layers, and only where there is one to quantize."""
+def _chosen(model: nn.Module, method: Quantizer) -> list[str]:
+    """The layers that will be quantized; refuses what the contract does not promise to get right."""
     names = candidates(model)[0]
-    for name in names:
-        weight = model.get_parameter(f"{name}.weight")
+    if method.role == "baseline":
+        return []
+    if not names:
+        kinds = ", ".join(kind.__name__ for kind in LAYERS)
+        raise QuantizerError(f"no layer can be quantized, the model has none of {kinds}; give a model that has one")
+    method.spec.check_rules(names)
+    chosen = [name for name in names if method.spec.site(name) is not None]
+    if not chosen:
+        raise QuantizerError(f"no layer is quantized, every one is skipped: {', '.join(names)}; skip fewer of them")
+    for name in chosen:
+        weight = model.get_submodule(name)._parameters.get("weight")
+        if weight is None:
+            raise QuantizerError(f"the weight of {name!r} must be a Parameter, but is computed; write skip={name!r}")
         if weight.dtype != torch.float32:
             raise QuantizerError(f"weights must be float32, {name!r} has {weight.dtype}; write model.float()")
     support = method.supports(model, method.spec)
     if not support.ok:
         raise QuantizerError(support.reason)
-    if method.role == "baseline":
-        return
-    if not names:
-        kinds = ", ".join(kind.__name__ for kind in LAYERS)
-        raise QuantizerError(f"no layer can be quantized, the model has none of {kinds}; give a model that has one")
-    method.spec.check_rules(names)
-    if all(method.spec.site(name) is None for name in names):
-        raise QuantizerError(f"no layer is quantized, every one is skipped: {', '.join(names)}; skip fewer of them")
+    return chosen
+
+
+def _try(model: nn.Module, inputs: Tensor, chosen: list[str]) -> None:
+    """Run the float model once, so that nothing is changed where it fails, and see that it calls each layer."""
+    called: set[nn.Module] = set()
+    handle = register_module_forward_pre_hook(lambda module, args: called.add(module))
+    try:
+        with calibrating(model):
+            model(inputs)
+    finally:
+        handle.remove()
+    for name in chosen:
+        if model.get_submodule(name) not in called:
+            raise QuantizerError(
+                f"a layer must be called in evaluation to be quantized, {name!r} is not, unused or read in another way; "
+                f"write skip={name!r}, or below nn.TransformerEncoder torch.backends.mha.set_fastpath_enabled(False)"
+            )

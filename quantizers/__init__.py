@@ -82,5 +82,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Everything exported, imported or not."""
-    return sorted({*globals(), *__all__})
+    """What is exported, imported or not."""
+    return sorted(__all__)

@@ -173,6 +173,58 @@ def test_models_that_cannot_be_quantized():
         quantdg.quantize(model, "lsq", calibration=BATCHES)
 
 
+def test_a_layer_that_is_not_called_is_no_quiet_success():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.used(x)
+
+    x = torch.randn(3, 4)
+    with pytest.raises(QuantizerError, match="'unused' is not"):
+        quantdg.quantize(Model(), "lsq", calibration=x)
+    assert len(quantdg.quantize(Model(), "lsq", skip="unused", calibration=x).plan.sites) == 1
+    normed = nn.Sequential(nn.Linear(4, 4), nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)))
+    with pytest.raises(QuantizerError, match="'1' must be a Parameter, but is computed"):
+        quantdg.quantize(normed, "lsq", calibration=x)
+    quantdg.quantize(normed, "lsq", skip="1", calibration=x)
+
+
+def test_fused_transformer_layers_would_evaluate_in_float():
+    torch.manual_seed(0)
+    model = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    x = torch.randn(2, 3, 8)
+    with pytest.raises(QuantizerError, match=r"'linear1' is not.*set_fastpath_enabled"):
+        quantdg.quantize(model, "lsq", bits=2, calibration=x)
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        before = model(x)
+        quantized = quantdg.quantize(model, "lsq", bits=2, calibration=x)
+        assert [s.name for s in quantized.plan.sites] == ["linear1", "linear2"]
+        with torch.no_grad():
+            assert not torch.equal(model(x), before)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)
+
+
+def test_training_goes_on_from_a_checkpoint():
+    settings = {"bits": 4, "act_bits": 8, "calibration": BATCHES}
+    models, made = [net(), net()], []
+    for model in models:
+        quantized = quantdg.quantize(model, "lsq", **settings)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        made.append((quantized, optimizer))
+    train(*made[0], 2)
+    models[1].load_state_dict(models[0].state_dict())
+    made[1][0].steps = made[0][0].steps
+    for quantized, optimizer in made:
+        train(quantized, optimizer, 2)
+        assert quantized.steps == 4
+    assert all(torch.equal(a, b) for a, b in zip(*(m.state_dict().values() for m in models), strict=True))
+
+
 def test_an_instance_quantizes_one_model():
     method = LSQ(QuantSpec(rules=()))
     quantdg.quantize(net(), method, calibration=BATCHES)

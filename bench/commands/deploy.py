@@ -20,7 +20,7 @@ def deploy(argv: Sequence[str]) -> int:
     from ..deploy.cell import deploy_in, prepare_deployment
     from ..deploy.runtimes import PTE, suffix
     from ..deploy.stored import find_cell, open_cell
-    from ..experiment import load as config
+    from ..experiment.assemble import default_cache
     from ..experiment.deploy import DeploySettings
     from ..experiment.grid import Paths
     from ..results.deployment import FOLDER, write_deployment
@@ -31,7 +31,7 @@ def deploy(argv: Sequence[str]) -> int:
     if (out.suffix == PTE) != (suffix(options.runtime) == PTE):
         raise ConfigError(f"a file for executorch, and no other, ends in {PTE}, got {out} for {options.runtime}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    cache = options.cache or config.load([]).paths.cache
+    cache = options.cache or default_cache()
     cell = open_cell(store, record, Paths(store.root, options.data_root, cache))
     with tempfile.TemporaryDirectory() as scratch:
         deployment = deploy_in(options.runtime, prepare_deployment(cell, out, Path(scratch)), settings)

@@ -14,10 +14,10 @@ def ensemble(argv: Sequence[str]) -> int:
     """
     options = ensemble_parser().parse_args(argv)
     from ..ensembles import cells
-    from ..experiment import load as config
+    from ..experiment.assemble import default_cache
     from ..experiment.grid import Paths
 
-    cache = options.cache or config.load([]).paths.cache
+    cache = options.cache or default_cache()
     members = cells.open_members(options.cells, Paths(Path(), options.data_root, cache))
     result = cells.ensemble(members, options.how)
     for member, accuracy in zip(members, result.single, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import partial
 from pathlib import Path
@@ -25,13 +25,13 @@ from .type_check import check_settings
 Node = Mapping[str, Any]
 
 
-def assemble(config: Node, choices: Mapping[str, str], offered: Callable[[str], Node]) -> Experiment:
+def assemble(config: Node, choices: Mapping[str, str], reference: Node | None) -> Experiment:
     """The experiment that a configuration describes.
 
     Args:
         config: all groups and settings, resolved.
         choices: the name that was chosen in each group that takes one.
-        offered: the settings of a quantizer as its file has them, by name.
+        reference: the settings of the quantizer that ``match_to`` names; None where it names none.
 
     Raises:
         ConfigError: something is missing, unknown, of the wrong type or out of range.
@@ -55,12 +55,12 @@ def assemble(config: Node, choices: Mapping[str, str], offered: Callable[[str], 
         paths=Paths(
             _path("out", _value(config, "out")),
             None if root is None else _path("data.root", root),
-            _cache() if cache is None else _path("data.cache", cache),
+            default_cache() if cache is None else _path("data.cache", cache),
         ),
         launcher=_dataclass(Launcher, "launcher", _value(config, "launcher")),
         deploy=_dataclass(DeploySettings, "deploy", config["deploy"]) if config.get("deploy") else None,
         match=read_match(
-            config.get("match"), config.get("match_to"), config.get("bits"), partial(_reference, config, offered)
+            config.get("match"), config.get("match_to"), config.get("bits"), partial(_reference, reference)
         ),
         flatness=_dataclass(FlatnessSettings, "flatness", config["flatness"]) if config.get("flatness") else None,
         start_steps=_start_steps(config.get("start_steps")),
@@ -167,10 +167,9 @@ def _quantizers(config: Node) -> tuple[QuantizerComponent, ...]:
     return tuple(out.values())
 
 
-def _reference(config: Node, offered: Callable[[str], Node], name: str) -> QuantizerComponent:
-    """A quantizer of the run as configured there, or any other as its file has it."""
-    node = config["quantizer"].get(name)
-    return _quantizer(name, offered(name) if node is None else node, None, None)
+def _reference(node: Node | None, name: str) -> QuantizerComponent:
+    assert node is not None
+    return _quantizer(name, node, None, None)
 
 
 def _start_steps(value: Any) -> tuple[int, ...]:
@@ -199,8 +198,8 @@ def _targets(value: Any) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(targets))
 
 
-def _cache() -> Path:
-    """QUANTDG_CACHE, else ``quantdg`` in the user's cache folder."""
+def default_cache() -> Path:
+    """Return where decoded images go: QUANTDG_CACHE, else ``quantdg`` in the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quantdg"
     return Path(os.environ.get("QUANTDG_CACHE") or default).expanduser()
 

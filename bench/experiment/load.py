@@ -69,7 +69,7 @@ def load(overrides: Sequence[str]) -> Experiment:
         try:
             _check_choices(overrides)
             config, chosen = _composed(overrides)
-            return assemble(config, chosen, _offered)
+            return assemble(config, chosen, _reference(config))
         except OverrideParseException as error:
             raise ConfigError(f"cannot read {error.override!r}: {_one_line(error)}") from error
         except MissingConfigException as error:
@@ -105,8 +105,13 @@ def _check_choices(overrides: Sequence[str]) -> None:
             )
 
 
-def _offered(quantizer: str) -> Node:
-    return cast(Node, OmegaConf.to_container(compose("config", [f"quantizer=[{quantizer}]"]).quantizer[quantizer]))
+def _reference(config: Mapping[str, Any]) -> Node | None:
+    """The settings of the quantizer that others are matched to: as the run has them, else as its file does."""
+    name, own = config.get("match_to"), config.get("quantizer") or {}
+    if config.get("match") is None or not isinstance(name, str):
+        return None
+    found = own.get(name) or OmegaConf.to_container(compose("config", [f"quantizer=[{name}]"]).quantizer[name])
+    return cast(Node, found)
 
 
 def _unknown_choice(error: MissingConfigException) -> ConfigError:

@@ -13,7 +13,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from quantdg.core.errors import QuantizerError
 from quantdg.quantizers.base import Quantizer
 from quantdg.quantizers.fake_quant import calibrating
-from quantdg.quantizers.layers import LAYERS, candidates
+from quantdg.quantizers.layers import LAYERS, quantizable_layers
 from quantdg.quantizers.spec import Granularity, Rule
 
 from .choice import make_quantizer
@@ -98,7 +98,7 @@ def _inputs(calibration: Iterable[Batch], model: nn.Module) -> Iterator[Tensor]:
 
 def _chosen(model: nn.Module, method: Quantizer) -> list[str]:
     """The layers that will be quantized; refuses what the contract does not promise to get right."""
-    names = candidates(model)[0]
+    names = quantizable_layers(model)[0]
     if method.role == "baseline":
         return []
     if not names:

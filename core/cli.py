@@ -18,7 +18,7 @@ Command = Callable[[Sequence[str]], int]
 
 
 def commands() -> dict[str, Callable[[], Command]]:
-    """Loaders of the commands by name: the installed ones (entry-point group ``quantdg.commands``) and our own."""
+    """Return loaders of the commands by name: the installed ones (entry-point group ``quantdg.commands``) and our own."""
     installed: dict[str, Callable[[], Command]] = {
         entry.name: entry.load for entry in entry_points(group="quantdg.commands")
     }
@@ -55,7 +55,7 @@ def dispatch(argv: Sequence[str]) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of the ``quantdg`` script."""
+    """Run the ``quantdg`` script and return its exit code."""
     try:
         code = dispatch(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()

@@ -70,7 +70,7 @@ def completion(argv: Sequence[str]) -> int:
 
 
 def completion_parser() -> argparse.ArgumentParser:
-    """The options of ``quantdg completion``."""
+    """Make the parser of the options of ``quantdg completion``."""
     parser = argparse.ArgumentParser("quantdg completion", description=completion.__doc__)
     parser.add_argument("shell", nargs="?", choices=SCRIPTS)
     parser.add_argument("--line", help=argparse.SUPPRESS)
@@ -78,7 +78,7 @@ def completion_parser() -> argparse.ArgumentParser:
 
 
 def candidates(line: str, known: Mapping[str, Callable[[], Callable[[Sequence[str]], int]]]) -> list[str]:
-    """Whole words that may stand in place of the last one of a line; nothing where only a file can.
+    """Return whole words that may stand in place of the last one of a line; nothing where only a file can.
 
     Args:
         line: from ``quantdg`` to the cursor.

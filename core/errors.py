@@ -19,7 +19,7 @@ from difflib import get_close_matches
 
 
 class QuantDGError(Exception):
-    """Root of the tree; the command line prints its message in one line and exits with 2."""
+    """This is the root of the tree; the command line prints its message in one line and exits with 2."""
 
 
 class ConfigError(QuantDGError):
@@ -27,7 +27,7 @@ class ConfigError(QuantDGError):
 
 
 class UnknownNameError(ConfigError):
-    """No such name.
+    """There is no such name.
 
     Args:
         kind: what was looked up, for example ``"quantizer"``.
@@ -55,7 +55,7 @@ class QuantizerError(QuantDGError):
 
 
 class NoMatchError(QuantizerError):
-    """A rule whose pattern matches no layer."""
+    """The pattern of a rule matches no layer."""
 
 
 class MissingPackageError(QuantDGError):

@@ -36,7 +36,7 @@ def flatten_scale(scale: Tensor, per_channel: bool) -> Tensor:
 
 
 class QParams(NamedTuple):
-    """The grid of a fake quantizer as numbers.
+    """This holds the grid of a fake quantizer as numbers.
 
     Attributes:
         scale: distance of two neighbouring codes, positive, shape ``(channels,)`` with an ``axis``, else ``()``.

@@ -56,7 +56,7 @@ def quantized_class(layer: type[nn.Module]) -> type[nn.Module]:
     return _SWAPPED[layer]
 
 
-def candidates(model: nn.Module) -> tuple[list[str], list[Skipped]]:
+def quantizable_layers(model: nn.Module) -> tuple[list[str], list[Skipped]]:
     """Return the names of the layers that can be quantized, and those that cannot, each with the reason.
 
     Raises:
@@ -84,7 +84,7 @@ def choose(model: nn.Module, spec: QuantSpec) -> tuple[list[SiteSpec], list[Skip
         NoMatchError: a rule of the spec matches no layer.
         QuantizerError: the model is quantized already.
     """
-    names, skipped = candidates(model)
+    names, skipped = quantizable_layers(model)
     spec.check_rules(names)
     sites = []
     for name in names:

@@ -16,11 +16,11 @@ from .contract.trial import MakeQuantizer
 
 
 class QuantizerContract:
-    """Every check of `quantdg.quantizers.contract.checks`; a subclass supplies the fixture ``make_quantizer``."""
+    """The class runs every check of `quantdg.quantizers.contract.checks`; a subclass gives it ``make_quantizer``."""
 
     @pytest.fixture
     def make_quantizer(self) -> MakeQuantizer:
-        """A class or function that takes a QuantSpec and returns the quantizer."""
+        """Return a class or function that takes a QuantSpec and returns the quantizer."""
         raise NotImplementedError("write a fixture make_quantizer that returns your quantizer class")
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))

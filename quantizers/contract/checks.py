@@ -51,7 +51,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 class CheckResult(NamedTuple):
-    """What came of one check; ``message`` says why it was skipped or what failed."""
+    """A result says what came of one check; ``message`` tells why it was skipped or what failed."""
 
     name: str
     status: Status
@@ -74,5 +74,5 @@ def run_check(check: Check, make: MakeQuantizer) -> CheckResult:
 
 
 def run_checks(make: MakeQuantizer) -> list[CheckResult]:
-    """Run all `CHECKS` on a quantizer class or factory; takes seconds and touches no global random state."""
+    """Run all `CHECKS` on a quantizer class or factory; this takes seconds and touches no global random state."""
     return [run_check(check, make) for check in CHECKS]

@@ -179,7 +179,7 @@ def _check_fields(spec: QuantSpec, name: str, q: QTensor) -> None:
 
 
 def quantize_input(x: Tensor, act: ActQuant) -> Tensor:
-    """The formula of `ActQuant` on a tensor."""
+    """Apply the formula of `ActQuant` to a tensor."""
     return (torch.clamp(torch.round(x / act.scale) + act.zero_point, act.qmin, act.qmax) - act.zero_point) * act.scale
 
 

@@ -21,7 +21,7 @@ LR = 1e-3
 
 
 class ToyNet(nn.Module):
-    """Images (N, 3, 10, 10) to logits (N, 4): three convolutions, one of them residual, and a linear head."""
+    """The toy maps images (N, 3, 10, 10) to logits (N, 4) by three convolutions, one residual, and a linear head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class ToyNet(nn.Module):
         self.n_outputs = 24
 
     def train(self, mode: bool = True) -> ToyNet:
-        """Training mode with BatchNorm left in eval mode."""
+        """Set training mode but leave BatchNorm in eval mode."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -50,7 +50,7 @@ class ToyNet(nn.Module):
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits; the second convolution is residual."""
+        """Return logits; the second convolution is residual."""
         first, second, rest = self.featurizer[:3], self.featurizer[3:6], self.featurizer[6:]
         h = first(x)
         logits: Tensor = self.classifier(rest(h + second(h)))
@@ -59,7 +59,7 @@ class ToyNet(nn.Module):
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within, torch computes on one thread: more of them only slow a net this small down."""
+    """Let torch compute on one thread within the context: more of them only slow a net this small down."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -77,7 +77,7 @@ def _images(seed: int, count: int) -> tuple[Tensor, Tensor]:
 
 
 def images(seed: int, count: int = BATCH) -> tuple[Tensor, Tensor]:
-    """Inputs (count, 3, 10, 10) around 0 and labels (count,): the class is a coloured pattern in noise."""
+    """Draw inputs (count, 3, 10, 10) around 0 and labels (count,): the class is a coloured pattern in noise."""
     x, labels = _images(seed, count)
     return x.clone(), labels.clone()
 
@@ -106,11 +106,12 @@ def _float_net(steps: int) -> ToyNet:
 
 
 def float_net(steps: int = 60) -> ToyNet:
-    """A fresh copy of the toy after ``steps`` steps of float training, in training mode."""
+    """Return a fresh copy of the toy after ``steps`` steps of float training, in training mode."""
     return copy.deepcopy(_float_net(steps))
 
 
 def train_step(net: nn.Module, optimizer: torch.optim.Optimizer, step: int, penalty: Tensor | None) -> float:
+    """Train one step on the batch number ``step`` and return the loss, ``penalty`` included."""
     x, labels = images(100 + step)
     optimizer.zero_grad()
     loss = F.cross_entropy(net(x), labels)
@@ -121,12 +122,12 @@ def train_step(net: nn.Module, optimizer: torch.optim.Optimizer, step: int, pena
 
 
 def calibration(count: int = 3) -> list[Tensor]:
-    """Input batches for calibrate."""
+    """Return input batches for calibrate."""
     return [images(50 + i)[0] for i in range(count)]
 
 
 def logits(net: nn.Module, seed: int = 500, count: int = 64) -> Tensor:
-    """Eval-mode logits (count, 4) on inputs that training does not see; the training flag is put back."""
+    """Compute eval-mode logits (count, 4) on inputs that training does not see; the training flag is put back."""
     training = net.training
     net.eval()
     with torch.no_grad():
@@ -136,5 +137,5 @@ def logits(net: nn.Module, seed: int = 500, count: int = 64) -> Tensor:
 
 
 def accuracy(net: nn.Module, count: int = 400) -> float:
-    """Share of fresh inputs that get their label, 0 to 1."""
+    """Measure the share of fresh inputs that get their label, 0 to 1."""
     return float((logits(net, 900, count).argmax(1) == images(900, count)[1]).float().mean())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +21,7 @@ WITH_INPUTS = (QuantSpec(4, 8), QuantSpec(7, 8), QuantSpec(8, 8), QuantSpec(2, 8
 
 
 class Skip(NamedTuple):
-    """A check does not apply, and why."""
+    """A check that does not apply returns this with the reason."""
 
     reason: str
 
@@ -34,17 +34,18 @@ def expect(condition: bool, spec: QuantSpec, message: str) -> None:
 
 @dataclass
 class Trial:
-    """A prepared toy, its quantizer and the optimizer that was there before prepare."""
+    """A trial is a prepared toy with its quantizer and the optimizer that was there before prepare."""
 
     spec: QuantSpec
     net: ToyNet
     quantizer: Quantizer
     plan: Plan
+    _: KW_ONLY
     optimizer: torch.optim.Adam
     done: int = 0
 
     def train(self, steps: int) -> list[float]:
-        """Real training steps as the harness takes them; returns the losses."""
+        """Take real training steps as the harness does and return the losses."""
         self.net.train()
         losses = []
         for _ in range(steps):
@@ -55,19 +56,19 @@ class Trial:
         return losses
 
     def logits(self) -> Tensor:
-        """Eval-mode logits on fresh inputs."""
+        """Compute eval-mode logits on fresh inputs."""
         return logits(self.net)
 
 
 def specs(make: MakeQuantizer) -> list[QuantSpec]:
-    """Up to two specs the quantizer supports on the toy: the first weight-only one and the first with inputs."""
+    """Return up to two specs the quantizer supports on the toy: the first weight-only one and the first with inputs."""
     net = float_net()
     groups = ([s for s in group if make(s).supports(net, s).ok] for group in (WEIGHT_ONLY, WITH_INPUTS))
     return [group[0] for group in groups if group]
 
 
 def start(make: MakeQuantizer, spec: QuantSpec, net: ToyNet | None = None, float_steps: int = 3) -> Trial:
-    """Float steps with Adam, then prepare, calibrate and the quantizer's optimizer groups: the branch point."""
+    """Go to the branch point: float steps with Adam, prepare, calibrate, and the quantizer's optimizer groups."""
     net = net or float_net()
     optimizer = torch.optim.Adam(net.parameters(), LR)
     for step in range(float_steps):
@@ -78,23 +79,23 @@ def start(make: MakeQuantizer, spec: QuantSpec, net: ToyNet | None = None, float
     quantizer.calibrate(net, batches)
     for group in quantizer.param_groups(net, LR):
         optimizer.add_param_group(group)
-    return Trial(spec, net, quantizer, plan, optimizer)
+    return Trial(spec, net, quantizer, plan, optimizer=optimizer)
 
 
 def trials(make: MakeQuantizer) -> Iterator[Trial]:
-    """One trial at the branch point for each of `specs`."""
+    """Yield one trial at the branch point for each of `specs`."""
     for spec in specs(make):
         yield start(make, spec)
 
 
 def same_state(a: dict[str, Tensor], b: dict[str, Tensor]) -> list[str]:
-    """Names whose tensors differ in value, or that only one of the two has."""
+    """Return the names whose tensors differ in value, or that only one of the two has."""
     different = [n for n in a.keys() & b.keys() if a[n].shape != b[n].shape or not torch.equal(a[n], b[n])]
     return sorted([*different, *(a.keys() ^ b.keys())])
 
 
 def snapshot(net: nn.Module) -> dict[str, Tensor]:
-    """A copy of the state dict."""
+    """Copy the state dict."""
     return {name: t.detach().clone() for name, t in net.state_dict().items()}
 
 
@@ -120,7 +121,7 @@ class _Spy(TorchFunctionMode):
 
 
 def functional_weights(net: nn.Module) -> dict[str, Tensor]:
-    """By layer name, the weight an eval forward really computes with, however the quantizer inserted itself."""
+    """Return by layer name the weight an eval forward really computes with, however the quantizer inserted itself."""
     training = net.training
     net.eval()
     spy = _Spy(net)

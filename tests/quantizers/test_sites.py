@@ -9,7 +9,7 @@ from torch import nn
 from quantdg.core.errors import ConfigError, QuantizerError
 from quantdg.quantizers.export import QTensor
 from quantdg.quantizers.fake_quant import QParams, to_qtensor
-from quantdg.quantizers.layers import candidates
+from quantdg.quantizers.layers import quantizable_layers
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.spec import QuantSpec, Rule
 from quantdg.quantizers.torch_ao import TorchAO
@@ -69,7 +69,7 @@ def test_calibration_without_a_batch_is_an_error():
 
 def test_attention_projections_are_skipped_with_the_reason():
     model = nn.Sequential(nn.MultiheadAttention(4, 1), nn.Linear(4, 2))
-    names, skipped = candidates(model)
+    names, skipped = quantizable_layers(model)
     assert names == ["1"]
     assert [s.name for s in skipped] == ["0.out_proj"]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from quantdg.core.errors import ConfigError, NoMatchError
-from quantdg.quantizers.spec import QuantSpec, Rule
+from quantdg.quantizers.spec import QuantSpec, Rule, integer_range
 
 
 def test_the_last_matching_rule_wins():
@@ -47,3 +47,11 @@ def test_other_settings_are_refused():
 def test_a_spec_is_hashable_and_labelled():
     assert len({QuantSpec(7), QuantSpec(7), QuantSpec(7, 8)}) == 2
     assert (QuantSpec(7).label, QuantSpec(4, 8).label) == ("W7", "W4A8")
+
+
+@pytest.mark.parametrize(
+    ("bits", "signed", "narrow", "expected"),
+    [(7, True, False, (-64, 63)), (7, True, True, (-63, 63)), (7, False, False, (0, 127)), (2, False, True, (0, 3))],
+)
+def test_codes_that_bits_hold(bits, signed, narrow, expected):
+    assert integer_range(bits, signed=signed, narrow=narrow) == expected

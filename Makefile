@@ -24,6 +24,7 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 
 wheel: $(STAMP)
 	rm -rf dist build

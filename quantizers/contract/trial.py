@@ -109,7 +109,7 @@ class _Spy(TorchFunctionMode):
         self.handles = []
         for name, module in net.named_modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                self.handles.append(module.register_forward_pre_hook(lambda m, a, name=name: self.calling.append(name)))
+                self.handles.append(module.register_forward_pre_hook(lambda m, a, name=name: self.calling.append(name)))  # pyright: ignore[reportArgumentType]
                 self.handles.append(module.register_forward_hook(lambda m, a, o: self.calling.pop() and None))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

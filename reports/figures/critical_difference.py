@@ -47,7 +47,7 @@ def critical_difference(cube: Cube, selection: str, alpha: float, title: str) ->
         x, first = left + (ranking.ranks[j] - 1) * step, place < (k + 1) // 2
         y = top + 18 * (place if first else k - 1 - place) + 12
         edge = left - 12 if first else right + 12
-        body += [svg.Line(x, 24, x, y, "thin"), svg.Line(x, y, edge, y, "thin")]
+        body += [svg.Line(x, 24, x, y, "thin"), svg.Line(x, y, edge, y, "thin")]  # pyright: ignore[reportArgumentType]
         text = f"{names[j]} {ranking.ranks[j]:.2f}"
         body.append(svg.Label(edge + (-4 if first else 4), y + 4, text, "end" if first else "start", 34))
     said = (

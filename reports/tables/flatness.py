@@ -91,8 +91,8 @@ def correlation_table(flatness: pd.DataFrame, name: str, title: str) -> Table:
     behind = numbers.pop("keys")
     text = pd.DataFrame({c: numbers[c].astype(str) for c in ("weights", "measure", "place")})
     for name_, column in (("Spearman r", "spearman"), ("Pearson r", "pearson")):
-        text[name_] = numbers[column].map(lambda v: DASH if math.isnan(v) else f"{v:+.2f}")
-        text[f"{name_[:-2]} p"] = numbers[f"{column}_p"].map(lambda v: DASH if math.isnan(v) else f"{v:.4f}")
+        text[name_] = numbers[column].map(lambda v: DASH if math.isnan(v) else f"{v:+.2f}")  # pyright: ignore[reportArgumentType]
+        text[f"{name_[:-2]} p"] = numbers[f"{column}_p"].map(lambda v: DASH if math.isnan(v) else f"{v:.4f}")  # pyright: ignore[reportArgumentType]
     for column in ("targets", "methods", "cells"):
         text[column] = numbers[column].astype(str)
     return Table(

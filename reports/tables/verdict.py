@@ -126,9 +126,9 @@ def squares_table(scope: Scope, name: str) -> Table:
     for judged in scope.judged:
         for s in judged.squares:
             named = {"algorithm": judged.algorithm, "quantizer": s.quantizer, "average": s.average}
-            values = dict(zip(corners, s.accuracy, strict=True))
+            values: dict[str, Any] = dict(zip(corners, s.accuracy, strict=True))
             shown = {k: DASH if math.isnan(v) else f"{v:.1f}" for k, v in values.items()}
-            lines.append((named, s.interaction, dict[str, Any](values), shown))
+            lines.append((named, s.interaction, values, shown))
     return _table(f"verdict-averaging-{name}", f"Quantizer x weight averaging, interaction: {scope.name}", lines)
 
 

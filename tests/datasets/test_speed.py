@@ -78,7 +78,8 @@ def test_cached_batches_beat_decoding(
     data = load_folder("p", root=photos, cache_dir=tmp_path, size=size)
     keep_freed_memory()
     fast, slow = ours(data), plain(photos / "a", data, size)
-    fast(), slow()
+    fast()
+    slow()
     rounds = [(seconds_an_image(fast), seconds_an_image(slow)) for _ in range(ROUNDS)]
     ratio = median(slow_s / fast_s for fast_s, slow_s in rounds)
     us = [round(1e6 * median(column)) for column in zip(*rounds, strict=True)]

@@ -25,7 +25,7 @@ class SaysTooMuch(LSQ):
 
 
 class Unheard(LSQ):
-    role = "treatment"
+    role = "treatment"  # pyright: ignore[reportAssignmentType]
 
 
 class SpeaksForAnother(LSQ):

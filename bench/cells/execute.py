@@ -66,7 +66,7 @@ def refusal(cell: Cell, data: CellData) -> tuple[Status, str] | None:
 def open_data(group: Group, paths: Paths, device: str) -> CellData:
     """The data of a group, ready for training."""
     dataset = load_dataset(group.dataset, paths)
-    data = CellData(dataset, dataset.index(group.target), group.seed, group.protocol, device)
+    data = CellData(dataset, dataset.index(group.target), group.seed, group.protocol, device=device)
     data.inputs = data.initial_network(group.model).inputs or dataset
     return data
 
@@ -101,7 +101,7 @@ def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: 
     rows = _rows(branch, data)
     network = branch.algorithm.network
     network.load_state_dict(branch.selection.chosen[HEADLINE].state)
-    sizes = write_model(network, branch.quantizer, branch.float_names, root, cell.key)
+    sizes = write_model(network, branch.quantizer, branch.float_names, root, key=cell.key)
     began = time.perf_counter()
     flatness = _flatness(cell, branch, data)
     flatness_s = time.perf_counter() - began
@@ -135,7 +135,7 @@ def _flatness(cell: Cell, branch: Branch, data: CellData) -> dict[str, Any]:
         return {}
     twin = data.initial_network(cell.group.model)
     names = branch.float_names
-    return flatness_of(branch.algorithm.network, branch.quantizer, twin, names, data, cell.flatness)
+    return flatness_of(branch.algorithm.network, branch.quantizer, twin, names, data=data, settings=cell.flatness)
 
 
 def _digest(algorithm: Algorithm) -> str:
@@ -170,7 +170,7 @@ def _average_row(branch: Branch, data: CellData, average: WeightAverage) -> Row:
     network = branch.algorithm.network
     _copy(dict(network.named_parameters()), weights)
     policy = branch.quantizer.after_average(network, data.calibration())
-    return _row(branch.algorithm, data, step, evaluate_sources(branch.algorithm, data), policy)
+    return _row(branch.algorithm, data, step, evaluate_sources(branch.algorithm, data), note=policy)
 
 
 @torch.no_grad()

@@ -137,9 +137,9 @@ class Job:
         began = time.perf_counter()
         state = self._float_state(cell.group, data)
         float_s = time.perf_counter() - began
-        branch = train_branch(cell, data, state, self.report, self._checkpointer(cell.key, lease))
+        branch = train_branch(cell, data, state, self.report, keeper=self._checkpointer(cell.key, lease))
         lease.check()
-        record = result_of(cell, branch, data, self.store.root, self.launcher)
+        record = result_of(cell, branch, data, self.store.root, launcher=self.launcher)
         record.timings["float_s"] = round(float_s, 3)
         return record
 
@@ -161,4 +161,4 @@ class Job:
         if isinstance(lease, Holder):
             raise _BusyError(lease)
         with lease:
-            return float_phase(group, data, path, self.report, self._checkpointer(group.key, lease))
+            return float_phase(group, data, path, self.report, keeper=self._checkpointer(group.key, lease))

@@ -212,9 +212,9 @@ class Leases:
         touched = (status.st_ino, status.st_mtime_ns, status.st_size)
         try:
             raw = json.loads(text)
-            return Holder(name, generation, str(raw["owner"]), Identity.parse(raw), touched)
+            return Holder(name, generation, str(raw["owner"]), Identity.parse(raw), touched=touched)
         except (ValueError, KeyError, TypeError):
-            return Holder(name, generation, "", None, touched)
+            return Holder(name, generation, "", None, touched=touched)
 
     def abandoned(self, holder: Holder) -> bool:
         """Whether its process is certainly dead, or this observer has seen no touch for ``patience`` seconds."""

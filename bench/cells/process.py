@@ -63,7 +63,8 @@ def current_process() -> Identity:
     """Return this process."""
     boot, namespace = _machine()
     started = _started(os.getpid()) or 0
-    return Identity(socket.gethostname(), os.getpid(), started, boot, namespace, *_cluster_job())
+    job, attempt = _cluster_job()
+    return Identity(socket.gethostname(), os.getpid(), started, boot, namespace=namespace, job=job, attempt=attempt)
 
 
 def _cluster_job() -> tuple[str, int]:

@@ -80,7 +80,7 @@ def ensemble(cells: Sequence[StoredCell], how: How) -> Ensemble:
         predict, used, size = _averaged(cells, how)
     correct = _correct(predict, cells[0])
     members = tuple(cells[i].record.key for i in used)
-    return Ensemble(how, members, float(correct.mean()), correct, single, size)
+    return Ensemble(how, members, float(correct.mean()), correct, single=single, bytes=size)
 
 
 def _averaged(cells: Sequence[StoredCell], how: How) -> tuple[Predictor, list[int], int]:
@@ -99,7 +99,7 @@ def _source_accuracy(cell: StoredCell, state: Weights) -> float:
     settings = cell.record.settings
     index = cell.dataset.index(settings["target"])
     protocol = Protocol(**settings["protocol"])
-    data = CellData(cell.dataset, index, settings["seed"], protocol, "cpu", cell.network.inputs)
+    data = CellData(cell.dataset, index, settings["seed"], protocol, device="cpu", inputs=cell.network.inputs)
     network = build_reference(cell.network, state, {})
     scores = [correctness(network, data.evaluation(i, data.validation[i])).mean() for i in data.sources]
     return float(np.mean(scores))

@@ -195,5 +195,5 @@ class Experiment:
             )
             for q in self.quantizers:
                 match = self.match if self.match and self.match.applies(q) else None
-                out.append(Cell(group, q, self.averages, match, self.flatness))
+                out.append(Cell(group, q, self.averages, match, flatness=self.flatness))
         return out

@@ -140,13 +140,25 @@ def train_branch(
             if step == protocol.steps:
                 audit = quantizer.audit(algorithm.network)
             note_noise(gathered.noise, quantizer, algorithm.network)
-            _check(algorithm, data, step, terms["loss"], gathered)
+            _check(algorithm, data, step, terms["loss"], gathered=gathered)
         report(1)
         if step < protocol.steps:
             keeper.after_step(partial(_snapshot, step, algorithm, gathered))
     step_ms, total = 1000 * median(gathered.times), gathered.total()
     averages, selection, curve = gathered.averages, gathered.selection, gathered.curve
-    return Branch(algorithm, quantizer, selection, averages, audit, curve, step_ms, total, names, match, gathered.noise)
+    return Branch(
+        algorithm,
+        quantizer,
+        selection,
+        averages,
+        audit=audit,
+        curve=curve,
+        step_ms=step_ms,
+        seconds=total,
+        float_names=names,
+        match=match,
+        noise=gathered.noise,
+    )
 
 
 def _snapshot(step: int, algorithm: Algorithm, gathered: _Gathered) -> Snapshot:

@@ -42,7 +42,7 @@ def _load(name: str, target: str, options: str, root: Path | None, cache: Path) 
 def load_dataset(component: Component, paths: Paths) -> DomainDataset:
     """The data set of a configuration; read once a process."""
     options = json.dumps(component.options, sort_keys=True)
-    return _load(component.name, component.target, options, paths.data_root, paths.cache)
+    return _load(component.name, component.target, options, paths.data_root, cache=paths.cache)
 
 
 def layout(images: Tensor) -> torch.memory_format:
@@ -119,7 +119,7 @@ class CellData:
         generator = torch.Generator().manual_seed(self.seeds.of("augmentation", step))
         out = []
         for i in self.sources:
-            index = batch_indices(self.train[i], self.seeds.of("order"), i, step, self.protocol.batch_size)
+            index = batch_indices(self.train[i], self.seeds.of("order"), i, step, batch=self.protocol.batch_size)
             out.append((self._augmented(self._images(i, index), generator), self._labels(i, index)))
         return out
 
@@ -129,7 +129,7 @@ class CellData:
             parts = []
             for i in self.sources:
                 seed = self.seeds.of("calibration")
-                index = batch_indices(self.train[i], seed, i, number, self.protocol.batch_size)
+                index = batch_indices(self.train[i], seed, i, number, batch=self.protocol.batch_size)
                 parts.append(self._normalise(self._images(i, index)))
             yield torch.cat(parts)
 
@@ -148,7 +148,7 @@ class CellData:
         return torch.from_numpy(self.dataset.domains[domain].labels[index]).to(self.device)
 
     def _augmented(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        out = augment(x, self.augmentation, generator, self.inputs.mean, self.inputs.std)
+        out = augment(x, self.augmentation, generator, self.inputs.mean, std=self.inputs.std)
         return out.contiguous(memory_format=layout(x))
 
     def _normalise(self, x: Tensor) -> Tensor:

@@ -1,5 +1,8 @@
 """quantdg.quantize: any model, an optimizer that is there already, clear refusals."""
 
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -223,6 +226,16 @@ def test_training_goes_on_from_a_checkpoint():
         train(quantized, optimizer, 2)
         assert quantized.steps == 4
     assert all(torch.equal(a, b) for a, b in zip(*(m.state_dict().values() for m in models), strict=True))
+
+
+def test_a_quantizer_of_another_package_is_a_name_like_ours(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples" / "ternary_plugin"))
+    entry = EntryPoint("ternary", "quantdg_ternary:Ternary", "quantdg.quantizers")
+    monkeypatch.setattr("quantdg.bench.experiment.offers.entry_points", lambda group: [entry])
+    quantized = quantdg.quantize(net(), "ternary", bits=2, calibration=BATCHES)
+    assert quantized.audit()["levels_used"].tolist() == [3, 3]
+    with pytest.raises(UnknownNameError, match="did you mean 'ternary'"):
+        quantdg.quantize(net(), "ternery", calibration=BATCHES)
 
 
 def test_an_instance_quantizes_one_model():

@@ -1,15 +1,18 @@
 # make demo: install and run the default comparison. make test: the whole suite. make ci: what .ci/run calls.
+# make test CONSTRAINTS= : with the newest packages instead of the pinned ones.
 PYTHON ?= python3
+CONSTRAINTS ?= constraints.txt
+PINNED := $(addprefix --constraint ,$(CONSTRAINTS))
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test lint types wheel ci speed clean
+.PHONY: demo test coverage lint types wheel docs ci speed clean
 
-$(STAMP): pyproject.toml setup.py constraints.txt
+$(STAMP): pyproject.toml setup.py $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet $(PINNED) --editable '.[dev]'
 	touch $@
 
 demo: $(STAMP)
@@ -17,6 +20,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2
+
+coverage: $(STAMP)
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -29,12 +36,16 @@ types: $(STAMP)
 wheel: $(STAMP)
 	rm -rf dist build
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
-	bash tests/wheel.sh dist/quantdg-*.whl
+	CONSTRAINTS="$(CONSTRAINTS)" bash tests/wheel.sh dist/quantdg-*.whl
 
-ci: test lint types wheel
+docs: $(STAMP)
+	$(BIN)/python -c 'import mkdocs, material, mkdocstrings' 2>/dev/null || $(BIN)/pip install --quiet $(PINNED) --editable '.[docs]'
+	$(BIN)/mkdocs build --strict --quiet
+
+ci: coverage lint types wheel docs
 
 speed: $(STAMP)
 	$(BIN)/python -m pytest -m speed --benchmark-columns=median,iqr,rounds
 
 clean:
-	rm -rf $(VENV) build dist runs
+	rm -rf $(VENV) build dist site runs

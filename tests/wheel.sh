@@ -3,10 +3,11 @@
 set -euo pipefail
 wheel=$(realpath "$1")
 root=$(realpath "$(dirname "$0")/..")
+constraints=${CONSTRAINTS-constraints.txt} # empty: none
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$root/.venv/bin/python" -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --constraint "$root/constraints.txt" "$wheel" pytest "$root/examples/ternary_plugin"
+"$work/venv/bin/pip" install --quiet ${constraints:+--constraint "$root/$constraints"} "$wheel" pytest "$root/examples/ternary_plugin"
 cd "$work"
 venv/bin/quantdg --version
 venv/bin/quantdg completion --line "venv/bin/quantdg run quantizer=[tern" | grep ternary

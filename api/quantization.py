@@ -58,9 +58,8 @@ def quantize(
         ConfigError: a name, a setting or a value that does not exist.
         NoMatchError: a rule or a glob of ``skip`` that matches no layer.
         MissingPackageError: the method needs a package that is not installed.
-        QuantizerError: the method cannot do this on this model, a layer is not called by it, or none is left.
-
-        The model is unchanged then.
+        QuantizerError: the method cannot do this on this model, a layer is not called by it, or none is left;
+            the model is unchanged after this and every other error.
     """
     patterns = [skip] if isinstance(skip, str) else skip
     asked = {

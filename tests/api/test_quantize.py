@@ -231,7 +231,7 @@ def test_training_goes_on_from_a_checkpoint():
 def test_a_quantizer_of_another_package_is_a_name_like_ours(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples" / "ternary_plugin"))
     entry = EntryPoint("ternary", "quantdg_ternary:Ternary", "quantdg.quantizers")
-    monkeypatch.setattr("quantdg.bench.experiment.offers.entry_points", lambda group: [entry])
+    monkeypatch.setattr("quantdg.bench.experiment.offers.strangers", lambda group: {entry.name: entry})
     quantized = quantdg.quantize(net(), "ternary", bits=2, calibration=BATCHES)
     assert quantized.audit()["levels_used"].tolist() == [3, 3]
     with pytest.raises(UnknownNameError, match="did you mean 'ternary'"):

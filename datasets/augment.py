@@ -25,16 +25,17 @@ _JITTER = (adjust_brightness_, adjust_contrast_, adjust_saturation_, adjust_hue_
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """A copy as float 0..1: uint8 0..255 is scaled, floats are taken to be 0..1 already."""
+    """Return a copy as float 0..1: uint8 0..255 is scaled, floats are taken to be 0..1 already."""
     return images.float().mul_(1 / 255) if images.dtype == torch.uint8 else images.clone()
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """``(x - mean) / std`` per channel, of a copy.
+    """Return ``(x - mean) / std`` per channel, as a copy.
 
     Args:
         images: uint8 0..255 or float 0..1, shape (N, C, H, W).
-        mean, std: one number per channel, of inputs scaled to 0..1.
+        mean: one number per channel, of inputs scaled to 0..1.
+        std: one number per channel, of inputs scaled to 0..1.
 
     Raises:
         ConfigError: not one number per channel.
@@ -76,14 +77,15 @@ def apply(images: Tensor, draws: Draws) -> Tensor:
 def augment(
     images: Tensor, policy: Augmentation, generator: torch.Generator, mean: Sequence[float], std: Sequence[float]
 ) -> Tensor:
-    """Augmented and normalised copies of a batch.
+    """Return augmented and normalised copies of a batch.
 
     Args:
         images: uint8 0..255 or float 0..1, shape (N, C, H, W), any device; left as it is.
         policy: what to do.
         generator: source of randomness, on the CPU or on the device of ``images``. A CPU generator gives every
             device the same parameters.
-        mean, std: one number per channel, of inputs scaled to 0..1.
+        mean: one number per channel, of inputs scaled to 0..1.
+        std: one number per channel, of inputs scaled to 0..1.
 
     Returns:
         Float, shape (N, C, H, W). The number of draws depends on ``policy`` and N only.

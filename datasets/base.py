@@ -12,7 +12,7 @@ from ..core.errors import DataError, UnknownNameError
 
 @dataclass(frozen=True)
 class Domain:
-    """One environment.
+    """A domain holds the images and labels of one environment.
 
     Attributes:
         name: of the environment.
@@ -27,14 +27,15 @@ class Domain:
 
 @dataclass(frozen=True)
 class DomainDataset:
-    """Environments in index order.
+    """A data set holds its environments in index order.
 
     Attributes:
         name: of the data set.
         domains: at least two; one is held out as the target, the others are sources.
         classes: class names by label.
         fingerprint: hash of the content, part of a cell's identity.
-        mean, std: per channel, of inputs scaled to 0..1.
+        mean: per channel, of inputs scaled to 0..1.
+        std: per channel, of inputs scaled to 0..1.
     """
 
     name: str
@@ -53,12 +54,12 @@ class DomainDataset:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of the images."""
+        """The images have this shape, (C, H, W)."""
         channels, height, width = self.domains[0].images.shape[1:]
         return channels, height, width
 
     def index(self, name: str) -> int:
-        """Environment index of the domain ``name``; UnknownNameError otherwise."""
+        """Return the environment index of the domain ``name``; UnknownNameError where there is none."""
         names = [d.name for d in self.domains]
         if name not in names:
             raise UnknownNameError(f"domain of {self.name}", name, names)

@@ -34,7 +34,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Meta:
-    """What a cache holds; equal on every machine for equal files."""
+    """This is what a cache holds beside the pixels; it is equal on every machine for equal files."""
 
     count: int
     size: int
@@ -42,7 +42,7 @@ class Meta:
 
 
 def cache_key(listing: Listing, size: int) -> str:
-    """Hash of what can be seen of the files without opening them, 16 hexadecimal digits."""
+    """Hash what can be seen of the files without opening them, as 16 hexadecimal digits."""
     digest = hashlib.sha256(f"{size} {len(listing.entries)}\n".encode())
     for entry in listing.entries:
         digest.update(f"{entry.path}\0{entry.bytes}\0{entry.mtime}\n".encode(errors="surrogateescape"))
@@ -139,7 +139,7 @@ def cached_images(
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> tuple[Meta, NDArray[np.uint8]]:
-    """The images of ``listing`` in its order, from the cache or built now.
+    """Return the images of ``listing`` in its order, from the cache or built now.
 
     Returns:
         The meta data and a read-only map, uint8, shape (N, 3, size, size).

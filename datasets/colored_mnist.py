@@ -50,7 +50,7 @@ def load_colored_mnist(
     label_noise: float = 0.25,
     order_seed: int = 0,
 ) -> DomainDataset:
-    """DomainBed's: 70,000 digits, shuffled, dealt out over the flip rates; ``cache_dir`` is not used.
+    """Build DomainBed's version: 70,000 digits, shuffled, dealt out over the flip rates.
 
     DomainBed draws shuffle and coins from torch's global generator; here they follow from ``order_seed``.
 
@@ -88,7 +88,7 @@ def load_colored_mnist_irm(
     label_noise: float = 0.25,
     order_seed: int = 0,
 ) -> DomainDataset:
-    """The IRM paper's: every second pixel, 50,000 digits over the first environments, the last 10,000 for the last.
+    """Build the IRM paper's version: every second pixel, 50,000 digits dealt out, the last 10,000 for the last.
 
     Only MNIST's training set is used (facebookresearch/InvariantRiskMinimization@fc185d0). Arguments, errors and
     result as ``load_colored_mnist``, but domains plus80, plus90, minus90 with 25,000, 25,000 and 10,000 images of

@@ -16,7 +16,7 @@ def _column(factor: Tensor) -> Tensor:
 
 
 def to_gray(images: Tensor) -> Tensor:
-    """Luma, shape (N, 1, H, W)."""
+    """Return the luma, shape (N, 1, H, W)."""
     red, green, blue = images.unbind(1)
     return (red * 0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)[:, None]
 

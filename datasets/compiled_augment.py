@@ -206,7 +206,8 @@ def augment_photos(images: Tensor, draws: Draws, mean: Sequence[float], std: Seq
     Args:
         images: uint8, shape (N, 3, H, W), on the CPU; left as they are.
         draws: for N images, on the CPU.
-        mean, std: one number per channel, of inputs scaled to 0..1.
+        mean: one number per channel, of inputs scaled to 0..1.
+        std: one number per channel, of inputs scaled to 0..1.
 
     Returns:
         float32, shape (N, 3, H, W), channels-last in memory.

@@ -11,11 +11,12 @@ _RATIO = (3 / 4, 4 / 3)
 
 
 def draw_boxes(count: int, height: int, width: int, scale: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """Boxes as torchvision's ``RandomResizedCrop.get_params`` draws them, ratio 3/4..4/3.
+    """Draw boxes as torchvision's ``RandomResizedCrop.get_params`` does, ratio 3/4..4/3.
 
     Args:
         count: images.
-        height, width: of the images, pixels.
+        height: of the images, pixels.
+        width: of the images, pixels.
         scale: area of the box as a fraction of the image's, 0 < low <= high <= 1.
         generator: source of randomness; its device is the device of the result.
 
@@ -48,12 +49,13 @@ def _along(start: Tensor, length: Tensor, size: int) -> Tensor:
 
 
 def places(boxes: Tensor, flip: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Where the pixels of the result lie in the source when boxes are cut out, enlarged to the full size and mirrored.
+    """Find where the pixels of the result lie in the source when boxes are cut out, enlarged and mirrored.
 
     Args:
         boxes: int64, shape (N, 4): top, left, height, width.
         flip: bool, shape (N,): mirror left and right.
-        height, width: of the images, pixels.
+        height: of the images, pixels.
+        width: of the images, pixels.
 
     Returns:
         Of rows and columns, shapes (N, height) and (N, width), in grid_sample's -1..1.
@@ -64,11 +66,12 @@ def places(boxes: Tensor, flip: Tensor, height: int, width: int) -> tuple[Tensor
 
 
 def sample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The images at other rows and columns, bilinear; boxes never exceed the image, so nothing needs antialiasing.
+    """Sample the images at other rows and columns, bilinear; boxes never exceed the image, so nothing is antialiased.
 
     Args:
         images: float, shape (N, C, H, W).
-        rows, columns: as from `places`, on the device of ``images``.
+        rows: as from `places`, on the device of ``images``.
+        columns: as from `places`, on the device of ``images``.
 
     Returns:
         Shape, type and range of ``images``.

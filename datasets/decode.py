@@ -37,7 +37,7 @@ _WINDOW = 256  # images decoded ahead of the writer; bounds the memory
 
 @dataclass(frozen=True)
 class Decoded:
-    """One image.
+    """This is one image after decoding.
 
     Attributes:
         pixels: uint8, shape (3, size, size); zeros where ``error`` is set.

@@ -127,5 +127,5 @@ def load_digits_domains(size: int = 16) -> DomainDataset:
 
 
 def load_digits(name: str, *, root: Path | None = None, cache_dir: Path | None = None, size: int = 16) -> DomainDataset:
-    """``load_digits_domains`` with the signature of every loader; ``root`` and ``cache_dir`` are not used."""
+    """Do as ``load_digits_domains`` with the signature of every loader; ``root`` and ``cache_dir`` are not used."""
     return replace(load_digits_domains(size), name=name)

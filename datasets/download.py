@@ -21,7 +21,7 @@ _PAGE = (b"<!doctype html", b"<html", b"<head")
 
 
 def checksum(path: Path, algorithm: str) -> str:
-    """Hexadecimal digest of a file; ``algorithm`` is one of hashlib's, for example sha256 or md5."""
+    """Return the hexadecimal digest of a file; ``algorithm`` is one of hashlib's, for example sha256 or md5."""
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -89,7 +89,7 @@ def _continue(url: str, part: Path, state: Path, timeout: float, progress: Progr
 def fetch(
     url: str, target: Path, digest: str | None = None, progress: Progress | None = None, timeout: float = 60.0
 ) -> Path:
-    """Download ``url`` to ``target``, which appears only when complete and correct; done already, it stays.
+    """Download ``url`` to ``target``, which appears only when complete and correct; a complete one stays.
 
     A broken download waits beside it as ``.part``; the next call goes on if the server says the file is the same.
 

@@ -16,12 +16,13 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 
 @dataclass(frozen=True)
 class Draws:
-    """The parameters of one batch of N images; None where the policy does not use them.
+    """These are the parameters of one batch of N images; those the policy does not use are None.
 
     Attributes:
         boxes: int64, (N, 4): top, left, height, width.
         flip: bool, (N,).
-        rows, columns: (N, H) and (N, W), where boxes and mirrors put the pixels, see `places`.
+        rows: float, (N, H), where boxes and mirrors put the rows of pixels, see `places`.
+        columns: float, (N, W), the same for columns.
         order: of `BRIGHTNESS`, `CONTRAST`, `SATURATION` and `HUE`.
         factors: float, (N, 4), one column per operation.
         gray: bool, (N,).
@@ -36,7 +37,7 @@ class Draws:
     gray: Tensor | None = None
 
     def to(self, device: torch.device) -> Draws:
-        """The same on ``device``."""
+        """Return the same parameters on ``device``."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         moved: dict[str, Any] = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
         return replace(self, **moved)

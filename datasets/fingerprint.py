@@ -11,7 +11,7 @@ from .base import Domain
 
 
 def content_fingerprint(domains: Iterable[Domain]) -> str:
-    """Hash of names, shapes, pixels and labels, 16 hexadecimal digits; equal content, equal hash on every machine."""
+    """Hash names, shapes, pixels and labels to 16 hexadecimal digits, equal on every machine for equal content."""
     digest = hashlib.sha256()
     for domain in domains:
         digest.update(f"{domain.name} {domain.images.shape};".encode())

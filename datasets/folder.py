@@ -20,7 +20,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def find_root(name: str, root: Path | None, folder: str | None) -> Path:
-    """``root/folder`` where that exists, else ``root`` itself, which may be the data set's own folder.
+    """Return ``root/folder`` where that exists, else ``root`` itself, which may be the data set's own folder.
 
     Raises:
         DataError: no root was given or neither exists.
@@ -36,7 +36,7 @@ def find_root(name: str, root: Path | None, folder: str | None) -> Path:
 
 
 def read_exclusions(file: Path | str | None, base: Path) -> frozenset[str]:
-    """Paths to leave out, one per line, relative to the data set, as in DomainBed's domain_net_duplicates.txt."""
+    """Read paths to leave out, one per line, relative to the data set, as in DomainBed's domain_net_duplicates.txt."""
     if file is None:
         return frozenset()
     path = base / file  # an absolute one stays as it is

@@ -12,7 +12,7 @@ from .sources import IMAGE_SETS
 
 @dataclass(frozen=True)
 class Inventory:
-    """Counts of one data set.
+    """An inventory counts the images of one data set.
 
     Attributes:
         name: of the data set.
@@ -28,12 +28,12 @@ class Inventory:
 
     @property
     def total(self) -> int:
-        """All images."""
+        """All domains and classes together hold so many images."""
         return sum(sum(by_class.values()) for by_class in self.counts.values())
 
     @property
     def published(self) -> int | None:
-        """All images of the published set of this name; None where there is none."""
+        """The published set of this name has so many images; None where there is none."""
         return IMAGE_SETS[self.name].images if self.name in IMAGE_SETS else None
 
 

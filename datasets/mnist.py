@@ -34,7 +34,7 @@ def _read_idx(folder: Path, name: str, magic: int) -> NDArray[np.uint8]:
 
 
 def read_mnist(root: Path | None, test: bool = True) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images (N, 28, 28) and labels (N,), training set first, then, if ``test``, the test set.
+    """Read images (N, 28, 28) and labels (N,), training set first, then, if ``test``, the test set.
 
     Args:
         root: folder that holds ``MNIST/raw/*-ubyte``, as torchvision writes them; ``.gz`` is read too.
@@ -55,7 +55,7 @@ def read_mnist(root: Path | None, test: bool = True) -> tuple[NDArray[np.uint8],
 
 
 def shuffled(count: int, seed: int) -> NDArray[np.int64]:
-    """A permutation of ``range(count)``, the same on every machine and in every version of numpy."""
+    """Return a permutation of ``range(count)``, the same on every machine and in every version of numpy."""
     return np.argsort(raw_words(count, seed, _SHUFFLE), kind="stable").astype(np.int64)
 
 
@@ -69,7 +69,7 @@ def _coin(count: int, probability: float, seed: int, stream: int) -> NDArray[np.
 def colour(
     images: NDArray[np.uint8], digits: NDArray[np.int64], flip: float, noise: float, seed: int, env_index: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Two-channel images whose colour predicts a noisy binary label: the construction of ColoredMNIST.
+    """Make two-channel images whose colour predicts a noisy binary label: the construction of ColoredMNIST.
 
     label = (digit < 5) xor Bernoulli(noise); colour = label xor Bernoulli(flip); channel ``1 - colour`` is blackened.
 
@@ -78,7 +78,8 @@ def colour(
         digits: int64, (N,), 0..9.
         flip: probability that the colour contradicts the label.
         noise: probability that the label is wrong.
-        seed, env_index: of the coins.
+        seed: of the coins.
+        env_index: of the environment, which has coins of its own.
 
     Returns:
         Images (N, 2, H, W) and labels (N,) in {0, 1}.

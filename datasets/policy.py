@@ -9,7 +9,7 @@ from ..core.errors import ConfigError, UnknownNameError
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to a training image.
+    """This is what is done to a training image.
 
     Attributes:
         crop: smallest and largest area of the crop as a fraction of the image; (1, 1) crops nothing.
@@ -38,7 +38,7 @@ class Augmentation:
 
     @property
     def colour(self) -> bool:
-        """Whether any operation needs RGB."""
+        """True where any operation needs RGB."""
         return any(self.jitter) or self.grayscale > 0
 
 
@@ -50,7 +50,7 @@ AUGMENTATIONS = {
 
 
 def get_augmentation(name: str) -> Augmentation:
-    """The augmentation called ``name``; UnknownNameError otherwise."""
+    """Return the augmentation called ``name``; UnknownNameError where there is none."""
     if name not in AUGMENTATIONS:
         raise UnknownNameError("augmentation", name, AUGMENTATIONS)
     return AUGMENTATIONS[name]

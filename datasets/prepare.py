@@ -25,7 +25,7 @@ _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
 def instructions(name: str, root: Path) -> str:
-    """What has to lie where for the data set ``name``, in sentences.
+    """Say in sentences what has to lie where for the data set ``name``.
 
     Raises:
         UnknownNameError: none of the built-in data sets has that name.

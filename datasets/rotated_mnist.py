@@ -38,7 +38,9 @@ def load_rotated_mnist(
     runs. Here the assignment is part of the data set and follows from ``order_seed`` alone.
 
     Args:
-        name, root: of the data set, and the folder that holds MNIST/raw.
+        name: of the data set.
+        root: folder that holds MNIST/raw.
+        cache_dir: ignored.
         size: 28, DomainBed's.
         angles: degrees, one domain each, at least two, all different.
         order_seed: of the shuffle.

@@ -11,7 +11,7 @@ _LIMIT = 2**63
 
 
 def raw_words(count: int, key: int, stream: int, position: int = 0) -> NDArray[np.uint64]:
-    """``count`` random 64-bit words of a Philox stream.
+    """Return ``count`` random 64-bit words of a Philox stream.
 
     Raw words, because numpy fixes the bit stream of Philox for good while it may change how ``Generator``
     turns bits into integers.
@@ -26,7 +26,7 @@ def raw_words(count: int, key: int, stream: int, position: int = 0) -> NDArray[n
 
 
 def batch_indices(pool: NDArray[np.int64], seed: int, env_index: int, step: int, batch: int) -> NDArray[np.int64]:
-    """The members of ``pool`` that form one environment's batch at one step, drawn with replacement.
+    """Draw the members of ``pool`` that form one environment's batch at one step, with replacement.
 
     Args:
         pool: indices to draw from, shape (n,), n >= 1; may be smaller than the batch.

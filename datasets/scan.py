@@ -17,12 +17,14 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image file.
+    """An entry is one image file of a data set.
 
     Attributes:
         path: relative to the root, with forward slashes.
-        domain, label: its environment and class, as names.
-        bytes, mtime: size of the file and time of its last change in nanoseconds.
+        domain: name of its environment.
+        label: name of its class.
+        bytes: size of the file.
+        mtime: time of its last change in nanoseconds.
     """
 
     path: str
@@ -34,7 +36,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """Everything below a root, grouped by domain, then by class, both sorted by name."""
+    """A listing holds everything below a root, grouped by domain, then by class, both sorted by name."""
 
     root: Path
     domains: tuple[str, ...]
@@ -42,7 +44,7 @@ class Listing:
     entries: tuple[Entry, ...]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Images by domain and class; a class that a domain lacks counts 0."""
+        """Count the images by domain and class; a class that a domain lacks counts 0."""
         out = {domain: dict.fromkeys(self.classes, 0) for domain in self.domains}
         for entry in self.entries:
             out[entry.domain][entry.label] += 1

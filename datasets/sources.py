@@ -14,7 +14,7 @@ _VISDA = "http://csr.bu.edu/ftp/visda/2019/multi-source/"
 
 @dataclass(frozen=True)
 class ImageSet:
-    """One set as DomainBed lays it out.
+    """An image set says what DomainBed's layout of one published set looks like, and where its files come from.
 
     Attributes:
         folder: below the folder of all data sets.

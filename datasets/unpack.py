@@ -58,7 +58,7 @@ def _members(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
 
 
 def unpack(archive: Path, target: Path) -> Path:
-    """Unpack into the new folder ``target``; links, devices and permissions are not taken over.
+    """Unpack into the new folder ``target``; links are refused, devices and permissions are not taken over.
 
     Raises:
         DataError: ``target`` exists, the archive is missing, damaged, of another kind or has entries that point

@@ -46,7 +46,7 @@ def warp(images: Ints, size: int, degrees: Ints, zoom: float) -> Ints:
 
 
 def dilate(images: Ints) -> Ints:
-    """Largest value of every pixel and its four neighbours; shape and range stay."""
+    """Take the largest value of every pixel and its four neighbours; shape and range stay."""
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
     shifts = (padded[:, :-2, 1:-1], padded[:, 2:, 1:-1], padded[:, 1:-1, :-2], padded[:, 1:-1, 2:])
     out = images

@@ -16,7 +16,7 @@ from .base import Algorithm, concatenate, split_domains
 
 
 class FeatureAlignment(Algorithm):
-    """L = CE + gamma * mean over pairs of a distance; needs at least two source domains.
+    """It minimises CE + gamma * mean over pairs of a distance; it needs at least two source domains.
 
     DomainBed runs the featurizer on each domain alone, here on the concatenated batch: equal wherever BatchNorm
     statistics are frozen.
@@ -36,10 +36,10 @@ class FeatureAlignment(Algorithm):
 
     @abstractmethod
     def distance(self, features: list[Tensor]) -> Tensor:
-        """The scalar distance between domains, given each domain's features (b, d)."""
+        """Return the scalar distance between domains, given each domain's features (b, d)."""
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """Cross-entropy plus gamma times the distance."""
+        """Compute the cross-entropy plus gamma times the distance."""
         x, y = concatenate(minibatches)
         features = self.network.featurizer(x)
         risk = F.cross_entropy(self.network.classifier(features), y)

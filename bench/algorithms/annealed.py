@@ -14,15 +14,15 @@ from .base import Algorithm
 
 
 class AnnealedPenalty(Algorithm):
-    """L = risk + weight * penalty; the weight is ``early`` for the first ``anneal`` updates, then ``weight``.
+    """It minimises risk + weight * penalty; the weight is ``early`` for ``anneal`` updates, then ``weight``.
 
-        DomainBed re-creates Adam at the jump; here its moments are cleared, which is the same for its parameters and
-        keeps those that a quantizer has added. The IRM paper's script divides the loss by a weight above 1 instead, which to
-    an Adam with fresh moments is the same.
+    DomainBed re-creates Adam at the jump; here its moments are cleared, which is the same for its parameters and
+    keeps those that a quantizer has added. The IRM paper's script divides the loss by a weight above 1 instead, which
+    to an Adam with fresh moments is the same.
 
-        Args:
-            weight: of the penalty after the jump, >= 0.
-            anneal: updates before the jump, >= 0.
+    Args:
+        weight: of the penalty after the jump, >= 0.
+        anneal: updates before the jump, >= 0.
     """
 
     early: ClassVar[float] = 1.0
@@ -59,5 +59,5 @@ class AnnealedPenalty(Algorithm):
         return self.weight if int(self.updates) > self.anneal else self.early
 
     def total(self, risk: Tensor, penalty: Tensor) -> dict[str, Tensor]:
-        """The terms, with the loss put together."""
+        """Return the terms, with the loss put together."""
         return {"loss": risk + self.present_weight * penalty, "risk": risk, "penalty": penalty}

@@ -24,7 +24,7 @@ __all__ = ["Algorithm", "Minibatches", "Terms", "class_probabilities", "concaten
 
 
 class Algorithm(nn.Module, ABC):
-    """DomainBed's contract (``update(minibatches) -> dict of floats``, ``predict(x) -> logits``).
+    """An algorithm keeps DomainBed's contract: ``update(minibatches)`` gives floats, ``predict(x)`` logits.
 
     Most algorithms are a loss: they write `losses` and inherit `update`. All state is parameters of
     ``self.optimizer`` and buffers, so that a checkpoint is complete; random numbers come from torch's global
@@ -60,26 +60,26 @@ class Algorithm(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, minibatches: Minibatches) -> Terms:
-        """Scalars by name; ``loss`` is minimised, the others are logged."""
+        """Return scalars by name; ``loss`` is minimised, the others are logged."""
 
     def begin_step(self) -> None:
-        """Called once an update, before any gradient: for step counters and annealing."""
+        """Prepare for an update, before any gradient: the place of step counters and annealing."""
 
     def update(self, minibatches: Minibatches) -> dict[str, float]:
-        """One training step; DivergedError where the loss is not finite."""
+        """Take one training step; DivergedError where the loss is not finite."""
         for transform in self.transforms:
             minibatches = transform(minibatches)
         self.begin_step()
         return self.descend(minibatches)
 
     def descend(self, minibatches: Minibatches) -> dict[str, float]:
-        """One optimizer step on `losses`; an algorithm with several players overrides it."""
+        """Take one optimizer step on `losses`; an algorithm with several players overrides it."""
         return self.step(lambda: self.losses(minibatches))
 
     def step(
         self, losses: Callable[[], Terms], parameters: Iterable[nn.Parameter] | None = None, penalised: bool = True
     ) -> dict[str, float]:
-        """One step of the rule on ``losses()["loss"]``; returns the terms of the first pass as floats.
+        """Take one step of the rule on ``losses()["loss"]``; returns the terms of the first pass as floats.
 
         Args:
             losses: may be called more than once (SAM).
@@ -128,22 +128,22 @@ class Algorithm(nn.Module, ABC):
         self.optimizer.state.clear()
 
     def predict(self, x: Tensor) -> Tensor:
-        """Logits (N, classes)."""
+        """Return logits (N, classes)."""
         out: Tensor = self.network(x)
         return out
 
 
 def concatenate(minibatches: Minibatches) -> tuple[Tensor, Tensor]:
-    """All domains' images and labels as one batch, in domain order."""
+    """Return all domains' images and labels as one batch, in domain order."""
     return torch.cat([x for x, _ in minibatches]), torch.cat([y for _, y in minibatches])
 
 
 def split_domains(rows: Tensor, minibatches: Minibatches) -> list[Tensor]:
-    """Rows of a concatenated batch, (sum of N_d, ...), cut into one tensor a domain."""
+    """Cut rows of a concatenated batch, (sum of N_d, ...), into one tensor a domain."""
     return list(torch.split(rows, [len(y) for _, y in minibatches]))
 
 
 def domain_risks(algorithm: Algorithm, minibatches: Minibatches) -> Tensor:
-    """The mean cross-entropy of each source domain, (domains,), from one pass over all images."""
+    """Compute the mean cross-entropy of each source domain, (domains,), from one pass over all images."""
     logits = split_domains(algorithm.predict(concatenate(minibatches)[0]), minibatches)
     return torch.stack([nn.functional.cross_entropy(z, y) for z, (_, y) in zip(logits, minibatches, strict=True)])

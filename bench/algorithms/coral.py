@@ -20,22 +20,22 @@ from .alignment import FeatureAlignment
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (d,) and unbiased covariance (d, d) of features (b, d)."""
+    """Compute mean (d,) and unbiased covariance (d, d) of features (b, d)."""
     mean = features.mean(0)
     centred = features - mean
     return mean, centred.T @ centred / (len(features) - 1)
 
 
 def coral_penalty(features: list[Tensor]) -> Tensor:
-    """The mean over domain pairs of the squared differences of means and covariances."""
+    """Compute the mean over domain pairs of the squared differences of means and covariances."""
     stats = [moments(f) for f in features]
     terms = [(m - n).square().mean() + (c - d).square().mean() for (m, c), (n, d) in combinations(stats, 2)]
     return torch.stack(terms).mean()
 
 
 class CORAL(FeatureAlignment):
-    """ERM with the correlation-alignment penalty."""
+    """It is ERM with the correlation-alignment penalty."""
 
     def distance(self, features: list[Tensor]) -> Tensor:
-        """`coral_penalty`."""
+        """Return `coral_penalty`."""
         return coral_penalty(features)

@@ -31,7 +31,7 @@ BETAS = (0.5, 0.9)
 
 
 class DANN(Algorithm):
-    """Domain-adversarial training; needs at least two source domains.
+    """It trains domain-adversarially; it needs at least two source domains.
 
     Args:
         weight: lambda, >= 0; DomainBed uses 1.
@@ -85,13 +85,13 @@ class DANN(Algorithm):
         return int(self.updates) % (1 + self.d_steps) < self.d_steps
 
     def descend(self, minibatches: Minibatches) -> dict[str, float]:
-        """One step of the player whose turn it is."""
+        """Take one step of the player whose turn it is."""
         if self.discriminates:
             return self.step(lambda: self.domain_losses(minibatches), self.discriminator.parameters(), penalised=False)
         return self.step(lambda: self.losses(minibatches), self.network.parameters())
 
     def domain_losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """What the discriminator minimises."""
+        """Compute what the discriminator minimises."""
         with torch.no_grad():
             features = self.network.featurizer(concatenate(minibatches)[0])
         return {"loss": self._domain_loss(features, minibatches)}
@@ -106,7 +106,7 @@ class DANN(Algorithm):
         return loss + self.gradient_penalty * gradient.square().sum(1).mean()
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """What the network minimises."""
+        """Compute what the network minimises."""
         x, y = concatenate(minibatches)
         features = self.network.featurizer(x)
         risk = F.cross_entropy(self.network.classifier(features), y)

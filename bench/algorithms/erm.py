@@ -10,9 +10,9 @@ from .base import Algorithm, concatenate
 
 
 class ERM(Algorithm):
-    """L = CE over the concatenated batches, which is mean_d R_d for batches of equal size."""
+    """It minimises CE over the concatenated batches, which is mean_d R_d for batches of equal size."""
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """The cross-entropy."""
+        """Compute the cross-entropy."""
         x, y = concatenate(minibatches)
         return {"loss": F.cross_entropy(self.predict(x), y)}

@@ -28,10 +28,11 @@ from .base import concatenate, split_domains
 
 
 def gradient_variance(features: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """Population variance over examples of the linear classifier's gradient, weight rows then bias: (K * d + K,).
+    """Compute the population variance over examples of the classifier's gradient, weight rows then bias.
 
     Args:
-        features: (n, d); logits: (n, K).
+        features: of n examples, (n, d).
+        logits: of the same examples, (n, K).
         labels: (n,) class indices or (n, K) probabilities.
     """
     n = len(features)
@@ -41,7 +42,7 @@ def gradient_variance(features: Tensor, logits: Tensor, labels: Tensor) -> Tenso
 
 
 class Fishr(AnnealedPenalty):
-    """Gradient variances as the penalty; needs at least two source domains.
+    """It takes differences of gradient variances as the penalty; it needs at least two source domains.
 
     Args:
         weight: lambda after the jump, >= 0; DomainBed uses 1000.
@@ -71,7 +72,7 @@ class Fishr(AnnealedPenalty):
         self.register_buffer("average", torch.zeros(num_domains, head.out_features * (head.in_features + 1)))
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """The cross-entropy plus lambda times the spread of the averaged variances."""
+        """Compute the cross-entropy plus lambda times the spread of the averaged variances."""
         x, y = concatenate(minibatches)
         features = self.network.featurizer(x)
         logits = self.network.classifier(features)

@@ -21,7 +21,7 @@ from .base import Algorithm, domain_risks
 
 
 class GroupDRO(Algorithm):
-    """Weighted risks; with one source domain it is ERM.
+    """It weighs the risks of the domains; with one source domain it is ERM.
 
     Args:
         eta: speed of the weights, >= 0; DomainBed uses 0.01.
@@ -37,7 +37,7 @@ class GroupDRO(Algorithm):
         self.register_buffer("q", torch.ones(num_domains))
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """The weighted risks, after the weights have moved."""
+        """Compute the weighted risks, after the weights have moved."""
         risks = domain_risks(self, minibatches)
         q = self.q * torch.exp(self.eta * risks.detach())
         q = q / q.sum()

@@ -28,7 +28,7 @@ Estimate = Literal["even_odd", "square"]
 
 
 def scale_gradient(logits: Tensor, labels: Tensor) -> Tensor:
-    """d/dw of the mean cross-entropy of w * logits at w = 1, a differentiable scalar.
+    """Compute d/dw of the mean cross-entropy of w * logits at w = 1, a differentiable scalar.
 
     Args:
         logits: (N, classes).
@@ -39,14 +39,14 @@ def scale_gradient(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def irm_penalty(logits: Tensor, labels: Tensor, estimate: Estimate) -> Tensor:
-    """P_d of one domain's batch; ``even_odd`` needs at least two rows."""
+    """Compute P_d of one domain's batch; ``even_odd`` needs at least two rows."""
     if estimate == "square":
         return scale_gradient(logits, labels).square()
     return scale_gradient(logits[::2], labels[::2]) * scale_gradient(logits[1::2], labels[1::2])
 
 
 class IRM(AnnealedPenalty):
-    """Invariant risk minimisation; needs at least two source domains.
+    """It is invariant risk minimisation; it needs at least two source domains.
 
     Args:
         weight: lambda after the jump, >= 0; DomainBed uses 100.
@@ -70,7 +70,7 @@ class IRM(AnnealedPenalty):
         self.estimate: Estimate = estimate
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """The mean over domains of risk and penalty."""
+        """Compute the mean over domains of risk and penalty."""
         logits = split_domains(self.predict(concatenate(minibatches)[0]), minibatches)
         labelled = [(z, y) for z, (_, y) in zip(logits, minibatches, strict=True)]
         risk = torch.stack([F.cross_entropy(z, y) for z, y in labelled]).mean()

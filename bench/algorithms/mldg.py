@@ -38,7 +38,7 @@ Gradients = list[Tensor]
 
 
 class MLDG(Algorithm):
-    """First-order MLDG; needs at least two source domains.
+    """It is the first-order MLDG; it needs at least two source domains.
 
     Args:
         beta: weight of the meta-test gradient, >= 0; DomainBed uses 1.
@@ -65,13 +65,13 @@ class MLDG(Algorithm):
         self.beta, self.meta_test = beta, meta_test
 
     def pairs(self, minibatches: Minibatches) -> Iterator[tuple[int, int]]:
-        """(meta-train, meta-test) domain indices of an update."""
+        """Return (meta-train, meta-test) domain indices of an update."""
         order = torch.randperm(len(minibatches)).tolist()
         tested = min(self.meta_test, len(order) - 1)
         return zip(order[:-tested], cycle(order[-tested:]), strict=False)
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """A function whose value is the objective and whose gradient is G."""
+        """Return a function whose value is the objective and whose gradient is G."""
         weights = [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
         total = [torch.zeros_like(w) for w in weights]
         value = torch.zeros((), device=weights[0].device)

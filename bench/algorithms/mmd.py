@@ -22,22 +22,22 @@ BANDWIDTHS = tuple(10.0**k for k in range(-3, 4))
 
 
 def kernel_mean(a: Tensor, b: Tensor) -> Tensor:
-    """The mean of K over all rows of a (n, d) and b (m, d)."""
+    """Compute the mean of K over all rows of a (n, d) and b (m, d)."""
     squares = a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T
     squares = squares.clamp_min(0)  # rounding may leave a distance of 0 slightly below it
     return torch.stack([torch.exp(-g * squares).mean() for g in BANDWIDTHS]).sum()
 
 
 def mmd_penalty(features: list[Tensor]) -> Tensor:
-    """The mean over domain pairs of the squared maximum mean discrepancy."""
+    """Compute the mean over domain pairs of the squared maximum mean discrepancy."""
     own = [kernel_mean(f, f) for f in features]
     terms = [own[i] + own[j] - 2 * kernel_mean(features[i], features[j]) for i, j in combinations(range(len(own)), 2)]
     return torch.stack(terms).mean()
 
 
 class MMD(FeatureAlignment):
-    """ERM with the maximum-mean-discrepancy penalty."""
+    """It is ERM with the maximum-mean-discrepancy penalty."""
 
     def distance(self, features: list[Tensor]) -> Tensor:
-        """`mmd_penalty`."""
+        """Return `mmd_penalty`."""
         return mmd_penalty(features)

@@ -23,7 +23,7 @@ from .base import Algorithm, concatenate
 
 
 class RSC(Algorithm):
-    """ERM on muted features.
+    """It is ERM on muted features.
 
     Args:
         drop_features: f, share of the features muted, 0 to 1; DomainBed uses 1/3.
@@ -48,7 +48,7 @@ class RSC(Algorithm):
         self.drop_features, self.drop_examples = drop_features, drop_examples
 
     def mask(self, features: Tensor, truth: Tensor) -> Tensor:
-        """1 for what is kept, (N, d), from features (N, d) and class probabilities (N, classes)."""
+        """Return 1 for what is kept, (N, d), from features (N, d) and class probabilities (N, classes)."""
         leaf = features.detach().requires_grad_()
         with frozen_ranges(self.network):
             logits = self.network.classifier(leaf)
@@ -61,7 +61,7 @@ class RSC(Algorithm):
             return torch.where(untouched[:, None], 1.0, keep.to(features.dtype))
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """The cross-entropy on the masked features."""
+        """Compute the cross-entropy on the masked features."""
         x, y = concatenate(minibatches)
         features = self.network.featurizer(x)
         mask = self.mask(features, class_probabilities(y, self.network.classifier.out_features))

@@ -29,13 +29,13 @@ _EPS = 1e-5
 
 
 def normalised(f: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(content (N, d), mean (N, 1), variance (N, 1)) of features (N, d)."""
+    """Split features (N, d) into (content (N, d), mean (N, 1), variance (N, 1))."""
     var, mean = torch.var_mean(f, -1, keepdim=True)
     return (f - mean) / (var + _EPS).sqrt(), mean, var
 
 
 def mix_style(f: Tensor, alpha: Tensor, partner: Tensor) -> Tensor:
-    """f with its mean and variance mixed: alpha (N, 1) of its own, the rest of ``partner`` (N,)."""
+    """Mix mean and variance of f: alpha (N, 1) of its own, the rest of ``partner`` (N,)."""
     content, mean, var = normalised(f)
     mean = alpha * mean + (1 - alpha) * mean[partner]
     var = alpha * var + (1 - alpha) * var[partner]
@@ -43,13 +43,13 @@ def mix_style(f: Tensor, alpha: Tensor, partner: Tensor) -> Tensor:
 
 
 def swap_content(f: Tensor, partner: Tensor) -> Tensor:
-    """The content of ``partner``, without gradient, in f's style."""
+    """Return the content of ``partner``, without gradient, in the style of f."""
     content, mean, var = normalised(f)
     return content[partner].detach() * (var + _EPS).sqrt() + mean
 
 
 class SagNet(Algorithm):
-    """Style-randomised classification against a style network.
+    """It classifies under randomised styles, against a style network.
 
     Args:
         weight: lambda, >= 0; DomainBed uses 0.1.
@@ -65,7 +65,7 @@ class SagNet(Algorithm):
         self.optimizer.add_param_group({"params": list(self.style.parameters())})
 
     def descend(self, minibatches: Minibatches) -> dict[str, float]:
-        """The three steps; the terms are those of the content step with the other two losses added."""
+        """Take the three steps; the terms are those of the content step with the other two losses added."""
         x, y = concatenate(minibatches)
         content = self.step(lambda: self.losses(minibatches), self.network.parameters())
         style = self.step(lambda: self._style_loss(x, y), self.style.parameters(), penalised=False)
@@ -73,7 +73,7 @@ class SagNet(Algorithm):
         return {**content, "style": style["loss"], "adversarial": adversarial["loss"]}
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """The content step's loss."""
+        """Compute the content step's loss."""
         x, y = concatenate(minibatches)
         f = self.network.featurizer(x)
         alpha, partner = torch.rand(len(f), 1).to(f), torch.randperm(len(f)).to(f.device)

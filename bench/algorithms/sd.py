@@ -19,7 +19,7 @@ from .base import Algorithm, concatenate
 
 
 class SD(Algorithm):
-    """ERM with a penalty on the logits.
+    """It is ERM with a penalty on the logits.
 
     Args:
         weight: lambda, >= 0; DomainBed uses 0.1.
@@ -32,7 +32,7 @@ class SD(Algorithm):
         self.weight = weight
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """Cross-entropy plus lambda times the mean squared logit."""
+        """Compute the cross-entropy plus lambda times the mean squared logit."""
         x, y = concatenate(minibatches)
         logits = self.predict(x)
         risk, penalty = F.cross_entropy(logits, y), logits.square().mean()

@@ -22,7 +22,7 @@ from .base import domain_risks
 
 
 class VREx(AnnealedPenalty):
-    """Risk variance as the penalty; needs at least two source domains.
+    """It takes the variance of the risks as the penalty; it needs at least two source domains.
 
     Args:
         weight: lambda after the jump, >= 0; DomainBed uses 10.
@@ -43,6 +43,6 @@ class VREx(AnnealedPenalty):
         super().__init__(network, num_domains, optimizer, weight=weight, anneal=anneal)
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """Mean and population variance of the risks."""
+        """Compute mean and population variance of the risks."""
         risks = domain_risks(self, minibatches)
         return self.total(risks.mean(), risks.var(correction=0))

@@ -15,7 +15,7 @@ Weights = dict[str, Tensor]
 
 @dataclass
 class Segment:
-    """Mean of the parameters over the steps since the last checkpoint, or over several such segments.
+    """A segment is the mean of the parameters over the steps since the last checkpoint, or over several segments.
 
     Attributes:
         mean: parameter name -> tensor.
@@ -31,7 +31,7 @@ class Segment:
 
     @torch.no_grad()
     def add(self, weights: Mapping[str, Tensor], step: int) -> None:
-        """mean <- mean + (weights - mean) / (count + 1); the first one added replaces the mean."""
+        """Move the mean by (weights - mean) / (count + 1); the first one added replaces the mean."""
         self.count += 1
         self.step = step
         if self.count == 1:
@@ -41,7 +41,7 @@ class Segment:
 
 
 def mean_of(segments: Iterable[Segment]) -> Weights:
-    """The mean of segments with equal weight."""
+    """Return the mean of segments with equal weight."""
     total = Segment({})
     for segment in segments:
         total.add(segment.mean, segment.step)
@@ -49,22 +49,22 @@ def mean_of(segments: Iterable[Segment]) -> Weights:
 
 
 class WeightAverage(ABC):
-    """Sees the parameters after each step and the source-validation loss at each checkpoint."""
+    """An average sees the parameters after each step and the source-validation loss at each checkpoint."""
 
     @abstractmethod
     def after_step(self, step: int, weights: Mapping[str, Tensor]) -> None:
-        """Called after every training step past the quantization step."""
+        """See the parameters after a training step past the quantization step."""
 
     @abstractmethod
     def at_check(self, step: int, loss: float) -> None:
-        """Called at each checkpoint with the mean source-validation cross-entropy of the live model."""
+        """See the mean source-validation cross-entropy of the live model at a checkpoint."""
 
     @abstractmethod
     def result(self) -> tuple[int, Weights]:
-        """(last step averaged, averaged parameters); called once, after the last checkpoint."""
+        """Return (last step averaged, averaged parameters); called once, after the last checkpoint."""
 
     def state(self) -> dict[str, Any]:
-        """What an interrupted training must keep: tensors, numbers, texts, `Segment` and containers of them.
+        """Return what an interrupted training must keep: tensors, numbers, texts, `Segment` and containers.
 
         The default is all attributes; override it together with `restore` where others are among them.
         """

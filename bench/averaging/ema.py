@@ -20,7 +20,7 @@ from .base import WeightAverage, Weights
 
 
 class EMA(WeightAverage):
-    """The exponential average.
+    """It keeps the exponential average.
 
     Args:
         decay: a, from 0 (the latest iterate) to below 1.
@@ -43,8 +43,8 @@ class EMA(WeightAverage):
             torch._foreach_lerp_(list(self._mean.values()), [weights[n] for n in self._mean], 1 - self.decay)  # pyright: ignore[reportPrivateImportUsage]
 
     def at_check(self, step: int, loss: float) -> None:
-        """Nothing: the average does not depend on validation."""
+        """Do nothing: the average does not depend on validation."""
 
     def result(self) -> tuple[int, Weights]:
-        """The average."""
+        """Return the average."""
         return self._step, self._mean

@@ -22,7 +22,7 @@ from .base import Segment, WeightAverage, Weights
 
 
 class SMA(WeightAverage):
-    """The running mean.
+    """It keeps the running mean.
 
     Args:
         start: number of the first observed step in the mean, >= 1; the paper uses 100.
@@ -43,8 +43,8 @@ class SMA(WeightAverage):
         self._mean.add(weights, step)
 
     def at_check(self, step: int, loss: float) -> None:
-        """Nothing: the mean does not depend on validation."""
+        """Do nothing: the mean does not depend on validation."""
 
     def result(self) -> tuple[int, Weights]:
-        """The mean."""
+        """Return the mean."""
         return self._mean.step, self._mean.mean

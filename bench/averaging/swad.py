@@ -28,7 +28,7 @@ Variant = Literal["paper", "reference"]
 
 
 class SWAD(WeightAverage):
-    """LossValley.
+    """It averages the valley of the loss, SWAD's LossValley.
 
     Args:
         variant: ``paper`` (Algorithm 1) or ``reference`` (what the released code does).
@@ -59,15 +59,15 @@ class SWAD(WeightAverage):
         self._segment = Segment({})
 
     def result(self) -> tuple[int, Weights]:
-        """The valley's average."""
+        """Return the valley's average."""
         return self._valley.result()
 
     def state(self) -> dict[str, Any]:
-        """The open segment and everything the valley holds."""
+        """Return the open segment and everything the valley holds."""
         return {"segment": self._segment, "valley": dict(vars(self._valley))}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Inverse of `state`."""
+        """Undo `state`."""
         self._segment = state["segment"]
         vars(self._valley).update(state["valley"])
 
@@ -83,6 +83,7 @@ class _PaperValley:
         self.ended = False
 
     def push(self, segment: Segment) -> None:
+        """Take the next segment with its validation loss."""
         if self.ended:
             return
         if self.valley is None:
@@ -108,6 +109,7 @@ class _PaperValley:
             self.valley.add(segment.mean, segment.step)
 
     def result(self) -> tuple[int, Weights]:
+        """Return the average of the valley."""
         if self.valley is None:
             return self.everything.step, self.everything.mean
         if not self.ended:
@@ -126,6 +128,7 @@ class _ReferenceValley:
         self.dead = False
 
     def push(self, segment: Segment) -> None:
+        """Take the next segment with its validation loss."""
         if self.dead:
             return
         self.converge.append(segment)
@@ -157,6 +160,7 @@ class _ReferenceValley:
         return min(s.loss for s in self.smooth) > self.limit
 
     def result(self) -> tuple[int, Weights]:
+        """Return the average of the valley."""
         if self.final is None:
             last = self.converge[-1]
             return last.step, mean_of([last])

@@ -41,10 +41,12 @@ def _never() -> bool:
 
 @dataclass
 class Job:
-    """What one process needs to run cells.
+    """A job is what one process needs to run cells.
 
     Attributes:
-        store, paths, launcher: of the sweep.
+        store: the run folder.
+        paths: where data and cache are.
+        launcher: threads, device and patience of the sweep.
         report: told training steps as they are done.
         stop: asked between steps; true ends the job with StoppedError once its training is saved.
     """
@@ -62,7 +64,7 @@ class Job:
         self.leases = Leases(self.store.work, self.launcher.lease_seconds)
 
     def attempt(self, cell: Cell) -> Record | Holder:
-        """The cell's record, or who else is working on it or on its float phase.
+        """Return the cell's record, or who else is working on it or on its float phase.
 
         Raises StoppedError, StorageError; any other failure is a record.
         """
@@ -80,7 +82,7 @@ class Job:
             return self.store.read(cell.key) or self.leases.holder(cell.key) or self.attempt(cell)
 
     def execute(self, cells: Iterable[Cell], waiting: Callable[[int, Holder], None]) -> Iterator[Record]:
-        """A record for each cell, in the order they are ready; waits for those that others are working on.
+        """Yield a record for each cell as it is ready; wait for those that others are working on.
 
         ``waiting`` is told how many are left and who has one of them, once for each time nothing else is to do.
         """

@@ -35,7 +35,7 @@ class LeaseLostError(QuantDGError):
 
 @dataclass(frozen=True)
 class Holder:
-    """A lease that somebody else has; ``who`` is None where the file says nothing readable."""
+    """A holder is somebody else who has a lease; ``who`` is None where the file says nothing readable."""
 
     name: str
     generation: int
@@ -48,7 +48,7 @@ class Holder:
 
 
 class Lease:
-    """A lease held by this process; a thread touches it until `close`.
+    """A lease is held by this process; a thread touches it until `close`.
 
     Args:
         path: the file, already there.
@@ -80,7 +80,7 @@ class Lease:
             self.close()
 
     def check(self) -> None:
-        """The fence: raise LeaseLostError unless this lease still counts. To be called before each write."""
+        """Raise LeaseLostError unless this lease still counts: the fence, to be called before each write."""
         try:
             mine = os.path.samestat(os.fstat(self._file), os.stat(self.path))
         except OSError:
@@ -128,7 +128,7 @@ def _create_slowly(path: Path, text: str) -> bool:
 
 
 class Leases:
-    """The leases of one folder, seen by one observer.
+    """The leases of one folder are seen through this by one observer.
 
     Args:
         folder: where the files are; made at the first `acquire`.
@@ -190,11 +190,11 @@ class Leases:
         return now is not None and (now.owner, now.touched) == (old.owner, old.touched)
 
     def holder(self, name: str) -> Holder | None:
-        """The newest holder of a lease, alive or not."""
+        """Return the newest holder of a lease, alive or not."""
         return self.newest(f"{name}.lease.*").get(name)
 
     def newest(self, pattern: str = "*.lease.*") -> dict[str, Holder]:
-        """The newest holder of each lease by its name, alive or not."""
+        """Return the newest holder of each lease by its name, alive or not."""
         return {holder.name: holder for holder in sorted(self._all(pattern), key=lambda h: h.generation)}
 
     def _all(self, pattern: str) -> Iterator[Holder]:
@@ -217,7 +217,7 @@ class Leases:
             return Holder(name, generation, "", None, touched=touched)
 
     def abandoned(self, holder: Holder) -> bool:
-        """Whether its process is certainly dead, or this observer has seen no touch for ``patience`` seconds."""
+        """Return whether its process is certainly dead, or has not touched it for ``patience`` seconds."""
         if holder.who is not None and is_dead(holder.who):
             return True
         now = time.monotonic()
@@ -232,6 +232,6 @@ class Leases:
         self._seen[holder.name] = holder.touched, -math.inf
 
     def held(self, name: str) -> Holder | None:
-        """Who works on ``name`` at present, or None."""
+        """Return who works on ``name`` at present, or None."""
         holder = self.holder(name)
         return None if holder is None or self.abandoned(holder) else holder

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Identity:
-    """A process, told apart from a later one with the same number.
+    """An identity tells a process apart from a later one with the same number.
 
     Attributes:
         host: name of the machine, for people.

@@ -54,7 +54,7 @@ def deploy_parser() -> argparse.ArgumentParser:
 
 
 def comparison(d: Deployment, out: Path) -> str:
-    """What was measured, as text."""
+    """Return what was measured, as text."""
     label = d.labels
     lines = [f"{label.dataset}/{label.target} seed {label.seed} {label.algorithm} {label.quantizer} {label.bits}"]
     lines.append(f"{d.runtime}: {d.kind}" + (f" ({d.reason})" if d.reason else ""))

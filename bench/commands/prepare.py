@@ -42,7 +42,7 @@ def prepare_words(words: Sequence[str]) -> list[str]:
 
 
 def inventory_text(inventory: Inventory) -> str:
-    """Images by domain and class, and the fingerprint that goes into every record."""
+    """Return images by domain and class, and the fingerprint that goes into every record."""
     import pandas as pd
 
     frame = pd.DataFrame(inventory.counts).T

@@ -46,7 +46,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def run_parser() -> argparse.ArgumentParser:
-    """The options of ``quantdg run``; all other words are settings."""
+    """Return the options of ``quantdg run``; all other words are settings."""
     parser = argparse.ArgumentParser("quantdg run", description=run.__doc__, add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--plan", action="store_true", help="say what would run and what it would cost, then stop")
@@ -68,8 +68,7 @@ def run_words(words: Sequence[str]) -> list[str]:
 
 
 def read_choice(options: argparse.Namespace) -> tuple[RerunPolicy, list[str]]:
-    """The choice from options or from words such as ``retry=failed``, and the words that are left."""
-
+    """Read the choice from options or from words such as ``retry=failed``; returns it and the words left."""
     words = {name: value for name, _, value in (w.partition("=") for w in options.overrides) if name in _CHOICE}
     rest = [w for w in options.overrides if w.partition("=")[0] not in _CHOICE]
     force = [*options.force, *([words["force"]] if "force" in words else [])]

@@ -24,11 +24,12 @@ class _Tracer(fx.Tracer):
         self.leaves = leaves
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Keep the layers asked for, and what torch keeps."""
         return module_qualified_name in self.leaves or super().is_leaf_module(m, module_qualified_name)
 
 
 def following(network: nn.Module, layers: Collection[str]) -> dict[str, str]:
-    """Layer name -> name of the BatchNorm that alone consumes its output.
+    """Map each layer's name to the BatchNorm that alone consumes its output.
 
     Args:
         network: in eval mode; not changed.
@@ -54,13 +55,13 @@ def following(network: nn.Module, layers: Collection[str]) -> dict[str, str]:
 
 
 def foldable(network: nn.Module, name: str) -> bool:
-    """Whether the module is a plain BatchNorm with running statistics; subclasses may do more."""
+    """Return whether the module is a plain BatchNorm with running statistics; subclasses may do more."""
     module: Any = network.get_submodule(name)
     return type(module) in BATCH_NORMS and module.running_mean is not None and not module.training
 
 
 def affine(bn: nn.Module) -> tuple[Tensor, Tensor]:
-    """A BatchNorm in eval mode as ``y * factor + shift``; float64, shape (channels,)."""
+    """Write a BatchNorm in eval mode as ``y * factor + shift``; float64, shape (channels,)."""
     assert isinstance(bn, BATCH_NORMS) and bn.running_mean is not None and bn.running_var is not None
     factor = (bn.running_var.double() + bn.eps).rsqrt()
     if bn.weight is not None:

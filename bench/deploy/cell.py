@@ -28,7 +28,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Prepared:
-    """A cell whose files are written; ``judge`` is None where no runtime can run them."""
+    """The files of a prepared cell are written; ``judge`` is None where no runtime can run them."""
 
     cell: StoredCell
     files: Files
@@ -37,7 +37,7 @@ class Prepared:
 
     @property
     def runnable(self) -> Path | None:
-        """The file to compare with the network."""
+        """This file is compared with the network; None where there is none."""
         return self.files.integer_file or (self.files.float_file if self.files.kind == "float32" else None)
 
 
@@ -47,6 +47,7 @@ def prepare_deployment(cell: StoredCell, out: Path, scratch: Path, timed: bool =
     Args:
         cell: opened.
         out: the runtime file; its ending says which runtimes read it.
+        scratch: folder of the files that are needed for comparison only.
         timed: False where another cell stands for this one's latency.
 
     Raises:

@@ -16,10 +16,11 @@ TINY = torch.finfo(torch.float32).tiny
 
 @dataclass(frozen=True)
 class Codes:
-    """A weight ``(values - zero) * scale`` with one scale and zero for each index of dimension 0.
+    """This is a weight ``(values - zero) * scale`` with one scale and zero for each index of dimension 0.
 
     Attributes:
-        values, zero: int16, so that negating -128 is exact; between -128 and 127.
+        values: codes of the weight, -128 to 127; int16, so that negating -128 is exact.
+        zero: code of 0, -128 to 127; int16, shape (channels,).
         scale: float64, shape (channels,), >= 0.
         bias: float64, shape (channels,), or None.
     """
@@ -31,7 +32,7 @@ class Codes:
 
 
 def integer_reason(site: SiteExport) -> str:
-    """Why no integer runtime can run this layer's weight or input, or an empty string."""
+    """Say why no integer runtime can run this layer's weight or input, or return an empty string."""
     q = site.weight
     if q.levels is not None:
         return f"a code book of {len(q.levels)} levels on a non-uniform grid has no integer arithmetic"
@@ -58,7 +59,7 @@ def _shift(q: QTensor) -> int:
 
 
 def to_codes(name: str, q: QTensor, bias: Tensor | None) -> Codes:
-    """The int8 form of a weight; QuantizerError where `integer_reason` has one."""
+    """Return the int8 form of a weight; QuantizerError where `integer_reason` has a reason."""
     reason = integer_reason(SiteExport(q))
     if reason:
         raise QuantizerError(f"{name} cannot run in integer arithmetic: {reason}")
@@ -72,13 +73,15 @@ def to_codes(name: str, q: QTensor, bias: Tensor | None) -> Codes:
 
 
 def fold(codes: Codes, factor: Tensor, shift: Tensor) -> tuple[Codes, int]:
-    r"""The layer followed by ``y * factor + shift`` as one layer, its codes exact.
+    r"""Return the layer followed by ``y * factor + shift`` as one layer, its codes exact.
 
         scale' = scale |factor|,  values' = sign(factor) values,  zero' = sign(factor) zero,
         bias' = bias factor + shift
 
     Args:
-        factor, shift: float64, shape (channels,).
+        codes: of the layer.
+        factor: what the output is multiplied by; float64, shape (channels,).
+        shift: what is added after that; float64, shape (channels,).
 
     Returns:
         the folded codes and the number of channels that could not be folded, since the negative of -128 does not fit

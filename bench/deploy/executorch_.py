@@ -48,6 +48,7 @@ class _FloatWeights(nn.Module):
         self.register_buffer("bias", layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the layer's output in float32."""
         if self.act is not None:
             x = quantize_input(x, self.act, torch.int8)
         return self.apply_weight(x, self.weight, self.bias, **self.options)
@@ -59,6 +60,7 @@ def export_pte(module: nn.Module, shape: tuple[int, int, int], path: Path) -> in
     Args:
         module: in eval mode; maps images (N, C, H, W) float32 to logits (N, classes).
         shape: (C, H, W).
+        path: of the file.
     """
     require("executorch", extra="executorch")
     layers = {name: m for name, m in module.named_modules() if isinstance(m, IntegerLayer)}
@@ -107,10 +109,12 @@ def _refused(program: Any) -> set[str]:
 
 
 class ExecuTorch:
-    """A loaded program; a call maps images (N, C, H, W) to logits.
+    """This is a loaded program; a call maps images (N, C, H, W) to logits.
 
     Args:
-        path: the file; threads: of the whole process; batch: of every call, 1 to 32.
+        path: the file.
+        threads: of the whole process.
+        batch: of every call, 1 to 32.
         integer: False opens the file with all layers in float32 that lies beside one with integer layers.
     """
 
@@ -134,12 +138,12 @@ class ExecuTorch:
                 raise RecordError(f"{path} is not an ExecuTorch program ({error})") from error
 
     def __call__(self, x: Array) -> Array:
-        """One call."""
+        """Run one call."""
         out: Array = self.method.execute((torch.from_numpy(x),))[0].numpy()
         return out
 
     def layers(self) -> Layers:
-        """Counted in the graphs for XNNPACK that the file holds, and in what it leaves to other kernels."""
+        """Count layers in the graphs for XNNPACK that the file holds, and in what it leaves to other kernels."""
         from executorch.exir._serialize._program import deserialize_pte_binary  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
         program = deserialize_pte_binary(self.path.read_bytes()).program

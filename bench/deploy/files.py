@@ -20,7 +20,7 @@ from .runtimes import PTE
 
 @dataclass(frozen=True)
 class Files:
-    """What `write_files` wrote; ``integer`` is None where the model has no integer form, ``float_file`` without a baseline."""
+    """`write_files` wrote these; ``integer`` is None without an integer form, ``float_file`` without a baseline."""
 
     kind: Kind
     reason: str
@@ -34,7 +34,7 @@ SIZE_ONLY = "inputs are float, so convolutions run in float32 on dequantized wei
 
 
 def deployment_kind(model: PackedModel) -> tuple[Kind, str]:
-    """What kind of deployment a stored model allows, with the reason where it is not ``integer``."""
+    """Return what kind of deployment a stored model allows, and why where it is not ``integer``."""
     if not model.sites:
         return "float32", ""
     reason = not_exportable(model.sites)

@@ -46,7 +46,7 @@ def quantize_input(x: Tensor, act: ActQuant, dtype: torch.dtype = torch.uint8) -
 
 
 class IntegerLayer(nn.Module):
-    """A convolution or linear layer that holds int8 codes.
+    """This convolution or linear layer holds int8 codes.
 
     Args:
         layer: the float layer, whose geometry is taken over.
@@ -70,13 +70,13 @@ class IntegerLayer(nn.Module):
         self.register_buffer("bias", None if codes.bias is None else codes.bias.float())
 
     def forward(self, x: Tensor) -> Tensor:
-        """The layer's output in float32."""
+        """Compute the layer's output in float32."""
         if self.act is not None:
             x = quantize_input(x, self.act, self.input_dtype)
         return self.apply_weight(x, self.weight(), self.bias, **self.options)
 
     def weight(self) -> Tensor:
-        """The dequantized weight."""
+        """Return the dequantized weight."""
         out: Tensor = _OPS.dequantize_per_channel(self.codes, self.scale, self.zero, 0, LOW, HIGH, torch.int8)
         return out
 
@@ -92,7 +92,7 @@ def _operator(layer: nn.Module) -> tuple[Callable[..., Tensor], dict[str, Any]]:
 
 @dataclass(frozen=True)
 class IntegerModel:
-    """The result of `build_integer`.
+    """This is the result of `build_integer`.
 
     Attributes:
         module: in eval mode, float32 images to float32 logits.
@@ -106,7 +106,7 @@ class IntegerModel:
 
 
 def not_exportable(sites: Mapping[str, SiteExport]) -> str:
-    """Why there is no integer form of these layers, or an empty string."""
+    """Say why there is no integer form of these layers, or return an empty string."""
     for name, site in sites.items():
         reason = integer_reason(site)
         if reason:
@@ -115,7 +115,7 @@ def not_exportable(sites: Mapping[str, SiteExport]) -> str:
 
 
 def load_float(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """A copy of the network with these float weights, in eval mode; RecordError where they do not fit."""
+    """Return a copy of the network with these float weights, in eval mode; RecordError where they do not fit."""
     out = copy.deepcopy(network).cpu()
     try:
         out.load_state_dict(state)

@@ -31,7 +31,7 @@ RUNTIME, ARITHMETIC = "torch eager", "float32"
 
 
 def representatives(store: RunStore, keys: Sequence[str]) -> list[Record]:
-    """One stored model for each (quantizer, bits), float first: latency depends on no seed, target or algorithm."""
+    """Choose a stored model for each (quantizer, bits), float first; latency depends on nothing else."""
     chosen: dict[tuple[str, str], Record] = {}
     for key in keys:
         record = store.read(key)

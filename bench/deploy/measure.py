@@ -29,12 +29,17 @@ from .runtimes import Array, open_model
 
 @dataclass(frozen=True)
 class TimingTask:
-    """What to measure.
+    """A task says what to time.
 
     Attributes:
-        runtime: name; integer_file, float_file: as the runtime reads them.
-        shape: (C, H, W); batch, threads: of a call.
-        rounds: at most; seconds: after which at least 7 rounds are enough.
+        runtime: name of the runtime.
+        integer_file: path of the integer model.
+        float_file: path of the same network in float32.
+        shape: (C, H, W).
+        batch: of a call.
+        threads: of a call.
+        rounds: samples of each model, at most.
+        seconds: after which at least 7 rounds are enough.
     """
 
     runtime: str
@@ -48,7 +53,7 @@ class TimingTask:
 
 
 def measure(job: TimingTask) -> Timing:
-    """Run the job in a fresh process; MeasurementError, with its last line, where that fails."""
+    """Time in a fresh process; MeasurementError, with its last line, where that fails."""
     command = [sys.executable, "-m", "quantdg.bench.deploy.measure"]
     done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -59,7 +64,7 @@ def measure(job: TimingTask) -> Timing:
 
 
 def summary(job: TimingTask, integer: Sequence[float], floats: Sequence[float], calls: int) -> Timing:
-    """Medians, quartiles and the ratio of samples in milliseconds, one of each a round."""
+    """Return medians, quartiles and the ratio of samples in milliseconds, one of each a round."""
     ratios = [a / b for a, b in zip(integer, floats, strict=True)]
     low, _, high = quantiles(integer, n=4)
     float_low, _, float_high = quantiles(floats, n=4)

@@ -21,6 +21,7 @@ def export_onnx(module: nn.Module, shape: tuple[int, int, int], path: Path) -> i
     Args:
         module: in eval mode; maps images (N, C, H, W) float32 to logits (N, classes).
         shape: (C, H, W).
+        path: of the file.
     """
     require("onnx", "onnxscript")
     example = torch.zeros(2, *shape)

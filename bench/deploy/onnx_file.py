@@ -28,7 +28,7 @@ def strip(model: Any) -> None:
 
 
 def read_onnx(path: Path) -> Any:
-    """The parsed and checked file; RecordError unless it is ONNX with its weights inside.
+    """Return the parsed and checked file; RecordError unless it is ONNX with its weights inside.
 
     Weights in other files are refused: their paths come from the file and may point anywhere.
     """
@@ -51,7 +51,7 @@ def read_onnx(path: Path) -> Any:
 
 
 def operators(path: Path) -> list[str]:
-    """The operator of each node of a file that a runtime wrote."""
+    """Return the operator of each node of a file that a runtime wrote."""
     require("onnx")
     import onnx  # noqa: PLC0415
 

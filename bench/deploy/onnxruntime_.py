@@ -22,10 +22,12 @@ QUIET = 3
 
 
 class ONNXRuntime:
-    """A session on a file; a call maps images (N, C, H, W) to logits.
+    """This is a session on a file; a call maps images (N, C, H, W) to logits.
 
     Args:
-        path: an ONNX file; threads: of the runtime; batch: of every call.
+        path: an ONNX file.
+        threads: of the runtime.
+        batch: of every call.
         integer: fuse quantizers into integer operators; False folds weights to float32 once, when loading, and runs
             the quantizers of inputs as they stand.
     """
@@ -57,12 +59,12 @@ class ONNXRuntime:
             raise RecordError(f"ONNX Runtime cannot run {self.path}: {error}") from error
 
     def __call__(self, x: Array) -> Array:
-        """One call."""
+        """Run one call."""
         out: Array = self.session.run(None, {INPUT: x})[0]
         return out
 
     def layers(self) -> Layers:
-        """Counted in the optimized model that ONNX Runtime writes out."""
+        """Count layers in the optimized model that ONNX Runtime writes out."""
         with tempfile.TemporaryDirectory() as folder:
             options = self._options(1)
             options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")

@@ -22,10 +22,11 @@ INTEGER = ("i8", "u8")
 
 
 class OpenVINO:
-    """A compiled file; a call maps images (N, C, H, W) to logits.
+    """This is a compiled file; a call maps images (N, C, H, W) to logits.
 
     Args:
-        path: an ONNX file; threads: of the runtime.
+        path: an ONNX file.
+        threads: of the runtime.
         batch: the fixed batch of every call, which lets the runtime choose its layouts.
     """
 
@@ -53,14 +54,14 @@ class OpenVINO:
         self.batch = batch
 
     def __call__(self, x: Array) -> Array:
-        """One call with ``batch`` images."""
+        """Run one call with ``batch`` images."""
         self.request.set_input_tensor(self.tensor(x, shared_memory=True))
         self.request.infer()
         out: Array = self.request.get_output_tensor(0).data.astype(np.float32, copy=True)
         return out
 
     def layers(self) -> Layers:
-        """Counted in the graph that OpenVINO really executes."""
+        """Count layers in the graph that OpenVINO really executes."""
         counts = [0, 0]
         for op in self.compiled.get_runtime_model().get_ordered_ops():
             info = op.get_rt_info()

@@ -26,7 +26,7 @@ Array = NDArray[np.float32]
 
 
 class QuantizedInput(nn.Module):
-    """A layer behind the fake quantizer of its input.
+    """This puts a layer behind the fake quantizer of its input.
 
     ``shift`` moves the codes as deployment does, which changes no value, but takes last bits from ``x / scale`` in
     float32: 128 for signed codes where ``deployed``, else 0.
@@ -39,7 +39,7 @@ class QuantizedInput(nn.Module):
         self.layer, self.act = layer, act
 
     def forward(self, x: Tensor) -> Tensor:
-        """``layer((clamp(round(x / scale + zero), qmin, qmax) - zero) * scale)``, every code moved by ``shift``."""
+        """Return ``layer((clamp(round(x / scale + zero), qmin, qmax) - zero) * scale)``, codes moved by ``shift``."""
         act = self.act
         shift = 128 if self.deployed and act.qmin < 0 else 0
         zero = act.zero_point + shift
@@ -49,7 +49,7 @@ class QuantizedInput(nn.Module):
 
 
 def build_reference(network: nn.Module, state: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> nn.Module:
-    """The network with dequantized weights and fake-quantized inputs, in eval mode; ``network`` is not changed."""
+    """Return a copy of the network with dequantized weights and fake-quantized inputs, in eval mode."""
     out = load_float(network, state)
     for name, site in sites.items():
         if site.act is not None:
@@ -59,7 +59,7 @@ def build_reference(network: nn.Module, state: Mapping[str, Tensor], sites: Mapp
 
 @dataclass(frozen=True)
 class Proof:
-    """How far a runtime is from the fake-quantized network in float64, over all logits of some images.
+    """A proof says how far a runtime is from the fake-quantized network in float64, over all logits of some images.
 
     Attributes:
         difference: largest |runtime - float64 network|.
@@ -82,7 +82,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Prover:
-    """The outputs of the fake-quantized network that runtimes are compared with."""
+    """A prover holds the outputs of the fake-quantized network that runtimes are compared with."""
 
     images: Array
     truth: NDArray[np.float64]
@@ -91,7 +91,7 @@ class Prover:
     own_noise: float
 
     def compare(self, run: Callable[[Array], Array]) -> Proof:
-        """The distance of a runtime that takes any number of images."""
+        """Return the distance of a runtime that takes any number of images."""
         return Proof(_distance(run(self.images), self.truth), self.noise, self.limit, self.own_noise)
 
 

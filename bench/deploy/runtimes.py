@@ -17,14 +17,14 @@ Array = NDArray[np.float32]
 
 
 class Layers(NamedTuple):
-    """Convolutions and matrix products in the graph that a runtime executes: all, and those on 8-bit integers."""
+    """These count convolutions and matrix products in the graph that a runtime executes: all, and those on integers."""
 
     total: int
     integer: int
 
 
 class Runner(Protocol):
-    """A file opened by a runtime for calls of one batch size."""
+    """A runner is a file opened by a runtime for calls of one batch size."""
 
     batch: int
 
@@ -41,7 +41,7 @@ PTE = ".pte"
 
 
 def suffix(runtime: str) -> str:
-    """How the name of a runtime's file ends; runtimes with the same ending read the same file."""
+    """Return how the name of a runtime's file ends; runtimes with the same ending read the same file."""
     return PTE if runtime == "executorch" else ".onnx"
 
 
@@ -64,13 +64,13 @@ def open_model(runtime: str, path: Path, *, threads: int = 1, batch: int = 1, in
 
 
 def runtime_version(runtime: str) -> str:
-    """Return the installed version of a runtime, or of the package that offers it."""
+    """Return the installed version."""
     origin = find_offer("runtime", runtime).origin
     return origin.rpartition(" ")[2] if origin else version(runtime)
 
 
 def predict(runner: Runner, images: Array) -> Array:
-    """Logits of any number of images: the last batch is filled up and the filling dropped."""
+    """Return logits of any number of images: the last batch is filled up and the filling dropped."""
     out = []
     for start in range(0, len(images), runner.batch):
         part = images[start : start + runner.batch]

@@ -12,7 +12,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def jobs_of(launcher: Launcher) -> int:
-    """Processes at a time: as asked, else as many as cores (or GPUs) and free memory allow, at least one."""
+    """Return how many processes run at a time: as asked, else as cores (or GPUs) and free memory allow, at least 1."""
     if launcher.jobs is not None:
         return launcher.jobs
     free = free_gb()
@@ -21,12 +21,12 @@ def jobs_of(launcher: Launcher) -> int:
 
 
 def device_of(launcher: Launcher, slot: int) -> str:
-    """The device of the process in this slot: with ``cuda`` and several GPUs, they take turns."""
+    """Return the device of the process in this slot: with ``cuda`` and several GPUs, they take turns."""
     return f"cuda:{slot % gpus()}" if launcher.device == "cuda" and gpus() > 1 else launcher.device
 
 
 def check_device(launcher: Launcher) -> None:
-    """ConfigError where this machine lacks the GPU that is asked for."""
+    """Raise ConfigError where this machine lacks the GPU that is asked for."""
     number = int(launcher.device.partition(":")[2] or 0)
     if launcher.device != "cpu" and number >= gpus():
         raise ConfigError(
@@ -36,14 +36,14 @@ def check_device(launcher: Launcher) -> None:
 
 
 def gpus() -> int:
-    """GPUs this process may use; asking leaves them untouched."""
+    """Count the GPUs this process may use; counting leaves them untouched."""
     import torch  # noqa: PLC0415 - a plan of another device needs none
 
     return torch.cuda.device_count()
 
 
 def free_gb() -> float | None:
-    """Memory that processes may still take, by the system and the control group; None where neither says."""
+    """Return the memory that processes may still take, by system and control group; None where neither says."""
     found = [_available(), _group()]
     return min((gb for gb in found if gb is not None), default=None)
 

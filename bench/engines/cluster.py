@@ -23,7 +23,7 @@ Portion = list[Cell]
 
 
 def portions(cells: Iterable[Cell], size: int | None) -> list[Portion]:
-    """Cells of one group together, at most ``size`` in a portion (None: the whole group)."""
+    """Part cells into portions of one group each, with at most ``size`` cells (None: the whole group)."""
     groups: dict[str, Portion] = {}
     for cell in cells:
         groups.setdefault(cell.group.key, []).append(cell)
@@ -31,7 +31,7 @@ def portions(cells: Iterable[Cell], size: int | None) -> list[Portion]:
 
 
 def run_portion(cells: Portion, store: RunStore, paths: Paths, launcher: Launcher, job: Job | None = None) -> int:
-    """On the cluster: run a portion in this process; returns how many cells have no result."""
+    """Run a portion in this process, on the cluster; returns how many cells have no result."""
     keep_freed_memory()
     use_deterministic(launcher.threads)
     job = job or Job(store, paths, launcher)
@@ -44,7 +44,7 @@ def absolute(paths: Paths) -> Paths:
 
 
 def missing(cells: Iterable[Cell], store: RunStore) -> list[Cell]:
-    """The cells that have no record yet."""
+    """Return the cells that have no record yet."""
     return [cell for cell in cells if not store.cell_path(cell.key).exists()]
 
 
@@ -58,9 +58,12 @@ def follow(
     say: Callable[[str], None],
     poll_seconds: float,
 ) -> None:
-    """Wait for the records; cells whose jobs are gone without one are lost and submitted again, within the limit.
+    """Wait for the records; cells whose jobs are gone without one are submitted again, within the limit.
 
     Args:
+        cells: to wait for.
+        store: the run folder.
+        launcher: how often a cell may be lost, and how long a lease stands still.
         submit: starts jobs for cells.
         at_work: whether any job of this run is left; None where the scheduler does not answer, which proves nothing.
         say: told the progress.

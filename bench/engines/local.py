@@ -80,6 +80,7 @@ class _Pool:
         self.abandoned: dict[str, Holder] = {}
 
     def run(self) -> None:
+        """Run processes until every cell has a record, here or elsewhere."""
         jobs = jobs_of(self.launcher)
         try:
             while True:

@@ -9,7 +9,7 @@ from ..experiment.grid import Cell
 
 
 class DeathCounter:
-    """How often cells died without getting any further."""
+    """This counts how often cells died without getting any further."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, int]] = {}
@@ -23,7 +23,7 @@ class DeathCounter:
 
 
 class CellQueue:
-    """The cells of a sweep that still have to be given out, and how many processes work on each group.
+    """The queue holds cells that still have to be given out, and counts the processes that work on each group.
 
     Args:
         cells: in the order they are to be run.

@@ -27,7 +27,7 @@ from .cluster import Portion, absolute, follow, missing, portions, run_portion
 
 @dataclass
 class SlurmTask:
-    """What a job of the array runs; submitit calls `checkpoint` when the time limit or a preemption is near."""
+    """A job of the array runs this; submitit calls `checkpoint` when the time limit or a preemption is near."""
 
     store: RunStore
     paths: Paths
@@ -69,7 +69,7 @@ def _executor(folder: Path, launcher: Launcher, options: SlurmOptions) -> Any:
 
 
 def queued() -> set[str] | None:
-    """Numbers of this user's jobs that Slurm still has, array tasks as ``123_4``; None where it does not answer."""
+    """Return the jobs of this user that Slurm still has, array tasks as ``123_4``; None where it does not answer."""
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
@@ -79,7 +79,7 @@ def queued() -> set[str] | None:
 
 
 class Submitted:
-    """Which cells are in which job, kept in the folder for other drivers: a file for each array."""
+    """This keeps in the folder which cells are in which job, a file for each array, for other drivers to read."""
 
     def __init__(self, store: RunStore) -> None:
         self.folder = store.root / "slurm"
@@ -90,7 +90,7 @@ class Submitted:
         write_atomic(self.folder / f"array-{_array(min(jobs))}.json", json.dumps(jobs))
 
     def at_work(self, keys: set[str]) -> set[str] | None:
-        """Those of ``keys`` whose jobs Slurm still has; None where it does not answer."""
+        """Return those of ``keys`` whose jobs Slurm still has; None where it does not answer."""
         there = queued()
         if there is None:
             return None

@@ -34,8 +34,10 @@ class Ensemble:
     single models are reported on their 80 % part elsewhere.
 
     Attributes:
-        how: the combination; members: keys of the cells used.
-        accuracy: 0 to 1; correct: for each target image.
+        how: the combination.
+        members: keys of the cells used.
+        accuracy: 0 to 1.
+        correct: for each target image.
         single: accuracy of each member on the same images.
         bytes: to be stored: of the packed files of all members, or of the one float file of averaged weights.
     """

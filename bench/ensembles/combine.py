@@ -61,7 +61,8 @@ def greedy(
     """DiWA's restricted selection.
 
     Args:
-        states: of the members; accuracies: of each on source validation.
+        states: of the members.
+        accuracies: of each on source validation.
         parameters: names to average.
         score: source-validation accuracy of a state.
 

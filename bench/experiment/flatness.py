@@ -19,7 +19,8 @@ class FlatnessSettings:
         latent: whether local flatness is also measured on the latent weights, with the quantizer in place.
         examples: images of each domain, at least 1; fewer where the domain has fewer.
         probes: Hutchinson vectors, at least 2, or 0 for no curvature at all.
-        iterations, tolerance: of the power iteration: at most so many, until a relative change below the tolerance.
+        iterations: of the power iteration, at most.
+        tolerance: relative change of the eigenvalue below which the power iteration stops.
         rhos: SAM radii, Euclidean length in parameter space; empty for none.
         tangent_examples: images for the log-determinant of the tangent kernel; 0 for none.
         chunk: directions at once; memory grows with it. None: 16 on a GPU, 1 on a CPU, where convolutions with a

@@ -28,7 +28,8 @@ class Protocol:
         start_step: quantizers are inserted after this step; float runs count it the same way.
         check_every: a checkpoint is evaluated each so many steps after ``start_step``, and at the end.
         batch_size: images of each source domain in a step.
-        lr, weight_decay: of the optimizer.
+        lr: of the optimizer.
+        weight_decay: of the optimizer.
         holdout: share of each domain kept for validation, DomainBed's 0.2.
         bn: ``frozen``: BatchNorm statistics never move, affine parameters train (SWAD, QT-DoG);
             ``freeze_at_start``: statistics train up to ``start_step``, then freeze (training from scratch).

@@ -22,14 +22,15 @@ def flatness_of(
     data: CellData,
     settings: FlatnessSettings,
 ) -> dict[str, Any]:
-    """`measure_flatness` of a trained, prepared network.
+    """Run `measure_flatness` on a trained, prepared network.
 
     Args:
         network: carrying the weights to measure; left in eval mode, otherwise unchanged.
         quantizer: the one prepared on it.
         twin: a plain network of the same architecture on the same device; overwritten.
         float_names: state-dict names of the network before prepare.
-        data, settings: as for `measure_flatness`.
+        data: as for `measure_flatness`.
+        settings: as for `measure_flatness`.
     """
     sites = quantizer.export(network)
     state = deployed_state(network.state_dict(), sites)

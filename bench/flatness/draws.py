@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def sphere(like: Tensor, count: int, chunk: int, seed: int) -> Iterator[Tensor]:
-    """``count`` unit vectors, uniform on the sphere, as (up to ``chunk``, n) parts; n, dtype and device of ``like``."""
+    """Yield ``count`` unit vectors, uniform on the sphere, as (up to ``chunk``, n) parts, of the dtype of ``like``."""
     generator = np.random.default_rng([seed, 0])
     for part in _parts(count, chunk):
         gaussian = generator.standard_normal((part, like.numel()), dtype=np.float32)
@@ -19,7 +19,7 @@ def sphere(like: Tensor, count: int, chunk: int, seed: int) -> Iterator[Tensor]:
 
 
 def signs(like: Tensor, count: int, chunk: int, seed: int) -> Iterator[Tensor]:
-    """``count`` vectors of independent, equally likely +1 and -1, in parts as `sphere`."""
+    """Yield ``count`` vectors of independent, equally likely +1 and -1, in parts as `sphere`."""
     generator = np.random.default_rng([seed, 1])
     for part in _parts(count, chunk):
         uniform = generator.random((part, like.numel()), dtype=np.float32)

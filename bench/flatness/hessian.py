@@ -24,7 +24,7 @@ from .objective import Objective
 
 @dataclass(frozen=True)
 class Trace:
-    """tr H and its standard error over probes, ddof 1 (NaN with one probe)."""
+    """This is tr H with its standard error over probes, ddof 1 (NaN with one probe)."""
 
     mean: float
     se: float
@@ -32,7 +32,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Eigenvalue:
-    """The largest eigenvalue found.
+    """This is the largest eigenvalue found.
 
     Attributes:
         value: of H.
@@ -46,7 +46,7 @@ class Eigenvalue:
 
 
 def trace(objective: Objective, probes: int, seed: int) -> Trace:
-    """Hutchinson's estimate from ``probes`` (>= 1) random sign vectors."""
+    """Estimate the trace by Hutchinson's method from ``probes`` (>= 1) random sign vectors."""
     parts = []
     for z in signs(objective.point, probes, objective.chunk, seed):
         parts.append((z * objective.hessian_times(z)).double().sum(dim=1))
@@ -56,7 +56,7 @@ def trace(objective: Objective, probes: int, seed: int) -> Trace:
 
 
 def top_eigenvalue(objective: Objective, iterations: int, tolerance: float, seed: int) -> Eigenvalue:
-    """The largest eigenvalue of the Hessian.
+    """Find the largest eigenvalue of the Hessian.
 
     Args:
         objective: its Hessian is looked at.

@@ -1,5 +1,6 @@
-r"""The log-determinant of the empirical neural tangent kernel, the sharpness term of the interpolating
-information criterion.
+r"""The log-determinant of the empirical neural tangent kernel.
+
+It is the sharpness term of the interpolating information criterion:
 
     K = J J^T,  J = d logits / d w on N images, rows = N * classes;   (1 / rows) * sum_i log(lambda_i(K) + e)
 
@@ -28,7 +29,7 @@ FLOOR = 1e-6
 
 @dataclass(frozen=True)
 class LogDet:
-    """``value`` is the mean log eigenvalue, ``rank`` counts eigenvalues above the floor, of ``rows``."""
+    """Here ``value`` is the mean log eigenvalue, and ``rank`` counts eigenvalues above the floor, of ``rows``."""
 
     value: float
     rank: int
@@ -38,7 +39,7 @@ class LogDet:
 def tangent_kernel(
     logits: Logits, params: Mapping[str, Tensor], x: Tensor, chunk: int = 8, block_bytes: int = 2**28
 ) -> Tensor:
-    """K of images ``x`` (N, C, H, W): float64, shape (rows, rows), row i * classes + c.
+    """Compute K of images ``x`` (N, C, H, W): float64, shape (rows, rows), row i * classes + c.
 
     Args:
         logits: the network; one image does not influence another's logits (BatchNorm in eval mode).
@@ -77,7 +78,7 @@ def _blocks(params: Mapping[str, Tensor], most: int) -> Iterator[set[str]]:
 
 
 def log_det(kernel: Tensor) -> LogDet:
-    """Of a symmetric positive semi-definite matrix that is not all 0."""
+    """Compute the log-determinant of a symmetric positive semi-definite matrix that is not all 0."""
     values = torch.linalg.eigvalsh(kernel.double()).clamp_min(0)
     floor = FLOOR * float(values.mean())
     return LogDet(float((values + floor).log().mean()), int((values > floor).sum()), len(values))

@@ -22,7 +22,7 @@ from .objective import Objective
 
 @dataclass(frozen=True)
 class Rise:
-    """One objective's local flatness.
+    """This is one objective's local flatness.
 
     Attributes:
         loss: L(w).
@@ -38,7 +38,7 @@ class Rise:
 def local_flatness(
     objectives: Mapping[str, Objective], gammas: Sequence[float], directions: int, seed: int
 ) -> dict[str, Rise]:
-    """F(gamma) of several objectives at one point, all along the same directions.
+    """Measure F(gamma) of several objectives at one point, all along the same directions.
 
     Args:
         objectives: by name; they share ``point`` and ``chunk``.

@@ -25,7 +25,7 @@ GPU_CHUNK = 16
 
 
 def domain_batches(data: CellData, examples: int) -> dict[int, Batches]:
-    """Up to ``examples`` clean images of each domain: of a source from its training part, of the target from all.
+    """Return up to ``examples`` clean images of each domain: sources from training parts, the target from all.
 
     Which ones depends on (data set, target, seed) alone, so that all methods of a group are measured on the same.
     """
@@ -44,7 +44,7 @@ def measure_flatness(
     grids: Mapping[str, ActQuant] | None = None,
     latent: nn.Module | None = None,
 ) -> dict[str, Any]:
-    """Flatness of a trained network on its source domains and its target.
+    """Measure the flatness of a trained network on its source domains and its target.
 
     The target's labels are used to describe the outcome, never to choose anything.
 

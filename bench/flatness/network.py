@@ -19,18 +19,18 @@ Batches = Sequence[tuple[Tensor, Tensor]]
 
 
 def float_names(network: nn.Module) -> list[str]:
-    """Names of the floating-point parameters, in module order."""
+    """Return names of the floating-point parameters, in module order."""
     return [name for name, p in network.named_parameters() if p.is_floating_point()]
 
 
 def deployed_state(prepared: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> dict[str, Tensor]:
-    """A prepared network's state with the dequantized weights in the place of the latent ones."""
+    """Return a prepared network's state with the dequantized weights in the place of the latent ones."""
     return {**prepared, **{f"{name}.weight": site.weight.dequantize() for name, site in sites.items()}}
 
 
 @contextmanager
 def input_grids(network: nn.Module, grids: Mapping[str, ActQuant], rounding: bool) -> Iterator[None]:
-    """Within, the layers named in ``grids`` see their inputs clipped to the grid's range and, if ``rounding``, rounded.
+    """Clip the inputs of the layers in ``grids`` to the grid's range inside this context, and round if asked.
 
     Derivatives are taken without rounding: through it they are 0 almost everywhere, and a straight-through estimate
     is no geometry of the loss.
@@ -54,7 +54,7 @@ def _quantize(grid: ActQuant, rounding: bool) -> Callable[[nn.Module, tuple[Tens
 
 
 class Unflatten:
-    """A flat vector (n,) as named parameters; a plain class, so that it pickles."""
+    """This turns a flat vector (n,) into named parameters; a plain class, so that it pickles."""
 
     def __init__(self, network: nn.Module, names: Sequence[str]) -> None:
         found = dict(network.named_parameters())
@@ -62,12 +62,13 @@ class Unflatten:
         self.sizes = [found[n].numel() for n in names]
 
     def __call__(self, flat: Tensor) -> dict[str, Tensor]:
+        """Return the parameters in ``flat`` by name."""
         parts = torch.split(flat, self.sizes)
         return {n: p.reshape(s) for n, p, s in zip(self.names, parts, self.shapes, strict=True)}
 
 
 def point_of(network: nn.Module, names: Sequence[str]) -> Tensor:
-    """The named parameters as one vector (n,), a copy."""
+    """Return the named parameters as one vector (n,), a copy."""
     found = dict(network.named_parameters())
     return torch.cat([found[n].detach().reshape(-1) for n in names])
 
@@ -77,7 +78,7 @@ def _loss(network: nn.Module, unflatten: Unflatten, x: Tensor, y: Tensor, flat: 
 
 
 def objective(network: nn.Module, names: Sequence[str], domains: Sequence[Batches], chunk: int = 1) -> Objective:
-    """Mean over domains of the mean cross-entropy, as a function of the named parameters.
+    """Return the mean over domains of the mean cross-entropy, as a function of the named parameters.
 
     Args:
         network: in eval mode; its other parameters and buffers stay as they are.
@@ -95,6 +96,6 @@ def objective(network: nn.Module, names: Sequence[str], domains: Sequence[Batche
 
 
 def logits_of_one(network: nn.Module, params: dict[str, Tensor], image: Tensor) -> Tensor:
-    """Logits (classes,) of one image (C, H, W)."""
+    """Return logits (classes,) of one image (C, H, W)."""
     out: Tensor = functional_call(network, params, (image[None],))[0]
     return out

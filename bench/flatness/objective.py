@@ -15,7 +15,7 @@ Loss = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Objective:
-    """L(w) = sum of weight * term(w), term by term so that no more than one batch is in memory.
+    """This is L(w) = sum of weight * term(w), term by term so that no more than one batch is in memory.
 
     Attributes:
         point: w, shape (n,), float, no gradient.
@@ -30,7 +30,7 @@ class Objective:
 
     @torch.no_grad()
     def values(self, points: Tensor) -> Tensor:
-        """L at each of ``points`` (k, n): shape (k,), float64."""
+        """Compute L at each of ``points`` (k, n): shape (k,), float64."""
         out = torch.zeros(len(points), dtype=torch.float64, device=points.device)
         for start in range(0, len(points), self.chunk):
             part = points[start : start + self.chunk]
@@ -40,11 +40,11 @@ class Objective:
         return out
 
     def value(self) -> float:
-        """L(w)."""
+        """Compute L(w)."""
         return float(self.values(self.point[None]))
 
     def gradient(self) -> Tensor:
-        """dL/dw at w, shape (n,)."""
+        """Compute dL/dw at w, shape (n,)."""
         w = self.point.clone().requires_grad_()
         total = torch.zeros_like(self.point)
         for weight, loss in self.terms:
@@ -52,7 +52,7 @@ class Objective:
         return total
 
     def hessian_times(self, vectors: Tensor) -> Tensor:
-        """H v for each of ``vectors`` (k, n), H the Hessian of L at w: the gradient differentiated again."""
+        """Compute H v for each of ``vectors`` (k, n), H the Hessian of L at w: the gradient differentiated again."""
         w = self.point.clone().requires_grad_()
         total = torch.zeros_like(vectors)
         for weight, loss in self.terms:

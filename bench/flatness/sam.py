@@ -13,7 +13,7 @@ from .objective import Objective
 
 
 def sam_sharpness(objective: Objective, rhos: Sequence[float]) -> tuple[float, ...]:
-    """S(rho) of each radius (Euclidean length in parameter space, > 0); 0 where the gradient is 0."""
+    """Compute S(rho) of each radius (Euclidean length in parameter space, > 0); 0 where the gradient is 0."""
     gradient = objective.gradient()
     norm = gradient.double().norm()
     if float(norm) == 0:

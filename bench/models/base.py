@@ -12,7 +12,7 @@ from ...core.errors import UnknownNameError
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How pre-trained weights expect their inputs: ``(x - mean) / std`` per channel, of x in 0..1."""
+    """Pre-trained weights expect ``(x - mean) / std`` per channel, of x in 0..1."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -27,14 +27,14 @@ NORMALISATIONS = {
 
 
 def normalisation(name: str | None) -> Normalisation | None:
-    """By name; None stays None, which leaves the choice to the data set. UnknownNameError otherwise."""
+    """Look a normalisation up; None stays None and leaves it to the data set. UnknownNameError for other names."""
     if name is not None and name not in NORMALISATIONS:
         raise UnknownNameError("input normalisation", name, NORMALISATIONS)
     return None if name is None else NORMALISATIONS[name]
 
 
 class DGModel(nn.Module):
-    """``classifier(featurizer(x))``, DomainBed's division.
+    """A model is ``classifier(featurizer(x))``, DomainBed's division.
 
     Args:
         featurizer: images (N, C, H, W) to features (N, n_features).
@@ -60,7 +60,7 @@ class DGModel(nn.Module):
         self.inputs = inputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, classes)."""
+        """Compute logits (N, classes)."""
         out: Tensor = self.classifier(self.featurizer(x))
         return out
 

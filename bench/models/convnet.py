@@ -8,7 +8,7 @@ from .base import DGModel
 
 
 def convnet(shape: tuple[int, int, int], classes: int, *, width: int = 16) -> DGModel:
-    """Three 3x3 convolutions (stride 1, 2, 2), each with BatchNorm and ReLU, then average pooling.
+    """Build three 3x3 convolutions (stride 1, 2, 2), each with BatchNorm and ReLU, then average pooling.
 
     Args:
         shape: (C, H, W) of the images.

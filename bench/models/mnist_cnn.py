@@ -13,7 +13,7 @@ FEATURES = 128
 
 
 def mnist_cnn(shape: tuple[int, int, int], classes: int) -> DGModel:
-    """Four 3x3 convolutions C -> 64 -> 128 (stride 2) -> 128 -> 128, each with ReLU then GroupNorm(8), then pooling.
+    """Build 3x3 convolutions C -> 64 -> 128 (stride 2) -> 128 -> 128, each with ReLU, GroupNorm(8), then pooling.
 
     Args:
         shape: (C, H, W) of the images, 28 x 28 for MNIST; inputs in 0..1.

@@ -23,10 +23,10 @@ _BN_EPS = 1e-3
 
 
 class SameConv2d(nn.Conv2d):
-    """A 3x3 convolution padded as TensorFlow's SAME: the odd pixel goes to the right and the bottom."""
+    """This 3x3 convolution is padded as TensorFlow's SAME: the odd pixel goes to the right and the bottom."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""
+        """Map (N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""
         pads = []
         for size, kernel, stride in zip(x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
             total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
@@ -39,7 +39,7 @@ def _bn(channels: int) -> nn.BatchNorm2d:
 
 
 class Separable(nn.Module):
-    """Depthwise 3x3, BatchNorm, ReLU6, pointwise 1x1, BatchNorm, ReLU6."""
+    """The block is depthwise 3x3, BatchNorm, ReLU6, pointwise 1x1, BatchNorm, ReLU6."""
 
     def __init__(self, channels: int, out: int, stride: int) -> None:
         super().__init__()
@@ -49,13 +49,13 @@ class Separable(nn.Module):
         self.bn2, self.act2 = _bn(out), nn.ReLU6()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, H, W) to (N, out, ceil(H / stride), ceil(W / stride))."""
+        """Map (N, channels, H, W) to (N, out, ceil(H / stride), ceil(W / stride))."""
         x = self.act1(self.bn1(self.conv_dw(x)))
         return self.act2(self.bn2(self.conv_pw(x)))  # type: ignore[no-any-return]
 
 
 class MobileNetV1(nn.Module):
-    """The featurizer: images (N, 3, H, W) to pooled features (N, 1024), or (N, 512) with eleven blocks or fewer.
+    """The featurizer maps images (N, 3, H, W) to pooled features (N, 1024), (N, 512) with at most eleven blocks.
 
     Args:
         blocks: depthwise-separable blocks kept, 1 to 13.
@@ -77,7 +77,7 @@ class MobileNetV1(nn.Module):
         self.width = channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pooled features."""
+        """Compute pooled features."""
         x = self.blocks(self.act1(self.bn1(self.conv_stem(x))))
         return x.mean((2, 3))
 
@@ -90,7 +90,7 @@ def mobilenet_v1(
     weights: str | None = None,
     inputs: str | None = "tf",
 ) -> DGModel:
-    """MobileNetV1 with a fresh classifier.
+    """Build MobileNetV1 with a fresh classifier.
 
     Args:
         shape: (C, H, W) of the images; C must be 3.

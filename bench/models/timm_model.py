@@ -25,7 +25,7 @@ def _timm() -> Any:
 def timm_model(
     shape: tuple[int, int, int], classes: int, *, arch: str, weights: str | None = None, inputs: str | None = None
 ) -> DGModel:
-    """A timm network without its classifier, with a fresh one.
+    """Build a timm network without its classifier, with a fresh one.
 
     Args:
         shape: (C, H, W) of the images; timm adapts the first layer to C.

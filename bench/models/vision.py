@@ -24,7 +24,7 @@ STAGES = {
 def vision(
     shape: tuple[int, int, int], classes: int, *, arch: str, weights: str | None = None, inputs: str | None = None
 ) -> DGModel:
-    """A torchvision classification network with a fresh classifier.
+    """Build a torchvision classification network with a fresh classifier.
 
     Args:
         shape: (C, H, W) of the images; C must be 3.
@@ -66,12 +66,12 @@ def _create(arch: str, options: dict[str, Any]) -> nn.Module:
 
 
 def stages(arch: str) -> tuple[str, ...]:
-    """The modules after which features may be mixed; empty for an architecture that is not listed."""
+    """Return the modules after which features may be mixed; empty for an architecture that is not listed."""
     return next((names for prefix, names in STAGES.items() if arch.startswith(prefix)), ())
 
 
 def without_head(network: nn.Module, arch: str) -> tuple[nn.Module, int]:
-    """The network up to its pooled features, in place, and their width; ConfigError without a linear classifier."""
+    """Return the network up to its pooled features and their width; ConfigError without a linear classifier."""
     if arch.startswith("squeezenet"):
         network.classifier = nn.AdaptiveAvgPool2d(1)
         return network, 512

@@ -20,12 +20,12 @@ _SHOWN = 5
 
 
 def is_file(weights: str | None) -> bool:
-    """Whether ``weights`` names a file rather than weights of a package."""
+    """Return whether ``weights`` names a file rather than weights of a package."""
     return weights is not None and weights.endswith(SUFFIX)
 
 
 def find_weights(name: str) -> Path:
-    """The file ``name``: as given, else below the folder QUANTDG_WEIGHTS; ConfigError where there is none."""
+    """Find the file ``name``: as given, else below the folder QUANTDG_WEIGHTS; ConfigError where there is none."""
     given = Path(name).expanduser()
     folder = os.environ.get(FOLDER)
     places = [given, Path(folder).expanduser() / given] if folder else [given]
@@ -40,7 +40,7 @@ def find_weights(name: str) -> Path:
 
 
 def file_sha256(weights: str | None) -> str:
-    """Digest of the file that ``weights`` names; empty where it names none. ConfigError where there is no such file."""
+    """Hash the file that ``weights`` names; empty where it names none. ConfigError where there is no such file."""
     return hashlib.sha256(find_weights(weights).read_bytes()).hexdigest() if weights and is_file(weights) else ""
 
 

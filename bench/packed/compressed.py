@@ -24,7 +24,7 @@ MAX_BYTES = 2**31 - 1
 
 
 def compressed_bytes(floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> bytes:
-    """The file's content; arguments as for `quantdg.bench.packed.file.packed_bytes`."""
+    """Return the file's content; arguments are as for `quantdg.bench.packed.file.packed_bytes`."""
     require("zstandard")
     import zstandard  # noqa: PLC0415
 
@@ -35,7 +35,7 @@ def compressed_bytes(floats: Mapping[str, Tensor], sites: Mapping[str, SiteExpor
 
 
 def read_compressed(path: Path) -> PackedModel:
-    """Inverse, except that ``bits`` is 8; RecordError for a damaged file and for one that would not fit in memory."""
+    """Read a file back, with 8 for ``bits``; RecordError where it is damaged or would not fit in memory."""
     require("zstandard")
     import zstandard  # noqa: PLC0415
 

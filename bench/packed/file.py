@@ -29,12 +29,12 @@ _META = "quantdg"
 
 
 def pack_codes(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
-    """Codes 0 .. 2**bits - 1 as a bit stream of ``bits`` bits each, padded to whole bytes."""
+    """Pack codes 0 .. 2**bits - 1 as a bit stream of ``bits`` bits each, padded to whole bytes."""
     return np.packbits(np.unpackbits(codes.reshape(-1, 1), axis=1)[:, 8 - bits :])
 
 
 def unpack_codes(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint8]:
-    """Inverse of `pack_codes` for ``count`` codes."""
+    """Undo `pack_codes` for ``count`` codes."""
     stream = np.unpackbits(packed, count=count * bits).reshape(count, bits)
     return np.packbits(np.pad(stream, ((0, 0), (8 - bits, 0))), axis=1).reshape(count)
 
@@ -51,7 +51,7 @@ def _pack_weight(name: str, q: QTensor) -> tuple[dict[str, Tensor], int]:
 
 
 def grid_tensors(name: str, q: QTensor) -> dict[str, Tensor]:
-    """What a file stores of a weight's grid: scale, a zero point that is not 0, a code book."""
+    """Return what a file stores of a weight's grid: scale, a zero point that is not 0, a code book."""
     tensors = {f"{name}.weight.scale": q.scale.cpu().contiguous()}
     if bool(q.zero_point.any()):
         tensors[f"{name}.weight.zero_point"] = q.zero_point.cpu().float().contiguous()
@@ -61,7 +61,7 @@ def grid_tensors(name: str, q: QTensor) -> dict[str, Tensor]:
 
 
 def packed_bytes(floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> bytes:
-    """The file's content.
+    """Return the file's content.
 
     Args:
         floats: the float state dict; the weights of ``sites`` are left out of the file.
@@ -80,7 +80,7 @@ def packed_bytes(floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) 
 
 @dataclass(frozen=True)
 class PackedModel:
-    """A packed file in memory: the float rest by state-dict name, the quantized layers by name."""
+    """This is a packed file in memory: the float rest by state-dict name, the quantized layers by name."""
 
     rest: dict[str, Tensor]
     sites: dict[str, SiteExport]
@@ -136,7 +136,7 @@ def _check_levels(name: str, levels: Tensor, highest: int, lowest: int) -> None:
 
 
 def read_model(path: Path) -> PackedModel:
-    """The whole content of a packed file; RecordError where it is not whole or its header lies."""
+    """Read the whole content of a packed file; RecordError where it is not whole or its header lies."""
     try:
         with safe_open(path, framework="pt") as file:
             entries = read_header(file.metadata()[_META])

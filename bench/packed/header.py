@@ -21,10 +21,12 @@ MAX_OFFSET = 2**15 - 2**8
 
 @dataclass(frozen=True)
 class SiteHeader:
-    """One layer's entry.
+    """This is one layer's entry.
 
     Attributes:
-        bits: 1 to 8; shape: of the weight; offset: added to the stored codes.
+        bits: 1 to 8.
+        shape: of the weight.
+        offset: added to the stored codes.
         axis: the scale's dimension of the weight, or None for one scale.
         act: the input's grid, or None.
     """
@@ -37,17 +39,17 @@ class SiteHeader:
 
     @property
     def count(self) -> int:
-        """Weights in the layer; exact for any shape, since these are Python's integers."""
+        """The layer has so many weights, exact for any shape, since these are Python's integers."""
         return math.prod(self.shape)
 
     @property
     def scale_shape(self) -> tuple[int, ...]:
-        """Shape that the scale must have."""
+        """The scale must have this shape."""
         return () if self.axis is None else (self.shape[self.axis],)
 
 
 def write_entry(site: SiteExport, offset: int) -> dict[str, Any]:
-    """The entry of a site, ready for JSON."""
+    """Make the entry of a site, ready for JSON."""
     q = site.weight
     act = asdict(site.act) if site.act else None
     return {"bits": q.bits, "shape": list(q.codes.shape), "offset": offset, "axis": q.axis, "act": act}

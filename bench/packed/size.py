@@ -23,7 +23,8 @@ def write_model(network: nn.Module, quantizer: Quantizer, names: set[str], root:
         network: carrying the weights to store.
         quantizer: prepared on it.
         names: state-dict names of the float network.
-        root: run folder; key: of the cell.
+        root: run folder.
+        key: of the cell.
 
     Raises:
         QuantizerError: where the quantizer removed a float state-dict key.

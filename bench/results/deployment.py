@@ -21,13 +21,17 @@ KINDS: tuple[Kind, ...] = ("integer", "size only", "float32", "not exportable", 
 
 @dataclass(frozen=True)
 class Bytes:
-    """Bytes of files written and read back; 0 where there is no such file.
+    """These are sizes of files written and read back; 0 where there is no such file.
 
     Attributes:
-        float_file: the network in float32, safetensors; float_runtime_file: the same as the runtime reads it, ONNX
-            or a program for ExecuTorch; runtime_file: the integer network in that form.
-        packed_file: b-bit codes, scales and rest; compressed_file: codes in bytes, scales and rest under zstd.
-        codes, scales, rest: tensor bytes inside the packed file; scales include zero points and code books.
+        float_file: the network in float32, safetensors.
+        float_runtime_file: the same as the runtime reads it, ONNX or a program for ExecuTorch.
+        runtime_file: the integer network in that form.
+        packed_file: b-bit codes, scales and rest.
+        compressed_file: codes in bytes, scales and rest under zstd.
+        codes: tensor bytes of the codes inside the packed file.
+        scales: tensor bytes of scales, zero points and code books in it.
+        rest: tensor bytes of everything else in it.
     """
 
     float_file: int
@@ -42,14 +46,22 @@ class Bytes:
 
 @dataclass(frozen=True)
 class Timing:
-    """Interleaved calls of the integer and the float32 file in one process of their own, same runtime.
+    """A timing sums up interleaved calls of the integer and the float32 file in one process, same runtime.
 
     Attributes:
-        batch: images a call; threads: of the runtime.
+        batch: images a call.
+        threads: of the runtime.
         clock: ``cpu``, time of the process over all its threads, or ``wall``.
-        median_ms, q25_ms, q75_ms: of one call of the integer file; float_ms: the same three of the float32 file.
-        ratio, ratio_q25, ratio_q75: integer over float32, taken inside each round.
-        rounds: of the interleaving; calls: averaged in each; load: of the machine, mean of the last minute.
+        median_ms: median time of one call of the integer file.
+        q25_ms: lower quartile of the same.
+        q75_ms: upper quartile of the same.
+        float_ms: median and quartiles of the float32 file.
+        ratio: median of integer over float32, taken inside each round.
+        ratio_q25: lower quartile of the same.
+        ratio_q75: upper quartile of the same.
+        rounds: of the interleaving.
+        calls: averaged in each.
+        load: of the machine, mean of the last minute.
     """
 
     batch: int
@@ -69,22 +81,30 @@ class Timing:
 
 @dataclass(frozen=True)
 class Deployment:
-    """One cell in one runtime.
+    """A deployment is what was measured of one cell in one runtime.
 
     Attributes:
-        key, labels: of the cell; size: image side in pixels.
+        key: of the cell.
+        labels: of the cell.
+        size: image side in pixels.
         kind: ``integer``; ``size only`` where inputs are float, so that no integer arithmetic can run; ``float32``
             for a model without integers; ``not exportable``, ``unavailable`` and ``failed`` come with a ``reason``.
-        layers, integer_layers: convolutions and matrix products that the runtime executes, and those of them on
-            integers, read from the runtime.
-        folded: layers whose BatchNorm is in their scales; unfolded: layers where a code -128 prevented it.
-        difference, noise, limit: see `quantdg.bench.deploy.reference.Proof`, over ``images`` images.
+        layers: convolutions and matrix products that the runtime executes, read from the runtime.
+        integer_layers: those of them on integers.
+        folded: layers whose BatchNorm is in their scales.
+        unfolded: layers where a code -128 prevented it.
+        difference: see `quantdg.bench.deploy.reference.Proof`, over ``images`` images.
+        noise: see `quantdg.bench.deploy.reference.Proof`, over ``images`` images.
+        limit: see `quantdg.bench.deploy.reference.Proof`, over ``images`` images.
         fused_difference: the same distance in the configuration that is timed.
-        accuracy, stored_accuracy: on the whole target domain, from the runtime and from the cell's record;
-            changed: images on which the two disagree about being correct.
-        target_in, correct: as in a `quantdg.bench.results.record.Row`, from the runtime.
+        accuracy: on the whole target domain, from the runtime.
+        stored_accuracy: the same from the cell's record.
+        changed: images on which the two disagree about being correct.
+        target_in: as in a `quantdg.bench.results.record.Row`, from the runtime.
+        correct: as in a `quantdg.bench.results.record.Row`, from the runtime.
         timings: empty unless ``integer``, and for cells that another one stands for.
-        machine, versions: where and with what.
+        machine: where it was measured.
+        versions: of the packages it was measured with.
     """
 
     key: str
@@ -115,16 +135,16 @@ class Deployment:
 
     @property
     def file(self) -> str:
-        """Where it is stored, relative to the run folder."""
+        """It is stored here, relative to the run folder."""
         return f"{FOLDER}/{self.key}-{self.runtime}.json"
 
     @property
     def same_model(self) -> bool | None:
-        """Whether the runtime computes the fake-quantized network, or None where that was not measured."""
+        """Whether the runtime computes the fake-quantized network; None where that was not measured."""
         return None if self.difference is None or self.limit is None else self.difference <= self.limit
 
     def to_json(self) -> str:
-        """The record as indented JSON."""
+        """Return the record as indented JSON."""
         return json.dumps(asdict(self), indent=1, allow_nan=False)
 
     @classmethod
@@ -150,7 +170,7 @@ def write_deployment(root: Path, deployment: Deployment) -> Path:
 
 
 def deployments(root: Path) -> Iterator[Deployment | Unreadable]:
-    """All records of a run folder in file order; damaged files come as Unreadable."""
+    """Yield all records of a run folder in file order; damaged files come as Unreadable."""
     for path in sorted((root / FOLDER).glob("*.json")):
         try:
             yield Deployment.from_json(path.read_text(), str(path))

@@ -15,13 +15,14 @@ from .record import Labels
 
 @dataclass(frozen=True)
 class EnsembleSize:
-    """Bytes of an ensemble.
+    """These are the bytes of an ensemble and of one float model.
 
     Attributes:
         labels: of the members; ``seed`` is the lowest.
         members: how many.
         float_file: bytes of one float model, the mean over members.
-        packed_files, compressed_files: bytes of all members together.
+        packed_files: bytes of all members' packed files.
+        compressed_files: bytes of all members' compressed files.
         files: the members' deployment records, relative to the run folder.
     """
 
@@ -34,17 +35,17 @@ class EnsembleSize:
 
     @property
     def packed_ratio(self) -> float:
-        """Packed ensemble over one float model."""
+        """Bytes of the packed ensemble over those of one float model."""
         return self.packed_files / self.float_file
 
     @property
     def compressed_ratio(self) -> float:
-        """Compressed ensemble over one float model."""
+        """Bytes of the compressed ensemble over those of one float model."""
         return self.compressed_files / self.float_file
 
 
 def ensemble_sizes(deployments: Iterable[Deployment], members: int = 5) -> list[EnsembleSize]:
-    """One ensemble of the ``members`` lowest seeds for each method and target that has as many measured models.
+    """Size up an ensemble of the ``members`` lowest seeds for each method and target that has so many models.
 
     Args:
         deployments: of any runtime; a cell deployed in several counts once.

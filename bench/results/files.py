@@ -18,7 +18,7 @@ class StorageError(RecordError):
 
     @classmethod
     def of(cls, path: Path, error: OSError) -> StorageError:
-        """With the system's reason and what to do about it."""
+        """Make the error with the system's reason and what to do about it."""
         advice = {
             errno.ENOSPC: "free some space",
             errno.EDQUOT: "free some space",
@@ -81,7 +81,7 @@ def write_atomic(path: Path, data: str | bytes) -> None:
 
 
 def write_first(path: Path, data: str | bytes) -> bool:
-    """Like `write_atomic`, but never in place of a file that is there; returns whether this one was first."""
+    """Write like `write_atomic`, but never in place of a file; returns whether this one was first."""
     draft = _draft(path, data)
     try:
         try:

@@ -14,13 +14,18 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Latency:
-    """One latency measurement of one stored model.
+    """This is one latency measurement of one stored model.
 
     Attributes:
         key: of the cell whose model was measured; ``labels`` of that cell.
-        runtime: for example ``torch eager``; arithmetic: for example ``float32``, ``int8``.
-        batch: images a call; threads: of the runtime; size: image side in pixels.
-        median_ms, q25_ms, q75_ms: wall time of one call over ``rounds`` interleaved rounds.
+        runtime: for example ``torch eager``.
+        arithmetic: for example ``float32``, ``int8``.
+        batch: images a call.
+        threads: of the runtime.
+        size: image side in pixels.
+        median_ms: median wall time of one call over ``rounds`` interleaved rounds.
+        q25_ms: lower quartile of the same.
+        q75_ms: upper quartile of the same.
         ratio: median over rounds of this model's time over the float model's, same runtime.
         machine: as in a record's provenance.
     """
@@ -41,7 +46,7 @@ class Latency:
     schema: int = SCHEMA
 
     def to_json(self) -> str:
-        """The measurement as indented JSON."""
+        """Return the measurement as indented JSON."""
         return json.dumps(asdict(self), indent=1, allow_nan=False)
 
     @classmethod

@@ -20,7 +20,7 @@ _MACHINE = ("provenance", "timings")
 
 @dataclass
 class Merged:
-    """What a merge did: counts, and one line for each cell whose results differ and each file left out."""
+    """This says what a merge did: counts, and a line for each cell whose results differ and each file left out."""
 
     copied: int = 0
     same: int = 0
@@ -29,7 +29,7 @@ class Merged:
     skipped: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """A line of counts, then the conflicts and what was left out."""
+        """Return a line of counts, then the conflicts and what was left out."""
         head = (
             f"{self.copied} cells copied, {self.same} there already, {self.upgraded} failed ones replaced by results, "
             f"{len(self.conflicts)} conflicts, {len(self.skipped)} files left out"

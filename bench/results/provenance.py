@@ -18,7 +18,7 @@ PACKAGES = ("quantdg", "torchvision", "numpy", "numba", "scikit-learn", "nni", "
 
 @lru_cache
 def versions() -> dict[str, str]:
-    """Version of Python and of each package that is installed; torch's names its build."""
+    """Return the version of Python and of each package that is installed; torch's names its build."""
     out = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -42,7 +42,7 @@ def _cpu() -> dict[str, str]:
 
 @lru_cache
 def machine(device: str = "cpu") -> dict[str, Any]:
-    """Processor, its integer instruction sets, cores, system, and the accelerator in use. No host name."""
+    """Return processor, its integer instruction sets, cores, system and the accelerator in use, but no host name."""
     out: dict[str, Any] = {**_cpu(), "cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"}
     out["device"] = torch.cuda.get_device_name() if device.startswith("cuda") else device
     return out
@@ -50,7 +50,7 @@ def machine(device: str = "cpu") -> dict[str, Any]:
 
 @lru_cache
 def git_state() -> dict[str, Any]:
-    """Commit and whether the tree had changes, of the checkout this code runs from; empty outside of one."""
+    """Return commit and whether the tree had changes, of the checkout this code runs from; empty outside of one."""
     root = Path(__file__).parents[2]
 
     def git(*args: str) -> str:
@@ -66,7 +66,7 @@ def git_state() -> dict[str, Any]:
 
 
 def provenance(device: str, threads: int) -> dict[str, Any]:
-    """All of it, for a record."""
+    """Return versions, machine, code and threads together, for a record."""
     return {
         "versions": versions(),
         "machine": machine(device),

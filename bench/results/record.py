@@ -123,7 +123,8 @@ class Record:
 
     Attributes:
         settings: the identity of the cell; ``key`` is its fingerprint.
-        status, reason: ``done``, or the other statuses with one line that says why.
+        status: ``done``, or one of the other statuses.
+        reason: why it is not ``done``, in one line; empty where it is.
         rows: by selection name.
         target_count: examples in the target domain.
         curve: one entry a checkpoint: step, train_loss, source_acc, source_loss, target_out.

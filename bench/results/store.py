@@ -25,14 +25,14 @@ from .record import READABLE, SCHEMA, Record
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A record file that was skipped, and why."""
+    """This stands for a record file that was skipped, and says why."""
 
     path: Path
     reason: str
 
 
 class RunStore:
-    """The records of one run folder.
+    """A store reads and writes the records of one run folder.
 
     Args:
         root: the folder.
@@ -68,7 +68,7 @@ class RunStore:
             )
 
     def cell_path(self, key: str) -> Path:
-        """Where the record ``key`` is or will be."""
+        """Return where the record ``key`` is or will be."""
         return self.root / "cells" / f"{key}.json"
 
     def write(self, record: Record) -> None:
@@ -89,15 +89,15 @@ class RunStore:
 
     @property
     def work(self) -> Path:
-        """The folder of leases and snapshots."""
+        """Leases and snapshots are in this folder."""
         return self.root / "work"
 
     def snapshot_path(self, name: str) -> Path:
-        """Where a training in the middle is kept: by the cell's key, or the group's for a float phase."""
+        """Return where a training in the middle is kept: by the cell's key, or the group's for a float phase."""
         return self.work / f"{name}.safetensors"
 
     def progress(self, *names: str) -> int:
-        """A number that changes whenever a snapshot of one of these is written; 0 where there is none."""
+        """Return a number that changes whenever a snapshot of one of these is written; 0 where there is none."""
         found = 0
         for name in names:
             try:
@@ -107,7 +107,7 @@ class RunStore:
         return found
 
     def float_path(self, group: str) -> Path:
-        """Where the float phase of a group is or will be."""
+        """Return where the float phase of a group is or will be."""
         return self.root / "float" / f"{group}.safetensors"
 
     def write_latency(self, latency: Latency) -> None:
@@ -117,7 +117,7 @@ class RunStore:
         write_atomic(self.root / "latency" / name, latency.to_json())
 
     def read(self, key: str) -> Record | None:
-        """The record ``key``, or None where there is none or only a damaged one."""
+        """Return the record ``key``, or None where there is none or only a damaged one."""
         path = self.cell_path(key)
         try:
             return Record.from_json(path.read_text(), str(path))
@@ -125,7 +125,7 @@ class RunStore:
             return None
 
     def records(self) -> Iterator[Record | Unreadable]:
-        """All records in file order; damaged files come as Unreadable and stop nothing."""
+        """Yield all records in file order; damaged files come as Unreadable and stop nothing."""
         for path in sorted((self.root / "cells").glob("*.json")):
             try:
                 yield Record.from_json(path.read_text(), str(path))
@@ -133,7 +133,7 @@ class RunStore:
                 yield Unreadable(path, str(error))
 
     def latencies(self) -> Iterator[Latency | Unreadable]:
-        """All latency measurements in file order."""
+        """Yield all latency measurements in file order; damaged files come as Unreadable."""
         for path in sorted((self.root / "latency").glob("*.json")):
             try:
                 yield Latency.from_json(path.read_text(), str(path))

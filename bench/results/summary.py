@@ -21,7 +21,7 @@ _END = f'"schema": {SCHEMA}\n}}'
 
 
 class RecordSummary(NamedTuple):
-    """One record in brief.
+    """This is one record in brief.
 
     Attributes:
         state: the record's status, or `DAMAGED`.
@@ -104,7 +104,7 @@ def _read(path: str) -> tuple[str, float]:
 
 
 def scan(store: RunStore) -> Iterator[RecordSummary]:
-    """Every record of a folder in brief, in no order; damaged ones with their reason."""
+    """Summarise every record of a folder, in no order; damaged ones come with their reason."""
     scanner, folder = _Scanner(), store.root / "cells"
     if not folder.is_dir():
         return

@@ -17,7 +17,7 @@ FILE = "verdict.json"
 
 @dataclass(frozen=True)
 class Rules:
-    """``verdict.alpha`` and ``verdict.margin`` of the configuration.
+    """These are ``verdict.alpha`` and ``verdict.margin`` of the configuration.
 
     Attributes:
         alpha: level of every test, between 0 and 0.5.
@@ -48,7 +48,7 @@ def fix_rules(root: Path, rules: Rules) -> None:
 
 
 def read_rules(root: Path) -> Rules | None:
-    """The rules of a run folder; None where none were fixed. RecordError for a damaged file."""
+    """Read the rules of a run folder; None where none were fixed. RecordError for a damaged file."""
     path = root / FILE
     try:
         return Rules(**json.loads(path.read_text()))

@@ -81,7 +81,7 @@ Generators = list[tuple[torch.Generator, Tensor]]
 
 
 def _generators(algorithm: Trained) -> Generators:
-    """torch's global generators that this algorithm's passes may draw from, with their states."""
+    """Torch's global generators that this algorithm's passes may draw from, with their states."""
     found = [torch.default_generator]
     device = next(algorithm.parameters()).device
     if device.type == "cuda":

@@ -20,7 +20,7 @@ def _levels(labels: Labels) -> Iterator[Level]:
 
 
 class Costs:
-    """Seconds a training step takes: of branches with their evaluation, of float phases without.
+    """These are the seconds a training step takes: of branches with their evaluation, of float phases without.
 
     Args:
         briefs: of measured cells; others are ignored.
@@ -41,11 +41,11 @@ class Costs:
         self._plain = {level: median(values) for level, values in plain.items()}
 
     def branch(self, labels: Labels, steps: int) -> float | None:
-        """Seconds for a branch of ``steps`` steps, by the likest measured cells; None where none is similar."""
+        """Return seconds for a branch of ``steps`` steps, by the likest measured cells; None where none is similar."""
         return self._find(self._branch, labels, steps)
 
     def shared(self, labels: Labels, steps: int) -> float | None:
-        """Seconds for a float phase of ``steps`` steps."""
+        """Return seconds for a float phase of ``steps`` steps; None where no measured cell is similar."""
         return self._find(self._plain, labels, steps)
 
     def _find(self, table: dict[Level, float], labels: Labels, steps: int) -> float | None:

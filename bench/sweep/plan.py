@@ -19,7 +19,7 @@ Refusals = Mapping[tuple[str, str, str], str]
 
 @dataclass
 class Plan:
-    """The cells of a grid and what is to be done.
+    """A plan holds the cells of a grid and what is to be done.
 
     Attributes:
         cells: all of them.
@@ -29,7 +29,8 @@ class Plan:
         phases: float phases to train.
         seconds: estimated processor time, None where no similar cell has been measured.
         unknown: cells of ``run`` without an estimate.
-        measured: cells of the folder that the estimate is from; timed: kinds of cells timed for it just now.
+        measured: cells of the folder that the estimate is from.
+        timed: kinds of cells timed for it just now.
         stale: keys of ``run`` that have a file to be replaced.
     """
 
@@ -45,7 +46,7 @@ class Plan:
     stale: list[str] = field(default_factory=list)
 
     def text(self, jobs: int, accelerator: bool = False) -> str:
-        """Three lines for a person."""
+        """Return three lines for a person."""
         order = ("done", MISSING, "failed", "unsupported", "unavailable", "damaged")
         states = ", ".join(f"{self.states[s]} {s}" for s in order if self.states[s] or s in order[:4])
         groups = len({cell.group.key for cell in self.cells})

@@ -15,12 +15,13 @@ LINE_SECONDS = 60
 
 
 def progress_bar(console: Console) -> Progress:
+    """Make the bar of a run, with its time so far and the time left."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
     return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
 
 
 class Watch:
-    """Follows a run by its training steps.
+    """A watch follows a run by its training steps.
 
     Args:
         progress: the bar.

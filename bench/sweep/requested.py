@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RequestedCell:
-    """A cell somebody asked for: its key and group, its labels, its steps past and up to the start step."""
+    """Somebody asked for this cell: its key and group, its labels, its steps past and up to the start step."""
 
     key: str
     group: str
@@ -43,7 +43,7 @@ def write_grid(store: RunStore, cells: Sequence[Cell]) -> None:
 
 
 def read_grids(store: RunStore) -> dict[str, RequestedCell]:
-    """All cells that were ever asked for in this folder, by key; RecordError for a damaged file."""
+    """Return all cells that were ever asked for in this folder, by key; RecordError for a damaged file."""
     return {cell.key: cell for cell in _read(store)}
 
 

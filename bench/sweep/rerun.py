@@ -18,7 +18,7 @@ MISSING = "missing"
 
 @dataclass(frozen=True)
 class RerunPolicy:
-    """What to do about cells that have a record.
+    """The policy says what to do about cells that have a record.
 
     Attributes:
         overwrite: ``only-missing``: cells without a usable result run; ``never``: no file that is there is replaced,
@@ -42,11 +42,11 @@ class RerunPolicy:
             )
 
     def forced(self, key: str, labels: Labels) -> bool:
-        """Whether a pattern names this cell."""
+        """Return whether a pattern names this cell."""
         return any(fnmatchcase(labels.path, p) or fnmatchcase(key, p) for p in self.force)
 
     def runs(self, key: str, labels: Labels | None, state: str) -> bool:
-        """Whether a cell in this state (a record's status, `MISSING` or `DAMAGED`) is to run.
+        """Return whether a cell in this state (a record's status, `MISSING` or `DAMAGED`) is to run.
 
         ``labels`` may be None where there is no pattern to match.
         """
@@ -58,7 +58,7 @@ class RerunPolicy:
 
 
 def check_force(choice: RerunPolicy, cells: Mapping[str, Labels]) -> None:
-    """ConfigError for a pattern that names none of the cells."""
+    """Raise ConfigError for a pattern that names none of the cells."""
     for pattern in choice.force:
         if not any(RerunPolicy(force=(pattern,)).forced(key, labels) for key, labels in cells.items()):
             example = next(iter(cells.values())).path if cells else "digits/thick/0/erm/lsq/W7"

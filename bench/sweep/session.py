@@ -31,7 +31,7 @@ from .timing import time_kinds, timing_kind
 
 
 def load_and_plan(experiment: Experiment) -> list[Cell]:
-    """All cells of the grid, once every name, option and layer rule in it is known to fit.
+    """Return all cells of the grid, once every name, option and layer rule in it is known to fit.
 
     Loads the data set, so that its domains are known and its cache is built once.
     """
@@ -49,7 +49,7 @@ def load_and_plan(experiment: Experiment) -> list[Cell]:
 
 
 def find_refusals(experiment: Experiment) -> Refusals:
-    """Which combinations will be refused, found without training; unavailable ones are among them."""
+    """Find which combinations will be refused, without training; unavailable ones are among them."""
     dataset = load_dataset(experiment.dataset, experiment.paths)
     network = experiment.model.build(dataset.shape, len(dataset.classes))
     sources = len(dataset.domains) - 1
@@ -64,7 +64,7 @@ def find_refusals(experiment: Experiment) -> Refusals:
 
 
 def plan_run(experiment: Experiment, choice: RerunPolicy | None = None, measure: bool = False) -> Plan:
-    """What `run_experiment` would do; changes nothing. ``measure``: time what the folder has no measured cells of."""
+    """Plan what `run_experiment` would do; nothing changes. ``measure`` times kinds the folder has no cells of."""
     store = RunStore(experiment.paths.out) if (experiment.paths.out / "run.json").exists() else None
     cells, timed = load_and_plan(experiment), []
     if measure:
@@ -74,7 +74,7 @@ def plan_run(experiment: Experiment, choice: RerunPolicy | None = None, measure:
 
 
 def pending_cells(cells: list[Cell], store: RunStore, choice: RerunPolicy | None = None) -> list[Cell]:
-    """The cells that a run under this choice would take on."""
+    """Return the cells that a run under this choice would take on."""
     return make_plan(cells, store, choice or RerunPolicy(), {}).run
 
 

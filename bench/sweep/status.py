@@ -26,7 +26,7 @@ COLUMNS = ("done", RUNNING, MISSING, "failed", "unsupported", "unavailable", "da
 
 @dataclass
 class Status:
-    """The state of a folder.
+    """This is the state of a folder.
 
     Attributes:
         states: how many cells are in each state.
@@ -45,7 +45,7 @@ class Status:
     seconds: float | None = None
 
     def text(self) -> str:
-        """Tables and lines for a terminal."""
+        """Return tables and lines for a terminal."""
         used = [c for c in COLUMNS if self.states[c] or c in ("done", MISSING, "failed")]
         rows = [[*name, *(counts[c] or "" for c in used)] for name, counts in sorted(self.table.items())]
         rows.append(["all", "", "", "", *(self.states[c] or "" for c in used)])
@@ -68,7 +68,7 @@ class Status:
 
 
 def read_status(store: RunStore) -> Status:
-    """The state of a folder; leases whose process certainly died are not counted, others are."""
+    """Read the state of a folder; leases whose process certainly died are not counted, others are."""
     status, wanted = Status(), read_grids(store)
     holders = Leases(store.work).newest().values()  # before the records, so that none is both
     briefs = {brief.key: brief for brief in scan(store)}

@@ -26,14 +26,14 @@ SELECTIONS = 3
 
 
 def timing_kind(labels: Labels) -> tuple[str, str, str]:
-    """What the time of a step depends on within one grid: algorithm, quantizer, bits."""
+    """Return what the time of a step depends on within one grid: algorithm, quantizer, bits."""
     return labels.algorithm, labels.quantizer, labels.bits
 
 
 def time_kinds(
     cells: Sequence[Cell], known: set[tuple[str, str, str]], paths: Paths, launcher: Launcher
 ) -> list[RecordSummary]:
-    """One measurement for each kind of cell that is not in ``known``, as if its first cell had been run.
+    """Measure each kind of cell that is not in ``known`` once, as if its first cell had been run.
 
     A kind that cannot be trained has none; the run will say why.
     """

@@ -14,7 +14,7 @@ transform that mixes labels class probabilities (N, classes)."""
 
 
 class Transform:
-    """Stateless; random numbers come from torch's global generator.
+    """A transform holds no state; random numbers come from torch's global generator.
 
     Class attributes: ``min_domains`` source domains at least.
     """
@@ -22,13 +22,13 @@ class Transform:
     min_domains: ClassVar[int] = 1
 
     def attach(self, network: DGModel) -> None:
-        """Called once with the float network; adds no parameter, buffer or state-dict key."""
+        """See the float network once; no parameter, buffer or state-dict key is added."""
 
     def __call__(self, minibatches: Minibatches) -> Minibatches:
-        """The batches to train on; the argument is shared between runs and is left as it is."""
+        """Return the batches to train on; the argument is shared between runs and is left as it is."""
         return minibatches
 
 
 def class_probabilities(labels: Tensor, classes: int) -> Tensor:
-    """(N, classes) float: one-hot rows for class indices; rows that are probabilities already pass."""
+    """Return (N, classes) float: one-hot rows for class indices; rows of probabilities pass as they are."""
     return nn.functional.one_hot(labels, classes).float() if labels.dim() == 1 else labels

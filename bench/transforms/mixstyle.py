@@ -27,7 +27,7 @@ _EPS = 1e-6
 
 
 def partners(count: int, how: Partner) -> Tensor:
-    """Index (count,) of each image's partner: any image, or one from the other half of the batch (batch order = domains)."""
+    """Return the index (count,) of each image's partner, any image or one from the other half of the batch."""
     if how == "random":
         return torch.randperm(count)
     second, first = torch.arange(count - 1, -1, -1).chunk(2)
@@ -35,7 +35,7 @@ def partners(count: int, how: Partner) -> Tensor:
 
 
 def mix_styles(x: Tensor, weight: Tensor, partner: Tensor) -> Tensor:
-    """The mixture by given draws.
+    """Mix styles by given draws.
 
     Args:
         x: features (N, C, H, W) with more than one position.
@@ -50,7 +50,7 @@ def mix_styles(x: Tensor, weight: Tensor, partner: Tensor) -> Tensor:
 
 
 class MixStyle(Transform):
-    """MixStyle after the first blocks of the network.
+    """It mixes styles after the first blocks of the network.
 
     Args:
         p: probability that a layer mixes its batch, 0 to 1.

@@ -23,13 +23,13 @@ from .base import Minibatches, Transform, class_probabilities
 
 
 def mix(a: Tensor, b: Tensor, weight: float) -> Tensor:
-    """weight * a + (1 - weight) * b on the rows that both have."""
+    """Return weight * a + (1 - weight) * b on the rows that both have."""
     n = min(len(a), len(b))
     return weight * a[:n] + (1 - weight) * b[:n]
 
 
 class Mixup(Transform):
-    """Inter-domain mixup; needs at least two source domains.
+    """It mixes images and labels between domains; it needs at least two source domains.
 
     Args:
         alpha: of the Beta distribution, > 0; DomainBed's default is 0.2.
@@ -48,7 +48,7 @@ class Mixup(Transform):
         self.classes = network.classifier.out_features
 
     def __call__(self, minibatches: Minibatches) -> Minibatches:
-        """As many mixed batches as domains, labels as probabilities."""
+        """Return as many mixed batches as domains, with probabilities as labels."""
         order = torch.randperm(len(minibatches)).tolist()
         weights = torch.distributions.Beta(self.alpha, self.alpha).sample((len(order),)).tolist()
         out = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -16,11 +16,9 @@ from quantdg.quantizers.fake_quant import calibrating
 from quantdg.quantizers.layers import LAYERS, quantizable_layers
 from quantdg.quantizers.spec import Granularity, Rule
 
+from .batches import Batch, inputs_of
 from .choice import make_quantizer
 from .quantized import QuantizedModel
-
-Batch = Tensor | Sequence[Any]
-"""Inputs, or inputs first and something else after them, as a DataLoader yields (inputs, labels)."""
 
 
 def quantize(
@@ -70,7 +68,7 @@ def quantize(
     }
     method = make_quantizer(quantizer, asked, options)
     chosen = _chosen(model, method)
-    batches = _inputs(calibration, model)
+    batches = inputs_of(calibration, model)
     first = next(batches, None)
     if first is None:
         raise QuantizerError("calibration needs at least one batch, got none; pass a list of input tensors")
@@ -79,20 +77,6 @@ def quantize(
     method.prepare(model, first)
     method.calibrate(model, chain([first], batches))
     return QuantizedModel(model, method, names)
-
-
-def _inputs(calibration: Iterable[Batch], model: nn.Module) -> Iterator[Tensor]:
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    for batch in [calibration] if isinstance(calibration, Tensor) else calibration:
-        inputs = (
-            batch if isinstance(batch, Tensor) else batch[0] if isinstance(batch, (tuple, list)) and batch else None
-        )
-        if not isinstance(inputs, Tensor):
-            raise QuantizerError(
-                f"a calibration batch is a tensor, or a tuple that begins with one, got {type(batch).__name__}; "
-                "write for example calibration=[inputs]"
-            )
-        yield inputs.to(device)
 
 
 def _chosen(model: nn.Module, method: Quantizer) -> list[str]:
@@ -122,7 +106,7 @@ def _chosen(model: nn.Module, method: Quantizer) -> list[str]:
 def _try(model: nn.Module, inputs: Tensor, chosen: list[str]) -> None:
     """Run the float model once, so that nothing is changed where it fails, and see that it calls each layer."""
     called: set[nn.Module] = set()
-    handle = register_module_forward_pre_hook(lambda module, args: called.add(module))
+    handle = register_module_forward_pre_hook(lambda module, args: called.add(module) if len(args) == 1 else None)
     try:
         with calibrating(model):
             model(inputs)
@@ -131,6 +115,6 @@ def _try(model: nn.Module, inputs: Tensor, chosen: list[str]) -> None:
     for name in chosen:
         if model.get_submodule(name) not in called:
             raise QuantizerError(
-                f"a layer must be called in evaluation to be quantized, {name!r} is not, unused or read in another way; "
+                f"a layer must be called, with one tensor, to be quantized, in evaluation {name!r} is not; "
                 f"write skip={name!r}, or below nn.TransformerEncoder torch.backends.mha.set_fastpath_enabled(False)"
             )

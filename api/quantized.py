@@ -17,6 +17,8 @@ from quantdg.core.errors import QuantizerError
 from quantdg.quantizers.base import Plan, Quantizer, SiteAudit, Skipped
 from quantdg.quantizers.export import SiteExport
 
+from .batches import Batch, inputs_of
+
 
 class QuantizedModel:
     """What `quantdg.quantize` returns: the model, the method that quantizes it and the count of their steps.
@@ -66,9 +68,9 @@ class QuantizedModel:
         self.steps += 1
         self.quantizer.on_step(self.model, self.steps)
 
-    def after_average(self, calibration: Iterable[Tensor]) -> str:
+    def after_average(self, calibration: Iterable[Batch]) -> str:
         """Must follow an averaging of the model's parameters, as in SWA; returns what was done with the ranges."""
-        return self.quantizer.after_average(self.model, calibration)
+        return self.quantizer.after_average(self.model, inputs_of(calibration, self.model))
 
     def audit(self) -> pd.DataFrame:
         """Evidence that the method works: a row per layer, by name.

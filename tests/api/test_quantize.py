@@ -131,7 +131,7 @@ def test_calibration_takes_what_a_loader_yields():
 
 def test_averaging_is_followed_by_the_method_s_policy():
     quantized = quantdg.quantize(net(), "torch_ao", calibration=BATCHES)
-    assert quantized.after_average(BATCHES) == "recalibrate"
+    assert quantized.after_average([(x, None) for x in BATCHES]) == "recalibrate"
 
 
 @pytest.mark.parametrize(
@@ -183,11 +183,13 @@ def test_a_layer_that_is_not_called_is_no_quiet_success():
             self.used, self.unused = nn.Linear(4, 4), nn.Linear(4, 4)
 
         def forward(self, x):
-            return self.used(x)
+            return self.used(input=x) if x.dim() == 3 else self.used(x)
 
     x = torch.randn(3, 4)
     with pytest.raises(QuantizerError, match="'unused' is not"):
         quantdg.quantize(Model(), "lsq", calibration=x)
+    with pytest.raises(QuantizerError, match="'used' is not"):
+        quantdg.quantize(Model(), "lsq", skip="unused", calibration=x[None])
     assert len(quantdg.quantize(Model(), "lsq", skip="unused", calibration=x).plan.sites) == 1
     normed = nn.Sequential(nn.Linear(4, 4), nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)))
     with pytest.raises(QuantizerError, match="'1' must be a Parameter, but is computed"):

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, broadcast_shape, grid_dims
+from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, scale_shape, shared_dims
 from .sites import SiteQuantizer
 from .spec import SiteSpec
 
@@ -81,7 +81,7 @@ class APoTQuant(FakeQuant):
 
     def _rms(self, x: Tensor) -> Tensor:
         per_channel = self.alpha.dim() > 0
-        mean = x.detach().square().mean(grid_dims(x, per_channel), keepdim=per_channel)
+        mean = x.detach().square().mean(shared_dims(x, per_channel), keepdim=per_channel)
         return mean.sqrt().clamp_min(SMALLEST_SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class APoT(SiteQuantizer):
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make a clip for each output channel, or one for the tensor as in the paper."""
-        return APoTQuant(site.weight_bits, broadcast_shape(weight, site.per_channel), self.scale_factor)
+        return APoTQuant(site.weight_bits, scale_shape(weight, site.per_channel), self.scale_factor)
 
     @torch.no_grad()
     def on_step(self, model: nn.Module, step: int) -> None:

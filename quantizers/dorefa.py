@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, grid_dims
+from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, shared_dims
 from .sites import SiteQuantizer
 from .spec import IntegerRange, SiteSpec, integer_range
 
@@ -56,7 +56,7 @@ class DoReFaQuant(FakeQuant):
     @torch.no_grad()
     def scale(self, x: Tensor) -> Tensor:
         """Compute 2 M / n, shape (channels, 1, ...) or ()."""
-        largest = torch.tanh(x.abs().amax(grid_dims(x, self.per_channel), keepdim=self.per_channel))
+        largest = torch.tanh(x.abs().amax(shared_dims(x, self.per_channel), keepdim=self.per_channel))
         scale: Tensor = (self.scale_factor * 2 / self.codes.qmax * largest).clamp_min(SMALLEST_SCALE)
         return scale
 

@@ -20,12 +20,12 @@ SMALLEST_SCALE = 1e-8
 """What scales and clips are kept above, so that a channel of zeros has a grid too."""
 
 
-def broadcast_shape(weight: Tensor, per_channel: bool) -> tuple[int, ...]:
+def scale_shape(weight: Tensor, per_channel: bool) -> tuple[int, ...]:
     """Return the shape of a scale that broadcasts against ``weight``: (channels, 1, ...), or () for one scale."""
     return (weight.shape[0], *[1] * (weight.dim() - 1)) if per_channel else ()
 
 
-def grid_dims(x: Tensor, per_channel: bool) -> tuple[int, ...]:
+def shared_dims(x: Tensor, per_channel: bool) -> tuple[int, ...]:
     """Return the dimensions of ``x`` that share a scale: all of them, or all but the channels (dimension 0)."""
     return tuple(range(1 if per_channel else 0, x.dim()))
 

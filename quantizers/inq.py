@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
-from .fake_quant import FakeQuant, QParams, grid_dims
+from .fake_quant import FakeQuant, QParams, shared_dims
 from .layers import sites_of
 from .sites import SiteQuantizer
 from .spec import QuantSpec, SiteSpec
@@ -55,7 +55,7 @@ class INQQuant(FakeQuant):
 
     def __init__(self, weight: Tensor, bits: int, per_channel: bool) -> None:
         super().__init__()
-        largest = weight.detach().abs().amax(grid_dims(weight, per_channel), keepdim=per_channel)
+        largest = weight.detach().abs().amax(shared_dims(weight, per_channel), keepdim=per_channel)
         largest = largest.clamp_min(torch.finfo(torch.float32).tiny)
         self.register_buffer("levels", powers_of_two(bits))
         self.register_buffer("top", 2.0 ** torch.floor(torch.log2(4 * largest / 3)))

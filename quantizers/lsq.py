@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, broadcast_shape, grid_dims
+from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, scale_shape, shared_dims
 from .sites import SiteQuantizer
 from .spec import IntegerRange, SiteSpec, integer_range
 
@@ -54,7 +54,7 @@ class _RoundToScale(torch.autograd.Function):
 
 def initial_scale(x: Tensor, per_channel: bool, qmax: int) -> Tensor:
     """Compute 2 E|x| / sqrt(qmax), the scale LSQ starts from: shape (channels, 1, ...), or () for one scale."""
-    mean = x.detach().abs().mean(grid_dims(x, per_channel), keepdim=per_channel)
+    mean = x.detach().abs().mean(shared_dims(x, per_channel), keepdim=per_channel)
     return (2 * mean / math.sqrt(qmax)).clamp_min(SMALLEST_SCALE)
 
 
@@ -141,7 +141,7 @@ class LSQ(SiteQuantizer):
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make a scale of signed codes for each output channel or for the tensor."""
-        shape = broadcast_shape(weight, site.per_channel)
+        shape = scale_shape(weight, site.per_channel)
         quant = LSQQuant(site.weight_bits, shape, scale_factor=self.scale_factor)
         quant.start_from(weight)
         return quant

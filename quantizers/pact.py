@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
-from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, grid_dims
+from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, shared_dims
 from .layers import sites_of
 from .sites import SiteQuantizer
 from .spec import IntegerRange, QuantSpec, SiteSpec, integer_range
@@ -123,7 +123,7 @@ class SAWBQuant(FakeQuant):
     @torch.no_grad()
     def clip(self, x: Tensor) -> Tensor:
         """Compute c1 sqrt(E w^2) + c2 E|w|, shape (channels, 1, ...) or (); max |w| where that is not positive."""
-        dims, keep = grid_dims(x, self.per_channel), self.per_channel
+        dims, keep = shared_dims(x, self.per_channel), self.per_channel
         alpha = self.c1 * x.square().mean(dims, keepdim=keep).sqrt() + self.c2 * x.abs().mean(dims, keepdim=keep)
         alpha = torch.where(alpha > 0, alpha, x.abs().amax(dims, keepdim=keep))
         return (self.scale_factor * alpha).clamp_min(SMALLEST_SCALE)

@@ -189,3 +189,9 @@ class Record:
             return cls(**raw)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordError(f"{name} is not a whole record ({type(error).__name__}: {error})") from error
+
+
+Selection = Literal["iid", "last", "oracle"]
+"""The rules that choose one checkpoint; a weight average is a selection too, under a name of its own."""
+LAST: Selection = "last"
+ORACLE: Selection = "oracle"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..frames import gains
-from ..frames.cube import Cube, Floats, Method, method_label
-from ..stats.effect import t_interval
+from ..frames.cube import Cube, Method, method_label
+from ..stats.effect import Floats, t_interval
 from . import svg
 
 _MOST = 60
@@ -15,7 +15,7 @@ _LEFT, _WIDTH, _ROW = 250, 860, 26
 
 def _row(method: Method, means: Floats, y: float, cube: Cube, to_x: tuple[float, float]) -> list[svg.Part]:
     factor, offset = to_x
-    out: list[svg.Part] = [svg.Label(_LEFT - 14, y + 4, method_label(method), "end", 36)]
+    out: list[svg.Part] = [svg.Label(_LEFT - 14, y + 4, method_label(method), "end", width=36)]
     for i, (target, value) in enumerate(zip(cube.targets, means, strict=True)):
         if np.isfinite(value):
             shift = (i - (len(means) - 1) / 2) * min(14 / len(means), 4)
@@ -53,9 +53,9 @@ def forest(cube: Cube, selection: str, title: str) -> svg.Picture | None:
     body += [svg.Label(offset + factor * t, bottom + 16, f"{t:g}", "middle") for t in svg.ticks(low, high)]
     body.append(svg.Line(offset, 8, offset, bottom, "zero"))
     for i, (method, means) in enumerate(shown):
-        body += _row(method, means, 20 + _ROW * (i + 0.5) - 6, cube, (factor, offset))
+        body += _row(method, means, 20 + _ROW * (i + 0.5) - 6, cube, to_x=(factor, offset))
     body.append(svg.Label((_LEFT + _WIDTH) / 2, bottom + 36, "gain over float, points", "middle"))
     body += _legend(cube, bottom + 62)
     rest = f" The first {_MOST} of {len(rows)} methods." if len(rows) > _MOST else ""
     said = f"A mark for each target domain, a bar for their mean, a line for its 95 % t-interval.{rest}"
-    return svg.Picture(_WIDTH, bottom + 76, title, said, tuple(body))
+    return svg.Picture(_WIDTH, bottom + 76, title, said, body=tuple(body))

@@ -38,8 +38,8 @@ def chart(series: Series, x_name: str, y_name: str, title: str, said: str) -> sv
         body.append(svg.Path(tuple(place), f"series s{i % 6}"))
         body += [svg.Mark(x, y, i, f"{name}: {p[0]:g}, {p[1]:.2f}") for (x, y), p in zip(place, points, strict=True)]
         body += [svg.Mark(_RIGHT + 16, 24 + 20 * i, i, name), svg.Label(_RIGHT + 28, 28 + 20 * i, name)]
-    body += [svg.Label(70, 10, y_name, kind="muted"), svg.Label((70 + _RIGHT) / 2, 342, x_name, "middle", 80)]
-    return svg.Picture(_WIDTH, 352, title, said + rest, tuple(body))
+    body += [svg.Label(70, 10, y_name, kind="muted"), svg.Label((70 + _RIGHT) / 2, 342, x_name, "middle", width=80)]
+    return svg.Picture(_WIDTH, 352, title, said + rest, body=tuple(body))
 
 
 def _gains(cube: Cube, selection: str) -> dict[tuple[str, str, str], float]:

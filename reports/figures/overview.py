@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ..frames.columns import METHOD, PRIMARY, Section, of_section
+from ...bench.results.record import HEADLINE, LAST, ORACLE
+from ..frames.columns import METHOD, Section, of_section
 from ..frames.cube import Cube, method_label
-from ..frames.deployments import in_section
+from ..frames.deployments import deployed_in
 from ..frames.results import Results
 from ..frames.timings import costs
 from ..text import escape
@@ -20,7 +21,7 @@ from .line_charts import by_bits, by_noise, chart, over_steps, rises
 from .pareto import Point, pareto
 from .svg import Picture
 
-_NOT_DRAWN = ("last", "oracle")
+_NOT_DRAWN = (LAST, ORACLE)
 _GAIN, _NOISE = "gain over float, points", "noise-to-signal of the weights"
 _STEPS = {
     "target_out": ("training-target", "Training, target's 20 % part", "accuracy, %"),
@@ -37,7 +38,7 @@ def _points(cube: Cube, cost: pd.DataFrame, column: str) -> list[Point]:
     median = cost.groupby(METHOD)[column].median()
     out = []
     for i, method in enumerate(cube.methods):
-        if method[3] == PRIMARY and method[:3] in median.index and np.isfinite(cube.accuracy[i]).all():
+        if method[3] == HEADLINE and method[:3] in median.index and np.isfinite(cube.accuracy[i]).all():
             out.append(Point(method_label(method), float(median[method[:3]]), float(cube.accuracy[i].mean())))
     return out
 
@@ -46,13 +47,13 @@ def _gains(results: Results, section: Section) -> Iterator[Named]:
     cube, where = results.cubes[section], ", ".join(section)
     for rule in dict.fromkeys(method[3] for method in cube.methods):
         if rule not in _NOT_DRAWN:
-            selection = "" if rule == PRIMARY else f", selection {rule}"
+            selection = "" if rule == HEADLINE else f", selection {rule}"
             yield f"gain-{escape.slug(rule)}", forest(cube, rule, f"Gain over float{selection}: {where}")
 
 
 def _ranks(results: Results, section: Section) -> Iterator[Named]:
     title = f"Ranks: {', '.join(section)}"
-    yield "ranks", critical_difference(results.cubes[section], PRIMARY, results.rules.alpha, title)
+    yield "ranks", critical_difference(results.cubes[section], HEADLINE, results.rules.alpha, title)
 
 
 def _costs(results: Results, section: Section) -> Iterator[Named]:
@@ -64,7 +65,7 @@ def _costs(results: Results, section: Section) -> Iterator[Named]:
         said = "{}, batch {}, {} threads, {}".format(*(setting[i] for i in (0, 2, 3, 1)))
         points = _points(cube, own, "median_ms")
         yield f"latency-{i}", pareto(points, "ms a call", f"Accuracy against latency ({said}): {where}")
-    for i, (said, own) in enumerate(costs(in_section(results.deployed, section), results.roles)):
+    for i, (said, own) in enumerate(costs(deployed_in(results.deployed, section), results.roles)):
         points = _points(cube, own, "ms")
         yield f"deployed-{i}", pareto(points, "ms a call", f"Accuracy against integer latency ({said}): {where}")
 
@@ -72,18 +73,18 @@ def _costs(results: Results, section: Section) -> Iterator[Named]:
 def _curves(results: Results, section: Section) -> Iterator[Named]:
     cube, where = results.cubes[section], ", ".join(section)
     said = "Mean over all (target, seed) pairs, complete methods only."
-    noise = by_noise(cube, PRIMARY, of_section(results.audit, section))
-    yield "gain-by-bits", chart(by_bits(cube, PRIMARY), "weight bits", _GAIN, f"Gain by bits: {where}", said)
-    yield "gain-by-noise", chart(noise, f"{_NOISE}, measured", _GAIN, f"Gain by noise: {where}", said)
-    steps = over_steps(cube, PRIMARY, results.curves)
+    noise = by_noise(cube, HEADLINE, of_section(results.audit, section))
+    yield "gain-by-bits", chart(by_bits(cube, HEADLINE), "weight bits", _GAIN, f"Gain by bits: {where}", said=said)
+    yield "gain-by-noise", chart(noise, f"{_NOISE}, measured", _GAIN, f"Gain by noise: {where}", said=said)
+    steps = over_steps(cube, HEADLINE, results.curves)
     for what, (name, title, unit) in _STEPS.items():
         series = steps.get(what, {})
-        yield name, chart(series, "step", unit, f"{title}: {where}", "Mean over targets and seeds.")
+        yield name, chart(series, "step", unit, f"{title}: {where}", said="Mean over targets and seeds.")
     flatness = of_section(results.flatness, section)
     for place in ("source", "target"):
         title, axis = f"Flatness on the {place}: {where}", "r, root-mean-square displacement of a parameter"
         said = "Rise of the loss along random directions, deployed weights, mean over cells; lower is flatter."
-        yield f"flatness-{place}", chart(rises(flatness, place), axis, "F(r)", title, said)
+        yield f"flatness-{place}", chart(rises(flatness, place), axis, "F(r)", title, said=said)
 
 
 def _by_section(results: Results, draw: Draw) -> Pictures:

@@ -65,7 +65,7 @@ def _shape(draw: ImageDraw.ImageDraw, part: Part, zoom: int) -> None:
 def _word(draw: ImageDraw.ImageDraw, label: Label) -> None:
     colour = MUTED if label.kind == "muted" else INK
     font = _font((14 if label.kind == "title" else 12) * SCALE)
-    draw.text(_place(label.x, label.y, SCALE), label.shown, colour, font, _ANCHORS[label.anchor])
+    draw.text(_place(label.x, label.y, SCALE), label.shown, colour, font, anchor=_ANCHORS[label.anchor])
 
 
 def png(picture: Picture) -> bytes:

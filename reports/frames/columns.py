@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ...bench.results.record import HEADLINE, LAST, ORACLE
 from .roles import Roles
 
 Section = tuple[str, str, str]
@@ -12,9 +13,8 @@ SECTION = ["dataset", "model", "protocol"]
 METHOD = ["algorithm", "quantizer", "bits"]
 ROW = [*METHOD, "selection"]
 FLOAT = "float"
-PRIMARY = "iid"
 
-_SELECTIONS = {PRIMARY: 0, "last": 1, "oracle": 9}
+_SELECTIONS = {HEADLINE: 0, LAST: 1, ORACLE: 9}
 
 
 def selection_rank(name: str) -> int:
@@ -63,6 +63,11 @@ def section_words(section: Section) -> str:
     return "{}, {}, protocol {}".format(*section)
 
 
+def in_section(frame: pd.DataFrame, section: Section) -> pd.Series[bool]:
+    """Whether each row belongs to one (data set, model, protocol)."""
+    return (frame[SECTION] == list(section)).all(axis=1)
+
+
 def of_section(frame: pd.DataFrame, section: Section) -> pd.DataFrame:
     """The rows of one (data set, model, protocol)."""
-    return frame[(frame[SECTION] == list(section)).all(axis=1)]
+    return frame[in_section(frame, section)]

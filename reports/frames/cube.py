@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...core.errors import RecordError
+from ..stats.effect import Floats
 from .columns import ROW, SECTION, quantizer_label
 
 Method = tuple[str, str, str, str]
-Floats = NDArray[np.float64]
 MISSING = "missing"
 
 
@@ -72,7 +72,14 @@ class Cube:
         accuracy[place] = 100 * cells["accuracy"].to_numpy(dtype=float)
         status[place], keys[place] = cells["status"].to_numpy(), cells["key"].to_numpy()
         named = tuple((str(a), str(q), str(b), str(s)) for a, q, b, s in methods)
-        return cls(named, tuple(map(str, targets)), tuple(map(int, seeds)), accuracy, status, keys)
+        return cls(
+            methods=named,
+            targets=tuple(map(str, targets)),
+            seeds=tuple(map(int, seeds)),
+            accuracy=accuracy,
+            status=status,
+            keys=keys,
+        )
 
     @cached_property
     def _index(self) -> dict[Method, int]:

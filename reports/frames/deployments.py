@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 
 from ...bench.results.deployment import Deployment
+from ...bench.results.record import HEADLINE
 from ...core.errors import RecordError
-from .columns import METHOD, PRIMARY, SECTION, Section
+from .columns import METHOD, SECTION, Section
 
 
-def in_section(deployments: Iterable[Deployment], section: Section) -> list[Deployment]:
+def deployed_in(deployments: Iterable[Deployment], section: Section) -> list[Deployment]:
     """Those of one (data set, model, protocol)."""
     return [d for d in deployments if tuple(str(getattr(d.labels, c)) for c in SECTION) == section]
 
@@ -35,7 +36,7 @@ def recomputed(cells: pd.DataFrame, deployments: Iterable[Deployment], runtime: 
         RecordError: some cell was not deployed, so that a table would mix two ways of computing.
     """
     known = {d.key: d.target_in for d in deployments if d.runtime == runtime and d.target_in is not None}
-    own = (cells["selection"] == PRIMARY) & (cells["status"] == "done")
+    own = (cells["selection"] == HEADLINE) & (cells["status"] == "done")
     missing = int((~cells.loc[own, "key"].isin(known)).sum())
     if missing:
         raise RecordError(

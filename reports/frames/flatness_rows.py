@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...bench.results.record import Record
-from .columns import PRIMARY
+from ...bench.results.record import HEADLINE, Record
 
 FLATNESS = ["target", "weights", "measure", "place", "value", "gap"]
 PLACES = ("source", "target")
@@ -18,7 +17,7 @@ SCALARS = {"trace": ("trace", "mean"), "top": ("top eigenvalue", "value"), "tang
 
 def flatness_rows(record: Record) -> list[dict[str, Any]]:
     """One row for each measure of a record: columns key and FLATNESS; nothing where none was taken."""
-    row = record.rows.get(PRIMARY)
+    row = record.rows.get(HEADLINE)
     found = record.flatness
     if row is None or not found or not row.source_out:
         return []

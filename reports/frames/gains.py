@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..stats.effect import Floats
 from .columns import FLOAT
-from .cube import Cube, Floats, Method
+from .cube import Cube, Method
 
 
 @dataclass(frozen=True)

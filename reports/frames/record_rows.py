@@ -86,7 +86,7 @@ def curve_rows(record: Record) -> list[tuple[str, float, float, float, float]]:
     return rows
 
 
-def described(machine: Mapping[str, Any]) -> str:
+def machine_words(machine: Mapping[str, Any]) -> str:
     """A machine in one line, the same whatever order its entries have."""
     return ", ".join(f"{name} {value}" for name, value in sorted(flatten(machine).items())) or "not recorded"
 
@@ -95,7 +95,7 @@ def latency_row(latency: Latency) -> dict[str, Any]:
     """One measurement with its cell's labels."""
     names = {column: str(getattr(latency.labels, column)) for column in (*SECTION, *METHOD)}
     values = {name: getattr(latency, name) for name in _LATENCY}
-    return {**names, **values, "machine": described(latency.machine)}
+    return {**names, **values, "machine": machine_words(latency.machine)}
 
 
 def provenance_items(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

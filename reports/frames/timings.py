@@ -10,7 +10,7 @@ import pandas as pd
 
 from ...bench.results.deployment import Deployment, Timing
 from .columns import FLOAT, METHOD, ordered
-from .record_rows import described
+from .record_rows import machine_words
 from .roles import Roles
 
 MS = ("median_ms", "q25_ms", "q75_ms")
@@ -29,7 +29,7 @@ def timed_rows(d: Deployment) -> list[dict[str, Any]]:
     base |= {
         "integer_layers": d.integer_layers,
         "layers": d.layers,
-        "machine": described(d.machine),
+        "machine": machine_words(d.machine),
         "key": d.key,
         "file": d.file,
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from .columns import METHOD, SECTION
+from .columns import METHOD, SECTION, Section, in_section
 
 _REPLICATE = ("target", "seed")
 
@@ -60,7 +60,7 @@ def distinguish(cells: pd.DataFrame) -> pd.DataFrame:
         A frame of the same shape and order.
     """
     cells = cells.copy()
-    shared: dict[tuple[str, ...], set[str]] = {}
+    shared: dict[Section, set[str]] = {}
     for labels, group in cells.groupby([*SECTION, *METHOD], sort=True):
         paths = _varying(group["form"].unique())
         for column in ("quantizer", "algorithm"):
@@ -69,8 +69,9 @@ def distinguish(cells: pd.DataFrame) -> pd.DataFrame:
                 cells.loc[group.index, column] = group[column] + _suffixes(group["form"], own)
         others = {p for p in paths if not p.startswith(("quantizer.", "algorithm."))}
         if others:
-            shared.setdefault(tuple(str(v) for v in labels[: len(SECTION)]), set()).update(others)
+            dataset, model, protocol = map(str, labels[: len(SECTION)])
+            shared.setdefault((dataset, model, protocol), set()).update(others)
     for section, found in shared.items():
-        inside = (cells[SECTION] == list(section)).all(axis=1)
+        inside = in_section(cells, section)
         cells.loc[inside, "protocol"] += _suffixes(cells.loc[inside, "form"], sorted(found))
     return cells

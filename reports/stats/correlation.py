@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .effect import Floats
 from .ranking import ranks
 
-Floats = NDArray[np.float64]
 FEWEST, DRAWS = 4, 2000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Correlation:
     """Correlation of two measures over methods, averaged over targets.
 
@@ -40,6 +40,11 @@ class Correlation:
     methods: int
 
 
+NONE_FOUND = Correlation(
+    spearman=math.nan, spearman_p=math.nan, pearson=math.nan, pearson_p=math.nan, targets=0, methods=0
+)
+
+
 def correlate(x: Floats, y: Floats, draws: int = DRAWS, seed: int = 0) -> Correlation:
     """Correlation of two measures.
 
@@ -50,10 +55,18 @@ def correlate(x: Floats, y: Floats, draws: int = DRAWS, seed: int = 0) -> Correl
         seed: of the permutations; the same for both coefficients.
     """
     if x.size == 0 or x.shape[1] < FEWEST or not (vary := _varies(x) & _varies(y)).any():
-        return Correlation(math.nan, math.nan, math.nan, math.nan, 0, 0)
+        return NONE_FOUND
     x, y = x[vary], y[vary]
-    ranked = _permuted(ranks(x), ranks(y), draws, seed)
-    return Correlation(*ranked, *_permuted(x, y, draws, seed), *x.shape)
+    spearman, spearman_p = _permuted(ranks(x), ranks(y), draws, seed)
+    pearson, pearson_p = _permuted(x, y, draws, seed)
+    return Correlation(
+        spearman=spearman,
+        spearman_p=spearman_p,
+        pearson=pearson,
+        pearson_p=pearson_p,
+        targets=x.shape[0],
+        methods=x.shape[1],
+    )
 
 
 def _varies(x: Floats) -> NDArray[np.bool_]:

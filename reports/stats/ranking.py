@@ -99,4 +99,5 @@ def rank(values: Floats, alpha: float = 0.05) -> Ranking | None:
     for (i, j), value in zip(pairs, adjusted, strict=True):
         pairwise[i, j] = pairwise[j, i] = value
     difference = studentized_range(1 - alpha, k) * float(np.sqrt(k * (k + 1) / (12 * n)))
-    return Ranking(ranks(-values).mean(axis=0), friedman(values), difference, pairwise, n)
+    mean_ranks = ranks(-values).mean(axis=0)
+    return Ranking(mean_ranks, friedman(values), difference, pairwise, n_blocks=n)

@@ -13,8 +13,9 @@ import pandas as pd
 
 from ..frames import gains
 from ..frames.columns import METHOD, ROW
-from ..frames.cube import Cube, Floats, Method
+from ..frames.cube import Cube, Method
 from ..frames.results import Results
+from ..stats.effect import Floats
 from ..text.numbers import DASH
 from .by_section import by_section
 from .table import Table
@@ -27,30 +28,31 @@ _FIXED_NOTES = (
 )
 
 
-@dataclass(frozen=True)
-class Line:
+@dataclass(frozen=True, kw_only=True)
+class Number:
     """One number of the table.
 
     Attributes:
         method: (algorithm, quantizer, bits, selection), the row.
         what: ``accuracy`` (percent; se over seeds; n seeds), ``average`` (percent, over domains; se over the
             seeds' averages; n seeds) or ``gain over float`` (points; se over domain means; n pairs).
-        target: the domain, for ``accuracy``.
-        mean, se: NaN where the number would average over cells that are not there.
+        target: the domain, for ``accuracy``; else empty.
+        mean: in percent or points; NaN where it would average over cells that are not there.
+        se: its standard error; NaN where there is none.
         n: how many numbers went in.
         state: why there is no mean, else empty.
     """
 
     method: Method
     what: str
-    target: str
-    mean: float
-    se: float
-    n: int
-    state: str
+    target: str = ""
+    mean: float = _NAN
+    se: float = _NAN
+    n: int = 0
+    state: str = ""
 
     def text(self, digits: int, signed: bool = False) -> str:
-        """``84.7 ± 0.5``; no interval without a standard error, a dash without a mean."""
+        """Write it as ``84.7 ± 0.5``; no interval without a standard error, a dash without a mean."""
         if math.isnan(self.mean):
             return DASH
         mean = f"{self.mean:{'+' if signed else ''}.{digits}f}"
@@ -62,12 +64,12 @@ def _mean_se(values: Floats) -> tuple[float, float]:
 
 
 def _state(status: Sequence[str]) -> str:
-    """What keeps a domain's cell from having a number, for example ``failed 1/3``; empty if nothing does."""
+    """Say what keeps a domain's cell from having a number, for example ``failed 1/3``; empty if nothing does."""
     counts = Counter(status)
     return ", ".join(f"{name} {counts[name]}/{len(status)}" for name in _WORST_FIRST if counts[name])
 
 
-def _method_lines(cube: Cube, i: int) -> list[Line]:
+def _method_lines(cube: Cube, i: int) -> list[Number]:
     """One line per target and one for their average."""
     method, values = cube.methods[i], cube.accuracy[i]
     lines = []
@@ -75,27 +77,30 @@ def _method_lines(cube: Cube, i: int) -> list[Line]:
         state = _state(cube.status[i, t].tolist())
         mean, se = (_NAN, _NAN) if state else _mean_se(values[t])
         n = int(np.isfinite(values[t]).sum())
-        lines.append(Line(method, "accuracy", target, mean, se, n, state))
+        lines.append(Number(method=method, what="accuracy", target=target, mean=mean, se=se, n=n, state=state))
     gaps = sum(bool(line.state) for line in lines)
     if gaps:
-        return [*lines, Line(method, "average", "", _NAN, _NAN, 0, f"{gaps} of {len(lines)} domains incomplete")]
-    return [*lines, Line(method, "average", "", *_mean_se(values.mean(axis=0)), values.shape[1], "")]
+        state = f"{gaps} of {len(lines)} domains incomplete"
+        return [*lines, Number(method=method, what="average", state=state)]
+    mean, se = _mean_se(values.mean(axis=0))
+    return [*lines, Number(method=method, what="average", mean=mean, se=se, n=values.shape[1])]
 
 
-def lines(cube: Cube) -> list[Line]:
-    """Every number of one section's table, row by row."""
+def numbers_of(cube: Cube) -> list[Number]:
+    """List every number of one section's table, row by row."""
     gained = {method: gains.summarise(values) for method, values in gains.over_float(cube)}
-    out: list[Line] = []
+    out: list[Number] = []
     for i, method in enumerate(cube.methods):
         out += _method_lines(cube, i)
         if method in gained:
-            gain = gained[method]
-            state = "" if gain.n_pairs else "incomplete pairs"
-            out.append(Line(method, "gain over float", "", gain.mean, gain.se, gain.n_pairs, state))
+            g = gained[method]
+            state = "" if g.n_pairs else "incomplete pairs"
+            gain = Number(method=method, what="gain over float", mean=g.mean, se=g.se, n=g.n_pairs, state=state)
+            out.append(gain)
     return out
 
 
-def _text(made: list[Line], targets: Sequence[str]) -> pd.DataFrame:
+def _text(made: list[Number], targets: Sequence[str]) -> pd.DataFrame:
     rows = []
     for method, own in groupby(made, key=lambda line: line.method):
         at = {(line.what, line.target): line for line in own}
@@ -114,7 +119,7 @@ def _text(made: list[Line], targets: Sequence[str]) -> pd.DataFrame:
 
 
 def table(cells: pd.DataFrame, name: str, title: str) -> Table:
-    """The table of one section (data set, model, protocol)."""
+    """Make the table of one section (data set, model, protocol) from rows of `quantdg.reports.frames.results.CELL`."""
     cube = Cube.of(cells)
     targets, seeds = cube.targets, cube.seeds
     listed = ", ".join(map(str, seeds))
@@ -130,7 +135,7 @@ def table(cells: pd.DataFrame, name: str, title: str) -> Table:
         spread = "one target domain: no interval over domains"
     pairs = "mean over all (target, seed) pairs of the same algorithm and selection rule"
     notes.append(f"Gain over float in points: {pairs}, {spread}.")
-    made = lines(cube)
+    made = numbers_of(cube)
     columns = [*ROW, "what", "target", "mean", "se", "n", "state"]
     numbers = pd.DataFrame(
         [(*line.method, line.what, line.target, line.mean, line.se, line.n, line.state) for line in made],
@@ -153,5 +158,5 @@ def table(cells: pd.DataFrame, name: str, title: str) -> Table:
 
 
 def accuracy_tables(results: Results) -> Iterator[Table]:
-    """The main table of each section."""
-    return by_section(results, results.cells, "accuracy", "Accuracy by target domain", table)
+    """Make the main table of each section."""
+    return by_section(results, results.cells, "accuracy", "Accuracy by target domain", make=table)

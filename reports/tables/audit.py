@@ -10,7 +10,7 @@ import pandas as pd
 from ..frames.columns import METHOD, ordered
 from ..frames.results import Results
 from ..frames.roles import Roles
-from ..text.numbers import DASH
+from ..text.numbers import DASH, number_text
 from .by_section import by_section
 from .table import Table, traced
 
@@ -22,10 +22,6 @@ _NOTES = (
     f"Scale moved: largest relative change of a learned scale; {DASH}: none is learned.",
     "Coverage: quantized layers of those that could be.",
 )
-
-
-def _number(value: float, form: str) -> str:
-    return DASH if pd.isna(value) else format(value, form)
 
 
 def _share(part: float, whole: float) -> str:
@@ -42,12 +38,12 @@ def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Tab
     rows = [
         {
             **{c: str(line[c]) for c in METHOD},
-            "levels used": _number(line["levels"], ".0f"),
-            "noise / signal": _number(line["noise"], ".4f"),
-            "saturated": _number(line["saturation"], ".2%"),
-            "weight moved": _number(line["moved"], ".2%"),
+            "levels used": number_text(line["levels"], ".0f"),
+            "noise / signal": number_text(line["noise"], ".4f"),
+            "saturated": number_text(line["saturation"], ".2%"),
+            "weight moved": number_text(line["moved"], ".2%"),
             "sites moved": _share(line["sites_moved"], line["sites"]),
-            "scale moved": _number(line["scale_moved"], ".2%"),
+            "scale moved": number_text(line["scale_moved"], ".2%"),
             "coverage": _share(line["quantized"] / line["n"], line["layers"] / line["n"]),
             "cells": str(line["n"]),
         }
@@ -69,4 +65,4 @@ def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Tab
 def audit_tables(results: Results) -> Iterator[Table]:
     """The evidence of each section."""
     make = partial(audit_table, roles=results.roles)
-    return by_section(results, results.audit, "audit", "Audit of the quantizers", make)
+    return by_section(results, results.audit, "audit", "Audit of the quantizers", make=make)

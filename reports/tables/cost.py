@@ -97,9 +97,9 @@ def latency_table(latency: pd.DataFrame, name: str, title: str) -> Table:
 def size_tables(results: Results) -> Iterator[Table]:
     """The file sizes of each section."""
     make = partial(size_table, roles=results.roles)
-    return by_section(results, results.sizes, "size", "Model size", make)
+    return by_section(results, results.sizes, "size", "Model size", make=make)
 
 
 def latency_tables(results: Results) -> Iterator[Table]:
     """The latencies of each section."""
-    return by_section(results, results.latency, "latency", "Latency", latency_table)
+    return by_section(results, results.latency, "latency", "Latency", make=latency_table)

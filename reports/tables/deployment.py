@@ -11,7 +11,7 @@ import pandas as pd
 from ...bench.results.deployment import Bytes, Deployment
 from ...bench.results.ensemble_size import EnsembleSize, ensemble_sizes
 from ..frames.columns import FLOAT, METHOD, ordered, section_words
-from ..frames.deployments import in_section
+from ..frames.deployments import deployed_in
 from ..frames.results import Results
 from ..frames.roles import Roles
 from ..text.numbers import DASH
@@ -53,7 +53,7 @@ _ENSEMBLE_NOTES = ("Bytes of the files of all members together, beside one float
 def deployment_tables(results: Results) -> Iterator[Table]:
     """The tables of deployed cells that have content, section by section."""
     for section, part in results.section_names.items():
-        own, where = in_section(results.deployed, section), section_words(section)
+        own, where = deployed_in(results.deployed, section), section_words(section)
         for name, title, make in (
             ("deployed-size", "Size of the deployed files", deployed_size_table),
             ("deployed-latency", "Integer latency", timing_table),
@@ -78,7 +78,7 @@ def _grouped(
             yield dict(zip(columns, names, strict=True)), group
 
 
-def _bytes(value: float) -> str:
+def _bytes_text(value: float) -> str:
     return f"{value:,.0f}" if value else DASH
 
 
@@ -92,7 +92,7 @@ def deployed_size_table(deployments: Sequence[Deployment], name: str, title: str
         line = {f: float(group[f].median()) for f in _FILES}
         packed, small = (line[f] / line["float_file"] for f in ("packed_file", "compressed_file"))
         numbers.append({**names, **line, "packed_ratio": packed, "compressed_ratio": small, "n": len(group)})
-        shown = {f.removesuffix("_file"): _bytes(line[f]) for f in _FILES}
+        shown = {f.removesuffix("_file"): _bytes_text(line[f]) for f in _FILES}
         shown |= {"packed / float": f"{packed:.4f}", "zstd / float": f"{small:.4f}", "cells": str(len(group))}
         text.append({**names, **shown})
     head = {"float": "float", "runtime": "runtime file", "packed": "packed"}
@@ -171,8 +171,8 @@ def ensemble_table(deployments: Sequence[Deployment], name: str, title: str, rol
     numbers = ordered(pd.DataFrame(rows), roles)
     behind = list(numbers.pop("files")) if rows else []
     text = pd.DataFrame(
-        {**{c: str(row[c]) for c in [*METHOD, "target", "members"]}, "one float model": _bytes(row["float_file"]),
-         "packed": _bytes(row["packed_files"]), "zstd": _bytes(row["compressed_files"]),
+        {**{c: str(row[c]) for c in [*METHOD, "target", "members"]}, "one float model": _bytes_text(row["float_file"]),
+         "packed": _bytes_text(row["packed_files"]), "zstd": _bytes_text(row["compressed_files"]),
          "packed / one float": f"{row['packed_ratio']:.3f}", "zstd / one float": f"{row['compressed_ratio']:.3f}"}
         for row in numbers.to_dict("records")
     )  # fmt: skip

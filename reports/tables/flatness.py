@@ -5,7 +5,6 @@ gap = mean source-validation accuracy - target accuracy, in points, of the weigh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -13,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from ..frames.columns import METHOD, ordered
-from ..frames.cube import Floats
 from ..frames.flatness_rows import PLACES, SCALARS
 from ..frames.results import Results
 from ..frames.roles import Roles
 from ..stats.correlation import DRAWS, FEWEST, Correlation, correlate
-from ..text.numbers import DASH
+from ..stats.effect import Floats
+from ..text.numbers import number_text
 from .by_section import by_section
 from .table import Table, traced
 
@@ -45,10 +44,6 @@ def _arranged(numbers: pd.DataFrame) -> pd.DataFrame:
     return numbers.loc[order.index].reset_index(drop=True)
 
 
-def _number(value: float) -> str:
-    return DASH if not math.isfinite(value) else format(value, ".4g")
-
-
 def flatness_table(flatness: pd.DataFrame, name: str, title: str, roles: Roles) -> Table:
     """One line per method, weights and measure: its mean over the cells, on the sources and on the target.
 
@@ -64,7 +59,7 @@ def flatness_table(flatness: pd.DataFrame, name: str, title: str, roles: Roles) 
     numbers = ordered(_arranged(places.rename(columns=shown).join(cells).reset_index()), roles)
     text = pd.DataFrame({c: numbers[c].astype(str) for c in keys})
     for column in shown.values():
-        text[column] = numbers[column].map(_number)
+        text[column] = numbers[column].map(lambda v: number_text(v, ".4g"))
     text["cells"] = numbers["n"].astype(str)
     behind = flatness.groupby(keys, sort=False)["key"].unique().loc[pd.MultiIndex.from_frame(numbers[keys])]
     return Table(
@@ -91,8 +86,8 @@ def correlation_table(flatness: pd.DataFrame, name: str, title: str) -> Table:
     behind = numbers.pop("keys")
     text = pd.DataFrame({c: numbers[c].astype(str) for c in ("weights", "measure", "place")})
     for name_, column in (("Spearman r", "spearman"), ("Pearson r", "pearson")):
-        text[name_] = numbers[column].map(lambda v: DASH if math.isnan(v) else f"{v:+.2f}")  # pyright: ignore[reportArgumentType]
-        text[f"{name_[:-2]} p"] = numbers[f"{column}_p"].map(lambda v: DASH if math.isnan(v) else f"{v:.4f}")  # pyright: ignore[reportArgumentType]
+        text[name_] = numbers[column].map(lambda v: number_text(v, "+.2f"))
+        text[f"{name_[:-2]} p"] = numbers[f"{column}_p"].map(lambda v: number_text(v, ".4f"))
     for column in ("targets", "methods", "cells"):
         text[column] = numbers[column].astype(str)
     return Table(
@@ -121,10 +116,10 @@ def _grid(cells: pd.DataFrame, column: str) -> Floats:
 def flatness_tables(results: Results) -> Iterator[Table]:
     """The flatness of each section."""
     make = partial(flatness_table, roles=results.roles)
-    return by_section(results, results.flatness, "flatness", "Flatness", make)
+    return by_section(results, results.flatness, "flatness", "Flatness", make=make)
 
 
 def gap_tables(results: Results) -> Iterator[Table]:
     """The correlation of flatness with the out-of-domain gap in each section."""
     title = "Flatness and the out-of-domain gap"
-    return by_section(results, results.flatness, "flatness-gap", title, correlation_table)
+    return by_section(results, results.flatness, "flatness-gap", title, make=correlation_table)

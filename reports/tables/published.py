@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from ...bench.results.record import HEADLINE
 from ...core.errors import DataError
 from ..frames import gains
-from ..frames.columns import PRIMARY, Section
+from ..frames.columns import Section
 from ..frames.cube import Cube
 from ..frames.results import Results
 from ..text.numbers import DASH
@@ -88,7 +89,8 @@ def read_paper(name: str, text: str) -> Paper:
             f"{name}.csv must have the columns {','.join(PublishedAccuracy._fields)}, got {rows.fieldnames}"
         )
     notes = tuple(value for key, _, value in said if key == "note")
-    return Paper(name, found["title"], found["source"], notes, tuple(_accuracy(name, row) for row in rows))
+    accuracies = tuple(_accuracy(name, row) for row in rows)
+    return Paper(name=name, title=found["title"], source=found["source"], notes=notes, accuracies=accuracies)
 
 
 def _accuracy(name: str, row: dict[str, str]) -> PublishedAccuracy:
@@ -119,7 +121,7 @@ def _plain(name: str) -> str:
 
 def _measured(row: PublishedAccuracy, cube: Cube) -> tuple[str, tuple[str, ...]]:
     """The number, empty where a cell is missing, and the keys behind it."""
-    method = (row.algorithm, row.quantizer, row.bits, PRIMARY)
+    method = (row.algorithm, row.quantizer, row.bits, HEADLINE)
     if method not in cube.methods:
         return "", ()
     i = cube.methods.index(method)

@@ -11,9 +11,10 @@ from tabulate import tabulate
 
 from ..frames.columns import Section
 from ..text import escape
+from ..text.numbers import DASH
 
 Traces = Mapping[tuple[int, str], tuple[str, ...]]
-_BEYOND_ASCII = str.maketrans({"|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", "—": "---"})
+_BEYOND_ASCII = str.maketrans({"|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", DASH: "---"})
 
 
 @dataclass(frozen=True, kw_only=True)

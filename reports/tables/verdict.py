@@ -23,7 +23,7 @@ _DIFFER = (
 
 def _numbers(claim: Claim) -> dict[str, Any]:
     effect = {name: getattr(claim.effect, name, None) for name in _CLAIM}
-    p = {"p": claim.p, "p_holm": claim.adjusted, "p_here": claim.here}
+    p = {"p": claim.p, "p_holm": claim.adjusted, "p_here": claim.p_here}
     return {**effect, **p, "needed": claim.needed, "answer": claim.answer}
 
 
@@ -36,7 +36,7 @@ def _text(claim: Claim) -> dict[str, str]:
         "above 0": f"{e.share_positive:.0%}" if e else DASH,
         "domains x seeds": f"{e.n_domains} x {e.n_seeds}" if e else DASH,
         "p": p_text(claim.p),
-        "p here": p_text(claim.here),
+        "p here": p_text(claim.p_here),
     }
 
 
@@ -59,7 +59,7 @@ def _table(name: str, title: str, lines: list[tuple[dict[str, str], Claim, dict[
 def gains_table(scope: Scope, name: str) -> Table:
     """Each quantizer's gain over float."""
     lines = []
-    for judged in scope.judged:
+    for judged in scope.algorithms:
         for c in judged.quantizers:
             low, high = c.resampled
             extra = {"Holm": p_text(c.adjusted), "bootstrap": interval_text(low, high)}
@@ -72,8 +72,8 @@ def gains_table(scope: Scope, name: str) -> Table:
 def differences_table(scope: Scope, name: str) -> Table:
     """Whether the gain depends on the quantizer, and what changes where one is left out."""
     text, numbers, keys = [], [], []
-    for judged in scope.judged:
-        for d in judged.differ:
+    for judged in scope.algorithms:
+        for d in judged.heterogeneity:
             named = {"algorithm": judged.algorithm, "left out": d.without or "none"}
             ends = {"smallest gain": d.least, "largest gain": d.most}
             shown = {k: f"{value:+.2f} {quantizer}" for k, (quantizer, value) in ends.items()}
@@ -83,7 +83,7 @@ def differences_table(scope: Scope, name: str) -> Table:
             last = {
                 "domains x seeds": size,
                 "p": p_text(d.p),
-                "p here": p_text(d.here),
+                "p here": p_text(d.p_here),
                 "p all gain": p_text(d.p_every),
             }
             keys.append(d.keys)
@@ -93,7 +93,7 @@ def differences_table(scope: Scope, name: str) -> Table:
                 "most": d.most[1],
                 **vars(d.between),
                 "p": d.p,
-                "p_here": d.here,
+                "p_here": d.p_here,
                 "p_every": d.p_every,
             }
             numbers.append({**named, **known, "n_domains": d.n_domains, "n_seeds": d.n_seeds, "answer": d.answer})
@@ -113,35 +113,35 @@ def controls_table(scope: Scope, name: str) -> Table:
     """Each quantizer against each control, one-sided."""
     lines = [
         ({"algorithm": judged.algorithm, "comparison": c.claim.name}, c.claim, dict[str, Any](), dict[str, str]())
-        for judged in scope.judged
+        for judged in scope.algorithms
         for c in judged.controls
     ]
     return _table(f"verdict-controls-{name}", f"More than the controls, one-sided: {scope.name}", lines)
 
 
-def squares_table(scope: Scope, name: str) -> Table:
+def interactions_table(scope: Scope, name: str) -> Table:
     """Quantizer x weight averaging."""
     corners = ("float", "quantized", "float averaged", "both")
     lines = []
-    for judged in scope.judged:
-        for s in judged.squares:
+    for judged in scope.algorithms:
+        for s in judged.interactions:
             named = {"algorithm": judged.algorithm, "quantizer": s.quantizer, "average": s.average}
             values: dict[str, Any] = dict(zip(corners, s.accuracy, strict=True))
             shown = {k: DASH if math.isnan(v) else f"{v:.1f}" for k, v in values.items()}
-            lines.append((named, s.interaction, values, shown))
+            lines.append((named, s.claim, values, shown))
     return _table(f"verdict-averaging-{name}", f"Quantizer x weight averaging, interaction: {scope.name}", lines)
 
 
-def changes_table(scope: Scope, name: str, margin: float) -> Table:
+def methods_table(scope: Scope, name: str, margin: float) -> Table:
     """Whether a DG method's gain over ERM changes under a quantizer."""
     lines = []
-    for judged in scope.judged:
-        for c in judged.changes:
+    for judged in scope.algorithms:
+        for c in judged.differences:
             extra = {"90 % interval": interval_text(c.low, c.high), f"p within ±{margin:g}": p_text(c.p_equivalent)}
             extra["verdict"] = c.answer
             numbers = {"low_90": c.low, "high_90": c.high, "p_equivalent": c.p_equivalent, "verdict": c.answer}
-            named = {"method": judged.algorithm, "quantizer": c.difference.name}
-            lines.append((named, c.difference, dict[str, Any](numbers), extra))
+            named = {"method": judged.algorithm, "quantizer": c.claim.name}
+            lines.append((named, c.claim, dict[str, Any](numbers), extra))
     return _table(f"verdict-methods-{name}", f"Change of the method's gain over ERM: {scope.name}", lines)
 
 
@@ -150,6 +150,6 @@ def verdict_tables(verdict: Verdict, names: list[str]) -> list[Table]:
     out = []
     for scope, name in zip(verdict.scopes, names, strict=True):
         made = [gains_table(scope, name), differences_table(scope, name), controls_table(scope, name)]
-        made += [squares_table(scope, name), changes_table(scope, name, verdict.rules.margin)]
+        made += [interactions_table(scope, name), methods_table(scope, name, verdict.rules.margin)]
         out += [table for table in made if len(table.text)]
     return out

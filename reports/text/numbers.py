@@ -8,6 +8,11 @@ DASH = "—"
 """Where there is no number."""
 
 
+def number_text(value: float, form: str) -> str:
+    """Write a number in the format ``form``, and a dash for one that is not finite."""
+    return format(value, form) if math.isfinite(value) else DASH
+
+
 def p_text(p: float) -> str:
     """``0.125``, or ``< 0.001``."""
     if math.isnan(p):

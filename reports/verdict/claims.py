@@ -8,9 +8,8 @@ from typing import Literal
 import numpy as np
 
 from ...bench.results.verdict_rules import Rules
-from ..frames.cube import Floats
 from ..stats.bootstrap import two_level_interval
-from ..stats.effect import Effect, effect
+from ..stats.effect import Effect, Floats, effect
 from ..stats.fixed import on_these_domains
 from ..stats.multiple import holm
 from ..stats.power import domains_needed, spread
@@ -31,7 +30,7 @@ class Claim:
         adjusted: Holm over its family; equals ``p`` for a claim that stands alone.
         keys: the records behind it.
         so_far: of an incomplete one, the mean over the pairs that are there, their number, and how many there will be.
-        here: p with these domains taken as given (unit: seeds); NaN with one seed.
+        p_here: p with these domains taken as given (unit: seeds); NaN with one seed.
         answer: what may be said at alpha about domains in general.
         needed: domains for 80 % power if the true gain is as measured; None if beyond reach or not computed.
         resampled: two-level bootstrap interval, a second opinion; NaN below 8 domains and for a claim that stands alone.
@@ -41,7 +40,7 @@ class Claim:
     effect: Effect | None
     p: float = NAN
     adjusted: float = NAN
-    here: float = NAN
+    p_here: float = NAN
     answer: Answer = "incomplete"
     needed: int | None = None
     resampled: tuple[float, float] = (NAN, NAN)
@@ -68,23 +67,23 @@ def _tested(name: str, gains: Floats, domains: tuple[str, ...], rules: Rules, al
     """Effect and p-values; not answered yet."""
     found = effect(gains, list(domains), 1 - rules.alpha)
     p = float(sign_flip(gains.mean(axis=1), alternative))
-    return Claim(name, found, p, p, float(on_these_domains(gains)))
+    return Claim(name, found, p, adjusted=p, p_here=float(on_these_domains(gains)))
 
 
 def claim(name: str, gains: Floats, domains: tuple[str, ...], rules: Rules, alternative: Alternative) -> Claim:
     """A claim that stands alone, from gains of shape (domains, seeds); incomplete where one is NaN."""
     if not np.isfinite(gains).all():
         return _incomplete(name, gains)
-    tested = _tested(name, gains, domains, rules, alternative)
-    return _answered(tested, gains, tested.p, 1, rules, alternative)
+    tested = _tested(name, gains, domains, rules, alternative=alternative)
+    return _answered(tested, gains, rules, alternative, adjusted=tested.p, family_size=1)
 
 
 def _answered(
-    tested: Claim, gains: Floats, adjusted: float, family_size: int, rules: Rules, alternative: Alternative
+    tested: Claim, gains: Floats, rules: Rules, alternative: Alternative, *, adjusted: float, family_size: int
 ) -> Claim:
     assert tested.effect is not None
     least = family_size * smallest_p(len(gains), alternative)
-    answer = _answer(tested.effect, adjusted, least, alternative, rules.alpha)
+    answer = _answer(tested.effect, adjusted, least, alternative, alpha=rules.alpha)
     needed = _needed(answer, gains, rules.alpha / family_size, alternative)
     return replace(tested, adjusted=adjusted, answer=answer, needed=needed)
 
@@ -101,10 +100,10 @@ def _needed(answer: Answer, gains: Floats, alpha: float, alternative: Alternativ
 def family(gains: dict[str, Floats], domains: tuple[str, ...], rules: Rules) -> list[Claim]:
     """Two-sided claims corrected together by Holm; incomplete ones are no part of the correction."""
     whole = {name: values for name, values in gains.items() if np.isfinite(values).all()}
-    tested = [_tested(name, values, domains, rules, "two-sided") for name, values in whole.items()]
+    tested = [_tested(name, values, domains, rules, alternative="two-sided") for name, values in whole.items()]
     adjusted = holm(np.array([c.p for c in tested])) if tested else np.empty(0)
     made = {name: _incomplete(name, values) for name, values in gains.items()}
     for c, p in zip(tested, adjusted, strict=True):
-        answered = _answered(c, whole[c.name], float(p), len(whole), rules, "two-sided")
+        answered = _answered(c, whole[c.name], rules, "two-sided", adjusted=float(p), family_size=len(whole))
         made[c.name] = replace(answered, resampled=two_level_interval(whole[c.name], 1 - rules.alpha))
     return list(made.values())

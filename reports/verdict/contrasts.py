@@ -4,58 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 
+from ...bench.results.record import Selection
 from ...bench.results.verdict_rules import Rules
-from ..frames.columns import FLOAT, PRIMARY, quantizer_label
-from ..frames.cube import Cube, Floats, Method
+from ..frames.columns import FLOAT, quantizer_label
+from ..frames.cube import Cube, Method
 from ..frames.gains import float_of
-from ..stats.effect import t_interval
+from ..stats.effect import Floats, t_interval
 from ..stats.equivalence import tost
 from .claims import NAN, Claim, claim
 
 BASELINE = "erm"
-_SINGLE = (PRIMARY, "last", "oracle")
+_SINGLE = get_args(Selection)
 
 
 @dataclass(frozen=True)
-class Square:
-    """Quantizer x weight averaging.
+class Interaction:
+    """How a quantizer and weight averaging act together.
 
     Attributes:
-        quantizer, average: the two factors; the average is a selection rule such as ``swad``.
+        quantizer: the first factor, a label such as ``lsq W7``.
+        average: the second factor, a selection rule such as ``swad``.
         accuracy: mean percent of (float, quantized, float averaged, quantized averaged).
-        interaction: (gain with averaging) - (gain without), two-sided: below 0, the two overlap.
+        claim: (gain with averaging) - (gain without), two-sided: below 0, the two overlap.
     """
 
     quantizer: str
     average: str
     accuracy: tuple[float, float, float, float]
-    interaction: Claim
+    claim: Claim
 
 
 @dataclass(frozen=True)
-class Change:
+class DifferenceInDifferences:
     """Whether a DG method's gain over ERM is the same under a quantizer as in float.
 
     Attributes:
-        difference: gain under the quantizer minus gain in float, two-sided.
-        low, high: (1 - 2 alpha) t-interval of it, the one that equivalence is read from.
-        p_equivalent: TOST with the margin of the rules.
+        claim: the gain under the quantizer minus the gain in float, two-sided.
         answer: ``equivalent``, ``changes``, ``undecided`` or ``incomplete``.
+        low: lower end of the (1 - 2 alpha) t-interval that equivalence is read from, points; NaN without one.
+        high: upper end of that interval.
+        p_equivalent: p-value of the two one-sided tests with the margin of the rules.
     """
 
-    difference: Claim
-    low: float
-    high: float
-    p_equivalent: float
+    claim: Claim
     answer: str
+    low: float = NAN
+    high: float = NAN
+    p_equivalent: float = NAN
 
 
 @dataclass(frozen=True)
-class Against:
-    """One quantizer against one control: names, and the one-sided claim "more than it"."""
+class ControlComparison:
+    """One quantizer against one control.
+
+    Attributes:
+        quantizer: a label such as ``lsq W7``.
+        control: the control's label without bits.
+        claim: that the quantizer gains more, one-sided.
+    """
 
     quantizer: str
     control: str
@@ -67,23 +77,26 @@ def _name(method: Method) -> str:
 
 
 def control_of(cube: Cube, method: Method, control: str) -> Method | None:
-    """The control at the same bits; else at the same weight bits (controls act on weights); else without bits."""
+    """Find the control at the same bits; else at the same weight bits, where controls act; else without bits."""
     found = {m[2]: m for m in cube.methods if m[1] == control and (m[0], m[3]) == (method[0], method[3])}
     weights = method[2].split("A", maxsplit=1)[0]
     return next((found[bits] for bits in (method[2], weights, FLOAT) if bits in found), None)
 
 
-def against_controls(cube: Cube, methods: list[Method], controls: Iterable[str], rules: Rules) -> list[Against]:
-    """One-sided claims "more than the control", for each quantizer and each control that was run."""
+def against_controls(
+    cube: Cube, methods: list[Method], controls: Iterable[str], rules: Rules
+) -> list[ControlComparison]:
+    """Compare each quantizer with each control that was run, one-sided."""
     out = []
     for method in methods:
-        for name in controls:
-            control = control_of(cube, method, name)
+        for wanted in controls:
+            control = control_of(cube, method, wanted)
             if control is not None:
                 values = cube.difference(method, control)
-                found = claim(f"{_name(method)} > {_name(control)}", values, cube.targets, rules, "greater")
+                name = f"{_name(method)} > {_name(control)}"
+                found = claim(name, values, cube.targets, rules, alternative="greater")
                 found = replace(found, keys=cube.keys_of(method, control))
-                out.append(Against(_name(method), name, found))
+                out.append(ControlComparison(_name(method), wanted, found))
     return out
 
 
@@ -91,8 +104,8 @@ def _mean(values: Floats) -> float:
     return float(values.mean())
 
 
-def squares(cube: Cube, methods: list[Method], rules: Rules) -> list[Square]:
-    """The 2x2 of each quantizer with each averaging rule that the records hold."""
+def interactions(cube: Cube, methods: list[Method], rules: Rules) -> list[Interaction]:
+    """Cross each quantizer with each averaging rule that the records hold."""
     averages = sorted({m[3] for m in cube.methods} - set(_SINGLE))
     out = []
     for method in methods:
@@ -100,34 +113,35 @@ def squares(cube: Cube, methods: list[Method], rules: Rules) -> list[Square]:
             with_average: Method = (*method[:3], average)
             corners = (float_of(method), method, float_of(with_average), with_average)
             a, b, c, d = (cube.of_method(m) for m in corners)
-            crossed = claim(f"{_name(method)} x {average}", (d - c) - (b - a), cube.targets, rules, "two-sided")
+            name = f"{_name(method)} x {average}"
+            crossed = claim(name, (d - c) - (b - a), cube.targets, rules, alternative="two-sided")
             crossed = replace(crossed, keys=cube.keys_of(*corners))
-            out.append(Square(_name(method), average, (_mean(a), _mean(b), _mean(c), _mean(d)), crossed))
+            out.append(Interaction(_name(method), average, (_mean(a), _mean(b), _mean(c), _mean(d)), crossed))
     return out
 
 
-def changes(cube: Cube, methods: list[Method], rules: Rules) -> list[Change]:
-    """Difference in differences of each quantizer, for an algorithm other than ERM."""
+def differences_in_differences(cube: Cube, methods: list[Method], rules: Rules) -> list[DifferenceInDifferences]:
+    """Compare the gain over ERM under each quantizer with the gain in float, for an algorithm other than ERM."""
     out = []
     for method in methods:
         plain: Method = (BASELINE, *method[1:])
         if method[0] == BASELINE or plain not in cube.methods:
             continue
         in_float = cube.difference(float_of(method), float_of(plain))
-        found = claim(_name(method), cube.difference(method, plain) - in_float, cube.targets, rules, "two-sided")
+        change = cube.difference(method, plain) - in_float
+        found = claim(_name(method), change, cube.targets, rules, alternative="two-sided")
         found = replace(found, keys=cube.keys_of(method, plain, float_of(method), float_of(plain)))
-        out.append(_change(found, cube.difference(method, plain) - in_float, rules))
+        out.append(_with_equivalence(found, change, rules))
     return out
 
 
-def _change(found: Claim, values: Floats, rules: Rules) -> Change:
+def _with_equivalence(found: Claim, values: Floats, rules: Rules) -> DifferenceInDifferences:
     if found.effect is None:
-        return Change(found, NAN, NAN, NAN, "incomplete")
+        return DifferenceInDifferences(found, "incomplete")
     means = np.asarray(values.mean(axis=1))
     if len(means) < 2:
-        return Change(found, NAN, NAN, NAN, "undecided")
+        return DifferenceInDifferences(found, "undecided")
     _, low, high = t_interval(means, 1 - 2 * rules.alpha)
     p = float(tost(means, rules.margin))
-    if p <= rules.alpha:
-        return Change(found, low, high, p, "equivalent")
-    return Change(found, low, high, p, "changes" if found.answer in ("gain", "loss") else "undecided")
+    answer = "equivalent" if p <= rules.alpha else "changes" if found.answer in ("gain", "loss") else "undecided"
+    return DifferenceInDifferences(found, answer, low=low, high=high, p_equivalent=p)

@@ -9,26 +9,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...bench.results.record import HEADLINE
 from ...bench.results.verdict_rules import Rules
 from ..frames import gains
-from ..frames.columns import PRIMARY, SECTION, quantizer_label
-from ..frames.cube import Cube, Floats
+from ..frames.columns import SECTION, quantizer_label
+from ..frames.cube import Cube
 from ..frames.results import Results, load
-from ..frames.roles import Roles
+from ..stats.effect import Floats
 from ..stats.multiple import conjunction, partial_conjunction
 from ..stats.signflip import sign_flip, smallest_p
 from . import contrasts
-from .claims import Claim, family
-from .contrasts import Against, Change, Square
-from .heterogeneity import Differ, heterogeneity
+from .claims import NAN, Claim, family
+from .contrasts import ControlComparison, DifferenceInDifferences, Interaction
+from .heterogeneity import Heterogeneity, compare_quantizers
 
 
-@dataclass(frozen=True)
-class Together:
+@dataclass(frozen=True, kw_only=True)
+class Conjunction:
     """All complete quantizers of one algorithm at once; one-sided tests of "the gain is above 0".
 
     Attributes:
-        names: the quantizers judged. incomplete: those that lack a cell.
+        names: the quantizers judged.
+        incomplete: the quantizers that lack a cell.
         p_every: of the conjunction, the largest p; NaN without a quantizer.
         p_partial: entry u - 1 is the p of "at least u of them".
         at_least: how many gain, a lower bound at confidence 1 - alpha.
@@ -43,94 +45,108 @@ class Together:
     answer: str
 
 
-@dataclass(frozen=True)
-class Judged:
+@dataclass(frozen=True, kw_only=True)
+class AlgorithmVerdict:
     """The verdict on one algorithm of one scope.
 
     Attributes:
         algorithm: the training that is quantized.
         expected_controls: what each control that a gain must beat does, in words, by its label.
         quantizers: each quantizer's gain over float, two-sided, Holm over quantizers.
-        together: conjunction and partial conjunction.
-        differ: whether the gain depends on the quantizer: all together, then each left out; empty below two.
+        conjunction: whether the gain holds under every quantizer, and under how many.
+        heterogeneity: whether the gain depends on the quantizer: all together, then each left out; empty below two.
         controls: each quantizer against each control, one-sided.
-        squares: quantizer x weight averaging.
-        changes: whether this algorithm's gain over ERM changes under each quantizer; empty for ERM.
+        interactions: each quantizer with each weight averaging.
+        differences: whether this algorithm's gain over ERM changes under each quantizer; empty for ERM.
     """
 
     algorithm: str
     expected_controls: dict[str, str]
     quantizers: list[Claim]
-    together: Together
-    differ: list[Differ]
-    controls: list[Against]
-    squares: list[Square]
-    changes: list[Change]
+    conjunction: Conjunction
+    heterogeneity: list[Heterogeneity]
+    controls: list[ControlComparison]
+    interactions: list[Interaction]
+    differences: list[DifferenceInDifferences]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scope:
     """One data set, or several of the same model and protocol, judged.
 
     Attributes:
-        name: for headings. selection: the rule whose accuracies count.
-        domains, seeds: the units and the replicates.
-        judged: by algorithm.
+        name: for headings.
+        selection: the rule whose accuracies count.
+        domains: the units.
+        seeds: the replicates.
+        algorithms: the verdict on each.
     """
 
     name: str
     selection: str
     domains: tuple[str, ...]
     seeds: tuple[int, ...]
-    judged: list[Judged]
+    algorithms: list[AlgorithmVerdict]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """All scopes, and the rules that were fixed beforehand."""
+    """What the records decide.
+
+    Attributes:
+        rules: the level and margin that were fixed beforehand.
+        scopes: each data set, then several together.
+    """
 
     rules: Rules
     scopes: list[Scope]
 
 
-def _together(cube: Cube, rows: dict[str, Floats], rules: Rules) -> Together:
+def _conjunction(cube: Cube, rows: dict[str, Floats], rules: Rules) -> Conjunction:
     whole = {name: values for name, values in rows.items() if np.isfinite(values).all()}
     gaps = tuple(name for name in rows if name not in whole)
     if not whole:
-        return Together((), gaps, float("nan"), (), 0, "incomplete")
+        return Conjunction(names=(), incomplete=gaps, p_every=NAN, p_partial=(), at_least=0, answer="incomplete")
     p = sign_flip(np.stack([values.mean(axis=1) for values in whole.values()]), "greater")
     partial = partial_conjunction(p)
     every = float(conjunction(p))
     answer = "yes" if every <= rules.alpha else "not shown"
     if smallest_p(len(cube.targets), "greater") > rules.alpha:
         answer = "not decidable"
-    at_least = int((partial <= rules.alpha).sum())
-    return Together(tuple(whole), gaps, every, tuple(map(float, partial)), at_least, answer)
+    return Conjunction(
+        names=tuple(whole),
+        incomplete=gaps,
+        p_every=every,
+        p_partial=tuple(map(float, partial)),
+        at_least=int((partial <= rules.alpha).sum()),
+        answer=answer,
+    )
 
 
-def _judge(cube: Cube, algorithm: str, selection: str, rules: Rules, roles: Roles) -> Judged:
+def _judge_algorithm(cube: Cube, algorithm: str, selection: str, results: Results) -> AlgorithmVerdict:
+    rules, roles = results.rules, results.roles
     found = {m: values for m, values in gains.over_float(cube, selection) if m[0] == algorithm}
     rows = {quantizer_label(m[1], m[2]): values for m, values in found.items() if roles.is_method(m[1])}
     expected = roles.expected_controls(m[1] for m in cube.methods)
     methods = [m for m in found if roles.is_method(m[1])]
     keys = {quantizer_label(m[1], m[2]): cube.keys_of(m, gains.float_of(m)) for m in methods}
-    return Judged(
-        algorithm,
-        expected,
-        [replace(c, keys=keys[c.name]) for c in family(rows, cube.targets, rules)],
-        _together(cube, rows, rules),
-        heterogeneity(rows, keys, rules),
-        contrasts.against_controls(cube, methods, expected, rules),
-        contrasts.squares(cube, methods, rules),
-        contrasts.changes(cube, methods, rules),
+    return AlgorithmVerdict(
+        algorithm=algorithm,
+        expected_controls=expected,
+        quantizers=[replace(c, keys=keys[c.name]) for c in family(rows, cube.targets, rules)],
+        conjunction=_conjunction(cube, rows, rules),
+        heterogeneity=compare_quantizers(rows, keys, rules),
+        controls=contrasts.against_controls(cube, methods, expected, rules),
+        interactions=contrasts.interactions(cube, methods, rules),
+        differences=contrasts.differences_in_differences(cube, methods, rules),
     )
 
 
-def _scope(name: str, cells: pd.DataFrame, selection: str, rules: Rules, roles: Roles) -> Scope:
+def _judge_scope(name: str, cells: pd.DataFrame, selection: str, results: Results) -> Scope:
     cube = Cube.of(cells)
     algorithms = dict.fromkeys(m[0] for m in cube.methods if m[3] == selection)
-    judged = [_judge(cube, algorithm, selection, rules, roles) for algorithm in algorithms]
-    return Scope(name, selection, cube.targets, cube.seeds, judged)
+    judged = [_judge_algorithm(cube, algorithm, selection, results) for algorithm in algorithms]
+    return Scope(name=name, selection=selection, domains=cube.targets, seeds=cube.seeds, algorithms=judged)
 
 
 def _scopes(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -142,18 +158,19 @@ def _scopes(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
             yield f"{' + '.join(sorted(cells['dataset'].unique()))}, {model}, {protocol}", cells
 
 
-def judge(results: Results, selection: str = PRIMARY) -> Verdict:
-    """`verdict` on results that are loaded already, by their rules."""
-    rules = results.rules
-    return Verdict(rules, [_scope(name, cells, selection, rules, results.roles) for name, cells in _scopes(results)])
+def judge(results: Results, selection: str = HEADLINE) -> Verdict:
+    """Decide the claims from results that are loaded, by their rules; ``selection`` is the rule whose accuracies count."""
+    return Verdict(results.rules, [_judge_scope(name, cells, selection, results) for name, cells in _scopes(results)])
 
 
 def chosen(fixed: Rules, margin: float | None, alpha: float | None) -> Rules:
-    """The rules fixed with a run; what is given here replaces them."""
+    """Return the rules fixed with a run, with what is given here in their place."""
     return Rules(fixed.alpha if alpha is None else alpha, fixed.margin if margin is None else margin)
 
 
-def verdict(root: Path, margin: float | None = None, alpha: float | None = None, selection: str = PRIMARY) -> Verdict:
+def judge_folder(
+    root: Path, margin: float | None = None, alpha: float | None = None, selection: str = HEADLINE
+) -> Verdict:
     """Decide the claims from the records of a run folder.
 
     Args:

@@ -10,13 +10,13 @@ from ...bench.results.verdict_rules import Rules
 from ..stats.signflip import smallest_p
 from ..text.numbers import interval_text, p_phrase, p_text, points, span_text
 from .claims import Claim
-from .judge import Judged, Scope, Verdict
+from .judge import AlgorithmVerdict, Scope, Verdict
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Sentence(str):
+class TracedSentence(str):
     """A sentence that knows the records behind its numbers, by their ``keys``."""
 
     keys: tuple[str, ...]
@@ -51,16 +51,16 @@ def _so_far(claim: Claim) -> str:
     return f"incomplete, not judged; so far {points(mean)} points over {there} of {wanted} pairs"
 
 
-def claim_words(claim: Claim, rules: Rules) -> Sentence:
+def claim_sentence(claim: Claim, rules: Rules) -> TracedSentence:
     """One claim as two or three sentences."""
     e = claim.effect
     if e is None:
-        return Sentence(f"{claim.name}: {_so_far(claim)}.", claim.keys)
+        return TracedSentence(f"{claim.name}: {_so_far(claim)}.", claim.keys)
     level = f"{100 * (1 - rules.alpha):g} %"
     interval = "one domain: no interval" if math.isnan(e.low) else f"{level} interval {interval_text(e.low, e.high)}"
     holm = "" if claim.adjusted == claim.p else f" (Holm {p_text(claim.adjusted)})"
-    here = "" if math.isnan(claim.here) else f" For these domains alone: {p_phrase(claim.here)}."
-    return Sentence(
+    here = "" if math.isnan(claim.p_here) else f" For these domains alone: {p_phrase(claim.p_here)}."
+    return TracedSentence(
         f"{claim.name}: {points(e.mean)} points ({interval}); worst domain {e.worst_domain} {points(e.worst)}; above "
         f"zero in {e.share_positive:.0%} of {_counted(e.n_domains, e.n_seeds)}; {p_phrase(claim.p)}{holm}: "
         f"{claim.answer}.{_needed(claim)}{here}",
@@ -68,8 +68,8 @@ def claim_words(claim: Claim, rules: Rules) -> Sentence:
     )
 
 
-def _every(judged: Judged, scope: Scope, rules: Rules) -> str:
-    t, n = judged.together, len(scope.domains)
+def _under_every_quantizer(judged: AlgorithmVerdict, scope: Scope, rules: Rules) -> str:
+    t, n = judged.conjunction, len(scope.domains)
     start = "Does the gain hold under every quantizer?"
     if not t.names:
         return f"{start} No quantizer is complete yet."
@@ -87,7 +87,7 @@ def _every(judged: Judged, scope: Scope, rules: Rules) -> str:
     return f"{start} {answer}. {effect}, {p_phrase(t.p_every)}; {share}.{without}"
 
 
-def _of_controls(claim: Claim, found: dict[str, Claim], expected: dict[str, str]) -> str:
+def _control_answer(claim: Claim, found: dict[str, Claim], expected: dict[str, str]) -> str:
     missing = [meaning for name, meaning in expected.items() if name not in found]
     answer = "yes" if not missing and all(c.answer == "yes" for c in found.values()) else "not shown"
     if answer == "yes" and claim.answer != "gain":
@@ -96,13 +96,13 @@ def _of_controls(claim: Claim, found: dict[str, Claim], expected: dict[str, str]
         answer = "not decidable"
     if any(c.effect is None for c in found.values()):
         answer = "not judged"
-    details = [_than(expected[name], c) for name, c in found.items()]
+    details = [_against(expected[name], c) for name, c in found.items()]
     if missing:
         details.append(f"not run: {', '.join(missing)}")
     return f"{claim.name}: {answer}. {'; '.join(details)}."
 
 
-def _than(control: str, claim: Claim) -> str:
+def _against(control: str, claim: Claim) -> str:
     e = claim.effect
     if e is None:
         mean, there, wanted = claim.so_far
@@ -114,7 +114,7 @@ def _than(control: str, claim: Claim) -> str:
     return f"{points(e.mean)} points against {control} ({interval_text(e.low, e.high)}, {p_phrase(claim.p)})"
 
 
-def quantizations_own(judged: Judged) -> Iterator[Sentence]:
+def sentences_on_controls(judged: AlgorithmVerdict) -> Iterator[TracedSentence]:
     """Whether the gain is more than every control gives; names the controls that were not run."""
     by_quantizer: dict[str, dict[str, Claim]] = {}
     for against in judged.controls:
@@ -122,42 +122,42 @@ def quantizations_own(judged: Judged) -> Iterator[Sentence]:
     for i, claim in enumerate(judged.quantizers):
         question = "Is it quantization's own gain, more than every control? " if i == 0 else ""
         found = by_quantizer.get(claim.name, {})
-        yield Sentence(question + _of_controls(claim, found, judged.expected_controls), _keys(found.values()))
+        yield TracedSentence(question + _control_answer(claim, found, judged.expected_controls), _keys(found.values()))
 
 
-def _here(judged: Judged, scope: Scope, rules: Rules) -> Iterator[Sentence]:
+def _these_domains(judged: AlgorithmVerdict, scope: Scope, rules: Rules) -> Iterator[TracedSentence]:
     """The smaller claim, for these domains only."""
     if len(scope.seeds) == 1:
-        yield Sentence("One seed: nothing can be said about these domains alone.")
+        yield TracedSentence("One seed: nothing can be said about these domains alone.")
     for word, sign in (("a gain", 1), ("a loss", -1)):
-        found = [c for c in judged.quantizers if c.effect and c.here <= rules.alpha and sign * c.effect.mean > 0]
+        found = [c for c in judged.quantizers if c.effect and c.p_here <= rules.alpha and sign * c.effect.mean > 0]
         if found:
             chance = f"{_counted(len(scope.domains), len(scope.seeds))}; seeds the only chance, uncorrected"
             names = ", ".join(c.name for c in found)
-            yield Sentence(f"For these domains alone ({chance}), {word}: {names}.", _keys(found))
+            yield TracedSentence(f"For these domains alone ({chance}), {word}: {names}.", _keys(found))
 
 
-def _dependence(judged: Judged, rules: Rules) -> Iterator[Sentence]:
+def _dependence(judged: AlgorithmVerdict, rules: Rules) -> Iterator[TracedSentence]:
     """Whether the gain depends on the quantizer, and whether the conjunction hangs on one."""
-    if not judged.differ:
+    if not judged.heterogeneity:
         return
-    d, *left_out = judged.differ
-    here = "" if math.isnan(d.here) else f" For these domains alone: {p_phrase(d.here)}."
+    d, *left_out = judged.heterogeneity
+    here = "" if math.isnan(d.p_here) else f" For these domains alone: {p_phrase(d.p_here)}."
     interval = f"{100 * (1 - rules.alpha):g} % interval {span_text(d.between.low, d.between.high)}"
     spread = f"their true values differ by a standard deviation of {d.between.sd:.2f} points ({interval}); "
-    yield Sentence(
+    yield TracedSentence(
         f"Does the gain depend on the quantizer? Mean gains run from {points(d.least[1])} ({d.least[0]}) to "
         f"{points(d.most[1])} points ({d.most[0]}); {'' if math.isnan(d.between.sd) else spread}"
         f"{_counted(d.n_domains, d.n_seeds)}; {p_phrase(d.p)}: {d.answer}.{here}",
         d.keys,
     )
-    if judged.together.answer != "not shown":
+    if judged.conjunction.answer != "not shown":
         return
     alone = [f"without {x.without} ({p_phrase(x.p_every)})" for x in left_out if x.p_every <= rules.alpha]
     found = "No: whichever is left out, a gain under all others is not shown"
     if alone:
         found = f"Yes: the gain holds under all others {' or '.join(alone)}"
-    yield Sentence(f"Does the answer for every quantizer hang on one of them? {found}.", d.keys)
+    yield TracedSentence(f"Does the answer for every quantizer hang on one of them? {found}.", d.keys)
 
 
 def _brief(claim: Claim) -> str:
@@ -167,42 +167,42 @@ def _brief(claim: Claim) -> str:
     return f"{points(e.mean)} points ({interval_text(e.low, e.high)}), {p_phrase(claim.p)}: {claim.answer}"
 
 
-def _effect_of_averaging(judged: Judged) -> Iterator[Sentence]:
-    crossed = [s for s in judged.squares if s.interaction.effect is not None]
+def _effect_of_averaging(judged: AlgorithmVerdict) -> Iterator[TracedSentence]:
+    crossed = [s for s in judged.interactions if s.claim.effect is not None]
     for i, s in enumerate(crossed):
         question = "Does weight averaging change the quantizer's gain? " if i == 0 else ""
         plain, quantized, averaged, both = s.accuracy
         gains = f"gain {points(quantized - plain)} points alone, {points(both - averaged)} together with {s.average}"
-        said = f"{question}{s.quantizer}: {gains}; difference {_brief(s.interaction)}."
-        yield Sentence(said, s.interaction.keys)
+        said = f"{question}{s.quantizer}: {gains}; difference {_brief(s.claim)}."
+        yield TracedSentence(said, s.claim.keys)
 
 
-def _effect_on_the_method(judged: Judged, rules: Rules) -> Iterator[Sentence]:
-    changes = [c for c in judged.changes if c.difference.effect is not None]
-    for i, c in enumerate(changes):
+def _effect_on_the_method(judged: AlgorithmVerdict, rules: Rules) -> Iterator[TracedSentence]:
+    differences = [c for c in judged.differences if c.claim.effect is not None]
+    for i, c in enumerate(differences):
         question = f"Does {judged.algorithm}'s gain over ERM change under a quantizer? " if i == 0 else ""
         equal = f"within ±{rules.margin:g} points {p_phrase(c.p_equivalent)}: {c.answer}"
-        yield Sentence(f"{question}{c.difference.name}: {_brief(c.difference)}; {equal}.", c.difference.keys)
+        yield TracedSentence(f"{question}{c.claim.name}: {_brief(c.claim)}; {equal}.", c.claim.keys)
 
 
-def judged_words(judged: Judged, scope: Scope, rules: Rules) -> Iterator[Sentence]:
+def algorithm_sentences(judged: AlgorithmVerdict, scope: Scope, rules: Rules) -> Iterator[TracedSentence]:
     """The sentences on one algorithm, the answer to the main question first."""
-    yield Sentence(_every(judged, scope, rules), _keys(c for c in judged.quantizers if c.effect))
-    yield from _here(judged, scope, rules)
+    yield TracedSentence(_under_every_quantizer(judged, scope, rules), _keys(c for c in judged.quantizers if c.effect))
+    yield from _these_domains(judged, scope, rules)
     for claim in judged.quantizers:
-        yield claim_words(claim, rules)
+        yield claim_sentence(claim, rules)
     yield from _dependence(judged, rules)
-    yield from quantizations_own(judged)
+    yield from sentences_on_controls(judged)
     yield from _effect_of_averaging(judged)
     yield from _effect_on_the_method(judged, rules)
 
 
-def verdict_words(verdict: Verdict) -> Iterator[tuple[str, list[Sentence]]]:
+def verdict_words(verdict: Verdict) -> Iterator[tuple[str, list[TracedSentence]]]:
     """(heading, sentences) for each scope and algorithm; plain text, to be escaped by the caller."""
     for scope in verdict.scopes:
-        for judged in scope.judged:
+        for judged in scope.algorithms:
             heading = (
                 f"{judged.algorithm} on {scope.name}: {_counted(len(scope.domains), len(scope.seeds))}, "
                 f"selection {scope.selection}"
             )
-            yield heading, list(judged_words(judged, scope, verdict.rules))
+            yield heading, list(algorithm_sentences(judged, scope, verdict.rules))

@@ -23,7 +23,7 @@ Numbers = dict[tuple[str, str, str], tuple[float, float, int]]
 @pytest.fixture
 def numbers(golden: RunStore) -> Numbers:
     """(quantizer, what, target) -> (mean, se, n) of the iid rows."""
-    lines = accuracy.lines(Cube.of(load(golden.root).cells))
+    lines = accuracy.numbers_of(Cube.of(load(golden.root).cells))
     return {(x.method[1], x.what, x.target): (x.mean, x.se, x.n) for x in lines if x.method[3] == "iid"}
 
 

@@ -43,7 +43,7 @@ def test_a_strangers_control_is_ordered_among_the_controls(with_a_strangers_cont
 
 def test_a_strangers_control_is_no_quantizer_of_the_verdict(with_a_strangers_control: RunStore) -> None:
     report = Report.of(with_a_strangers_control.root)
-    (judged,) = report.verdict.scopes[0].judged
+    (judged,) = report.verdict.scopes[0].algorithms
     assert [claim.name for claim in judged.quantizers] == ["a_method W7", "lsq W7"]
     assert judged.expected_controls["my_control"] == "shuffling the weights"
     assert "+1.50 points against shuffling the weights" in report.text()

@@ -14,10 +14,10 @@ from quantdg.reports.stats import bootstrap, power
 from quantdg.reports.stats.effect import effect, t_interval
 from quantdg.reports.stats.equivalence import tost
 from quantdg.reports.stats.fixed import on_these_domains
-from quantdg.reports.stats.heterogeneity import between, differ, differ_here
 from quantdg.reports.stats.multiple import conjunction, holm, partial_conjunction
 from quantdg.reports.stats.ranking import friedman, rank, ranks, studentized_range
 from quantdg.reports.stats.signflip import Alternative, sign_flip, smallest_p
+from quantdg.reports.stats.treatments import fixed_effects_f_test, joint_sign_flip, spread_between
 
 MEANS = np.array([1.0, 2.0, 3.0, -0.5])
 
@@ -194,25 +194,25 @@ def test_studentized_range_is_scipys(k: int, level: float) -> None:
 
 
 def test_differ_by_hand() -> None:
-    assert differ(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [0.0, 1.0, 2.0]])) == 2 / 2**3  # all +, all -
-    assert differ(np.array([[1.0, 1.0, 1.0], [7.0, 7.0, 7.0]])) == 1  # blocks differ, treatments do not
+    assert joint_sign_flip(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [0.0, 1.0, 2.0]])) == 2 / 2**3  # all +, all -
+    assert joint_sign_flip(np.array([[1.0, 1.0, 1.0], [7.0, 7.0, 7.0]])) == 1  # blocks differ, treatments do not
 
 
 @pytest.mark.parametrize("domains", [3, 6, 9])
 def test_differ_of_two_treatments_is_the_sign_flip_test(domains: int) -> None:
     values = np.random.default_rng(domains).normal(size=(domains, 2))
-    assert differ(values) == approx(float(sign_flip(values[:, 0] - values[:, 1])))
+    assert joint_sign_flip(values) == approx(float(sign_flip(values[:, 0] - values[:, 1])))
 
 
 def test_differ_here_of_two_treatments_is_the_t_test_of_their_difference() -> None:
     values = np.random.default_rng(0).normal(size=(2, 4, 3))
-    assert differ_here(values) == approx(float(on_these_domains(values[0] - values[1])))
-    assert np.isnan(differ_here(values[:, :, :1]))
+    assert fixed_effects_f_test(values) == approx(float(on_these_domains(values[0] - values[1])))
+    assert np.isnan(fixed_effects_f_test(values[:, :, :1]))
 
 
 def test_spread_between_treatments_without_residual_is_that_of_a_sample() -> None:
     treatments = np.array([0.0, 1.0, 2.0, 4.0])
-    found = between(np.array([[5.0], [-3.0], [0.0]]) + treatments)
+    found = spread_between(np.array([[5.0], [-3.0], [0.0]]) + treatments)
     variance = treatments.var(ddof=1)
     assert found.sd == approx(sqrt(variance))
     low, high = (sqrt(3 * variance / stats.chi2.ppf(q, 3)) for q in (0.975, 0.025))
@@ -220,7 +220,7 @@ def test_spread_between_treatments_without_residual_is_that_of_a_sample() -> Non
 
 
 def test_spread_between_treatments_that_only_noise_moves_is_nothing() -> None:
-    found = between(np.array([[1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, 1.0]]))
+    found = spread_between(np.array([[1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, 1.0]]))
     assert (found.sd, found.low, found.high) == (0, 0, 0)
 
 

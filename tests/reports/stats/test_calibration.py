@@ -17,11 +17,11 @@ from quantdg.reports.stats.bootstrap import two_level_interval
 from quantdg.reports.stats.effect import t_interval
 from quantdg.reports.stats.equivalence import tost
 from quantdg.reports.stats.fixed import on_these_domains
-from quantdg.reports.stats.heterogeneity import between, differ, differ_here
 from quantdg.reports.stats.multiple import conjunction, holm, partial_conjunction
 from quantdg.reports.stats.power import power
 from quantdg.reports.stats.ranking import rank
 from quantdg.reports.stats.signflip import sign_flip
+from quantdg.reports.stats.treatments import fixed_effects_f_test, joint_sign_flip, spread_between
 
 Floats = NDArray[np.float64]
 DOMAIN_SD, SEED_SD = 1.0, 0.8
@@ -80,12 +80,12 @@ def fixed_domains(repeats: int, domains: int) -> Floats:
 def quantizers_alike(repeats: int, domains: int) -> Floats:
     """Four quantizers on the same domains, none better; a common domain effect changes nothing."""
     gains = simulate(repeats, domains, tests=4) + simulate(repeats, domains)
-    return np.array([differ(one.mean(axis=-1).T) for one in gains])
+    return np.array([joint_sign_flip(one.mean(axis=-1).T) for one in gains])
 
 
 def quantizers_alike_but_one_more_variable(repeats: int, domains: int) -> Floats:
     gains = simulate(repeats, domains, tests=4) * np.array([3, 1, 1, 1])[:, None, None]
-    return np.array([differ(one.mean(axis=-1).T) for one in gains])
+    return np.array([joint_sign_flip(one.mean(axis=-1).T) for one in gains])
 
 
 def quantizers_alike_on_these_domains(repeats: int, domains: int) -> Floats:
@@ -95,7 +95,7 @@ def quantizers_alike_on_these_domains(repeats: int, domains: int) -> Floats:
     effects -= effects.mean(axis=1, keepdims=True)
     shared = generator.normal(0, SEED_SD, (repeats, 1, domains, 3))
     noise = generator.normal(0, SEED_SD, (repeats, 4, domains, 3))
-    return np.array([differ_here(one) for one in effects + shared + noise])
+    return np.array([fixed_effects_f_test(one) for one in effects + shared + noise])
 
 
 def interval(repeats: int, domains: int) -> Floats:
@@ -160,14 +160,14 @@ def test_quantizers_that_share_their_float_cells_are_still_controlled() -> None:
 def test_power_to_tell_quantizers_apart(sd: float, expected: float) -> None:
     means = simulate(1000, 8, tests=4).mean(axis=-1)
     true = np.random.default_rng(1).normal(0, sd, (1000, 4, 1))
-    assert np.mean([differ(b.T) <= 0.05 for b in means + true]) == pytest.approx(expected, abs=0.06)
+    assert np.mean([joint_sign_flip(b.T) <= 0.05 for b in means + true]) == pytest.approx(expected, abs=0.06)
 
 
 @pytest.mark.parametrize("sd", [0.0, 1.0])
 def test_interval_of_the_spread_between_quantizers_covers_it(sd: float) -> None:
     means = simulate(2000, 8, tests=4).mean(axis=-1)
     true = np.random.default_rng(1).normal(0, sd, (2000, 4, 1))
-    found = [between(b.T) for b in means + true]
+    found = [spread_between(b.T) for b in means + true]
     assert 0.94 <= np.mean([f.low <= sd <= f.high for f in found]) <= 0.99
 
 

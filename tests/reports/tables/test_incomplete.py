@@ -27,7 +27,7 @@ def _grid(store: RunStore, make: Make, quantizer: str, skip: tuple[tuple[str, in
 
 
 def _lines(store: RunStore, quantizer: str) -> dict[tuple[str, str], accuracy.Line]:
-    lines = accuracy.lines(Cube.of(load(store.root).cells))
+    lines = accuracy.numbers_of(Cube.of(load(store.root).cells))
     return {(x.what, x.target): x for x in lines if x.method[1] == quantizer and x.method[3] == "iid"}
 
 

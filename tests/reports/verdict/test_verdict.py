@@ -13,8 +13,8 @@ from quantdg.core.errors import ConfigError
 from quantdg.reports.frames.cube import Cube
 from quantdg.reports.report import Report
 from quantdg.reports.verdict.contrasts import control_of
-from quantdg.reports.verdict.judge import Judged, verdict
-from quantdg.reports.verdict.sentences import quantizations_own, verdict_words
+from quantdg.reports.verdict.judge import AlgorithmVerdict, judge_folder
+from quantdg.reports.verdict.sentences import sentences_on_controls, verdict_words
 
 Make = Callable[..., Record]
 Fill = Callable[..., None]
@@ -48,18 +48,18 @@ def fill(store: RunStore, make: Make) -> Fill:
     return write
 
 
-def _judged(store: RunStore, algorithm: str = "erm") -> Judged:
-    (scope,) = verdict(store.root).scopes
-    return next(j for j in scope.judged if j.algorithm == algorithm)
+def _judged(store: RunStore, algorithm: str = "erm") -> AlgorithmVerdict:
+    (scope,) = judge_folder(store.root).scopes
+    return next(j for j in scope.algorithms if j.algorithm == algorithm)
 
 
 def test_a_gain_under_every_quantizer_is_found(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 2.0, "pact": 1.5, **CONTROLS})
     judged = _judged(store)
     assert {c.name: c.answer for c in judged.quantizers} == {"lsq W7": "gain", "pact W7": "gain"}
-    assert judged.together.answer == "yes"
-    assert judged.together.at_least == 2
-    assert judged.together.p_every == 2**-8
+    assert judged.conjunction.answer == "yes"
+    assert judged.conjunction.at_least == 2
+    assert judged.conjunction.p_every == 2**-8
     assert judged.quantizers[0].effect is not None
     assert judged.quantizers[0].effect.mean == pytest.approx(2, abs=0.3)
 
@@ -69,15 +69,15 @@ def test_one_quantizer_without_a_gain_breaks_the_conjunction_but_not_the_partial
 ) -> None:
     fill({"lsq": 2.0, "pact": 1.5, "dorefa": -1.0})
     judged = _judged(store)
-    assert judged.together.answer == "not shown"
-    assert judged.together.at_least == 2
+    assert judged.conjunction.answer == "not shown"
+    assert judged.conjunction.at_least == 2
     assert {c.name: c.answer for c in judged.quantizers}["dorefa W7"] == "loss"
 
 
 def test_whether_the_gain_depends_on_the_quantizer(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 2.0, "pact": 1.5, "dorefa": -1.0})
     judged = _judged(store)
-    together, *left_out = judged.differ
+    together, *left_out = judged.heterogeneity
     assert together.answer == "yes"
     assert (together.least[0], together.most[0]) == ("dorefa W7", "lsq W7")
     assert together.between.sd == pytest.approx(np.std([2, 1.5, -1], ddof=1), abs=0.3)
@@ -86,30 +86,30 @@ def test_whether_the_gain_depends_on_the_quantizer(store: RunStore, fill: Fill) 
     every = {d.without: d.p_every for d in left_out}
     assert every["dorefa W7"] == 2**-8
     assert min(every["lsq W7"], every["pact W7"]) > 0.5
-    ((_, sentences),) = verdict_words(verdict(store.root))
+    ((_, sentences),) = verdict_words(judge_folder(store.root))
     said = " ".join(sentences)
     assert "hang on one of them? Yes: the gain holds under all others without dorefa W7 (p = 0.00391)." in said
 
 
 def test_quantizers_alike_are_not_told_apart(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 1.0, "pact": 1.0})
-    assert _judged(store).differ[0].answer == "not shown"
+    assert _judged(store).heterogeneity[0].answer == "not shown"
 
 
 def test_two_domains_cannot_tell_two_quantizers_apart_and_one_quantizer_is_no_question(
     store: RunStore, fill: Fill
 ) -> None:
     fill({"lsq": 9.0, "pact": 1.0}, domains=2)
-    assert {d.answer for d in _judged(store).differ} == {"not decidable"}
+    assert {d.answer for d in _judged(store).heterogeneity} == {"not decidable"}
     fill({"lsq": 9.0}, domains=2, algorithm="coral")
-    assert _judged(store, "coral").differ == []
+    assert _judged(store, "coral").heterogeneity == []
 
 
 def test_beating_the_controls_is_no_gain_of_quantization_where_float_is_as_good(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 0.0, **dict.fromkeys(CONTROLS, -9.0)})
     judged = _judged(store)
     assert {c.claim.answer for c in judged.controls} == {"yes"}
-    assert "lsq W7: not shown, nor is a gain over float." in " ".join(quantizations_own(judged))
+    assert "lsq W7: not shown, nor is a gain over float." in " ".join(sentences_on_controls(judged))
 
 
 def test_four_domains_are_not_decidable_and_say_how_many_would_be(store: RunStore, fill: Fill) -> None:
@@ -119,7 +119,7 @@ def test_four_domains_are_not_decidable_and_say_how_many_would_be(store: RunStor
     assert claim.p == 0.125
     assert claim.needed == 6
     assert claim.here < 0.001
-    ((_, sentences),) = verdict_words(verdict(store.root))
+    ((_, sentences),) = verdict_words(judge_folder(store.root))
     assert (
         "Not decidable: with 4 target domains no result can have a p below 0.0625. The only mean gain" in sentences[0]
     )
@@ -143,17 +143,17 @@ def test_a_gain_that_a_control_gives_too_is_not_quantizations(store: RunStore, f
         "lsq W7 > round_freeze W7": "yes",
         "lsq W7 > uniform_noise W7": "not shown",
     }
-    assert "lsq W7: not shown" in " ".join(quantizations_own(judged))
+    assert "lsq W7: not shown" in " ".join(sentences_on_controls(judged))
 
 
 def test_a_gain_over_all_controls_is(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 2.0, **CONTROLS})
-    assert "lsq W7: yes" in " ".join(quantizations_own(_judged(store)))
+    assert "lsq W7: yes" in " ".join(sentences_on_controls(_judged(store)))
 
 
 def test_controls_that_were_not_run_are_named(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 2.0, "freeze": 0.0})
-    words = " ".join(quantizations_own(_judged(store)))
+    words = " ".join(sentences_on_controls(_judged(store)))
     assert "lsq W7: not shown" in words
     assert "not run: rounding once and freezing, noise of the same size" in words
 
@@ -170,37 +170,37 @@ def test_a_control_is_taken_at_the_same_weight_bits(bits: str, expected: str | N
 
 def test_quantizer_times_averaging(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 2.0}, averaged=-1.5)
-    (square,) = _judged(store).squares
+    (square,) = _judged(store).interactions
     plain, quantized, averaged, both = square.accuracy
     assert (quantized - plain, both - averaged) == pytest.approx((2, 0.5), abs=0.3)
-    assert square.interaction.effect is not None
-    assert square.interaction.effect.mean == pytest.approx(-1.5)
-    assert square.interaction.answer == "loss"
+    assert square.claim.effect is not None
+    assert square.claim.effect.mean == pytest.approx(-1.5)
+    assert square.claim.answer == "loss"
 
 
 @pytest.mark.parametrize(("coral_gain", "answer"), [(2.0, "equivalent"), (5.0, "changes")])
 def test_the_gain_of_a_dg_method_under_a_quantizer(store: RunStore, fill: Fill, coral_gain: float, answer: str) -> None:
     fill({"lsq": 2.0})
     fill({"lsq": coral_gain}, algorithm="coral")
-    (change,) = _judged(store, "coral").changes
+    (change,) = _judged(store, "coral").differences
     assert change.answer == answer
-    assert change.difference.effect is not None
-    assert change.difference.effect.mean == pytest.approx(coral_gain - 2, abs=0.3)
-    assert _judged(store, "erm").changes == []
+    assert change.claim.effect is not None
+    assert change.claim.effect.mean == pytest.approx(coral_gain - 2, abs=0.3)
+    assert _judged(store, "erm").differences == []
 
 
 def test_an_incomplete_quantizer_is_named_and_not_judged(store: RunStore, make: Make, fill: Fill) -> None:
     fill({"lsq": 2.0, "pact": 2.0})
     store.write(make("d3", 1, quantizer="pact", status="failed", reason="diverged", rows={}))
     judged = _judged(store)
-    assert judged.together.names == ("lsq W7",)
-    assert judged.together.incomplete == ("pact W7",)
+    assert judged.conjunction.names == ("lsq W7",)
+    assert judged.conjunction.incomplete == ("pact W7",)
     claims = {c.name: c for c in judged.quantizers}
     assert claims["pact W7"].answer == "incomplete"
     mean, there, wanted = claims["pact W7"].so_far
     assert (there, wanted) == (23, 24)
     assert mean == pytest.approx(2, abs=0.3)
-    ((_, sentences),) = verdict_words(verdict(store.root))
+    ((_, sentences),) = verdict_words(judge_folder(store.root))
     said = [s for s in sentences if s.startswith("pact W7: incomplete, not judged; so far +")]
     assert len(said) == 1
     assert said[0].endswith("points over 23 of 24 pairs.")
@@ -212,7 +212,7 @@ def test_one_seed_still_speaks_about_domains_but_not_about_these(store: RunStore
     (claim,) = _judged(store).quantizers
     assert claim.answer == "gain"
     assert np.isnan(claim.here)
-    ((heading, sentences),) = verdict_words(verdict(store.root))
+    ((heading, sentences),) = verdict_words(judge_folder(store.root))
     assert "8 domains x 1 seed," in heading
     assert sentences[1] == "One seed: nothing can be said about these domains alone."
 
@@ -220,18 +220,18 @@ def test_one_seed_still_speaks_about_domains_but_not_about_these(store: RunStore
 def test_data_sets_of_one_protocol_are_judged_alone_and_together(store: RunStore, fill: Fill) -> None:
     for dataset in ("pacs", "vlcs"):
         fill({"lsq": 2.0}, domains=4, dataset=dataset)
-    scopes = {s.name: s for s in verdict(store.root).scopes}
+    scopes = {s.name: s for s in judge_folder(store.root).scopes}
     assert list(scopes) == ["pacs, cnn, small", "vlcs, cnn, small", "pacs + vlcs, cnn, small"]
     together = scopes["pacs + vlcs, cnn, small"]
     assert len(together.domains) == 8
-    assert together.judged[0].quantizers[0].answer == "gain"
-    assert scopes["pacs, cnn, small"].judged[0].quantizers[0].answer == "not decidable"
+    assert together.algorithms[0].quantizers[0].answer == "gain"
+    assert scopes["pacs, cnn, small"].algorithms[0].quantizers[0].answer == "not decidable"
 
 
 def test_protocols_are_never_put_together(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 2.0}, domains=4, dataset="pacs")
     fill({"lsq": 2.0}, domains=4, dataset="vlcs", protocol="large")
-    assert len(verdict(store.root).scopes) == 2
+    assert len(judge_folder(store.root).scopes) == 2
 
 
 def test_rendered_with_words_and_tables(store: RunStore, fill: Fill) -> None:
@@ -252,4 +252,4 @@ def test_rendered_with_words_and_tables(store: RunStore, fill: Fill) -> None:
 )
 def test_rules_out_of_range(store: RunStore, change: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        verdict(store.root, **change)
+        judge_folder(store.root, **change)

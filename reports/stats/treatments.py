@@ -26,7 +26,8 @@ class Between:
 
     Attributes:
         sd: method-of-moments estimate, 0 where treatments vary no more than blocks explain.
-        low, high: Williams-Tukey interval, normal treatments and residuals.
+        low: lower end of the Williams-Tukey interval, for normal treatments and residuals.
+        high: its upper end.
     """
 
     sd: float
@@ -34,8 +35,8 @@ class Between:
     high: float
 
 
-def differ(values: Floats) -> float:
-    """p-value of the hypothesis that the treatments' means are the same for blocks in general.
+def joint_sign_flip(values: Floats) -> float:
+    """Return the p-value of the hypothesis that the treatments' means are the same for blocks in general.
 
     Args:
         values: shape (blocks, treatments), at least 2 treatments; with two, the two-sided sign-flip test of their
@@ -50,8 +51,8 @@ def differ(values: Floats) -> float:
     return float((apart >= observed * (1 - 1e-9)).mean())
 
 
-def differ_here(values: Floats) -> float:
-    """p-value of the hypothesis that the treatments' means over exactly these blocks are the same.
+def fixed_effects_f_test(values: Floats) -> float:
+    """Return the p-value of the hypothesis that the treatments' means over exactly these blocks are the same.
 
     The only chance is the replicates': the F-test with their variance, after the effect that treatments share within a
     replicate, on ``blocks * (replicates - 1) * (treatments - 1)`` degrees of freedom.
@@ -60,7 +61,7 @@ def differ_here(values: Floats) -> float:
         values: shape (treatments, blocks, replicates).
 
     Returns:
-        NaN with one replicate.
+        0 to 1; NaN with one replicate.
 
     Reference: fixed-effects analysis of variance; Scheffé, The Analysis of Variance (1959), chapter 4.
     """
@@ -75,8 +76,8 @@ def differ_here(values: Floats) -> float:
     return float(special.fdtrc(k - 1, freedom, apart / error))
 
 
-def between(values: Floats, level: float = 0.95) -> Between:
-    """How far the treatments' true means lie apart.
+def spread_between(values: Floats, level: float = 0.95) -> Between:
+    """Estimate how far the treatments' true means lie apart.
 
     Args:
         values: shape (blocks, treatments), at least 2 x 2.

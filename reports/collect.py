@@ -1,4 +1,4 @@
-"""Runs the parts of a report: every table and figure is made, checked and rendered, or a line says why it is not there."""
+"""Runs the parts of a report: each table and figure is made, checked and rendered, or a line says why it is missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MadeBy = Callable[..., dict[str, Piece]]
 
 
 class Drawn(NamedTuple):
-    """A figure and its files' contents."""
+    """A figure together with the contents of its files."""
 
     picture: Picture
     svg: str
@@ -31,7 +31,7 @@ class Drawn(NamedTuple):
 
     @property
     def section(self) -> Section | None:
-        """The (data set, model, protocol) it stands with; None: after all sections."""
+        """Return the (data set, model, protocol) it stands with; None puts it after all sections."""
         return self.picture.section
 
 
@@ -48,9 +48,7 @@ def _tables(make: Callable[[Results], Iterable[object]], results: Results, taken
     out: dict[str, Table] = {}
     for table in make(results):
         if not isinstance(table, Table):
-            raise ConfigError(
-                f"a table's function must return tables (quantdg.reports.tables.table.Table), got {table!r}"
-            )
+            raise ConfigError(f"a table must be a {Table.__module__}.Table, got {table!r}")
         _check_name(table.name, {*taken, *out})
         for render in (table.markdown, table.csv, table.latex):
             render()

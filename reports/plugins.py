@@ -1,4 +1,4 @@
-"""Tables, figures and metrics as parts of a report: the built-in ones and those that other packages add as entry points.
+"""Tables, figures and metrics as parts of a report: the built-in ones and those of other packages, by entry point.
 
 Both are loaded, run and refused in the same way; ``docs/adding_a_report.md`` shows one of each. A part that fails is
 a line in the report's problems.
@@ -40,14 +40,14 @@ BUILT_IN: dict[Kind, dict[str, str]] = {"table": TABLES, "figure": FIGURES, "met
 
 
 def parts(kind: Kind) -> list[EntryPoint]:
-    """The parts of one kind: the built-in ones in their order, then those of other packages by name."""
+    """List the parts of one kind: the built-in ones in their order, then those of other packages by name."""
     group = f"quantdg.{kind}s"
     built_in = [EntryPoint(name, value, group) for name, value in BUILT_IN[kind].items()]
     return [*built_in, *sorted(metadata.entry_points(group=group), key=lambda part: (part.name, part.value))]
 
 
 def described(part: EntryPoint) -> str:
-    """What a part is called among the problems, for example ``table depth (my_package.tables:depth)``."""
+    """Name a part as the problems do, for example ``table depth (my_package.tables:depth)``."""
     kind = part.group.removeprefix("quantdg.").removesuffix("s")
     return f"{kind} {part.name} ({part.value})"
 

@@ -23,7 +23,7 @@ from .verdict.sentences import verdict_words
 
 
 def scope_names(results: Results, found: Verdict) -> list[str]:
-    """File-name parts of the scopes: the sections' own, then those of several data sets together."""
+    """Return file-name parts of the scopes: the sections' own, then those of several data sets together."""
     names = [*results.section_names.values()]
     return [*names, *(f"all.{i}" for i in range(1, 1 + len(found.scopes) - len(names)))]
 
@@ -58,8 +58,9 @@ class Report:
 
         Args:
             root: the run folder.
-            margin, alpha: of the verdict; None: as fixed with the run.
-            accuracy_from: a runtime whose accuracies replace the recorded ones of the primary selection.
+            margin: largest difference in points that does not matter; None: as fixed with the run.
+            alpha: level of every test; None: as fixed with the run.
+            accuracy_from: a runtime whose accuracies replace the recorded ones of the selection by source validation.
 
         Raises:
             ConfigError: margin or alpha out of range.
@@ -86,36 +87,36 @@ class Report:
 
     @cached_property
     def failed_parts(self) -> list[Problem]:
-        """The tables, figures and metrics that could not be made, each with the reason."""
+        """List the tables, figures and metrics that could not be made, each with the reason."""
         return [*self.results.failed_metrics, *self._tables[1], *self._figures[1]]
 
     @cached_property
     def measured(self) -> list[Table]:
-        """The tables of what was measured, and last what could not be used."""
+        """Return the tables of what was measured, and last what could not be used."""
         problems = problems_table(self.results.problems, self.failed_parts)
         return [*self._tables[0], *([problems] if len(problems.text) else [])]
 
     @cached_property
     def judged(self) -> list[Table]:
-        """The tables of the verdict."""
+        """Return the tables of the verdict."""
         return verdict_tables(self.verdict, scope_names(self.results, self.verdict))
 
     @cached_property
     def pictures(self) -> dict[str, Picture]:
-        """The drawings, by file name."""
+        """Return the drawings, by file name."""
         return {name: drawn.picture for name, drawn in self._figures[0].items()}
 
     def summary(self) -> str:
-        """The measured tables as Markdown, for the terminal."""
+        """Write the measured tables as Markdown, for the terminal."""
         return "\n".join([f"{status_line(self.results)}\n", *(table.markdown() for table in self.measured)])
 
     def words(self) -> str:
-        """The verdict in words and tables as Markdown, for the terminal."""
+        """Write the verdict in words and tables as Markdown, for the terminal."""
         made = (table.markdown() for table in self.judged)
         return "\n".join([f"{status_line(self.results)}\n", _words(self.verdict, 2), *made])
 
     def text(self) -> str:
-        """report.md: the verdict, all tables, figures and provenance."""
+        """Return the text of report.md: the verdict, all tables, figures and provenance."""
         parts = [f"# QuantDG report\n\n{status_line(self.results)}\n"]
         if self.verdict.scopes:
             parts.append(_words(self.verdict, 2))

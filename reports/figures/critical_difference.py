@@ -14,7 +14,7 @@ _MOST_RANKED = 20
 
 
 def groups(ranking: Ranking) -> list[tuple[float, float]]:
-    """Maximal runs of mean ranks that lie within the critical difference, as (lowest, highest)."""
+    """Find the maximal runs of mean ranks that lie within the critical difference, as (lowest, highest)."""
     ranks = np.sort(ranking.ranks)
     found: list[tuple[float, float]] = []
     for low in ranks:
@@ -25,7 +25,7 @@ def groups(ranking: Ranking) -> list[tuple[float, float]]:
 
 
 def critical_difference(cube: Cube, selection: str, alpha: float, title: str) -> svg.Picture | None:
-    """Mean ranks over target domains of the complete methods of one selection rule; None with fewer than 3."""
+    """Draw the mean ranks over target domains of one selection rule's complete methods; None with fewer than 3."""
     whole = [i for i, m in enumerate(cube.methods) if m[3] == selection and np.isfinite(cube.accuracy[i]).all()]
     whole = whole[:_MOST_RANKED]
     ranking = rank(cube.accuracy[whole].mean(axis=2).T, alpha) if whole else None

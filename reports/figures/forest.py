@@ -39,7 +39,7 @@ def _legend(cube: Cube, y: float) -> list[svg.Part]:
 
 
 def forest(cube: Cube, selection: str, title: str) -> svg.Picture | None:
-    """The plot of one section, or None where there is no gain to show; at most 60 methods."""
+    """Draw the gains of one section, of at most 60 methods; None where there is no gain to show."""
     rows = [(method, values.mean(axis=1)) for method, values in gains.over_float(cube, selection)]
     shown = rows[:_MOST]
     ends = [v for _, means in shown for v in (*means, *t_interval(means)) if np.isfinite(v)]

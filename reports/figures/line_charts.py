@@ -20,7 +20,15 @@ Series = Mapping[str, Sequence[tuple[float, float]]]
 
 
 def chart(series: Series, x_name: str, y_name: str, title: str, said: str) -> svg.Picture | None:
-    """Named lines of (x, y), at most 12 of them; None without a finite point."""
+    """Draw named lines of (x, y), at most 12 of them; None without a finite point.
+
+    Args:
+        series: the points of each line, by its name.
+        x_name: what the horizontal axis shows, with its unit.
+        y_name: what the vertical axis shows, with its unit.
+        title: of the drawing.
+        said: what it shows, in a sentence or two.
+    """
     shown = {name: [(x, y) for x, y in points if np.isfinite([x, y]).all()] for name, points in series.items()}
     shown = {name: points for name, points in shown.items() if points}
     if not shown:
@@ -49,7 +57,7 @@ def _gains(cube: Cube, selection: str) -> dict[tuple[str, str, str], float]:
 
 
 def by_bits(cube: Cube, selection: str) -> dict[str, list[tuple[float, float]]]:
-    """(weight bits, mean gain) of each quantizer that was run at several widths."""
+    """Collect (weight bits, mean gain) of each quantizer that was run at several widths."""
     series: dict[str, list[tuple[float, float]]] = {}
     for (algorithm, quantizer, bits), mean in _gains(cube, selection).items():
         match = _BITS.match(bits)
@@ -60,7 +68,7 @@ def by_bits(cube: Cube, selection: str) -> dict[str, list[tuple[float, float]]]:
 
 
 def by_noise(cube: Cube, selection: str, audit: pd.DataFrame) -> dict[str, list[tuple[float, float]]]:
-    """(measured noise-to-signal, mean gain) of each quantizer, its widths joined."""
+    """Collect (measured noise-to-signal, mean gain) of each quantizer, its widths joined."""
     noise = audit.groupby(METHOD)["noise"].median()
     series: dict[str, list[tuple[float, float]]] = {}
     for method, mean in _gains(cube, selection).items():
@@ -70,7 +78,7 @@ def by_noise(cube: Cube, selection: str, audit: pd.DataFrame) -> dict[str, list[
 
 
 def over_steps(cube: Cube, selection: str, curves: pd.DataFrame) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """Of each column of ``curves``: (step, mean over targets and seeds) of the complete methods.
+    """Collect (step, mean over targets and seeds) of the complete methods, for each column of ``curves``.
 
     Args:
         cube: one section.
@@ -93,7 +101,7 @@ def over_steps(cube: Cube, selection: str, curves: pd.DataFrame) -> dict[str, di
 
 
 def rises(flatness: pd.DataFrame, place: str) -> dict[str, list[tuple[float, float]]]:
-    """(radius, mean over cells of the rise of the loss) of each method's deployed weights.
+    """Collect (radius, mean over cells of the rise of the loss) of each method's deployed weights.
 
     Args:
         flatness: of one section, see `quantdg.reports.tables.flatness`.

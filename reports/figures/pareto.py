@@ -13,7 +13,7 @@ _WIDTH = 860
 
 
 class Point(NamedTuple):
-    """A method's cost (lower is better) and accuracy in percent."""
+    """A method is a point: its cost, where lower is better, and its accuracy in percent."""
 
     name: str
     cost: float
@@ -21,7 +21,7 @@ class Point(NamedTuple):
 
 
 def frontier(points: list[Point]) -> list[Point]:
-    """The points that no other beats in both cost and accuracy, by rising cost."""
+    """Keep the points that no other beats in both cost and accuracy, by rising cost."""
     out: list[Point] = []
     for point in sorted(points, key=lambda p: (p.cost, -p.accuracy)):
         if not out or point.accuracy > out[-1].accuracy:
@@ -41,7 +41,7 @@ def _free(x: float, y: float, labels: list[tuple[float, float]]) -> float:
 
 
 def pareto(points: list[Point], cost: str, title: str) -> svg.Picture | None:
-    """Accuracy against a positive cost on a logarithmic axis, the frontier joined; None without points."""
+    """Draw accuracy against a positive cost on a logarithmic axis, the frontier joined; None without points."""
     points = [p for p in points if p.cost > 0 and np.isfinite(p.accuracy)]
     if not points:
         return None

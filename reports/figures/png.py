@@ -69,7 +69,7 @@ def _word(draw: ImageDraw.ImageDraw, label: Label) -> None:
 
 
 def png(picture: Picture) -> bytes:
-    """The file's bytes, at SCALE pixels for each of the drawing's; the same bytes from the same drawing."""
+    """Return the file's bytes, at SCALE pixels for each of the drawing's; the same drawing gives the same bytes."""
     zoom = SCALE * _SMOOTH
     size = (round(picture.width) * zoom, round(picture.height + HEADER) * zoom)
     canvas = Image.new("RGB", size, PAPER)

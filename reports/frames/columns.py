@@ -18,22 +18,22 @@ _SELECTIONS = {HEADLINE: 0, LAST: 1, ORACLE: 9}
 
 
 def selection_rank(name: str) -> int:
-    """iid (the primary one) first, last, averages, and the oracle at the end."""
+    """Return a selection rule's place: source validation first, then the last checkpoint, averages, and the oracle."""
     return _SELECTIONS.get(name, 2)
 
 
 def algorithm_rank(name: str) -> int:
-    """ERM, the baseline of domain generalization, first."""
+    """Return an algorithm's place: ERM, the baseline of domain generalization, comes first."""
     return 0 if name.split(" ", maxsplit=1)[0] == "erm" else 1
 
 
 def quantizer_label(quantizer: str, bits: str) -> str:
-    """``lsq W7``; ``float`` and ``freeze``, which have no bits, alone."""
+    """Name a quantizer with its bits, ``lsq W7``; ``float`` and ``freeze``, which have none, stand alone."""
     return quantizer if bits == FLOAT else f"{quantizer} {bits}"
 
 
 def ordered(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
-    """The rows in reading order, whatever order the files came in; the index starts at 0 again.
+    """Put rows into reading order, whatever order the files came in; the index starts at 0 again.
 
     Sorts by data set, model, protocol, selection, algorithm, quantizer, bits, then everything else
     that names a row. Columns that the frame lacks are left out.
@@ -59,15 +59,15 @@ def ordered(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
 
 
 def section_words(section: Section) -> str:
-    """A section as a title has it, for example ``pacs, resnet50, protocol domainbed``."""
+    """Write a section as a title has it, for example ``pacs, resnet50, protocol domainbed``."""
     return "{}, {}, protocol {}".format(*section)
 
 
 def in_section(frame: pd.DataFrame, section: Section) -> pd.Series[bool]:
-    """Whether each row belongs to one (data set, model, protocol)."""
+    """Say of each row whether it belongs to one (data set, model, protocol)."""
     return (frame[SECTION] == list(section)).all(axis=1)
 
 
 def of_section(frame: pd.DataFrame, section: Section) -> pd.DataFrame:
-    """The rows of one (data set, model, protocol)."""
+    """Return the rows of one (data set, model, protocol)."""
     return frame[in_section(frame, section)]

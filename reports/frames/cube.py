@@ -19,17 +19,18 @@ MISSING = "missing"
 
 
 def method_label(method: Method) -> str:
-    """``coral lsq W7``: without the selection rule."""
+    """Name a method without its selection rule, for example ``coral lsq W7``."""
     return f"{method[0]} {quantizer_label(method[1], method[2])}"
 
 
 @dataclass(frozen=True)
 class Cube:
-    """Accuracies on the full grid.
+    """The accuracies of a section stand on its full grid.
 
     Attributes:
         methods: (algorithm, quantizer, bits, selection), in reading order.
-        targets, seeds: sorted; every one that any method of the section has.
+        targets: every target domain that any method of the section has, sorted.
+        seeds: every seed that any method of the section has, sorted.
         accuracy: percent, shape (methods, targets, seeds), NaN where there is no result.
         status: of the same shape; ``missing`` where there is no record.
         keys: of the same shape; the records, empty where there is none.
@@ -86,15 +87,15 @@ class Cube:
         return {method: i for i, method in enumerate(self.methods)}
 
     def of_method(self, method: Method) -> Floats:
-        """Accuracies of one method, shape (targets, seeds), percent; all NaN for one that is not there."""
+        """Return the accuracies of one method, shape (targets, seeds), percent; all NaN for one that is not there."""
         if method not in self._index:
             return np.full(self.accuracy.shape[1:], np.nan)
         return np.asarray(self.accuracy[self._index[method]])
 
     def keys_of(self, *methods: Method) -> tuple[str, ...]:
-        """Keys of the records behind these methods' accuracies."""
+        """Return the keys of the records behind these methods' accuracies."""
         return tuple(str(k) for m in methods if m in self._index for k in self.keys[self._index[m]].ravel() if k)
 
     def difference(self, treated: Method, baseline: Method) -> Floats:
-        """Paired difference in points, shape (targets, seeds); NaN where either has no result."""
+        """Return the paired difference in points, shape (targets, seeds); NaN where either has no result."""
         return self.of_method(treated) - self.of_method(baseline)

@@ -15,22 +15,28 @@ from .columns import METHOD, SECTION, Section
 
 
 def deployed_in(deployments: Iterable[Deployment], section: Section) -> list[Deployment]:
-    """Those of one (data set, model, protocol)."""
+    """Return the deployments of one (data set, model, protocol)."""
     return [d for d in deployments if tuple(str(getattr(d.labels, c)) for c in SECTION) == section]
 
 
 def with_labels(deployments: Iterable[Deployment], names: pd.DataFrame) -> tuple[Deployment, ...]:
-    """With the labels that tell cells apart in this report; ``names``: SECTION and METHOD columns by key."""
+    """Give deployments the labels that tell cells apart in this report.
+
+    Args:
+        deployments: under the labels that were stored.
+        names: SECTION and METHOD columns by key.
+    """
     known: dict[Any, Any] = names[[*SECTION, *METHOD]].to_dict("index")
     return tuple(replace(d, labels=replace(d.labels, **known.get(d.key, {}))) for d in deployments)
 
 
 def recomputed(cells: pd.DataFrame, deployments: Iterable[Deployment], runtime: str) -> pd.DataFrame:
-    """The cells with the accuracy of their primary selection as a runtime computed it.
+    """Replace the accuracies of source-validation selection by those that a runtime computed.
 
     Args:
         cells: columns of `quantdg.reports.frames.results.CELL`.
         deployments: must hold every done cell in this runtime.
+        runtime: the name, for example ``openvino``.
 
     Raises:
         RecordError: some cell was not deployed, so that a table would mix two ways of computing.

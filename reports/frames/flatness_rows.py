@@ -16,7 +16,7 @@ SCALARS = {"trace": ("trace", "mean"), "top": ("top eigenvalue", "value"), "tang
 
 
 def flatness_rows(record: Record) -> list[dict[str, Any]]:
-    """One row for each measure of a record: columns key and FLATNESS; nothing where none was taken."""
+    """Make one row for each measure of a record, columns key and FLATNESS; none where none was taken."""
     row = record.rows.get(HEADLINE)
     found = record.flatness
     if row is None or not found or not row.source_out:

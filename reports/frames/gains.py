@@ -19,7 +19,8 @@ class Gain:
     Attributes:
         mean: over all (target, seed) pairs; NaN where a pair is missing.
         se: standard error over the domain means (ddof 1); NaN with one domain.
-        n_domains, n_pairs: how many of each; 0 where a pair is missing.
+        n_domains: how many target domains; 0 where a pair is missing.
+        n_pairs: how many pairs; 0 where one is missing.
     """
 
     mean: float
@@ -29,25 +30,25 @@ class Gain:
 
 
 def float_of(method: Method) -> Method:
-    """The float row that ``method`` is compared with."""
+    """Return the float row that ``method`` is compared with."""
     return method[0], FLOAT, FLOAT, method[3]
 
 
 def over_float(cube: Cube, selection: str | None = None) -> Iterator[tuple[Method, Floats]]:
-    """Every quantizer and control (of one selection rule) with its gains, shape (targets, seeds)."""
+    """Yield every quantizer and control (of one selection rule) with its gains, shape (targets, seeds), points."""
     for method in cube.methods:
         if method[1] != FLOAT and selection in (None, method[3]):
             yield method, cube.difference(method, float_of(method))
 
 
 def standard_error(values: Floats) -> float:
-    """Of the mean of a vector, ddof 1; NaN for fewer than two values."""
+    """Return the standard error of a vector's mean, ddof 1; NaN for fewer than two values."""
     n = len(values)
     return float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
 
 
 def summarise(gains: Floats) -> Gain:
-    """Mean and standard error of gains of shape (targets, seeds)."""
+    """Return mean and standard error of gains of shape (targets, seeds)."""
     if not np.isfinite(gains).all():
         return Gain(float("nan"), float("nan"), 0, 0)
     return Gain(float(gains.mean()), standard_error(gains.mean(axis=1)), len(gains), gains.size)

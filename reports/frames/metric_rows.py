@@ -42,7 +42,7 @@ class MetricReader:
                 self._metrics.append((part, metric))
 
     def rows(self, record: Record) -> list[dict[str, Any]]:
-        """One row for each metric, NaN where it has no number: columns key and METRIC; none without a result."""
+        """Make one row for each metric, columns key and METRIC, NaN where it has no number; none without a result."""
         if record.status != "done":
             return []
         self._records += 1
@@ -58,7 +58,7 @@ class MetricReader:
         return out
 
     def problems(self) -> list[Problem]:
-        """What could not be loaded, and each metric that failed, with its first reason."""
+        """Return what could not be loaded, and each metric that failed, with its first reason."""
         failed = [
             (name, f"no number for {len(reasons)} of {self._records} records, first {reasons[0]}")
             for name, reasons in self._failed.items()

@@ -37,7 +37,7 @@ def _rows(record: Record) -> list[dict[str, Any]]:
 
 
 class Reader:
-    """The rows of a run folder.
+    """Collects the rows of a run folder.
 
     Attributes:
         root: the run folder.
@@ -55,7 +55,7 @@ class Reader:
     """
 
     def __init__(self, root: Path) -> None:
-        """Nothing is read yet."""
+        """Start empty: nothing is read yet."""
         self.root = root
         self.cells: list[dict[str, Any]] = []
         self.sizes: list[dict[str, Any]] = []

@@ -32,7 +32,7 @@ LATENCY = [*_LATENCY, "machine"]
 
 
 def size_row(record: Record) -> list[dict[str, Any]]:
-    """Bytes of the written files, or nothing."""
+    """Make a row with the bytes of the written files, or none."""
     if record.sizes is None:
         return []
     return [{"key": record.key, **{name: getattr(record.sizes, name) for name in SIZES}}]
@@ -49,7 +49,7 @@ def _median(sites: list[Mapping[str, Any]], name: str) -> float | None:
 
 
 def audit_row(record: Record) -> list[dict[str, Any]]:
-    """Medians over the sites of one cell, and how many sites moved; nothing for a cell without an audit.
+    """Make a row of medians over the sites of one cell, and how many sites moved; none for a cell without an audit.
 
     ``sites`` counts the audited layers, ``quantized`` those with integers and ``layers`` all that could have them.
     """
@@ -73,7 +73,7 @@ def audit_row(record: Record) -> list[dict[str, Any]]:
 
 
 def curve_rows(record: Record) -> list[tuple[str, float, float, float, float]]:
-    """One CURVE row a checkpoint, and before them one for the noise at insertion; NaN for what was not measured.
+    """Make one CURVE row a checkpoint, and before them one for the noise at insertion; NaN: it was not measured.
 
     ``noise`` is the mean over sites.
     """
@@ -87,17 +87,17 @@ def curve_rows(record: Record) -> list[tuple[str, float, float, float, float]]:
 
 
 def machine_words(machine: Mapping[str, Any]) -> str:
-    """A machine in one line, the same whatever order its entries have."""
+    """Describe a machine in one line, the same whatever order its entries have."""
     return ", ".join(f"{name} {value}" for name, value in sorted(flatten(machine).items())) or "not recorded"
 
 
 def latency_row(latency: Latency) -> dict[str, Any]:
-    """One measurement with its cell's labels."""
+    """Make a row of one measurement with its cell's labels."""
     names = {column: str(getattr(latency.labels, column)) for column in (*SECTION, *METHOD)}
     values = {name: getattr(latency, name) for name in _LATENCY}
     return {**names, **values, "machine": machine_words(latency.machine)}
 
 
 def provenance_items(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(path, value) pairs, without digests: those differ in every record."""
+    """Return (path, value) pairs, without digests, which differ in every record."""
     return ((path, str(value)) for path, value in flatten(provenance).items() if not path.endswith("sha256"))

@@ -33,12 +33,14 @@ UNKNOWN_SELECTION = "any"
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Everything a report uses.
+    """Everything that a report uses, in reading order.
 
     Attributes:
         cells: one row per (cell, selection rule), columns CELL; ``accuracy`` is on the target's 80 % part,
             0 to 1, NaN where the cell is not done; the rows of such a cell are those its peers have.
-        sizes, audit, latency: one row per cell or measurement that has them.
+        sizes: one row per cell with the bytes of its files.
+        audit: one row per cell with evidence that its quantizer worked.
+        latency: one row per measurement.
         curves: one row per cell and checkpoint: key, step, source_acc, target_out (0 to 1), noise.
         flatness: one row per cell and measure.
         deployed: what `quantdg deploy` stored, under the labels of this report.
@@ -67,18 +69,18 @@ class Results:
     protocols: tuple[tuple[str, str, str], ...] = ()
 
     def sections(self) -> Iterator[tuple[Section, pd.DataFrame]]:
-        """The cells of each (data set, model, protocol): averages never cross these."""
+        """Yield the cells of each (data set, model, protocol); averages never cross these."""
         for (dataset, model, protocol), group in self.cells.groupby(SECTION, sort=True):
             yield (str(dataset), str(model), str(protocol)), group.reset_index(drop=True)
 
     @cached_property
     def cubes(self) -> dict[Section, Cube]:
-        """Each section's accuracies as arrays."""
+        """Return each section's accuracies as arrays."""
         return {section: Cube.of(cells) for section, cells in self.sections()}
 
     @cached_property
     def section_names(self) -> dict[Section, str]:
-        """A file-name part for each section, unique whatever the labels hold."""
+        """Return a file-name part for each section, unique whatever the labels hold."""
         names: dict[Section, str] = {}
         taken: Counter[str] = Counter()
         for section, _ in self.sections():

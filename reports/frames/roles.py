@@ -9,13 +9,13 @@ from ...bench.results.roles import ROLES, STANDARD_CONTROLS, Standing, known_sta
 
 
 def base_name(quantizer: str) -> str:
-    """The configuration's name in a label such as ``lsq (lr_ratio=0.1)``."""
+    """Return the configuration's name in a label such as ``lsq (lr_ratio=0.1)``."""
     return quantizer.partition(" (")[0]
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The standing of each quantizer.
+    """Knows the standing of each quantizer.
 
     Attributes:
         declared: what the records say, by the quantizer's label in this report; a label that is not there has the
@@ -44,15 +44,15 @@ class Roles:
         return self.declared.get(quantizer) or known_standing(base_name(quantizer))
 
     def rank(self, quantizer: str) -> int:
-        """The place of a quantizer's role in reading order: the baseline, then controls, then methods."""
+        """Return the place of a quantizer's role in reading order: the baseline, then controls, then methods."""
         return ROLES.index(self._standing(quantizer).role)
 
     def is_method(self, quantizer: str) -> bool:
-        """Whether a label belongs to a quantizer proper, neither to the baseline nor to a control."""
+        """Say whether a label belongs to a quantizer proper, neither to the baseline nor to a control."""
         return self._standing(quantizer).role == "method"
 
     def expected_controls(self, quantizers: Iterable[str]) -> dict[str, str]:
-        """The controls that a gain must beat, in reading order.
+        """Return the controls that a gain must beat, in reading order.
 
         Args:
             quantizers: labels of what was run.

@@ -19,12 +19,12 @@ CLOCKS = {"cpu": "CPU", "wall": "wall"}
 
 
 def method_of(d: Deployment) -> dict[str, str]:
-    """The METHOD columns of a deployment."""
+    """Return the METHOD columns of a deployment."""
     return {c: str(getattr(d.labels, c)) for c in METHOD}
 
 
 def timed_rows(d: Deployment) -> list[dict[str, Any]]:
-    """One row a measurement; one without numbers for a model that has none."""
+    """Make one row a measurement, and one without numbers for a model that has none."""
     base = {**method_of(d), "runtime": d.runtime, "kind": d.kind, "reason": d.reason, "pixels": d.size}
     base |= {
         "integer_layers": d.integer_layers,
@@ -43,12 +43,12 @@ def _measured(t: Timing) -> dict[str, Any]:
 
 
 def timings(deployments: Sequence[Deployment], roles: Roles) -> pd.DataFrame:
-    """Everything measured, a row each, in reading order; empty without measurements."""
+    """List everything measured, a row each, in reading order; empty without measurements."""
     return ordered(pd.DataFrame([row for d in deployments if d.timings for row in timed_rows(d)]), roles)
 
 
 def costs(deployments: Sequence[Deployment], roles: Roles) -> Iterator[tuple[str, pd.DataFrame]]:
-    """(what was measured, METHOD and ``ms``) of each setting: integer files, and the float32 file as float's cost."""
+    """Yield what was measured and a frame of METHOD and ``ms``, for each setting; the float32 file is float's cost."""
     frame = timings(deployments, roles)
     if frame.empty:
         return

@@ -14,7 +14,7 @@ _REPLICATE = ("target", "seed")
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted paths to scalars; lists are kept as their JSON."""
+    """Write nested settings as dotted paths to scalars; lists are kept as their JSON."""
     out: dict[str, Any] = {}
     for name, value in settings.items():
         path = f"{prefix}{name}"
@@ -26,7 +26,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def identity(settings: Mapping[str, Any]) -> str:
-    """Canonical JSON of the settings without target and seed: equal for cells that may be averaged."""
+    """Return canonical JSON of the settings without target and seed, equal for cells that may be averaged."""
     shared = {name: value for name, value in settings.items() if name not in _REPLICATE}
     return json.dumps(flatten(shared), sort_keys=True)
 

@@ -12,7 +12,7 @@ FEWEST_DOMAINS = 8
 
 
 def two_level_interval(gains: Floats, level: float = 0.95, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """Percentile interval of the mean gain, expanded for few domains.
+    """Return the percentile interval of the mean gain, expanded for few domains.
 
     Args:
         gains: shape (domains, seeds), points.

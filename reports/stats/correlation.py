@@ -24,12 +24,15 @@ FEWEST, DRAWS = 4, 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Correlation:
-    """Correlation of two measures over methods, averaged over targets.
+    """How two measures correlate over methods, averaged over targets.
 
     Attributes:
-        spearman, pearson: -1 to 1; NaN where no target could be used.
-        spearman_p, pearson_p: two-sided permutation p-values.
-        targets, methods: how many were used.
+        spearman: rank correlation, -1 to 1; NaN where no target could be used.
+        spearman_p: its two-sided permutation p-value.
+        pearson: linear correlation, -1 to 1; NaN where no target could be used.
+        pearson_p: its two-sided permutation p-value.
+        targets: how many were used.
+        methods: how many were used.
     """
 
     spearman: float
@@ -46,11 +49,12 @@ NONE_FOUND = Correlation(
 
 
 def correlate(x: Floats, y: Floats, draws: int = DRAWS, seed: int = 0) -> Correlation:
-    """Correlation of two measures.
+    """Correlate two measures.
 
     Args:
-        x, y: shape (targets, methods), finite. A target in which one of the two does not vary is left out; with fewer
-            than FEWEST methods there is no answer.
+        x: one measure, shape (targets, methods), finite. A target in which one of the two does not vary is left out;
+            with fewer than FEWEST methods there is no answer.
+        y: the other measure, of the same shape.
         draws: permutations, >= 1.
         seed: of the permutations; the same for both coefficients.
     """

@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 def t_interval(means: Floats, level: float = 0.95) -> tuple[float, float, float]:
-    """Mean and two-sided Student interval over domain means.
+    """Return mean and two-sided Student interval over domain means.
 
     Args:
         means: shape (domains,), at least one.
@@ -34,10 +34,14 @@ class Effect:
     """A paired difference in points.
 
     Attributes:
-        mean: of the domain means. low, high: its Student interval, NaN with one domain.
-        worst, worst_domain: the smallest domain mean and its name.
+        mean: of the domain means.
+        low: lower end of its Student interval; NaN with one domain.
+        high: upper end of that interval.
+        worst: the smallest domain mean.
+        worst_domain: the domain that has it.
         share_positive: share of (domain, seed) cells above zero, a tie counting half; 0 to 1.
-        n_domains, n_seeds: units and replicates.
+        n_domains: how many units.
+        n_seeds: how many replicates in each.
     """
 
     mean: float
@@ -51,7 +55,7 @@ class Effect:
 
 
 def effect(gains: Floats, domains: list[str], level: float = 0.95) -> Effect:
-    """Summary of a complete table of gains.
+    """Summarise a complete table of gains.
 
     Args:
         gains: shape (domains, seeds), points.

@@ -10,7 +10,7 @@ from .effect import Floats
 
 
 def tost(means: Floats, margin: float) -> Floats:
-    """p-values of the hypothesis that the mean lies outside ``(-margin, margin)``.
+    """Return p-values of the hypothesis that the mean lies outside ``(-margin, margin)``.
 
     At most alpha exactly where the (1 - 2 alpha) t-interval lies inside the margin.
 

@@ -9,7 +9,7 @@ from .effect import Floats
 
 
 def on_these_domains(gains: Floats) -> Floats:
-    """Two-sided p-values of the hypothesis that the mean over exactly these domains is 0.
+    """Return two-sided p-values of the hypothesis that the mean over exactly these domains is 0.
 
     The only chance is the seeds': Student's t with the variance within domains, pooled, on
     ``domains * (seeds - 1)`` degrees of freedom. Says nothing about further domains.

@@ -8,7 +8,7 @@ from .effect import Floats
 
 
 def holm(p: Floats) -> Floats:
-    """Adjusted p-values that control the chance of any false claim, under any dependence.
+    """Adjust p-values so that they control the chance of any false claim, under any dependence.
 
     Args:
         p: shape (..., tests).
@@ -25,7 +25,7 @@ def holm(p: Floats) -> Floats:
 
 
 def conjunction(p: Floats) -> Floats:
-    """p-value of "every one holds": the largest, without correction.
+    """Return the p-value of "every one holds": the largest, without correction.
 
     Args:
         p: shape (..., tests), one-sided.
@@ -36,7 +36,7 @@ def conjunction(p: Floats) -> Floats:
 
 
 def partial_conjunction(p: Floats) -> Floats:
-    """p-values of "at least u hold", for u = 1 ... tests, valid under any dependence.
+    """Return p-values of "at least u hold", for u = 1 ... tests, valid under any dependence.
 
     The number of u with a value <= alpha is a lower confidence bound on how many hold.
 

@@ -31,12 +31,15 @@ class Spread:
     seeds: float
 
     def of_mean(self, n_seeds: int) -> float:
-        """Standard deviation of one domain's mean over ``n_seeds`` seeds."""
+        """Return the standard deviation of one domain's mean over ``n_seeds`` seeds."""
         return float(np.hypot(self.domains, self.seeds / np.sqrt(n_seeds)))
 
 
 def spread(gains: Floats) -> Spread:
-    """Method-of-moments estimate from gains of shape (domains, seeds), at least two domains.
+    """Estimate the spread of gains by the method of moments.
+
+    Args:
+        gains: shape (domains, seeds), points, at least two domains.
 
     Reference: Searle, Casella and McCulloch, Variance Components (1992), section 3.
     """
@@ -48,7 +51,7 @@ def spread(gains: Floats) -> Spread:
 
 @lru_cache(maxsize=4096)
 def power(ratio: float, n_domains: int, alpha: float, alternative: Alternative = "two-sided") -> float:
-    """Chance that the sign-flip test finds an effect, for normal domain means.
+    """Return the chance that the sign-flip test finds an effect, for normal domain means.
 
     Args:
         ratio: true mean gain over the standard deviation of a domain's mean, >= 0.
@@ -71,12 +74,13 @@ def power(ratio: float, n_domains: int, alpha: float, alternative: Alternative =
 def domains_needed(
     gain: float, deviation: float, alpha: float, alternative: Alternative = "two-sided", wanted: float = 0.8
 ) -> int | None:
-    """The smallest number of domains with the wanted power.
+    """Find the smallest number of domains with the wanted power.
 
     Args:
         gain: true mean gain, points.
         deviation: of one domain's mean, points (`Spread.of_mean`).
-        alpha, alternative: of the test.
+        alpha: level of the test.
+        alternative: of the test.
         wanted: power, 0 to 1.
 
     Returns:

@@ -36,13 +36,13 @@ class Ranking:
 
 
 def ranks(values: Floats) -> Floats:
-    """Ranks along the last axis, 1 for the smallest, ties sharing their mean; at most two axes."""
+    """Return ranks along the last axis, 1 for the smallest, ties sharing their mean; at most two axes."""
     table = pd.DataFrame(np.atleast_2d(values)).rank(axis=1).to_numpy()
     return np.asarray(table.reshape(np.shape(values)))
 
 
 def friedman(values: Floats) -> float:
-    """p-value of the hypothesis that no column differs from another.
+    """Return Friedman's p-value of the hypothesis that no column differs from another.
 
     Args:
         values: shape (blocks, columns), at least 2 x 2.
@@ -64,7 +64,7 @@ def friedman(values: Floats) -> float:
 
 @lru_cache(maxsize=64)
 def studentized_range(level: float, k: int) -> float:
-    """The ``level`` quantile of the range of ``k`` independent standard normal values.
+    """Return the ``level`` quantile of the range of ``k`` independent standard normal values.
 
     Reference: Tukey; P(range <= q) = k * integral of phi(z) (Phi(z) - Phi(z - q))^(k - 1) dz.
     """

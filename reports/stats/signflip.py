@@ -16,7 +16,7 @@ RANDOM_FLIPS = 20_000
 
 @lru_cache(maxsize=8)
 def signs(n: int) -> Floats:
-    """All 2**n sign vectors, shape (flips, n); above EXACT_DOMAINS a fixed random sample with the identity."""
+    """Return all 2**n sign vectors, shape (flips, n); above EXACT_DOMAINS a fixed random sample with the identity."""
     if n <= EXACT_DOMAINS:
         codes = np.arange(2**n)[:, None] >> np.arange(n)
         return np.where(codes & 1, -1.0, 1.0)
@@ -25,7 +25,7 @@ def signs(n: int) -> Floats:
 
 
 def sign_flip(means: Floats, alternative: Alternative = "two-sided") -> Floats:
-    """p-values of the hypothesis that domain means are symmetric about 0.
+    """Return p-values of the hypothesis that domain means are symmetric about 0.
 
     Args:
         means: shape (..., domains), paired differences averaged over seeds.
@@ -48,7 +48,7 @@ def sign_flip(means: Floats, alternative: Alternative = "two-sided") -> Floats:
 
 
 def smallest_p(n_domains: int, alternative: Alternative = "two-sided") -> float:
-    """The smallest p-value that any data could give; above alpha the question is not decidable."""
+    """Return the smallest p-value that any data could give; above alpha the question is not decidable."""
     if n_domains < 1:
         return 1.0
     least = 1 / min(2**n_domains, RANDOM_FLIPS) if n_domains > EXACT_DOMAINS else 2.0**-n_domains

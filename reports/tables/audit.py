@@ -29,7 +29,7 @@ def _share(part: float, whole: float) -> str:
 
 
 def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Table:
-    """One line per (algorithm, quantizer, bits): medians over sites, then over the section's cells."""
+    """Make a line per (algorithm, quantizer, bits): medians over sites, then over the section's cells."""
     values = audit[_VALUES].astype(float)
     groups = pd.concat([audit[[*METHOD, "key"]], values], axis=1).groupby(METHOD, sort=False)
     counts = audit.groupby(METHOD, sort=False)[["sites_moved", "sites", "quantized", "layers"]].sum()
@@ -63,6 +63,6 @@ def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Tab
 
 
 def audit_tables(results: Results) -> Iterator[Table]:
-    """The evidence of each section."""
+    """Make the table of evidence of each section."""
     make = partial(audit_table, roles=results.roles)
     return by_section(results, results.audit, "audit", "Audit of the quantizers", make=make)

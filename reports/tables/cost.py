@@ -25,7 +25,7 @@ def _span(low: float, high: float) -> str:
 
 
 def size_table(sizes: pd.DataFrame, name: str, title: str, roles: Roles) -> Table:
-    """Bytes by (algorithm, quantizer, bits) of one section: medians over its cells, in text their range."""
+    """Make the table of bytes by method of one section: medians over its cells, in text their range."""
     groups = sizes.groupby(METHOD, sort=False)
     median = groups[SIZES].median()
     median["ratio"] = median["packed_file"] / median["float_file"]
@@ -56,7 +56,7 @@ def size_table(sizes: pd.DataFrame, name: str, title: str, roles: Roles) -> Tabl
 
 
 def latency_table(latency: pd.DataFrame, name: str, title: str) -> Table:
-    """Milliseconds a call by method, runtime and machine: medians over the measured models."""
+    """Make the table of milliseconds a call by method, runtime and machine: medians over the measured models."""
     values = ["median_ms", "q25_ms", "q75_ms", "ratio"]
     groups = latency.groupby([*METHOD, *_RUN], sort=False)
     numbers = groups[values].median()
@@ -95,11 +95,11 @@ def latency_table(latency: pd.DataFrame, name: str, title: str) -> Table:
 
 
 def size_tables(results: Results) -> Iterator[Table]:
-    """The file sizes of each section."""
+    """Make the table of file sizes of each section."""
     make = partial(size_table, roles=results.roles)
     return by_section(results, results.sizes, "size", "Model size", make=make)
 
 
 def latency_tables(results: Results) -> Iterator[Table]:
-    """The latencies of each section."""
+    """Make the table of latencies of each section."""
     return by_section(results, results.latency, "latency", "Latency", make=latency_table)

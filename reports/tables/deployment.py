@@ -51,7 +51,7 @@ _ENSEMBLE_NOTES = ("Bytes of the files of all members together, beside one float
 
 
 def deployment_tables(results: Results) -> Iterator[Table]:
-    """The tables of deployed cells that have content, section by section."""
+    """Make the tables of deployed cells that have content, section by section."""
     for section, part in results.section_names.items():
         own, where = deployed_in(results.deployed, section), section_words(section)
         for name, title, make in (
@@ -83,7 +83,7 @@ def _bytes_text(value: float) -> str:
 
 
 def deployed_size_table(deployments: Sequence[Deployment], name: str, title: str, roles: Roles) -> Table:
-    """Bytes by method; a cell deployed in several runtimes counts once."""
+    """Make the table of bytes by method; a cell deployed in several runtimes counts once."""
     by_key: dict[str, tuple[Deployment, Bytes]] = {d.key: (d, d.bytes) for d in deployments if d.bytes is not None}
     rows = [{**_method(d), "file": d.file, **{f: getattr(b, f) for f in _FILES}} for d, b in by_key.values()]
     text, numbers, behind = [], [], []
@@ -111,7 +111,7 @@ def deployed_size_table(deployments: Sequence[Deployment], name: str, title: str
 
 
 def proof_table(deployments: Sequence[Deployment], name: str, title: str, roles: Roles) -> Table:
-    """Distances and accuracies by method and runtime, over the cells for which they were measured."""
+    """Make the table of distances and accuracies by method and runtime, over the cells for which they were measured."""
     rows = [_proof(d) for d in deployments if d.difference is not None]
     text, numbers, behind = [], [], []
     for names, group in _grouped(rows, [*METHOD, "runtime"], roles):
@@ -160,7 +160,7 @@ def _proof(d: Deployment) -> dict[str, Any]:
 
 
 def ensemble_table(deployments: Sequence[Deployment], name: str, title: str, roles: Roles) -> Table:
-    """Ensembles of the lowest seeds, by method and target."""
+    """Make the table of ensembles of the lowest seeds, by method and target."""
     found = [e for e in ensemble_sizes(deployments, MEMBERS) if e.labels.quantizer != FLOAT]
     rows = [
         {**_method(e), "target": str(e.labels.target), "members": e.members, "float_file": e.float_file,

@@ -17,7 +17,7 @@ _SHOWN = 3
 
 
 def absent(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells of one section's grid (its methods x targets x seeds) without a record."""
+    """List the cells of one section's grid (its methods x targets x seeds) without a record."""
     methods = cells[[*SECTION, *METHOD]].drop_duplicates()
     grid = pd.DataFrame(product(sorted(cells["target"].unique()), sorted(cells["seed"].unique())))
     grid.columns = pd.Index(["target", "seed"])
@@ -34,13 +34,13 @@ def _listed(values: pd.Series[str]) -> str:
 
 
 def failures_tables(results: Results) -> list[Table]:
-    """The table of cells without a result, where there are any."""
+    """Make the table of cells without a result, where there are any."""
     table = failures_table(results)
     return [table] if len(table.text) else []
 
 
 def failures_table(results: Results) -> Table:
-    """All sections together; the text groups cells of one method that share status and reason."""
+    """Make one table of all sections; its text groups cells of one method that share status and reason."""
     cells = results.cells[results.cells["status"] != "done"]
     columns = [*_CELL, "status", "reason", "key"]
     parts = [cells[columns].drop_duplicates("key")]

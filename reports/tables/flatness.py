@@ -45,11 +45,12 @@ def _arranged(numbers: pd.DataFrame) -> pd.DataFrame:
 
 
 def flatness_table(flatness: pd.DataFrame, name: str, title: str, roles: Roles) -> Table:
-    """One line per method, weights and measure: its mean over the cells, on the sources and on the target.
+    """Make a line per method, weights and measure: its mean over the cells, on the sources and on the target.
 
     Args:
         flatness: columns key, METHOD and FLATNESS, of one section.
-        name, title: of the table.
+        name: file name of the table.
+        title: heading of the table.
         roles: of the quantizers.
     """
     keys = [*METHOD, "weights", "measure"]
@@ -74,7 +75,7 @@ def flatness_table(flatness: pd.DataFrame, name: str, title: str, roles: Roles) 
 
 
 def correlation_table(flatness: pd.DataFrame, name: str, title: str) -> Table:
-    """One line per measure: its correlation with the gap; arguments as `flatness_table`."""
+    """Make a line per measure with its correlation with the gap; the arguments are those of `flatness_table`."""
     rows = []
     for (weights, measure, place), found_here in flatness.groupby(["weights", "measure", "place"]):
         own = _complete(found_here[np.isfinite(found_here["value"])])
@@ -114,12 +115,12 @@ def _grid(cells: pd.DataFrame, column: str) -> Floats:
 
 
 def flatness_tables(results: Results) -> Iterator[Table]:
-    """The flatness of each section."""
+    """Make the table of flatness of each section."""
     make = partial(flatness_table, roles=results.roles)
     return by_section(results, results.flatness, "flatness", "Flatness", make=make)
 
 
 def gap_tables(results: Results) -> Iterator[Table]:
-    """The correlation of flatness with the out-of-domain gap in each section."""
+    """Make the table of each section that correlates flatness with the out-of-domain gap."""
     title = "Flatness and the out-of-domain gap"
     return by_section(results, results.flatness, "flatness-gap", title, make=correlation_table)

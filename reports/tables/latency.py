@@ -29,7 +29,7 @@ def _span(values: Sequence[float]) -> str:
 
 
 def timing_table(deployments: Sequence[Deployment], name: str, title: str, roles: Roles) -> Table:
-    """Latency of the timed cells; each other method that has integers, or failed, once with its label and reason."""
+    """Make the table of the timed cells; any other method that has integers, or failed, stands once with its reason."""
     shown = [d for d in deployments if d.kind != "float32"]
     have = {(*method_of(d).values(), d.runtime) for d in shown if d.timings}
     others: dict[tuple[str, ...], Deployment] = {}

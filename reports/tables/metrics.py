@@ -57,5 +57,5 @@ def _shown(line: dict[Any, Any]) -> str:
 
 
 def metrics_tables(results: Results) -> Iterator[Table]:
-    """The metrics of each section."""
+    """Make the table of metrics of each section."""
     return by_section(results, results.metrics, "metrics", "Metrics", make=metrics_table)

@@ -13,7 +13,7 @@ _SHOWN = 3
 
 
 def status_counts(results: Results) -> str:
-    """Plain text, for example ``12 cells: 10 done, 1 failed, 1 unsupported. Protocols: small.``"""
+    """Count the cells in plain text, for example ``12 cells: 10 done, 1 failed, 1 unsupported``."""
     cells = results.cells.drop_duplicates("key")
     counts = cells["status"].value_counts()
     parts = ", ".join(f"{counts[status]} {status}" for status in STATUSES if status in counts)
@@ -25,12 +25,12 @@ def status_counts(results: Results) -> str:
 
 
 def status_line(results: Results) -> str:
-    """`status_counts` for Markdown."""
+    """Return `status_counts` as Markdown."""
     return escape.markdown(status_counts(results))
 
 
 def provenance_table(results: Results) -> Table:
-    """Every recorded entry with its values; several values of one entry are listed with their counts."""
+    """Make the table of every recorded entry; several values of one entry are listed with their counts."""
     frame = pd.DataFrame(
         [(path, value, count) for (path, value), count in sorted(results.provenance.items())],
         columns=["entry", "value", "records"],

@@ -1,7 +1,7 @@
 """Accuracies that papers report, beside what the records hold.
 
-The numbers are data: one CSV file a paper in `reports/published/`. Lines that start with ``#`` give the title of its table,
-the source and notes; then come the columns of `PublishedAccuracy`. Another paper is another file.
+The numbers are data: one CSV file a paper in `reports/published/`. Lines that start with ``#`` give the title of its
+table, the source and notes; then come the columns of `PublishedAccuracy`. Another paper is another file.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _accuracy(name: str, row: dict[str, str]) -> PublishedAccuracy:
 
 
 def papers() -> list[Paper]:
-    """All papers whose numbers come with the package, by file name."""
+    """Return all papers whose numbers come with the package, by file name."""
     folder = files("quantdg.reports") / "published"
     found = sorted((file for file in folder.iterdir() if file.name.endswith(".csv")), key=lambda file: file.name)
     return [read_paper(file.name.removesuffix(".csv"), file.read_text(encoding="utf-8")) for file in found]
@@ -139,7 +139,7 @@ def _measured(row: PublishedAccuracy, cube: Cube) -> tuple[str, tuple[str, ...]]
 
 
 def published_table(paper: Paper, cubes: Collection[tuple[Section, Cube]]) -> Table:
-    """One paper's numbers and the measured ones (source-validation selection) side by side."""
+    """Put one paper's numbers and the measured ones (source-validation selection) side by side."""
     text, numbers, behind = [], [], []
     for row in paper.accuracies:
         here = [(s, *_measured(row, cube)) for s, cube in cubes if _plain(s[0]) == _plain(row.dataset)]
@@ -162,5 +162,5 @@ def published_table(paper: Paper, cubes: Collection[tuple[Section, Cube]]) -> Ta
 
 
 def published_tables(results: Results) -> list[Table]:
-    """One table a paper."""
+    """Make one table a paper."""
     return [published_table(paper, results.cubes.items()) for paper in papers()]

@@ -49,7 +49,7 @@ class Table:
         return [[str(c) for c in self.text.columns], *([str(v) for v in row] for row in self.text.to_numpy().tolist())]
 
     def markdown(self, level: int = 3) -> str:
-        """Heading, GitHub table and notes."""
+        """Write heading, GitHub table and notes."""
         return f"{'#' * level} {escape.markdown(self.title)}\n\n{self._markdown_body}"
 
     @cached_property
@@ -60,11 +60,11 @@ class Table:
         return f"{body}\n" + (f"\n{notes}\n" if notes else "")
 
     def csv(self) -> str:
-        """The numbers, full precision, empty where there is none."""
+        """Write the numbers at full precision, empty where there is none."""
         return self._csv
 
     def latex(self) -> str:
-        """A booktabs ``tabular`` to \\input into a paper; title and notes as comments."""
+        """Write a booktabs ``tabular`` for a paper to input; title and notes are comments."""
         return self._latex
 
     @cached_property
@@ -81,5 +81,5 @@ class Table:
 
 
 def traced(column: str, keys: Iterable[Iterable[str]]) -> Traces:
-    """Traces of one column, from what is behind each of its rows; a row with nothing behind it has none."""
+    """Make the traces of one column from what is behind each of its rows; a row with nothing behind it has none."""
     return {(i, column): found for i, own in enumerate(keys) if (found := tuple(sorted(set(own))))}

@@ -57,7 +57,7 @@ def _table(name: str, title: str, lines: list[tuple[dict[str, str], Claim, dict[
 
 
 def gains_table(scope: Scope, name: str) -> Table:
-    """Each quantizer's gain over float."""
+    """Make the table of each quantizer's gain over float."""
     lines = []
     for judged in scope.algorithms:
         for c in judged.quantizers:
@@ -70,7 +70,7 @@ def gains_table(scope: Scope, name: str) -> Table:
 
 
 def differences_table(scope: Scope, name: str) -> Table:
-    """Whether the gain depends on the quantizer, and what changes where one is left out."""
+    """Make the table that says whether the gain depends on the quantizer, and what changes where one is left out."""
     text, numbers, keys = [], [], []
     for judged in scope.algorithms:
         for d in judged.heterogeneity:
@@ -110,7 +110,7 @@ def differences_table(scope: Scope, name: str) -> Table:
 
 
 def controls_table(scope: Scope, name: str) -> Table:
-    """Each quantizer against each control, one-sided."""
+    """Make the table of each quantizer against each control, one-sided."""
     lines = [
         ({"algorithm": judged.algorithm, "comparison": c.claim.name}, c.claim, dict[str, Any](), dict[str, str]())
         for judged in scope.algorithms
@@ -120,7 +120,7 @@ def controls_table(scope: Scope, name: str) -> Table:
 
 
 def interactions_table(scope: Scope, name: str) -> Table:
-    """Quantizer x weight averaging."""
+    """Make the table of each quantizer with each weight averaging."""
     corners = ("float", "quantized", "float averaged", "both")
     lines = []
     for judged in scope.algorithms:
@@ -133,7 +133,7 @@ def interactions_table(scope: Scope, name: str) -> Table:
 
 
 def methods_table(scope: Scope, name: str, margin: float) -> Table:
-    """Whether a DG method's gain over ERM changes under a quantizer."""
+    """Make the table that says whether a DG method's gain over ERM changes under a quantizer."""
     lines = []
     for judged in scope.algorithms:
         for c in judged.differences:
@@ -146,7 +146,7 @@ def methods_table(scope: Scope, name: str, margin: float) -> Table:
 
 
 def verdict_tables(verdict: Verdict, names: list[str]) -> list[Table]:
-    """All tables with content, scope by scope; ``names`` are the scopes' file-name parts."""
+    """Make all tables with content, scope by scope; ``names`` are the scopes' file-name parts."""
     out = []
     for scope, name in zip(verdict.scopes, names, strict=True):
         made = [gains_table(scope, name), differences_table(scope, name), controls_table(scope, name)]

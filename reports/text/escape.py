@@ -10,7 +10,7 @@ _HTML_ENTITY = re.compile(r"&(?=#?\w+;)")
 
 
 def clean(text: object) -> str:
-    """One line without control characters, so that a name can neither break a table nor steer a terminal."""
+    """Return one line without control characters, so that a name can neither break a table nor steer a terminal."""
     plain = str(text)
     if not plain.isprintable():
         plain = "".join(c if c.isprintable() else " " for c in plain)
@@ -18,13 +18,13 @@ def clean(text: object) -> str:
 
 
 def markdown(text: object) -> str:
-    """A name inside a Markdown table or paragraph."""
+    """Escape a name for a Markdown table or paragraph."""
     safe = _HTML_TAG.sub("&lt;", _HTML_ENTITY.sub("&amp;", clean(text)))
     return safe.translate(_MARKDOWN)
 
 
 def csv_cell(value: object) -> object:
-    """A text that a spreadsheet would run as a formula gets a leading apostrophe; numbers pass."""
+    """Put an apostrophe before a text that a spreadsheet would run as a formula; numbers pass."""
     if not isinstance(value, str):
         return value
     text = clean(value)
@@ -32,5 +32,5 @@ def csv_cell(value: object) -> object:
 
 
 def slug(text: object) -> str:
-    """Lower-case letters, digits and dashes for a file name; ``x`` where nothing is left."""
+    """Return lower-case letters, digits and dashes for a file name; ``x`` where nothing is left."""
     return re.sub(r"[^a-z0-9]+", "-", str(text).lower()).strip("-")[:60] or "x"

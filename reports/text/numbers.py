@@ -14,27 +14,27 @@ def number_text(value: float, form: str) -> str:
 
 
 def p_text(p: float) -> str:
-    """``0.125``, or ``< 0.001``."""
+    """Write a p-value as ``0.125``, or ``< 0.001``; a dash for none."""
     if math.isnan(p):
         return DASH
     return "< 0.001" if p < 0.001 else f"{p:.3g}"
 
 
 def p_phrase(p: float) -> str:
-    """``p = 0.125`` or ``p < 0.001``."""
+    """Write a p-value in a sentence, ``p = 0.125`` or ``p < 0.001``."""
     return f"p {p_text(p)}" if p < 0.001 else f"p = {p_text(p)}"
 
 
 def interval_text(low: float, high: float) -> str:
-    """``+1.12 to +2.80``; a dash with one domain."""
+    """Write an interval as ``+1.12 to +2.80``; a dash with one domain."""
     return DASH if math.isnan(low) else f"{points(low)} to {points(high)}"
 
 
 def span_text(low: float, high: float) -> str:
-    """``0.10 to 1.30``, for what has no sign; a dash where there is none."""
+    """Write an interval of what has no sign as ``0.10 to 1.30``; a dash where there is none."""
     return DASH if math.isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
 def points(value: float) -> str:
-    """``+1.20``, and ``+0.00`` for what rounds to nothing."""
+    """Write points as ``+1.20``, and as ``+0.00`` what rounds to nothing."""
     return f"{round(value, 2) + 0.0:+.2f}"

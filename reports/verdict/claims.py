@@ -29,11 +29,11 @@ class Claim:
         p: sign-flip p on domain means (unit: domains).
         adjusted: Holm over its family; equals ``p`` for a claim that stands alone.
         keys: the records behind it.
-        so_far: of an incomplete one, the mean over the pairs that are there, their number, and how many there will be.
+        so_far: of an incomplete one, the mean over the pairs that are there, their number, and how many there must be.
         p_here: p with these domains taken as given (unit: seeds); NaN with one seed.
         answer: what may be said at alpha about domains in general.
         needed: domains for 80 % power if the true gain is as measured; None if beyond reach or not computed.
-        resampled: two-level bootstrap interval, a second opinion; NaN below 8 domains and for a claim that stands alone.
+        resampled: two-level bootstrap interval, a second opinion; NaN below 8 domains and for a single claim.
     """
 
     name: str
@@ -71,7 +71,7 @@ def _tested(name: str, gains: Floats, domains: tuple[str, ...], rules: Rules, al
 
 
 def claim(name: str, gains: Floats, domains: tuple[str, ...], rules: Rules, alternative: Alternative) -> Claim:
-    """A claim that stands alone, from gains of shape (domains, seeds); incomplete where one is NaN."""
+    """Test a claim that stands alone, from gains of shape (domains, seeds); it is incomplete where one is NaN."""
     if not np.isfinite(gains).all():
         return _incomplete(name, gains)
     tested = _tested(name, gains, domains, rules, alternative=alternative)
@@ -98,7 +98,7 @@ def _needed(answer: Answer, gains: Floats, alpha: float, alternative: Alternativ
 
 
 def family(gains: dict[str, Floats], domains: tuple[str, ...], rules: Rules) -> list[Claim]:
-    """Two-sided claims corrected together by Holm; incomplete ones are no part of the correction."""
+    """Test two-sided claims, corrected together by Holm; incomplete ones are no part of the correction."""
     whole = {name: values for name, values in gains.items() if np.isfinite(values).all()}
     tested = [_tested(name, values, domains, rules, alternative="two-sided") for name, values in whole.items()]
     adjusted = holm(np.array([c.p for c in tested])) if tested else np.empty(0)

@@ -26,7 +26,7 @@ from .heterogeneity import Heterogeneity, compare_quantizers
 
 @dataclass(frozen=True, kw_only=True)
 class Conjunction:
-    """All complete quantizers of one algorithm at once; one-sided tests of "the gain is above 0".
+    """Judges all complete quantizers of one algorithm at once, by one-sided tests of "the gain is above 0".
 
     Attributes:
         names: the quantizers judged.
@@ -159,7 +159,12 @@ def _scopes(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def judge(results: Results, selection: str = HEADLINE) -> Verdict:
-    """Decide the claims from results that are loaded, by their rules; ``selection`` is the rule whose accuracies count."""
+    """Decide the claims from loaded results, by their rules.
+
+    Args:
+        results: of a run folder.
+        selection: the rule whose accuracies count.
+    """
     return Verdict(results.rules, [_judge_scope(name, cells, selection, results) for name, cells in _scopes(results)])
 
 

@@ -22,7 +22,7 @@ class TracedSentence(str):
     keys: tuple[str, ...]
 
     def __new__(cls, text: str, keys: Iterable[str] = ()) -> Self:
-        """``keys`` may name a record more than once."""
+        """Make a sentence; ``keys`` may name a record more than once."""
         made = super().__new__(cls, text)
         made.keys = tuple(dict.fromkeys(keys))
         return made
@@ -52,7 +52,7 @@ def _so_far(claim: Claim) -> str:
 
 
 def claim_sentence(claim: Claim, rules: Rules) -> TracedSentence:
-    """One claim as two or three sentences."""
+    """Write one claim as two or three sentences."""
     e = claim.effect
     if e is None:
         return TracedSentence(f"{claim.name}: {_so_far(claim)}.", claim.keys)
@@ -115,7 +115,7 @@ def _against(control: str, claim: Claim) -> str:
 
 
 def sentences_on_controls(judged: AlgorithmVerdict) -> Iterator[TracedSentence]:
-    """Whether the gain is more than every control gives; names the controls that were not run."""
+    """Say whether the gain is more than every control gives, and name the controls that were not run."""
     by_quantizer: dict[str, dict[str, Claim]] = {}
     for against in judged.controls:
         by_quantizer.setdefault(against.quantizer, {})[against.control] = against.claim
@@ -186,7 +186,7 @@ def _effect_on_the_method(judged: AlgorithmVerdict, rules: Rules) -> Iterator[Tr
 
 
 def algorithm_sentences(judged: AlgorithmVerdict, scope: Scope, rules: Rules) -> Iterator[TracedSentence]:
-    """The sentences on one algorithm, the answer to the main question first."""
+    """Write the sentences on one algorithm, the answer to the main question first."""
     yield TracedSentence(_under_every_quantizer(judged, scope, rules), _keys(c for c in judged.quantizers if c.effect))
     yield from _these_domains(judged, scope, rules)
     for claim in judged.quantizers:
@@ -198,7 +198,7 @@ def algorithm_sentences(judged: AlgorithmVerdict, scope: Scope, rules: Rules) ->
 
 
 def verdict_words(verdict: Verdict) -> Iterator[tuple[str, list[TracedSentence]]]:
-    """(heading, sentences) for each scope and algorithm; plain text, to be escaped by the caller."""
+    """Yield heading and sentences for each scope and algorithm: plain text, to be escaped by the caller."""
     for scope in verdict.scopes:
         for judged in scope.algorithms:
             heading = (

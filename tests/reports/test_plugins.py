@@ -119,7 +119,7 @@ def unknown_line(results: Results) -> dict[str, Picture]:
     ("kind", "function", "reason"),
     [
         ("table", broken, "ZeroDivisionError: division by zero"),
-        ("table", lambda results: [3], "must return tables .*got 3"),
+        ("table", lambda results: [3], "a table must be a quantdg.reports.tables.table.Table, got 3"),
         ("table", lambda results: 3, "TypeError"),
         ("table", lambda results: [table("../escape")], "becomes a file name.*got '../escape'"),
         ("table", lambda results: [table("mine"), table("mine")], "name 'mine' is taken"),

@@ -118,7 +118,7 @@ def test_four_domains_are_not_decidable_and_say_how_many_would_be(store: RunStor
     assert claim.answer == "not decidable"
     assert claim.p == 0.125
     assert claim.needed == 6
-    assert claim.here < 0.001
+    assert claim.p_here < 0.001
     ((_, sentences),) = verdict_words(judge_folder(store.root))
     assert (
         "Not decidable: with 4 target domains no result can have a p below 0.0625. The only mean gain" in sentences[0]
@@ -211,7 +211,7 @@ def test_one_seed_still_speaks_about_domains_but_not_about_these(store: RunStore
     fill({"lsq": 2.0}, seeds=1)
     (claim,) = _judged(store).quantizers
     assert claim.answer == "gain"
-    assert np.isnan(claim.here)
+    assert np.isnan(claim.p_here)
     ((heading, sentences),) = verdict_words(judge_folder(store.root))
     assert "8 domains x 1 seed," in heading
     assert sentences[1] == "One seed: nothing can be said about these domains alone."

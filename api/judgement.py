@@ -35,8 +35,8 @@ class Judgement:
         rows = [
             (scope.name, judged.algorithm, together.answer, together.p_every, together.at_least, len(together.names))
             for scope in self.found.scopes
-            for judged in scope.judged
-            for together in (judged.together,)
+            for judged in scope.algorithms
+            for together in (judged.conjunction,)
         ]
         return pd.DataFrame(rows, columns=["scope", "algorithm", "answer", "p", "at_least", "quantizers"])
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from quantdg.bench.results.record import HEADLINE
 from quantdg.reports.frames import gains
 from quantdg.reports.frames import results as frames
-from quantdg.reports.frames.columns import METHOD, PRIMARY, ROW, SECTION
+from quantdg.reports.frames.columns import METHOD, ROW, SECTION
 from quantdg.reports.page.page import write_html
 from quantdg.reports.report import Report
 from quantdg.reports.tables import accuracy
@@ -92,7 +93,7 @@ class Runs:
         return self.results.problems
 
     def verdict(
-        self, *, margin: float | None = None, alpha: float | None = None, selection: str = PRIMARY
+        self, *, margin: float | None = None, alpha: float | None = None, selection: str = HEADLINE
     ) -> Judgement:
         """Whether the gain holds under every quantizer.
 
@@ -130,7 +131,7 @@ class Runs:
         """The main table of each data set, model and protocol, primary selection rule only, for notebooks."""
         parts = [f"<p>{escape(repr(self))}</p>"]
         for section, cells in self.results.sections():
-            primary = cells[cells["selection"] == PRIMARY]
+            primary = cells[cells["selection"] == HEADLINE]
             if len(primary):
                 made = accuracy.table(
                     primary, "accuracy", "Accuracy in % by target domain: {}, {}, {}".format(*section)

@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_module
 
 import quantdg
+from quantdg.bench.deploy.stored import find_cell, open_cell
+from quantdg.bench.experiment import load as config
 from quantdg.core.cli import main
 from quantdg.errors import ConfigError, RecordError, UnknownNameError
 
@@ -63,6 +67,21 @@ def test_sizes_audit_latency_and_failures(runs):
     assert runs.failures["reason"].str.contains("weights only").all()
     assert runs.latency.columns.to_list()[:3] == ["dataset", "model", "protocol"]
     assert runs.problems == ()
+
+
+def test_the_stored_model_of_a_cell_is_right_on_the_recorded_images(runs, folder):
+    key = runs.accuracy.query("quantizer == 'lsq'")["key"].iloc[0]
+    store, record = find_cell(f"{folder}/{key}")
+    cell = open_cell(store, record, config.load([*WORDS, f"out={folder.parent.parent}"]).paths)
+
+    @torch.no_grad()
+    def right():
+        pairs = cell.batches(500)
+        return np.concatenate([cell.network.eval()(torch.from_numpy(x)).argmax(1).numpy() == y for x, y in pairs])
+
+    assert not np.array_equal(right(), cell.correct())
+    quantdg.load_packed(folder / "models" / f"{key}.safetensors", cell.network)
+    assert np.array_equal(right(), cell.correct())
 
 
 def test_the_verdict(runs, capsys):

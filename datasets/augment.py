@@ -96,7 +96,7 @@ def augment(
     count, channels, height, width = images.shape
     if policy.colour and channels != 3:
         raise ConfigError(f"jitter and grayscale need 3 channels, got {channels}; use the augmentation digits or none")
-    draws = draw(policy, count, height, width, generator).to(images.device)
+    draws = draw(policy, count, height, width, generator=generator).to(images.device)
     if policy.colour and images.dtype == torch.uint8 and images.device.type == "cpu":
         _check_statistics(channels, mean, std)
         return augment_photos(images, draws, mean, std)

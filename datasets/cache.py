@@ -113,7 +113,7 @@ def _build(folder: Path, listing: Listing, size: int, progress: Progress | None,
         work.mkdir(parents=True)
         _sweep(folder.parent, host)
         with (work / "images.u8").open("wb") as out:
-            meta = write_pixels(listing, size, out, progress, workers)
+            meta = write_pixels(listing, size, out, progress, workers=workers)
             out.flush()
             os.fsync(out.fileno())
         (work / "meta.json").write_text(json.dumps(asdict(meta)))
@@ -151,7 +151,7 @@ def cached_images(
     count = len(listing.entries)
     found = _open(folder, count, size)
     if found is None:
-        _build(folder, listing, size, progress, workers)
+        _build(folder, listing, size, progress, workers=workers)
         found = _open(folder, count, size)
     if found is None:
         raise DataError(f"the image cache {folder} vanished while it was opened; run again")

@@ -35,7 +35,10 @@ def _build(
     names = [_environment_name(flip) for flip in flips]
     if len(set(names)) != len(names):
         raise ConfigError(f"every flip rate makes one domain, got {list(flips)}; drop the repeated one")
-    pairs = [colour(i, k, flip, noise, seed, e) for e, ((i, k), flip) in enumerate(zip(parts, flips, strict=True))]
+    pairs = [
+        colour(i, k, flip, noise, seed=seed, env_index=e)
+        for e, ((i, k), flip) in enumerate(zip(parts, flips, strict=True))
+    ]
     domains = tuple(Domain(n, images, labels) for n, (images, labels) in zip(names, pairs, strict=True))
     return DomainDataset(name, domains, CLASSES, content_fingerprint(domains), *_BLACK)
 
@@ -75,7 +78,7 @@ def load_colored_mnist(
     images, digits = read_mnist(root)
     order = shuffled(len(images), order_seed)
     parts = [(images[mine], digits[mine]) for mine in (order[k :: len(flips)] for k in range(len(flips)))]
-    return _build(name, parts, flips, label_noise, order_seed)
+    return _build(name, parts, flips, label_noise, seed=order_seed)
 
 
 def load_colored_mnist_irm(
@@ -102,4 +105,4 @@ def load_colored_mnist_irm(
     train, held_out = order[: len(order) * 5 // 6], order[len(order) * 5 // 6 :]
     sources = len(flips) - 1
     hands = [*(train[k::sources] for k in range(sources)), held_out]
-    return _build(name, [(images[mine], digits[mine]) for mine in hands], flips, label_noise, order_seed)
+    return _build(name, [(images[mine], digits[mine]) for mine in hands], flips, label_noise, seed=order_seed)

@@ -153,7 +153,7 @@ def _image(source: NDArray[np.uint8], k: int, plan: _Plan, work: Floats, line: F
     factors = plan.factors[k]
     for i in range(len(work)):
         for c in range(3):
-            _crop(source[c], plan.rows[k, i], plan.left[k], plan.across[k], line, work[i, c])
+            _crop(source[c], plan.rows[k, i], plan.left[k], plan.across[k], line=line, row=work[i, c])
         for operation in plan.before:
             _operate(operation, work[i], factors)
     gray = _mean_luma(work) * (ONE - factors[CONTRAST]) if plan.contrast else ZERO
@@ -162,7 +162,7 @@ def _image(source: NDArray[np.uint8], k: int, plan: _Plan, work: Floats, line: F
             _blend(work[i], factors[CONTRAST], gray)
         for operation in plan.after:
             _operate(operation, work[i], factors)
-        _write(work[i], plan.gray[k], plan.mean, plan.scale, out[i])
+        _write(work[i], plan.gray[k], plan.mean, plan.scale, out=out[i])
 
 
 @_compiled
@@ -170,7 +170,7 @@ def _batch(images: NDArray[np.uint8], plan: _Plan, out: Floats) -> None:
     count, _, height, width = images.shape
     work, line = np.empty((height, 3, width), np.float32), np.empty(width + 1, np.float32)
     for k in range(count):
-        _image(images[k], k, plan, work, line, out[k])
+        _image(images[k], k, plan, work, line=line, out=out[k])
 
 
 def _pixels(places: Tensor | None, count: int, size: int) -> Tensor:

@@ -81,7 +81,7 @@ def _continue(url: str, part: Path, state: Path, timeout: float, progress: Progr
         found = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
         state.write_text(json.dumps({"url": url, "validator": "" if found.startswith("W/") else found}))
         with part.open("ab" if resumed else "wb") as out:
-            _receive(response, url, out, have if resumed else 0, progress)
+            _receive(response, url, out, have if resumed else 0, progress=progress)
             out.flush()
             os.fsync(out.fileno())
 
@@ -111,7 +111,7 @@ def fetch(
     part, state = target.with_name(target.name + ".part"), target.with_name(target.name + ".part.json")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _continue(url, part, state, timeout, progress)
+        _continue(url, part, state, timeout, progress=progress)
         if digest is not None and not _matches(part, digest):
             part.unlink()
             raise DataError(f"{url} does not have the expected checksum {digest}; it changed or was damaged, try again")
@@ -121,7 +121,7 @@ def fetch(
         error.close()
         if error.code == 416 and part.is_file():  # at least as long as the file: start over
             part.unlink()
-            return fetch(url, target, digest, progress, timeout)
+            return fetch(url, target, digest, progress, timeout=timeout)
         raise DataError(f"{url} answered {error.code} {error.reason}; check the address or fetch it by hand") from error
     except (OSError, http.client.HTTPException) as error:
         raise DataError(f"cannot fetch {url} to {target}: {error}; run again to go on") from error

@@ -51,7 +51,7 @@ def draw(policy: Augmentation, count: int, height: int, width: int, generator: t
 
     out = Draws()
     if policy.crop != (1.0, 1.0) or policy.flip > 0:
-        boxes = draw_boxes(count, height, width, policy.crop, generator)
+        boxes = draw_boxes(count, height, width, policy.crop, generator=generator)
         flip = uniform(count) < policy.flip
         rows, columns = places(boxes, flip, height, width)
         out = replace(out, boxes=boxes, flip=flip, rows=rows, columns=columns)

@@ -53,9 +53,9 @@ def _images(
     name: str, listing: Listing, size: int, cache_dir: Path | None, progress: Progress | None
 ) -> tuple[Meta, NDArray[np.uint8]]:
     if cache_dir is not None:
-        return cached_images(name, listing, size, Path(cache_dir), progress)
+        return cached_images(name, listing, size, Path(cache_dir), progress=progress)
     buffer = io.BytesIO()
-    meta = write_pixels(listing, size, buffer, progress, None)
+    meta = write_pixels(listing, size, buffer, progress, workers=None)
     return meta, np.frombuffer(buffer.getbuffer(), np.uint8).reshape(meta.count, 3, size, size)
 
 
@@ -106,6 +106,6 @@ def load_folder(
     if domains is None and name in IMAGE_SETS:
         domains = IMAGE_SETS[name].domains
     listing = scan(base, domains, read_exclusions(duplicates, base))
-    meta, images = _images(name, listing, size, cache_dir, progress)
+    meta, images = _images(name, listing, size, cache_dir, progress=progress)
     parts = _domains(listing, images)
-    return DomainDataset(name, parts, listing.classes, meta.fingerprint, IMAGENET_MEAN, IMAGENET_STD)
+    return DomainDataset(name, parts, listing.classes, meta.fingerprint, mean=IMAGENET_MEAN, std=IMAGENET_STD)

@@ -63,4 +63,6 @@ def load_rotated_mnist(
     for k, angle in enumerate(angles):
         mine = order[k :: len(angles)]
         domains.append(Domain(names[k], rotate(images[mine], angle)[:, None], labels[mine]))
-    return DomainDataset(name, tuple(domains), tuple("0123456789"), content_fingerprint(domains), (0.0,), (1.0,))
+    return DomainDataset(
+        name, tuple(domains), tuple("0123456789"), content_fingerprint(domains), mean=(0.0,), std=(1.0,)
+    )

@@ -62,7 +62,7 @@ def _images(root: Path, domain: str, label: str) -> list[Entry]:
         for name in sorted(names):
             if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
                 state = os.stat(os.path.join(folder, name))  # pathlib would double the time of the scan
-                found.append(Entry(f"{relative}/{name}", domain, label, state.st_size, state.st_mtime_ns))
+                found.append(Entry(f"{relative}/{name}", domain, label, state.st_size, mtime=state.st_mtime_ns))
     return found
 
 

@@ -48,7 +48,7 @@ IMAGE_SETS = {
         ("clipart", "infograph", "painting", "quickdraw", "real", "sketch"),
         586575,
         "ai.bu.edu/M3SDA",
-        {
+        archives={
             "clipart": f"{_VISDA}groundtruth/clipart.zip",
             "infograph": f"{_VISDA}infograph.zip",
             "painting": f"{_VISDA}groundtruth/painting.zip",

@@ -54,7 +54,7 @@ def prepare_deployment(cell: StoredCell, out: Path, scratch: Path, timed: bool =
         MissingPackageError: the exporter is not installed.
     """
     timed = timed and deployment_kind(cell.model)[0] == "integer"
-    files = write_files(cell.network, cell.model, cell.shape, out, scratch, baseline=timed)
+    files = write_files(cell.network, cell.model, cell.shape, out, scratch=scratch, baseline=timed)
     if files.kind == "not exportable":
         return Prepared(cell, files, None, timed)
     images = cell.sample(min(MOST_IMAGES, max(FEWEST_IMAGES, PIXELS // int(np.prod(cell.shape)))))
@@ -73,7 +73,7 @@ def deploy_in(runtime: str, prepared: Prepared, settings: DeploySettings) -> Dep
         cell.record.labels,
         runtime,
         files.kind,
-        files.reason,
+        reason=files.reason,
         size=cell.shape[1],
         bytes=files.bytes,
         folded=files.integer.folded if files.integer else 0,

@@ -85,7 +85,7 @@ def write_files(
         scales=sum(_bytes(grid_tensors(name, site.weight)) for name, site in model.sites.items()),
         rest=_bytes(model.rest),
     )
-    return Files(kind, reason, sizes, float_file, integer_file, integer)
+    return Files(kind, reason, sizes, float_file, integer_file=integer_file, integer=integer)
 
 
 def _bytes(tensors: dict[str, Tensor]) -> int:

@@ -81,7 +81,7 @@ def _measure(
     threads: int,
 ) -> None:
     torch.set_num_threads(threads)
-    networks = [_network(component, r, store, shape, classes) for r in records]
+    networks = [_network(component, r, store, shape, classes=classes) for r in records]
     for batch in BATCHES:
         x = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))
         times = sample_interleaved([partial(network, x) for network in networks], ROUNDS, SECONDS)

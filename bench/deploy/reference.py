@@ -106,7 +106,7 @@ def prover(network: nn.Module, model: PackedModel, images: Array) -> Prover:
     noise = max(own_noise, _distance(deployed, truth))
     quantized_inputs = any(site.act is not None for site in model.sites.values())
     limit = max(WEIGHTS_ONLY_LIMIT, NOISE_FACTOR * noise if quantized_inputs else 0.0)
-    return Prover(images, truth, noise, limit, own_noise)
+    return Prover(images, truth, noise, limit, own_noise=own_noise)
 
 
 def _run(reference: nn.Module, x: Tensor, deployed: bool) -> Array:

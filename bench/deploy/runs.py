@@ -45,7 +45,7 @@ def deploy_store(
         if record is None or record.sizes is None:
             continue
         for own in _sharing_a_file(runtimes):
-            for deployment in _deploy(store, record, paths, replace(settings, runtimes=own), key in timed):
+            for deployment in _deploy(store, record, paths, replace(settings, runtimes=own), timed=key in timed):
                 write_deployment(store.root, deployment)
                 if watch is not None:
                     watch(deployment)
@@ -87,5 +87,5 @@ def _deploy(
 
 def _unable(record: Record, runtime: str, error: Exception) -> Deployment:
     if isinstance(error, MissingPackageError):
-        return Deployment(record.key, record.labels, runtime, "unavailable", str(error), machine=machine())
-    return Deployment(record.key, record.labels, runtime, "failed", one_line(error), machine=machine())
+        return Deployment(record.key, record.labels, runtime, "unavailable", reason=str(error), machine=machine())
+    return Deployment(record.key, record.labels, runtime, "failed", reason=one_line(error), machine=machine())

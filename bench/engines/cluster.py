@@ -85,7 +85,7 @@ def follow(
                 say(f"{len(again)} cells were lost with their jobs and are submitted again")
                 submit(again)
         for cell, deaths in given_up.values():
-            give_up(cell, store, leases, launcher, deaths)
+            give_up(cell, store, leases, launcher, deaths=deaths)
         time.sleep(poll_seconds)
     remove_leftovers(store)
 

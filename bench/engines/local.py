@@ -44,7 +44,7 @@ def run_cells(cells: list[Cell], store: RunStore, paths: Paths, launcher: Launch
     KeyboardInterrupt lets the processes save their trainings first; a second one kills them. Raises StorageError.
     """
     if jobs_of(launcher):
-        _Pool(CellQueue(cells, lambda key: store.float_path(key).exists()), store, paths, launcher, watch).run()
+        _Pool(CellQueue(cells, lambda key: store.float_path(key).exists()), store, paths, launcher, watch=watch).run()
         return
     use_deterministic(launcher.threads)
     job = Job(store, paths, launcher, lambda steps: watch("steps", steps))

@@ -81,7 +81,7 @@ def run_on_ray(
 
     try:
         submit(missing(cells, store))
-        follow(cells, store, launcher, submit, at_work, say=say, poll_seconds=options.poll_seconds)
+        follow(cells, store, launcher, submit, at_work=at_work, say=say, poll_seconds=options.poll_seconds)
     finally:
         ray.shutdown()
     return True

@@ -37,7 +37,7 @@ class SlurmTask:
     def __call__(self, cells: Portion) -> int:
         """Run the cells; returns how many failed."""
         self._job = Job(self.store, self.paths, self.launcher)
-        return run_portion(cells, self.store, self.paths, self.launcher, self._job)
+        return run_portion(cells, self.store, self.paths, self.launcher, job=self._job)
 
     def checkpoint(self, cells: Portion) -> Any:
         """Go on with what is missing; leases are left to the next attempt, which knows that this one is over."""
@@ -136,5 +136,5 @@ def run_on_slurm(
         left = submitted.at_work({cell.key for cell in missing(cells, store)})
         return None if left is None else bool(left)
 
-    follow(cells, store, launcher, submit, at_work, say=say, poll_seconds=options.poll_seconds)
+    follow(cells, store, launcher, submit, at_work=at_work, say=say, poll_seconds=options.poll_seconds)
     return True

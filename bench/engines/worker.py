@@ -80,7 +80,7 @@ def work(pipe: Connection, store: RunStore, paths: Paths, launcher: Launcher) ->
     keep_freed_memory()
     use_deterministic(launcher.threads)
     report = ThrottledReport(pipe, stop)
-    job = Job(store, paths, launcher, report, stop.is_set)
+    job = Job(store, paths, launcher, report, stop=stop.is_set)
     try:
         _serve(pipe, job, report)
     except (StoppedError, EOFError, BrokenPipeError, ConnectionResetError):

@@ -36,4 +36,4 @@ def flatness_of(
     state = deployed_state(network.state_dict(), sites)
     twin.load_state_dict({name: state[name] for name in float_names})
     grids = {name: site.act for name, site in sites.items() if site.act is not None}
-    return measure_flatness(twin, data, settings, grids, network if sites else None)
+    return measure_flatness(twin, data, settings, grids, latent=network if sites else None)

@@ -65,10 +65,10 @@ def top_eigenvalue(objective: Objective, iterations: int, tolerance: float, seed
         seed: of the first vector.
     """
     start = next(sphere(objective.point, 1, 1, seed))[0]
-    found = _power(objective, start, 0.0, iterations, tolerance)
+    found = _power(objective, start, 0.0, iterations, tolerance=tolerance)
     if found.value >= 0:
         return found
-    shifted = _power(objective, start, found.value, iterations, tolerance)
+    shifted = _power(objective, start, found.value, iterations, tolerance=tolerance)
     return Eigenvalue(shifted.value, shifted.residual, found.iterations + shifted.iterations)
 
 

@@ -70,7 +70,7 @@ def measure_flatness(
     with input_grids(network, grids, rounding=True):
         deployed = local(network, chunk=chunk)
     with input_grids(network, grids, rounding=False):
-        deployed |= _curvature(network, names, data, batches, settings, chunk, seed)
+        deployed |= _curvature(network, names, data, batches, settings=settings, chunk=chunk, seed=seed)
     out = {"settings": asdict(settings), "parameters": count, "gammas": gammas, "deployed": deployed}
     if latent is not None and settings.latent:
         out["latent"] = local(latent.eval(), chunk=1)  # vmap cannot see through every quantizer

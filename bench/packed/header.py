@@ -72,11 +72,11 @@ def _entry(name: str, raw: Any) -> SiteHeader:
     shape = raw["shape"]
     if not isinstance(shape, list) or not 1 <= len(shape) <= MAX_DIMS or not all(_whole(n, 1, 2**40) for n in shape):
         raise RecordError(f"shape of {name!r} must be 1 to {MAX_DIMS} numbers above 0, got {_short(shape)}")
-    _check(name, "bits", raw["bits"], 1, 8)
-    _check(name, "offset", raw["offset"], -MAX_OFFSET, MAX_OFFSET)
+    _check(name, "bits", raw["bits"], 1, high=8)
+    _check(name, "offset", raw["offset"], -MAX_OFFSET, high=MAX_OFFSET)
     if raw["axis"] is not None:
-        _check(name, "axis", raw["axis"], 0, len(shape) - 1)
-    return SiteHeader(raw["bits"], tuple(shape), raw["offset"], raw["axis"], _act(name, raw.get("act")))
+        _check(name, "axis", raw["axis"], 0, high=len(shape) - 1)
+    return SiteHeader(raw["bits"], tuple(shape), raw["offset"], raw["axis"], act=_act(name, raw.get("act")))
 
 
 def _act(name: str, raw: Any) -> ActQuant | None:
@@ -88,10 +88,10 @@ def _act(name: str, raw: Any) -> ActQuant | None:
     scale = raw["scale"]
     if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
         raise RecordError(f"the input scale of {name!r} must be a finite number above 0, got {_short(scale)}")
-    _check(name, "input bits", raw["bits"], 2, 8)
-    _check(name, "input qmin", raw["qmin"], -128, 255)
-    _check(name, "input qmax", raw["qmax"], raw["qmin"] + 1, raw["qmin"] + 2 ** raw["bits"] - 1)
-    _check(name, "input zero_point", raw["zero_point"], raw["qmin"], raw["qmax"])
+    _check(name, "input bits", raw["bits"], 2, high=8)
+    _check(name, "input qmin", raw["qmin"], -128, high=255)
+    _check(name, "input qmax", raw["qmax"], raw["qmin"] + 1, high=raw["qmin"] + 2 ** raw["bits"] - 1)
+    _check(name, "input zero_point", raw["zero_point"], raw["qmin"], high=raw["qmax"])
     return ActQuant(float(scale), raw["zero_point"], raw["qmin"], raw["qmax"], bits=raw["bits"])
 
 

@@ -100,7 +100,7 @@ def make_plan(
             else:
                 open_cells.append((cell, labels))
         plan.states[state] += 1
-    _estimate(plan, open_cells, Costs([*briefs.values(), *timed]), store, choice)
+    _estimate(plan, open_cells, Costs([*briefs.values(), *timed]), store, choice=choice)
     return plan
 
 

@@ -53,7 +53,7 @@ def _read(store: RunStore) -> Iterator[RequestedCell]:
             for group, node in json.loads(path.read_text()).items():
                 steps, shared = node["steps"]
                 for key, *labels in node["cells"]:
-                    yield RequestedCell(key, group, Labels(*labels), steps, shared)
+                    yield RequestedCell(key, group, Labels(*labels), steps, shared_steps=shared)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordError(
                 f"{path} is not a whole plan ({error}); delete it, the next run writes it anew"

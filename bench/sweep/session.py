@@ -70,7 +70,7 @@ def plan_run(experiment: Experiment, choice: RerunPolicy | None = None, measure:
     if measure:
         known = {timing_kind(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()
         timed = time_kinds(cells, known, experiment.paths, experiment.launcher)
-    return make_plan(cells, store, choice or RerunPolicy(), find_refusals(experiment), timed)
+    return make_plan(cells, store, choice or RerunPolicy(), find_refusals(experiment), timed=timed)
 
 
 def pending_cells(cells: list[Cell], store: RunStore, choice: RerunPolicy | None = None) -> list[Cell]:
@@ -96,17 +96,17 @@ def run_experiment(experiment: Experiment, console: Console | None = None, choic
     delete_stale(store, made, choice)
     _announce(experiment, made, console)
     if launcher.engine != "local" and made.run:
-        followed = submit_cells(made.run, store, experiment.paths, launcher, console.print)
+        followed = submit_cells(made.run, store, experiment.paths, launcher, say=console.print)
         if not followed:
             return 0
     elif made.run:
-        _run_here(made, cells, store, experiment, console)
+        _run_here(made, cells, store, experiment, console=console)
     try:
         measure_store(store, [c.key for c in cells], experiment)
     except MeasurementError as error:
         console.print(f"latency: {error}", markup=False, soft_wrap=True)
     if experiment.deploy is not None:
-        deploy_store(store, [c.key for c in cells], experiment.paths, experiment.deploy, _deployed(console))
+        deploy_store(store, [c.key for c in cells], experiment.paths, experiment.deploy, watch=_deployed(console))
     statuses = Counter(r.status for c in cells if (r := store.read(c.key)))
     console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
     if statuses["failed"]:
@@ -138,7 +138,7 @@ def _run_here(made: Plan, cells: list[Cell], store: RunStore, experiment: Experi
     try:
         with progress_bar(console) as progress:
             watch = Watch(progress, _steps(made.run, store))
-            run_cells(made.run, store, experiment.paths, experiment.launcher, watch)
+            run_cells(made.run, store, experiment.paths, experiment.launcher, watch=watch)
     except KeyboardInterrupt:
         stored = sum(store.cell_path(cell.key).exists() for cell in cells)
         console.print(f"stopped; {stored} of {len(cells)} cells are stored, the same command goes on")

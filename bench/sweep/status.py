@@ -20,7 +20,7 @@ from .rerun import MISSING
 
 WINDOW_SECONDS = 600.0
 RUNNING = "running"
-_UNKNOWN = Labels("?", "?", 0, "?", "?", "?", "?", "?")
+_UNKNOWN = Labels("?", "?", 0, "?", quantizer="?", bits="?", model="?", protocol="?")
 COLUMNS = ("done", RUNNING, MISSING, "failed", "unsupported", "unavailable", "damaged")
 
 

@@ -77,7 +77,9 @@ def time_cell(cell: Cell, data: CellData) -> RecordSummary:
     image_s = (time.perf_counter() - began) / len(some)
     steps = range(protocol.start_step + 1, protocol.steps + 1)
     total = len(steps) * step_s + _evaluated(cell, data, sum(map(protocol.is_check, steps))) * image_s
-    return RecordSummary(cell.key, "done", cell.labels, "", 0.0, total, 1000 * step_s, len(steps))
+    return RecordSummary(
+        cell.key, "done", cell.labels, "", modified=0.0, branch_s=total, step_ms=1000 * step_s, steps=len(steps)
+    )
 
 
 def _evaluated(cell: Cell, data: CellData, checks: int) -> int:

@@ -36,18 +36,18 @@ def critical_difference(cube: Cube, selection: str, alpha: float, title: str) ->
     step = (right - left) / (k - 1)
     bars = groups(ranking)
     top = 40 + 9 * len(bars)
-    body: list[svg.Part] = [svg.Line(left, 24, right, 24, "axis")]
+    body: list[svg.Part] = [svg.Line(left, 24, right, 24, kind="axis")]
     for i in range(k):
-        body += [svg.Line(left + i * step, 20, left + i * step, 28, "axis")]
+        body += [svg.Line(left + i * step, 20, left + i * step, 28, kind="axis")]
         body.append(svg.Label(left + i * step, 14, f"{i + 1}", "middle"))
     for i, (low, high) in enumerate(bars):
-        body.append(svg.Line(left + (low - 1) * step, 34 + 9 * i, left + (high - 1) * step, 34 + 9 * i, "mean"))
+        body.append(svg.Line(left + (low - 1) * step, 34 + 9 * i, left + (high - 1) * step, 34 + 9 * i, kind="mean"))
     order = np.argsort(ranking.ranks, kind="stable")
     for place, j in enumerate(order):
         x, first = left + (ranking.ranks[j] - 1) * step, place < (k + 1) // 2
         y = top + 18 * (place if first else k - 1 - place) + 12
         edge = left - 12 if first else right + 12
-        body += [svg.Line(x, 24, x, y, "thin"), svg.Line(x, y, edge, y, "thin")]  # pyright: ignore[reportArgumentType]
+        body += [svg.Line(x, 24, x, y, kind="thin"), svg.Line(x, y, edge, y, kind="thin")]  # pyright: ignore[reportArgumentType]
         text = f"{names[j]} {ranking.ranks[j]:.2f}"
         body.append(svg.Label(edge + (-4 if first else 4), y + 4, text, "end" if first else "start", width=34))
     said = (

@@ -25,8 +25,8 @@ def _row(method: Method, means: Floats, y: float, cube: Cube, to_x: tuple[float,
     mean, low, high = t_interval(means)
     x = offset + factor * mean
     if np.isfinite(low):
-        out.insert(1, svg.Line(offset + factor * low, y, offset + factor * high, y, "interval"))
-    return [*out, svg.Line(x, y - 9, x, y + 9, "mean")]
+        out.insert(1, svg.Line(offset + factor * low, y, offset + factor * high, y, kind="interval"))
+    return [*out, svg.Line(x, y - 9, x, y + 9, kind="mean")]
 
 
 def _legend(cube: Cube, y: float) -> list[svg.Part]:
@@ -48,10 +48,10 @@ def forest(cube: Cube, selection: str, title: str) -> svg.Picture | None:
     low, high, factor, offset = svg.scale([*ends, 0.0], _LEFT, _WIDTH - 20)
     bottom = 20 + _ROW * len(shown)
     body: list[svg.Part] = [
-        svg.Line(offset + factor * t, 8, offset + factor * t, bottom, "grid") for t in svg.ticks(low, high)
+        svg.Line(offset + factor * t, 8, offset + factor * t, bottom, kind="grid") for t in svg.ticks(low, high)
     ]
     body += [svg.Label(offset + factor * t, bottom + 16, f"{t:g}", "middle") for t in svg.ticks(low, high)]
-    body.append(svg.Line(offset, 8, offset, bottom, "zero"))
+    body.append(svg.Line(offset, 8, offset, bottom, kind="zero"))
     for i, (method, means) in enumerate(shown):
         body += _row(method, means, 20 + _ROW * (i + 0.5) - 6, cube, to_x=(factor, offset))
     body.append(svg.Label((_LEFT + _WIDTH) / 2, bottom + 36, "gain over float, points", "middle"))

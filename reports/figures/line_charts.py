@@ -38,7 +38,9 @@ def chart(series: Series, x_name: str, y_name: str, title: str, said: str) -> sv
     every = [point for points in shown.values() for point in points]
     x_low, x_high, fx, ox = svg.scale([x for x, _ in every], 70, _RIGHT)
     y_low, y_high, fy, oy = svg.scale([y for _, y in every], 300, 16)
-    body: list[svg.Part] = [svg.Line(70, oy + fy * t, _RIGHT, oy + fy * t, "grid") for t in svg.ticks(y_low, y_high)]
+    body: list[svg.Part] = [
+        svg.Line(70, oy + fy * t, _RIGHT, oy + fy * t, kind="grid") for t in svg.ticks(y_low, y_high)
+    ]
     body += [svg.Label(62, oy + fy * t + 4, f"{t:g}", "end") for t in svg.ticks(y_low, y_high)]
     body += [svg.Label(ox + fx * t, 320, f"{t:g}", "middle") for t in svg.ticks(x_low, x_high)]
     for i, (name, points) in enumerate(shown.items()):

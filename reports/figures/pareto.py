@@ -48,7 +48,7 @@ def pareto(points: list[Point], cost: str, title: str) -> svg.Picture | None:
     x_low, x_high, fx, ox = svg.scale([math.log10(p.cost) for p in points], 70, _WIDTH - 150)
     y_low, y_high, fy, oy = svg.scale([p.accuracy for p in points], 300, 16)
     body: list[svg.Part] = [
-        svg.Line(70, oy + fy * t, _WIDTH - 150, oy + fy * t, "grid") for t in svg.ticks(y_low, y_high)
+        svg.Line(70, oy + fy * t, _WIDTH - 150, oy + fy * t, kind="grid") for t in svg.ticks(y_low, y_high)
     ]
     body += [svg.Label(62, oy + fy * t + 4, f"{t:g}", "end") for t in svg.ticks(y_low, y_high)]
     body += [svg.Label(ox + fx * math.log10(c), 320, _cost(c), "middle") for c in svg.log_ticks(x_low, x_high)]

@@ -124,7 +124,7 @@ def test_a_group_builds_one_network(quick, monkeypatch):
     """However many cells, controls, matched rows and flatness measures stand on it; copies call no __init__."""
     words = ("quantizer=[float,lsq,freeze,torch_ao]", "match=noise", "match_to=lsq", "flatness=quick")
     experiment = quick(*words, "algorithm=[coral]", "transform=[mixstyle]")
-    cells, built, make = session.plan(experiment), [], DGModel.__init__
+    cells, built, make = session.load_and_plan(experiment), [], DGModel.__init__
 
     def counting(self, *args, **options):
         built.append(self)

@@ -11,7 +11,7 @@ from quantdg.bench.results.store import RunStore
 from quantdg.bench.schedules.base import Constant
 from quantdg.bench.schedules.cosine import Cosine
 from quantdg.bench.schedules.cyclic import Cyclic
-from quantdg.bench.sweep.session import plan, run_experiment
+from quantdg.bench.sweep.session import load_and_plan, run_experiment
 from quantdg.bench.training import float_phase
 from quantdg.bench.training.checkpointer import StoppedError
 from quantdg.core.errors import ConfigError
@@ -91,7 +91,7 @@ def test_stopped_and_resumed_is_the_same_to_the_bit(quick, tmp_path):
         left[0] -= 1
         return left[0] < 0
 
-    (chosen,) = plan(experiment)
+    (chosen,) = load_and_plan(experiment)
     store = RunStore(experiment.paths.out, create=True)
     with pytest.raises(StoppedError):
         Job(store, experiment.paths, experiment.launcher, stop=stop).attempt(chosen)

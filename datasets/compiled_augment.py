@@ -2,6 +2,9 @@
 
 The formulas are those of `quantdg.datasets.crop` and `quantdg.datasets.colour`, which every other device uses. Sums
 keep their order and no multiply-add is fused, so the vector width of the processor changes no bit.
+
+This is code of this project because it was measured 13 (at 224 pixels) to 18 times (at 96) as fast as ImageFolder with
+DataLoader and torchvision's transforms.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Fetch one file over HTTP: resumable, checked, and in place only when complete."""
+"""Fetch one file over HTTP: resumable, checked, and in place only when complete.
+
+This is code of this project because download helpers (pooch, torch.hub) begin anew after an interruption;
+this one goes on where it stopped, with If-Range, so that a file that has changed on the server is fetched whole.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ A lease NAME is the file NAME.lease.N. It appears with its whole content by a ha
 Its holder touches it; whoever waits watches the touches by its own monotonic clock, so that the clocks of two
 machines are never compared. A lease that stands still is taken over by linking generation N + 1, never by removing
 N: the old holder, should it wake up, finds N + 1 or another file in N's place and writes nothing more.
+
+This is code of this project because filelock lacks takeover, heartbeat and fencing.
 """
 
 from __future__ import annotations

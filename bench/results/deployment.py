@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from ...core.errors import RecordError
+from .codec import decoded, encoded, reading
 from .files import write_atomic
 from .record import Labels
 from .store import Unreadable
@@ -16,6 +18,7 @@ from .store import Unreadable
 SCHEMA = 1
 FOLDER = "deploy"
 Kind = Literal["integer", "size only", "float32", "not exportable", "unavailable", "failed"]
+_REQUIRED = frozenset({"schema", "bytes", "timings"})
 KINDS: tuple[Kind, ...] = ("integer", "size only", "float32", "not exportable", "unavailable", "failed")
 
 
@@ -144,22 +147,22 @@ class Deployment:
         return None if self.difference is None or self.limit is None else self.difference <= self.limit
 
     def to_json(self) -> str:
-        """Return the record as indented JSON."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False)
+        """Return the record as JSON indented by 1; a number that is not finite is a RecordError that names the field."""
+        return encoded(self)
 
     @classmethod
     def from_json(cls, text: str, name: str = "deployment") -> Deployment:
         """Parse and check; ``name`` goes into the message of the RecordError."""
-        try:
-            raw = json.loads(text)
-            if raw["schema"] != SCHEMA or raw["kind"] not in KINDS:
-                raise RecordError(f"{name} has schema {raw['schema']} and kind {raw['kind']!r}; deploy the cell again")
-            raw["labels"] = Labels(**raw["labels"])
-            raw["bytes"] = Bytes(**raw["bytes"]) if raw["bytes"] else None
-            raw["timings"] = tuple(Timing(**{**t, "float_ms": tuple(t["float_ms"])}) for t in raw["timings"])
-            return cls(**raw)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecordError(f"{name} is not a whole deployment record ({type(error).__name__}: {error})") from error
+        with reading(name, "deployment record"):
+            head = msgspec.json.decode(text, type=_Head)
+            if head.schema != SCHEMA or head.kind not in KINDS:
+                raise RecordError(f"{name} has schema {head.schema} and kind {head.kind!r}; deploy the cell again")
+            return decoded(cls, text, _REQUIRED)
+
+
+class _Head(msgspec.Struct):
+    schema: int
+    kind: str
 
 
 def write_deployment(root: Path, deployment: Deployment) -> Path:

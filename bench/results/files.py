@@ -1,4 +1,8 @@
-"""Files written whole or not at all, also under a kill and on a full disk. Imports no torch."""
+"""Files written whole or not at all, also under a kill and on a full disk. Imports no torch.
+
+This is code of this project because the first writer must win, and data must be on the disk (fsync) before their name is;
+atomicwrites, the package that did both, is no longer maintained.
+"""
 
 from __future__ import annotations
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from ...core.errors import RecordError
+from .codec import Schema, decoded, encoded, reading
 from .record import Labels
 
 SCHEMA = 1
@@ -46,14 +48,14 @@ class Latency:
     schema: int = SCHEMA
 
     def to_json(self) -> str:
-        """Return the measurement as indented JSON."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False)
+        """Return the measurement as JSON indented by 1; a number that is not finite is a RecordError that names the field."""
+        return encoded(self)
 
     @classmethod
     def from_json(cls, text: str, name: str = "latency") -> Latency:
         """Parse and check; ``name`` goes into the message of the RecordError."""
-        try:
-            raw = json.loads(text)
-            return cls(**{**raw, "labels": Labels(**raw["labels"])})
-        except (ValueError, KeyError, TypeError) as error:
-            raise RecordError(f"{name} is not a whole latency record ({error})") from error
+        with reading(name, "latency record"):
+            schema = msgspec.json.decode(text, type=Schema).schema
+            if schema != SCHEMA:
+                raise RecordError(f"{name} has schema {schema}, this version reads {SCHEMA}; measure it again")
+            return decoded(cls, text)

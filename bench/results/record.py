@@ -10,13 +10,15 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import RecordError
+from .codec import converted, decoded, encoded, reading
 from .roles import ROLES, known_standing
 from .schema1 import upgraded
 
@@ -25,6 +27,8 @@ READABLE = (1, SCHEMA)
 """Records of schema 1, written by version 0.3, are read in the form of schema 2."""
 Status = Literal["done", "failed", "unsupported", "unavailable"]
 STATUSES: tuple[Status, ...] = ("done", "failed", "unsupported", "unavailable")
+REQUIRED = frozenset({"schema", "rows", "sizes"})
+"""What every file of a record has, beside what the class has no default for."""
 HEADLINE = "iid"
 """The selection whose weights are stored and measured: best on source validation."""
 
@@ -146,7 +150,7 @@ class Record:
     reason: str = ""
     rows: dict[str, Row] = field(default_factory=dict)
     target_count: int = 0
-    curve: list[dict[str, float]] = field(default_factory=list)
+    curve: list[dict[str, float | int]] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     audit: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
     sizes: Sizes | None = None
@@ -168,27 +172,33 @@ class Record:
         object.__setattr__(self, "meaning", known.meaning)
 
     def to_json(self) -> str:
-        """The record as indented JSON; numbers that are not finite are refused."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False)
+        """Return the record as JSON indented by 1; a number that is not finite is a RecordError that names the field."""
+        return encoded(self)
 
     @classmethod
     def from_json(cls, text: str, name: str = "record") -> Record:
         """Parse and check a record; ``name`` goes into the message of the RecordError."""
-        try:
-            raw = json.loads(text)
-            if raw["schema"] not in READABLE:
-                raise RecordError(f"{name} has schema {raw['schema']}, this version reads 1 and 2; run it again")
-            if raw["schema"] == 1:
-                raw = upgraded(raw)
-                raw["settings"] = canonical(raw["settings"])
-            if raw["status"] not in STATUSES:
-                raise RecordError(f"{name} has status {raw['status']!r}, which is none of {', '.join(STATUSES)}")
-            raw["labels"] = Labels(**raw["labels"])
-            raw["rows"] = {rule: Row(**row) for rule, row in raw["rows"].items()}
-            raw["sizes"] = Sizes(**raw["sizes"]) if raw["sizes"] else None
-            return cls(**raw)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecordError(f"{name} is not a whole record ({type(error).__name__}: {error})") from error
+        with reading(name, "record"):
+            head = msgspec.json.decode(text, type=RecordHead)
+            head.check(name)
+            if head.schema == SCHEMA:
+                return decoded(cls, text, REQUIRED)
+            raw = upgraded(msgspec.json.decode(text))
+            return converted(cls, {**raw, "settings": canonical(raw["settings"])}, REQUIRED)
+
+
+class RecordHead(msgspec.Struct):
+    """What tells whether a record can be read; a file may hold more."""
+
+    schema: int
+    status: str
+
+    def check(self, name: str) -> None:
+        """Raise a RecordError that begins with ``name`` where this version cannot read the record."""
+        if self.schema not in READABLE:
+            raise RecordError(f"{name} has schema {self.schema}, this version reads 1 and {SCHEMA}; run it again")
+        if self.status not in STATUSES:
+            raise RecordError(f"{name} has status {self.status!r}, which is none of {', '.join(STATUSES)}")
 
 
 Selection = Literal["iid", "last", "oracle"]

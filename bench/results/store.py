@@ -8,6 +8,9 @@ RUNS/float/GROUP.safetensors  shared float phases
 RUNS/plans/NAME.json       the cells that were asked for
 RUNS/verdict.json          how claims are to be decided
 RUNS/work                  leases and trainings in the middle; empty when nothing runs
+
+This is code of this project because a folder of files, written by many machines at once, needs no server and outlives
+every version; what is written whole or not at all, and by the first writer, is in `quantdg.bench.results.files`.
 """
 
 from __future__ import annotations

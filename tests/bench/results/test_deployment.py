@@ -34,6 +34,11 @@ def test_round_trip(tmp_path):
     assert [d.key for d in deployments(tmp_path)] == ["abc", "abd"]
 
 
+def test_a_number_that_is_not_finite_is_never_written():
+    with pytest.raises(RecordError, match=r"finite numbers only, but timings\.0\.float_ms\.1 is inf"):
+        replace(WHOLE, timings=(replace(TIMING, float_ms=(1.0, float("inf"), 1.0)),)).to_json()
+
+
 def test_whether_it_is_the_same_model():
     assert WHOLE.same_model is True
     assert replace(WHOLE, difference=3e-3).same_model is False
@@ -42,7 +47,15 @@ def test_whether_it_is_the_same_model():
 
 @pytest.mark.parametrize(
     "change",
-    [{"schema": 99}, {"kind": "fast"}, {"labels": {}}, {"timings": [{"batch": 1}]}, {"bytes": 3}, {"surprise": 1}],
+    [
+        {"schema": 99},
+        {"kind": "fast"},
+        {"labels": {}},
+        {"timings": [{"batch": 1}]},
+        {"bytes": 3},
+        {"surprise": 1},
+        {"size": "16"},
+    ],
 )
 def test_damaged_records_are_refused_and_skipped(tmp_path, change):
     text = json.dumps(json.loads(WHOLE.to_json()) | change)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -70,8 +71,62 @@ def test_json_round_trip() -> None:
 
 
 def test_a_number_that_is_not_finite_is_never_written() -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(RecordError, match=r"finite numbers only, but timings\.total_s is inf$"):
         record(timings={"total_s": float("inf")}).to_json()
+    with pytest.raises(RecordError, match=r"plan\.sites\.0\.scale is -inf, noise\.conv\.1 is nan$"):
+        record(noise={"conv": [0.1, float("nan")]}, plan={"sites": [{"scale": float("-inf")}]}).to_json()
+
+
+def test_a_file_of_equal_content_is_equal_to_the_byte() -> None:
+    whole = record(
+        curve=[{"step": 90, "train_loss": 5e-05}],
+        plan={"sites": [{"name": "conv é 漢"}], "skipped": [], "large": 1e22},
+        audit={"conv": {"levels_used": 45, "noise_to_signal": 0.5, "saturation": None}},
+        timings={"total_s": 1.0},
+    )
+    text = json.dumps(asdict(whole), indent=1, allow_nan=False)
+    assert whole.to_json() == text
+    assert Record.from_json(text).to_json() == text
+
+
+def _changed(path: str, value: Any) -> str:
+    """The text of a whole record with another value at ``path``."""
+    raw = json.loads(record().to_json())
+    *folders, last = path.split(".")
+    reduce(lambda inner, name: inner[name], folders, raw)[last] = value
+    return json.dumps(raw)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("rows.iid.step", "50", r"Expected `int`, got `str` - at `\$\.rows\[\.\.\.\]\.step`"),
+        ("rows.iid.target_in", None, r"Expected `float`, got `null` - at `\$\.rows\[\.\.\.\]\.target_in`"),
+        ("labels.seed", 0.5, r"Expected `int`, got `float` - at `\$\.labels\.seed`"),
+        ("timings", {"total_s": "1"}, r"Expected `float`, got `str` - at `\$\.timings\[\.\.\.\]`"),
+        ("sizes", 3, r"Expected `object \| null`, got `int` - at `\$\.sizes`"),
+        ("surprise", 1, r"unknown field `surprise`"),
+        ("labels.surprise", 1, r"unknown field `surprise` - at `\$\.labels`"),
+        ("rows.iid.surprise", 1, r"unknown field `surprise` - at `\$\.rows\[\.\.\.\]`"),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_and_field(path: str, value: Any, said: str) -> None:
+    with pytest.raises(RecordError, match=rf"x\.json is not a whole record \(.*{said}"):
+        Record.from_json(_changed(path, value), "x.json")
+
+
+@pytest.mark.parametrize("name", ["key", "status", "labels", "settings", "rows", "sizes", "schema"])
+def test_a_record_without_what_all_have_is_refused(name: str) -> None:
+    raw = json.loads(record().to_json())
+    del raw[name]
+    with pytest.raises(RecordError, match=f"missing required field `{name}`"):
+        Record.from_json(json.dumps(raw))
+
+
+def test_a_record_of_before_noise_and_flatness_were_kept_is_read() -> None:
+    raw = json.loads(record().to_json())
+    del raw["noise"], raw["flatness"]
+    assert Record.from_json(json.dumps(raw)) == record()
 
 
 def test_another_schema_is_refused_with_both_numbers() -> None:
@@ -120,3 +175,9 @@ def test_latency_round_trip_and_refusal() -> None:
     assert Latency.from_json(latency.to_json()) == latency
     with pytest.raises(RecordError, match=r"y\.json is not a whole latency record"):
         Latency.from_json(latency.to_json()[:-20], "y.json")
+    with pytest.raises(RecordError, match=r"y\.json has schema 99, this version reads 1; measure it again"):
+        Latency.from_json(json.dumps({**asdict(latency), "schema": 99}), "y.json")
+    with pytest.raises(RecordError, match=r"unknown field `surprise`"):
+        Latency.from_json(json.dumps({**asdict(latency), "surprise": 1}), "y.json")
+    with pytest.raises(RecordError, match=r"finite numbers only, but ratio is nan"):
+        replace(latency, ratio=float("nan")).to_json()

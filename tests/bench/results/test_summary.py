@@ -1,0 +1,63 @@
+"""A record in brief says what the whole one says, and what is wrong with a damaged one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from quantdg.bench.results.deployment import Deployment
+from quantdg.bench.results.latency import Latency
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.summary import DAMAGED, RecordSummary, summarize
+
+OLD = Path(__file__).parent / "schema1"
+RECORDS = sorted(OLD.glob("*/cells/*.json"))
+
+
+def brief(text: str) -> RecordSummary:
+    """The text of a file in brief."""
+    return summarize("k", text.encode(), 1.5)
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_both_schemas_say_the_same_in_brief(path: Path) -> None:
+    whole = Record.from_json(path.read_text())
+    found = brief(path.read_text())
+    assert found == brief(whole.to_json())
+    protocol = whole.settings["protocol"]
+    timings = whole.timings
+    seconds = max(timings["branch_s"], timings.get("total_s", 0.0) - timings.get("float_s", 0.0))
+    steps = protocol["steps"] - protocol["start_step"]
+    assert found == RecordSummary("k", "done", whole.labels, "", 1.5, seconds, timings["step_ms"], steps)
+    failed = replace(whole, status="failed", reason='said "no"\n')
+    assert brief(failed.to_json()) == RecordSummary("k", "failed", whole.labels, 'said "no"\n', 1.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema": 99}, "k has schema 99, this version reads 1 and 2"),
+        ({"status": "fine"}, "k has status 'fine'"),
+        ({"labels": {"seed": 0}}, "k is not a whole record (Object missing required field `dataset` - at `$.labels`)"),
+        ({"timings": {"step_ms": "1"}}, "Expected `float`, got `str` - at `$.timings.step_ms`"),
+    ],
+)
+def test_a_damaged_record_has_its_reason(change: dict[str, object], said: str) -> None:
+    found = brief(json.dumps({**json.loads(RECORDS[0].read_text()), **change}))
+    assert (found.state, found.labels) == (DAMAGED, None)
+    assert said in found.reason
+
+
+def test_bytes_that_are_no_text_are_damaged() -> None:
+    assert summarize("k", b'{"schema": 2, "status": "\xff"}', 0.0).state == DAMAGED
+
+
+def test_measurements_of_version_0_3_are_written_back_to_the_byte() -> None:
+    latencies, deployments = sorted(OLD.glob("*/latency/*.json")), sorted(OLD.glob("*/deploy/*.json"))
+    assert latencies
+    assert deployments
+    assert all(Latency.from_json(p.read_text()).to_json() == p.read_text() for p in latencies)
+    assert all(Deployment.from_json(p.read_text()).to_json() == p.read_text() for p in deployments)

@@ -140,7 +140,7 @@ def test_ray_is_never_entered_without_address_and_token(monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"engine": "slrum"}, "launcher.engine must be local or slurm or ray, got 'slrum'"),
+        ({"engine": "slrum"}, "no launcher named 'slrum'; did you mean 'slurm'"),
         ({"checkpoint_seconds": -1}, "checkpoint_seconds must be at least 0, got -1"),
         ({"lease_seconds": 0}, "lease_seconds must be above 0"),
         ({"max_lost": -1}, "max_lost must be at least 0"),

@@ -62,25 +62,42 @@ class Runs:
         frame = pd.DataFrame(rows, columns=[*SECTION, *ROW, "target", "seed", "gain"])
         return frame.dropna(subset="gain").reset_index(drop=True)
 
-    @property
+    @cached_property
     def sizes(self) -> pd.DataFrame:
         """Bytes of the files written for each cell: float_file, packed_file, and what the latter is made of."""
-        return self.results.sizes
+        return self._by_cell(self.results.sizes)
 
-    @property
+    @cached_property
     def latency(self) -> pd.DataFrame:
         """Milliseconds of each cell and runtime that was measured, batch by batch."""
-        return self.results.latency
+        return self._by_cell(self.results.latency)
 
-    @property
+    @cached_property
     def audit(self) -> pd.DataFrame:
         """Medians over the layers of each cell: codes in use, noise, saturation, movement."""
-        return self.results.audit
+        return self._by_cell(self.results.audit)
 
-    @property
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Checkpoints of each cell: step, source_acc and target_out (0 to 1), weight noise over signal."""
+        return self._by_cell(self.results.curves)
+
+    @cached_property
+    def flatness(self) -> pd.DataFrame:
+        """Flatness measures of each cell, where the run took them."""
+        return self._by_cell(self.results.flatness)
+
+    @cached_property
     def metrics(self) -> pd.DataFrame:
-        """Numbers that metrics of other packages computed: key, metric, value."""
-        return self.results.metrics
+        """Numbers that metrics of other packages computed: metric, value."""
+        return self._by_cell(self.results.metrics)
+
+    def _by_cell(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The frame's own columns after those that name a cell."""
+        names = [*SECTION, *METHOD, "target", "seed"]
+        cells = self.results.cells.drop_duplicates("key").set_index("key")[names]
+        own = frame.drop(columns=[name for name in names if name in frame])
+        return own.join(cells, on="key")[[*names, *(c for c in own if c != "key"), "key"]]
 
     @cached_property
     def failures(self) -> pd.DataFrame:

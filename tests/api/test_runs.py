@@ -65,7 +65,18 @@ def test_sizes_audit_latency_and_failures(runs):
     assert (runs.audit["quantizer"] == "lsq").all()
     assert list(runs.failures["status"]) == ["unsupported"] * 2
     assert runs.failures["reason"].str.contains("weights only").all()
-    assert runs.latency.columns.to_list()[:3] == ["dataset", "model", "protocol"]
+    names = ["dataset", "model", "protocol", "algorithm", "quantizer", "bits", "target", "seed"]
+    for frame in (runs.sizes, runs.latency, runs.audit, runs.curves, runs.flatness, runs.metrics):
+        assert list(frame.columns[:8]) == names
+        assert frame.columns[-1] == "key"
+    assert len(runs.latency) > 0
+    assert sorted(runs.sizes[["quantizer", "target"]].itertuples(index=False, name=None)) == [
+        ("float", "faint"),
+        ("float", "thick"),
+        ("lsq", "faint"),
+        ("lsq", "thick"),
+    ]
+    assert runs.curves["source_acc"].dropna().between(0, 1).all()
     assert runs.problems == ()
 
 

@@ -22,7 +22,8 @@ def prepare(argv: Sequence[str]) -> int:
     from ..training.data import load_dataset
 
     experiment = load(overrides)
-    fetch(experiment.dataset.name, experiment.paths.data_root)
+    if not experiment.dataset.origin:  # another package's loader says itself what it needs
+        fetch(experiment.dataset.name, experiment.paths.data_root)
     print(inventory_text(inspect(load_dataset(experiment.dataset, experiment.paths))))
     return 0
 

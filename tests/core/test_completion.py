@@ -8,6 +8,8 @@ import sys
 import pytest
 import yaml
 
+from quantdg.bench.experiment import words
+from quantdg.bench.experiment.offers import ENTRY_POINTS
 from quantdg.bench.experiment.words import CONF, choice_names, groups, settings
 from quantdg.core.cli import commands, main
 from quantdg.core.completion import SCRIPTS, candidates
@@ -85,6 +87,14 @@ def test_groups_and_settings_are_those_of_the_configuration():
     assert set(plain) - {"defaults"} <= {name.partition(".")[0] for name in settings([])}
     steps = yaml.safe_load((CONF / "protocol" / "qtdog.yaml").read_text())["steps"]
     assert settings(["protocol=qtdog"])["protocol.steps"] == steps != settings([])["protocol.steps"]
+
+
+def test_names_of_plugins_are_offered(monkeypatch):
+    class Entry:
+        name = "mine"
+
+    monkeypatch.setattr(words, "entry_points", lambda group: [Entry] if group in ENTRY_POINTS.values() else [])
+    assert all("mine" in choices(group) for group in ENTRY_POINTS if group != "runtime")
 
 
 def test_no_torch_for_a_completion():

@@ -17,7 +17,7 @@ from ..experiment.grid import Experiment
 
 
 def try_parts(experiment: Experiment, network: nn.Module, sources: int) -> None:
-    """ConfigError for a setting that a part refuses; any other failure is left to the cells, whose records tell it.
+    """Raise ConfigError for a setting that a part refuses; any other failure is left to the cells' records.
 
     Args:
         experiment: whose parts are tried.

@@ -30,10 +30,10 @@ from ..training.data import CellData, load_dataset
 from ..training.evaluation import SourceScore, evaluate, evaluate_sources
 
 
-def refuse(
+def incompatibility(
     algorithm: Component, quantizer: QuantizerComponent, sources: int, network: Callable[[], nn.Module]
 ) -> tuple[Status, str] | None:
-    """Why an algorithm and a quantizer cannot run together on ``sources`` source domains, or None."""
+    """Return why an algorithm and a quantizer cannot run together on ``sources`` source domains, or None."""
     try:
         kind: type[Quantizer] = import_object(quantizer.target)
         missing = kind.missing()
@@ -53,32 +53,28 @@ def refuse(
     return None
 
 
-def refusal(cell: Cell, data: CellData) -> tuple[Status, str] | None:
-    """Why a cell cannot run at all, or None."""
+def cell_incompatibility(cell: Cell, data: CellData) -> tuple[Status, str] | None:
+    """Return why a cell cannot run at all, or None."""
     group = cell.group
     for transform in group.transforms:
         need = import_object(transform.target).min_domains
         if len(data.sources) < need:
             return "unsupported", f"{transform.name} needs {need} source domains, there are {len(data.sources)}"
-    return refuse(group.algorithm, cell.quantizer, len(data.sources), lambda: data.initial_network(group.model))
+    return incompatibility(
+        group.algorithm, cell.quantizer, len(data.sources), lambda: data.initial_network(group.model)
+    )
 
 
 def open_data(group: Group, paths: Paths, device: str) -> CellData:
-    """The data of a group, ready for training."""
+    """Open the data of a group, ready for training."""
     dataset = load_dataset(group.dataset, paths)
     data = CellData(dataset, dataset.index(group.target), group.seed, group.protocol, device=device)
     data.inputs = data.initial_network(group.model).inputs or dataset
     return data
 
 
-def reason_of(error: Exception) -> str:
-    """An error as one line for a record."""
-    text = " ".join(str(error).split()) or "no message"
-    return text if isinstance(error, QuantDGError) else f"{type(error).__name__}: {text}"
-
-
 def without_result(cell: Cell, status: Status, reason: str, launcher: Launcher) -> Record:
-    """The record of a cell that has no result, with the reason."""
+    """Make the record of a cell that has no result, with the reason."""
     origin = provenance(launcher.device, launcher.threads)
     role, meaning = _standing(cell.quantizer)
     return Record(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ...core.errors import RecordError
+from ...core.errors import RecordError, one_line
 from ...quantizers.noise_matching import UnmatchedError
 from ..experiment.grid import Cell, Group, Paths
 from ..experiment.launcher import Launcher
@@ -20,7 +20,7 @@ from ..training.checkpoint import State, load_state
 from ..training.checkpointer import Checkpointer, StoppedError
 from ..training.data import CellData
 from ..training.float_phase import float_phase
-from .execute import open_data, reason_of, refusal, result_of, without_result
+from .execute import cell_incompatibility, open_data, result_of, without_result
 from .lease import Holder, Lease, LeaseLostError, Leases
 
 POLL_SECONDS = 0.5
@@ -112,9 +112,9 @@ class Job:
         except (_BusyError, LeaseLostError, StoppedError, StorageError):
             raise
         except UnmatchedError as error:
-            record = without_result(cell, "unsupported", reason_of(error), self.launcher)
+            record = without_result(cell, "unsupported", one_line(error), self.launcher)
         except Exception as error:  # noqa: BLE001 - any other failure is a result of this cell
-            record = without_result(cell, "failed", reason_of(error), self.launcher)
+            record = without_result(cell, "failed", one_line(error), self.launcher)
         record.timings["total_s"] = round(time.perf_counter() - began, 3)
         return record
 
@@ -133,13 +133,13 @@ class Job:
 
     def _run(self, cell: Cell, lease: Lease) -> Record:
         data = self._open(cell.group)
-        refused = refusal(cell, data)
+        refused = cell_incompatibility(cell, data)
         if refused:
             return without_result(cell, *refused, self.launcher)
         began = time.perf_counter()
         state = self._float_state(cell.group, data)
         float_s = time.perf_counter() - began
-        branch = train_branch(cell, data, state, self.report, keeper=self._checkpointer(cell.key, lease))
+        branch = train_branch(cell, data, state, self.report, checkpointer=self._checkpointer(cell.key, lease))
         lease.check()
         record = result_of(cell, branch, data, self.store.root, launcher=self.launcher)
         record.timings["float_s"] = round(float_s, 3)
@@ -163,4 +163,4 @@ class Job:
         if isinstance(lease, Holder):
             raise _BusyError(lease)
         with lease:
-            return float_phase(group, data, path, self.report, keeper=self._checkpointer(group.key, lease))
+            return float_phase(group, data, path, self.report, checkpointer=self._checkpointer(group.key, lease))

@@ -19,7 +19,7 @@ def ensemble(argv: Sequence[str]) -> int:
 
     cache = options.cache or default_cache()
     members = cells.open_members(options.cells, Paths(Path(), options.data_root, cache))
-    result = cells.ensemble(members, options.how)
+    result = cells.combine_cells(members, options.how)
     for member, accuracy in zip(members, result.single, strict=True):
         label = member.record.labels
         print(

@@ -29,7 +29,7 @@ from .runtimes import Array
 
 @dataclass(frozen=True)
 class StoredCell:
-    """What deployment needs of a cell; ``network`` has fresh weights, ``model`` the stored ones."""
+    """Deployment needs this of a cell; ``network`` has fresh weights, ``model`` the stored ones."""
 
     record: Record
     network: DGModel
@@ -38,18 +38,18 @@ class StoredCell:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of the images."""
+        """The images have this shape, (C, H, W)."""
         return self.dataset.shape
 
     def batches(self, size: int) -> Iterator[tuple[Array, NDArray[np.int64]]]:
-        """Normalised images and labels of the whole target domain, in data-set order."""
+        """Yield normalised images and labels of the whole target domain, in data-set order."""
         domain = self.dataset.domains[self.dataset.index(self.record.labels.target)]
         for start in range(0, len(domain.labels), size):
             images = self._normal(domain.images[start : start + size])
             yield images, domain.labels[start : start + size]
 
     def sample(self, count: int) -> Array:
-        """At most ``count`` normalised target images, spread over the domain."""
+        """Return at most ``count`` normalised target images, spread over the domain."""
         images = self.dataset.domains[self.dataset.index(self.record.labels.target)].images
         return self._normal(images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)])
 
@@ -59,18 +59,18 @@ class StoredCell:
         return out
 
     def target_in(self) -> NDArray[np.int64]:
-        """Indices of the part of the target domain that tables report."""
+        """Return indices of the part of the target domain that tables report."""
         settings, index = self.record.settings, self.dataset.index(self.record.labels.target)
         count = len(self.dataset.domains[index].labels)
         return split(count, settings["seed"], index, settings["protocol"]["holdout"])[0]
 
     def correct(self) -> NDArray[np.bool_]:
-        """Correctness of each target image as recorded when the cell was trained."""
+        """Return correctness of each target image as recorded when the cell was trained."""
         return unpack_bits(self.record.rows[HEADLINE].correct, self.record.target_count)
 
 
 def find_cell(text: str) -> tuple[RunStore, Record]:
-    """The cell named by ``RUNS/cells/KEY.json`` or ``RUNS/KEY``, where a unique beginning of the key is enough."""
+    """Find the cell named by ``RUNS/cells/KEY.json`` or ``RUNS/KEY``; a unique beginning of the key is enough."""
     path = Path(text)
     if path.is_file():
         store, names = RunStore(path.parent.parent), [path.stem]

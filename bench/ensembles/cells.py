@@ -28,7 +28,7 @@ SAME_START = ("target", "seed", "model")
 
 @dataclass(frozen=True)
 class Ensemble:
-    """An ensemble's result on the whole target domain.
+    """This is an ensemble's result on the whole target domain.
 
     Members of different seeds have different 80/20 splits, so, as in the published ensembles, all target images count;
     single models are reported on their 80 % part elsewhere.
@@ -51,7 +51,7 @@ class Ensemble:
 
 
 def open_members(names: Sequence[str], paths: Paths) -> list[StoredCell]:
-    """The cells RUNS/KEY, of one data set and target; ConfigError otherwise, RecordError where one has no model."""
+    """Open the cells RUNS/KEY, of one data set and target; RecordError where one has no model, else ConfigError."""
     cells = [open_cell(*find_cell(name), paths) for name in names]
     if len(cells) < 2:
         raise ConfigError(f"an ensemble needs at least two cells, got {len(cells)}; write RUNS/KEY RUNS/KEY ...")
@@ -70,7 +70,7 @@ def _must_agree(cells: Sequence[StoredCell], keys: Sequence[str], rule: str) -> 
                 )
 
 
-def ensemble(cells: Sequence[StoredCell], how: How) -> Ensemble:
+def combine_cells(cells: Sequence[StoredCell], how: How) -> Ensemble:
     """Combine opened cells and score the result on their target."""
     if how not in get_args(How):
         raise ConfigError(f"how must be one of {', '.join(get_args(How))}, got {how!r}")

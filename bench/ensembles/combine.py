@@ -24,7 +24,7 @@ Predictor = Callable[[Tensor], Tensor]
 
 
 def mean_logits(members: Sequence[nn.Module]) -> Predictor:
-    """A function from images (N, C, H, W) to the mean of the members' logits (N, classes)."""
+    """Return a function from images (N, C, H, W) to the mean of the members' logits (N, classes)."""
     if not members:
         raise ConfigError("an ensemble needs at least one member, got none; name the cells to combine")
 
@@ -37,12 +37,12 @@ def mean_logits(members: Sequence[nn.Module]) -> Predictor:
 
 @torch.inference_mode()
 def correctness(predict: Predictor, batches: Iterable[tuple[Tensor, Tensor]]) -> NDArray[np.bool_]:
-    """Whether each example, in order, is predicted right; batches of (images, labels)."""
+    """Return whether each example, in order, is predicted right; batches are (images, labels)."""
     return np.concatenate([(predict(x).argmax(1) == y).numpy() for x, y in batches])
 
 
 def mean_weights(states: Sequence[Weights], parameters: Iterable[str]) -> dict[str, Tensor]:
-    """The mean of state dicts.
+    """Return the mean of state dicts.
 
     Args:
         states: of networks of one structure, at least one.
@@ -58,7 +58,7 @@ def mean_weights(states: Sequence[Weights], parameters: Iterable[str]) -> dict[s
 def greedy(
     states: Sequence[Weights], accuracies: Sequence[float], parameters: Sequence[str], score: Callable[[Weights], float]
 ) -> tuple[dict[str, Tensor], list[int]]:
-    """DiWA's restricted selection.
+    """Select members by DiWA's restricted selection.
 
     Args:
         states: of the members.

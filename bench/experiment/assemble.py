@@ -26,7 +26,7 @@ Node = Mapping[str, Any]
 
 
 def assemble(config: Node, choices: Mapping[str, str], reference: Node | None) -> Experiment:
-    """The experiment that a configuration describes.
+    """Return the experiment that a configuration describes.
 
     Args:
         config: all groups and settings, resolved.

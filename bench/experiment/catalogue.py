@@ -10,7 +10,7 @@ from .offers import find_offer, offers
 
 
 def text() -> str:
-    """All groups and choices; quantizers with their reference and, where they cannot run, the pip line."""
+    """List all groups and choices; quantizers with their reference and, where they cannot run, the pip line."""
     lines = []
     with hydra():
         for group in GROUPS:
@@ -33,7 +33,7 @@ def _quantizer_note(name: str) -> str:
 
 
 def find_quantizer(quantizer: str) -> type[Quantizer]:
-    """The class of an installed quantizer, or of one named as PACKAGE.MODULE:CLASS. ConfigError for anything else."""
+    """Find the class of an installed quantizer, or of PACKAGE.MODULE:CLASS. ConfigError for anything else."""
     if ":" in quantizer:
         kind = import_object(quantizer.replace(":", "."))
     else:

@@ -15,7 +15,7 @@ from .type_check import check_settings
 
 
 def import_object(path: str) -> Any:
-    """The object named ``package.module.Name``.
+    """Import the object named ``package.module.Name``.
 
     Raises:
         MissingPackageError: its module needs a package, or a part of one, that is not installed here.
@@ -54,7 +54,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Component:
-    """A configured part.
+    """A component is a configured part.
 
     Attributes:
         name: what tables show.
@@ -72,7 +72,7 @@ class Component:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What it is, for a cell's key: the same wherever its code lies."""
+        """Return what it is, for a cell's key: the same wherever its code lies."""
         own = {"component": self.choice or self.name, "name": self.name, "options": self.options}
         return {**own, "origin": self.origin} if self.origin else own
 
@@ -112,13 +112,13 @@ def _returned(factory: Any) -> Any:
 
 @dataclass(frozen=True)
 class QuantizerComponent(Component):
-    """A quantizer with what it quantizes; ``spec`` is None for a quantizer that reads none."""
+    """This is a quantizer with what it quantizes; ``spec`` is None for a quantizer that reads none."""
 
     spec: QuantSpec | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What it is and what it quantizes."""
+        """Return what it is and what it quantizes."""
         return {**super().identity, "spec": asdict(self.spec) if self.spec else None}
 
     def create(self, seed: int) -> Quantizer:

@@ -12,7 +12,7 @@ CELLS = ("all", "representatives")
 
 @dataclass(frozen=True)
 class DeploySettings:
-    """Settings of the configuration group ``deploy``.
+    """These are the settings of the configuration group ``deploy``.
 
     Attributes:
         runtimes: names of installed ones: ``openvino``, ``onnxruntime``, ``executorch``, or another package's.

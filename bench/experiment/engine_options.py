@@ -29,7 +29,7 @@ class _Options:
 
 @dataclass(frozen=True)
 class SlurmOptions(_Options):
-    """Options of ``launcher=slurm``.
+    """These are the options of ``launcher=slurm``.
 
     Attributes:
         cells_per_job: cells in one job, at least 1; None: a whole group.
@@ -61,7 +61,7 @@ class SlurmOptions(_Options):
 
 @dataclass(frozen=True)
 class RayOptions(_Options):
-    """Options of ``launcher=ray``.
+    """These are the options of ``launcher=ray``.
 
     Attributes:
         cells_per_job: cells in one task, at least 1; None: a whole group.

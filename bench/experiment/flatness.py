@@ -9,7 +9,7 @@ from ...core.errors import ConfigError
 
 @dataclass(frozen=True)
 class FlatnessSettings:
-    """Settings of the configuration group ``flatness``; no part of a cell's identity.
+    """These are the settings of the configuration group ``flatness``; no cell's identity has them.
 
     Attributes:
         name: as in the configuration.

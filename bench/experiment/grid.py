@@ -25,7 +25,7 @@ TRAINING_VERSION = 2
 
 @dataclass(frozen=True)
 class Group:
-    """What cells share that have the same float phase: one (data set, target, seed, algorithm)."""
+    """Cells that share a group have the same float phase: one (data set, target, seed, algorithm)."""
 
     dataset: Component
     data_fingerprint: str
@@ -66,7 +66,7 @@ class Group:
 
     @cached_property
     def key(self) -> str:
-        """Fingerprint of the settings."""
+        """The fingerprint of the settings."""
         return fingerprint(self.settings)
 
     @property
@@ -78,13 +78,13 @@ class Group:
 
     @property
     def label(self) -> str:
-        """For progress lines."""
+        """Progress lines say this."""
         return f"{self.dataset.name}/{self.target} seed {self.seed} {self.method}"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One quantizer on one group; ``averages`` observe its training.
+    """A cell is one quantizer on one group; ``averages`` observe its training.
 
     ``match`` chooses its bits or step scale; ``flatness`` is measured afterwards and is no part of the identity.
     """
@@ -105,12 +105,12 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """Fingerprint of the settings: the record's name."""
+        """The fingerprint of the settings is the record's name."""
         return fingerprint(self.settings)
 
     @property
     def labels(self) -> Labels:
-        """What tables group by."""
+        """Tables group by these."""
         group, spec = self.group, self.quantizer.spec
         return Labels(
             dataset=group.dataset.name,
@@ -126,7 +126,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Paths:
-    """Where data, cache and results are; no part of any identity."""
+    """These say where data, cache and results are; no identity has them."""
 
     out: Path
     data_root: Path | None
@@ -135,7 +135,7 @@ class Paths:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A grid: every combination of target, seed, algorithm and quantizer."""
+    """An experiment is a grid: every combination of target, seed, algorithm and quantizer."""
 
     dataset: Component
     model: Component
@@ -161,11 +161,11 @@ class Experiment:
         self.protocols()
 
     def protocols(self) -> list[Protocol]:
-        """The protocol, once for each start step; ConfigError where one does not fit."""
+        """Return the protocol once for each start step; ConfigError where one does not fit."""
         return [replace(self.protocol, start_step=s) for s in self.start_steps] or [self.protocol]
 
     def components(self) -> Iterator[tuple[str, Component]]:
-        """All parts that are imported by name, each with its group."""
+        """Return all parts that are imported by name, each with its group."""
         yield from (("dataset", self.dataset), ("model", self.model), ("step_rule", self.step_rule))
         yield from (("optimizer", self.optimizer), ("schedule", self.schedule))
         yield from (("algorithm", part) for part in self.algorithms)
@@ -174,7 +174,7 @@ class Experiment:
         yield from (("averaging", part) for part in self.averages)
 
     def cells(self, domains: list[str], data_fingerprint: str) -> list[Cell]:
-        """All cells in a stable order, those of a group together."""
+        """Return all cells in a stable order, those of a group together."""
         out = []
         weights_sha256 = file_sha256(self.model.options.get("weights"))
         places = product(self.protocols(), self.seeds, self.targets or domains, self.algorithms)

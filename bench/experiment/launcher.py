@@ -15,7 +15,7 @@ from .type_check import check_settings, check_types, hints_of
 
 @dataclass(frozen=True)
 class Launcher:
-    """Settings of the configuration group ``launcher``.
+    """These are the settings of the configuration group ``launcher``.
 
     Attributes:
         jobs: processes at a time; 0 runs in this process; None: as many as cores allow.

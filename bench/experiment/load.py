@@ -14,7 +14,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ...core.errors import ConfigError, UnknownNameError
+from ...core.errors import ConfigError, UnknownNameError, one_line
 from .assemble import Node, assemble
 from .grid import Experiment
 from .plugins import SEVERAL, offer_plugins
@@ -40,7 +40,7 @@ GROUPS = (
 
 @contextmanager
 def hydra() -> Iterator[None]:
-    """Hydra with our configuration and the plugins' on its search path; a program's own Hydra is back afterwards."""
+    """Put our configuration and the plugins' on Hydra's search path; a program's own Hydra is back afterwards."""
     offer_plugins()
     theirs = GlobalHydra.get_state()
     GlobalHydra.instance().clear()
@@ -52,7 +52,7 @@ def hydra() -> Iterator[None]:
 
 
 def choices(group: str) -> list[str]:
-    """Names of a configuration group, built-in and from plugins; call within `hydra`."""
+    """Return names of a configuration group, built-in and from plugins; call within `hydra`."""
     return sorted(GlobalHydra.instance().config_loader().get_group_options(group))
 
 
@@ -71,7 +71,7 @@ def load(overrides: Sequence[str]) -> Experiment:
             config, chosen = _composed(overrides)
             return assemble(config, chosen, _reference(config))
         except OverrideParseException as error:
-            raise ConfigError(f"cannot read {error.override!r}: {_one_line(error)}") from error
+            raise ConfigError(f"cannot read {error.override!r}: {one_line(error, kind=False)}") from error
         except MissingConfigException as error:
             raise _unknown_choice(error) from error
         except (HydraException, OmegaConfBaseException) as error:
@@ -118,11 +118,11 @@ def _unknown_choice(error: MissingConfigException) -> ConfigError:
     group, _, name = (error.missing_cfg_file or "").rpartition("/")
     if group in GROUPS:
         return UnknownNameError(group, name, choices(group))
-    return ConfigError(_one_line(error))
+    return ConfigError(one_line(error, kind=False))
 
 
 def _unknown_key(error: Exception, overrides: Sequence[str]) -> ConfigError:
-    message = _one_line(error)
+    message = one_line(error, kind=False)
     wrong = re.search(r"Could not override '([\w.@/]+)'", message) or re.search(r"[Kk]ey '([\w.]+)'", message)
     if wrong is None:
         return ConfigError(message)
@@ -138,10 +138,6 @@ def _unknown_key(error: Exception, overrides: Sequence[str]) -> ConfigError:
     return UnknownNameError("setting", name, {k for k in known if k.rpartition(".")[0] == parent} or known)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
 def _paths(node: Any, prefix: str = "") -> Iterator[str]:
     if isinstance(node, Mapping):
         for key, value in node.items():
@@ -150,7 +146,7 @@ def _paths(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def help_text() -> str:
-    """What ``quantdg run --help`` prints: groups with their choices, plugins included, and the other settings."""
+    """Return what ``quantdg run --help`` prints: groups with their choices, plugins included, and the settings."""
     with hydra():
         lines = ["usage: quantdg run [group=choice] [group=[choice,choice]] [setting=value] ...", ""]
         lines += [f"  {group:11} {', '.join(choices(group))}" for group in GROUPS]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MatchRule:
-    """Mean weight noise at insertion: a number, or what ``like`` has there; part of a matched cell's identity."""
+    """The rule asks for a mean weight noise at insertion: a number, or what ``like`` has there."""
 
     noise: float | None = None
     like: QuantizerComponent | None = None
@@ -23,22 +23,22 @@ class MatchRule:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What it asks for, for a cell's key."""
+        """Return what it asks for, for a cell's key."""
         like = None if self.like is None else self.like.identity
         return {"noise": self.noise, "like": like, "tolerance": self.tolerance}
 
     def label(self, spec: QuantSpec) -> str:
-        """What tables show in place of the bits, for example ``N=lsq`` or ``N=0.058 A8``."""
+        """Tables show this in place of the bits, for example ``N=lsq`` or ``N=0.058 A8``."""
         name = f"N={self.like.name}" if self.like else f"N={self.noise:g}"
         return name + (f" A{spec.act_bits}" if spec.act_bits is not None else "")
 
     def applies(self, quantizer: QuantizerComponent) -> bool:
-        """Not to what has no bits, nor to the reference itself: these share their cells with unmatched runs."""
+        """Return whether a quantizer is matched; what has no bits and the reference itself are not."""
         return quantizer.spec is not None and quantizer != self.like
 
 
 def read_match(match: Any, to: Any, bits: Any, find: Callable[[str], QuantizerComponent]) -> MatchRule | None:
-    """The settings ``match``, ``match_to`` and ``bits`` as a rule; None where nothing is matched.
+    """Read the settings ``match``, ``match_to`` and ``bits`` as a rule; None where nothing is matched.
 
     ``find`` looks up a quantizer by name.
     """

@@ -44,7 +44,7 @@ _OWN = {
 
 
 class Offer(NamedTuple):
-    """Where an installed part is: its import path, and the distribution and version it comes from, empty for ours."""
+    """An offer says where an installed part is: its import path, and its distribution and version, empty for ours."""
 
     target: str
     origin: str
@@ -65,7 +65,7 @@ def _built_in(group: str) -> Mapping[str, Offer]:
 
 @lru_cache
 def strangers(group: str) -> Mapping[str, EntryPoint]:
-    """Return, looked up once a process, the entry points of other packages for one group, by name; ConfigError where a name is taken."""
+    """Return other packages' entry points for one group, by name, read once; ConfigError where a name is taken."""
     found: dict[str, EntryPoint] = {}
     for entry in entry_points(group=ENTRY_POINTS[group]):
         if entry.name in _built_in(group) or entry.name in found:

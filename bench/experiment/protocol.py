@@ -20,7 +20,7 @@ ANY_WEIGHTS = "any"
 
 @dataclass(frozen=True)
 class Protocol:
-    """Part of every cell's identity and printed with every result.
+    """A protocol is part of every cell's identity and printed with every result.
 
     Attributes:
         name: as in the configuration.
@@ -80,7 +80,7 @@ class Protocol:
         return {name: value for name, value in asdict(self).items() if name != "weights"}
 
     def check_weights(self, weights: str | None) -> None:
-        """ConfigError where the backbone's weights are not what this protocol says."""
+        """Raise ConfigError where the backbone's weights are not what this protocol says."""
         if weights == ANY_WEIGHTS:
             raise ConfigError(
                 f"protocol {self.name} starts from pre-trained weights and leaves open which; write model.weights=NAME "
@@ -93,7 +93,7 @@ class Protocol:
             )
 
     def is_check(self, step: int) -> bool:
-        """Whether the model is evaluated after this step; never at or before the quantization step."""
+        """Return whether the model is evaluated after this step; never at or before the quantization step."""
         past = step - self.start_step
         return past > 0 and (past % self.check_every == 0 or step == self.steps)
 

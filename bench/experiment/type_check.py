@@ -21,7 +21,7 @@ _LISTS = (list, tuple, Sequence)
 
 
 def hints_of(kind: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations of a function's or a class's arguments; empty where they cannot be evaluated."""
+    """Return annotations of a function's or a class's arguments; empty where they cannot be evaluated."""
     try:
         parameters = inspect.signature(kind, eval_str=True).parameters.values()
     except (NameError, TypeError, ValueError):
@@ -30,7 +30,7 @@ def hints_of(kind: Callable[..., Any]) -> dict[str, Any]:
 
 
 def check_settings(what: str, kind: Callable[..., Any], values: Mapping[str, Any]) -> None:
-    """ConfigError for a value that a function or class does not take by this name, or takes of another type."""
+    """Raise ConfigError for a value that is not taken by this name, or is taken of another type."""
     parameters = inspect.signature(kind).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for name in values:
@@ -40,7 +40,7 @@ def check_settings(what: str, kind: Callable[..., Any], values: Mapping[str, Any
 
 
 def check_types(what: str, hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """ConfigError for the first value that does not fit its annotation; what is no plain data is not checked."""
+    """Raise ConfigError for the first value that does not fit its annotation; only plain data is checked."""
     for name, value in values.items():
         if name in hints and not _fits(value, hints[name]):
             raise ConfigError(f"{what}.{name} must be {_words(hints[name])}, got {value!r}")

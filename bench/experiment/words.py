@@ -36,18 +36,18 @@ def continuations(words: Sequence[str]) -> list[str]:
 
 
 def groups() -> list[str]:
-    """Names of the configuration groups."""
+    """Return names of the configuration groups."""
     return sorted(path.name for path in CONF.iterdir() if path.is_dir() and _files(path.name))
 
 
 def choice_names(group: str) -> list[str]:
-    """Names to choose from in a group, those of installed plugins included."""
+    """Return names to choose from in a group, those of installed plugins included."""
     plural = "averages" if group == "averaging" else f"{group}s"
     return sorted({*_files(group), *(entry.name for entry in entry_points(group=f"quantdg.{plural}"))})
 
 
 def settings(words: Sequence[str]) -> dict[str, Any]:
-    """Dotted name -> default of every setting, given the choices made in these words."""
+    """Map the dotted name of every setting to its default, given the choices made in these words."""
     config = dict(_read(CONF / "config.yaml"))
     selected = {group: name for entry in config.pop("defaults") if entry != "_self_" for group, name in entry.items()}
     for word in words:

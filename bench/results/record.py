@@ -49,19 +49,19 @@ def fingerprint(settings: Any) -> str:
 
 
 def pack_bits(correct: NDArray[np.bool_]) -> str:
-    """Per-example correctness as base64 of packed bits; 10,000 examples take 1.7 kB."""
+    """Write per-example correctness as base64 of packed bits; 10,000 examples take 1.7 kB."""
     return base64.b64encode(np.packbits(correct).tobytes()).decode()
 
 
 def unpack_bits(text: str, count: int) -> NDArray[np.bool_]:
-    """Inverse of `pack_bits` for ``count`` examples."""
+    """Undo `pack_bits` for ``count`` examples."""
     packed = np.frombuffer(base64.b64decode(text), dtype=np.uint8)
     return np.unpackbits(packed, count=count).astype(bool)
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What a table groups by; all taken from the settings.
+    """A table groups by these; all are taken from the settings.
 
     ``quantizer`` is the configuration's name (``lsq``), ``bits`` its spec in short (``W7``, ``W7A8``, ``float``).
     """
@@ -77,13 +77,13 @@ class Labels:
 
     @property
     def path(self) -> str:
-        """What a pattern is matched against, for example ``digits/thick/0/erm/lsq/W7``."""
+        """A pattern is matched against this, for example ``digits/thick/0/erm/lsq/W7``."""
         return "/".join(map(str, (self.dataset, self.target, self.seed, self.algorithm, self.quantizer, self.bits)))
 
 
 @dataclass(frozen=True)
 class Row:
-    """Accuracies of one selection rule: ``last``, ``iid`` (source validation), ``oracle`` or an average (``swad``).
+    """A row has the accuracies of one selection rule: ``last``, ``iid``, ``oracle`` or an average (``swad``).
 
     Attributes:
         step: the checkpoint chosen; for an average its last step.
@@ -106,7 +106,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of files really written and read back.
+    """These are bytes of files really written and read back.
 
     ``float_file`` holds the whole network in float32, ``packed_file`` integer codes, scales and the float rest;
     ``codes``, ``scales`` and ``rest`` are the tensor bytes inside the packed file. ``path`` is relative to the run
@@ -123,7 +123,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Record:
-    """A cell's result, or why there is none.
+    """A record is a cell's result, or says why there is none.
 
     Attributes:
         settings: the identity of the cell; ``key`` is its fingerprint.

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 
 class Schedule(ABC):
-    """Says by which factor every learning rate is multiplied at a step, the quantizer's included."""
+    """A schedule says by which factor every learning rate is multiplied at a step, the quantizer's included."""
 
     @abstractmethod
     def factor(self, step: int, steps: int) -> float:
@@ -19,7 +19,7 @@ class Schedule(ABC):
 
 
 class Constant(Schedule):
-    """Leaves every learning rate as it is."""
+    """It leaves every learning rate as it is."""
 
     def factor(self, step: int, steps: int) -> float:
         """Return 1."""

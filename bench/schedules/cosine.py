@@ -16,7 +16,7 @@ from .base import Schedule
 
 
 class Cosine(Schedule):
-    """Falls from the whole learning rate to a share of it along half a cosine.
+    """It falls from the whole learning rate to a share of it along half a cosine.
 
     Args:
         floor: share at the end, 0 to 1.

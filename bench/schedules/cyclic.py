@@ -15,7 +15,7 @@ from .base import Schedule
 
 
 class Cyclic(Schedule):
-    """Falls linearly from the whole learning rate to a share of it, again and again.
+    """It falls linearly from the whole learning rate to a share of it, again and again.
 
     Args:
         cycle: steps of a cycle, at least 2.

@@ -17,7 +17,7 @@ Terms = dict[str, Tensor]
 
 
 class Trained(Protocol):
-    """What a step rule may touch of an algorithm."""
+    """A step rule may touch this much of an algorithm."""
 
     optimizer: torch.optim.Optimizer
 
@@ -36,11 +36,11 @@ class Trained(Protocol):
 
 
 class StepRule(ABC):
-    """Turns gradients into one step of ``algorithm.optimizer``."""
+    """A rule turns gradients into one step of ``algorithm.optimizer``."""
 
     @abstractmethod
     def step(self, algorithm: Trained, gradients: Callable[[], Terms]) -> Terms:
-        """Step.
+        """Take one step.
 
         Args:
             algorithm: whose optimizer steps.
@@ -52,10 +52,10 @@ class StepRule(ABC):
 
 
 class Plain(StepRule):
-    """One pass, then the optimizer's step."""
+    """It makes one pass, then the optimizer's step."""
 
     def step(self, algorithm: Trained, gradients: Callable[[], Terms]) -> Terms:
-        """Gradients, step."""
+        """Compute gradients, take the optimizer's step."""
         terms = gradients()
         algorithm.optimizer.step()
         return terms
@@ -70,7 +70,7 @@ def assign(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
 
 @contextmanager
 def unobserved(network: nn.Module) -> Iterator[None]:
-    """Within, training forwards leave no trace: quantizer ranges hold, BatchNorm statistics return to what they were."""
+    """Hide training forwards inside this context: quantizer ranges hold, BatchNorm statistics are put back."""
     buffers = list(network.buffers())
     before = [b.clone() for b in buffers]
     try:

@@ -28,7 +28,7 @@ _TINY = 1e-12
 
 
 class SAM(StepRule):
-    """Sharpness-aware minimisation around the protocol's optimizer.
+    """It is sharpness-aware minimisation around the protocol's optimizer.
 
     Args:
         rho: radius, > 0; 0.05 is the paper's.
@@ -42,7 +42,7 @@ class SAM(StepRule):
         self.perturb_quantizer = perturb_quantizer
 
     def step(self, algorithm: Trained, gradients: Callable[[], Terms]) -> Terms:
-        """Two passes, then the optimizer's step from the weights before them."""
+        """Make two passes, then the optimizer's step from the weights before them."""
         own = _own_buffers(algorithm)
         before = [b.clone() for b in own]
         generators = _generators(algorithm)

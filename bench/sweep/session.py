@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ...core.errors import MeasurementError
 from ..cells.dry_build import try_parts
-from ..cells.execute import refuse
+from ..cells.execute import incompatibility
 from ..deploy.latency import measure_store
 from ..deploy.runs import deploy_store
 from ..engines.capacity import check_device, jobs_of
@@ -56,7 +56,7 @@ def find_refusals(experiment: Experiment) -> Refusals:
     refusals = {}
     for algorithm in experiment.algorithms:
         for quantizer in experiment.quantizers:
-            refused = refuse(algorithm, quantizer, sources, lambda: network)
+            refused = incompatibility(algorithm, quantizer, sources, lambda: network)
             if refused:
                 bits = quantizer.spec.label if quantizer.spec else "float"
                 refusals[algorithm.name, quantizer.name, bits] = refused[1]

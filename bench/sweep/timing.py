@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from ..cells.execute import open_data, refusal
+from ..cells.execute import cell_incompatibility, open_data
 from ..experiment.grid import Cell, Paths
 from ..experiment.launcher import Launcher
 from ..experiment.protocol import train_mode
 from ..results.record import Labels
 from ..results.summary import RecordSummary
-from ..training.branch import prepare
+from ..training.branch import insert_quantizer
 from ..training.checkpoint import capture
 from ..training.data import CellData
 from ..training.evaluation import evaluate
@@ -53,7 +53,7 @@ def _timed(
         try:
             if data is None or opened != cell.group.key:
                 data, opened = open_data(cell.group, paths, launcher.device), cell.group.key
-            if refusal(cell, data) is None:
+            if cell_incompatibility(cell, data) is None:
                 yield time_cell(cell, data)
         except Exception:  # noqa: BLE001, S112 - its record will hold the reason
             continue
@@ -62,7 +62,7 @@ def _timed(
 def time_cell(cell: Cell, data: CellData) -> RecordSummary:
     """Time some steps from initial weights and one batch of evaluation, and add up what a branch has of each."""
     protocol = cell.group.protocol
-    algorithm, quantizer, _ = prepare(cell, data, capture(build(cell.group, data)))
+    algorithm, quantizer, _ = insert_quantizer(cell, data, capture(build(cell.group, data)))
     train_mode(algorithm, freeze_bn=True)
     times = []
     for step in range(1, STEPS + 2):

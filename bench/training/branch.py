@@ -27,7 +27,7 @@ from .selection import Checkpoint, Selection
 
 @dataclass
 class Branch:
-    """A finished branch.
+    """This is a finished branch.
 
     Attributes:
         algorithm: carrying the last step's weights.
@@ -62,8 +62,8 @@ def _at_start(cell: Cell, data: CellData, state: State) -> Algorithm:
     return algorithm
 
 
-def prepare(cell: Cell, data: CellData, state: State) -> tuple[Algorithm, Quantizer, set[str]]:
-    """The float state with the cell's quantizer inserted, calibrated and in the optimizer."""
+def insert_quantizer(cell: Cell, data: CellData, state: State) -> tuple[Algorithm, Quantizer, set[str]]:
+    """Build the float state with the cell's quantizer inserted, calibrated and in the optimizer."""
     algorithm = _at_start(cell, data, state)
     network, protocol = algorithm.network, cell.group.protocol
     names = set(network.state_dict())
@@ -92,9 +92,11 @@ class _Gathered:
     began: float = field(default_factory=time.perf_counter)
 
     def total(self) -> float:
+        """Return seconds of this branch over all attempts."""
         return self.seconds + time.perf_counter() - self.began
 
     def state(self) -> dict[str, Any]:
+        """Return what a snapshot keeps."""
         return {
             "averages": {name: average.state() for name, average in self.averages.items()},
             "chosen": self.selection.chosen,
@@ -105,6 +107,7 @@ class _Gathered:
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
+        """Take over what a snapshot kept."""
         for name, average in self.averages.items():
             average.restore(saved["averages"][name])
         self.selection.chosen = saved["chosen"]
@@ -113,18 +116,18 @@ class _Gathered:
 
 
 def train_branch(
-    cell: Cell, data: CellData, state: State, report: StepReport, keeper: Checkpointer | None = None
+    cell: Cell, data: CellData, state: State, report: StepReport, checkpointer: Checkpointer | None = None
 ) -> Branch:
-    """Train a cell from the float state to the end of the protocol, or on from where ``keeper`` has it.
+    """Train a cell from the float state to the end of the protocol, or on from where ``checkpointer`` has it.
 
     The quantizer is prepared and calibrated either way, so that its audit measures from the branch point.
     """
-    protocol, keeper = cell.group.protocol, keeper or Checkpointer()
+    protocol, checkpointer = cell.group.protocol, checkpointer or Checkpointer()
     gathered = _Gathered({a.name: a.build() for a in cell.averages})
     cell, match = match_cell(cell, data, lambda: _at_start(cell, data, state).network)
-    algorithm, quantizer, names = prepare(cell, data, state)
+    algorithm, quantizer, names = insert_quantizer(cell, data, state)
     note_noise(gathered.noise, quantizer, algorithm.network)
-    done = _resume(algorithm, gathered, keeper, data.device) or protocol.start_step
+    done = _resume(algorithm, gathered, checkpointer, data.device) or protocol.start_step
     report(done - protocol.start_step)
     train_mode(algorithm, freeze_bn=True)
     audit = Audit(quantizer.name, {})
@@ -143,7 +146,7 @@ def train_branch(
             _check(algorithm, data, step, terms["loss"], gathered=gathered)
         report(1)
         if step < protocol.steps:
-            keeper.after_step(partial(_snapshot, step, algorithm, gathered))
+            checkpointer.after_step(partial(_snapshot, step, algorithm, gathered))
     step_ms, total = 1000 * median(gathered.times), gathered.total()
     averages, selection, curve = gathered.averages, gathered.selection, gathered.curve
     return Branch(
@@ -165,9 +168,9 @@ def _snapshot(step: int, algorithm: Algorithm, gathered: _Gathered) -> Snapshot:
     return Snapshot(step, capture(algorithm), gathered.state())
 
 
-def _resume(algorithm: Algorithm, gathered: _Gathered, keeper: Checkpointer, device: str) -> int:
+def _resume(algorithm: Algorithm, gathered: _Gathered, checkpointer: Checkpointer, device: str) -> int:
     """Take over a snapshot; returns its step, 0 where there is none."""
-    snapshot = keeper.load(device)
+    snapshot = checkpointer.load(device)
     if snapshot is None:
         return 0
     restore(algorithm, snapshot.state)
@@ -176,16 +179,16 @@ def _resume(algorithm: Algorithm, gathered: _Gathered, keeper: Checkpointer, dev
 
 
 def _check(algorithm: Algorithm, data: CellData, step: int, loss: float, gathered: _Gathered) -> None:
-    checkpoint = check(algorithm, data, step)
-    gathered.selection.offer(checkpoint)
+    checkpoint = score_checkpoint(algorithm, data, step)
+    gathered.selection.consider(checkpoint)
     for average in gathered.averages.values():
         average.at_check(step, checkpoint.source.mean_loss)
     gathered.curve.append(_curve_point(checkpoint, loss))
     train_mode(algorithm, freeze_bn=True)
 
 
-def check(algorithm: Algorithm, data: CellData, step: int) -> Checkpoint:
-    """Source validation and the oracle's 20 % of the target; nothing else of the target is looked at."""
+def score_checkpoint(algorithm: Algorithm, data: CellData, step: int) -> Checkpoint:
+    """Score source validation and the oracle's 20 % of the target; nothing else of the target is looked at."""
     source = evaluate_sources(algorithm, data)
     oracle = evaluate(algorithm, data, data.target, data.target_out)
     state = {n: t.detach().clone() for n, t in algorithm.network.state_dict().items()}

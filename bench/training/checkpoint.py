@@ -33,7 +33,7 @@ def _optimizers(algorithm: Algorithm) -> dict[str, torch.optim.Optimizer]:
 
 
 def capture(algorithm: Algorithm) -> State:
-    """A copy of the state dict and of the state of each optimizer attribute, flat, by name."""
+    """Copy the state dict and the state of each optimizer attribute, flat, by name."""
     state = {name: t.detach().clone() for name, t in algorithm.state_dict().items()}
     names = {id(p): name for name, p in algorithm.named_parameters()}
     for attribute, optimizer in _optimizers(algorithm).items():
@@ -44,7 +44,7 @@ def capture(algorithm: Algorithm) -> State:
 
 
 def restore(algorithm: Algorithm, state: State) -> None:
-    """Inverse of `capture` on an algorithm of the same structure; copies, so that ``state`` can be used again."""
+    """Undo `capture` on an algorithm of the same structure; tensors are copied, so ``state`` can be used again."""
     optimizers = _optimizers(algorithm)
     algorithm.load_state_dict({n: t for n, t in state.items() if n.split(".", 1)[0] not in optimizers})
     parameters = dict(algorithm.named_parameters())
@@ -73,7 +73,7 @@ def load_state(path: Path, device: str) -> State:
 
 @dataclass
 class Snapshot:
-    """A training in the middle: steps done, `capture` of its algorithm, and what else it has gathered."""
+    """This is a training in the middle: steps done, `capture` of its algorithm, and what else it has gathered."""
 
     step: int
     state: State

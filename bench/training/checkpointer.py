@@ -15,7 +15,7 @@ class StoppedError(QuantDGError):
 
 
 class Checkpointer:
-    """Saves a training at most every ``seconds``, and once more when it is asked to stop.
+    """It saves a training at most every ``seconds``, and once more when it is asked to stop.
 
     Args:
         path: of the snapshot; None keeps nothing.
@@ -35,7 +35,7 @@ class Checkpointer:
         self._saved = time.monotonic()
 
     def load(self, device: str) -> Snapshot | None:
-        """Where an earlier attempt got to; None where there is nothing usable, a damaged file is removed."""
+        """Return where an earlier attempt got to; None where there is nothing usable. A damaged file is removed."""
         if self.path is None or not self.path.exists():
             return None
         try:
@@ -45,7 +45,7 @@ class Checkpointer:
             return None
 
     def after_step(self, take: Callable[[], Snapshot]) -> None:
-        """To be called between two steps; ``take`` is called only when a snapshot is due. Raises StoppedError."""
+        """Save between two steps where a snapshot is due; only then is ``take`` called. Raises StoppedError."""
         stopping = self.stop()
         if self.path is not None and (stopping or time.monotonic() - self._saved >= self.seconds):
             self.fence()

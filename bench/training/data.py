@@ -40,18 +40,18 @@ def _load(name: str, target: str, options: str, root: Path | None, cache: Path) 
 
 
 def load_dataset(component: Component, paths: Paths) -> DomainDataset:
-    """The data set of a configuration; read once a process."""
+    """Return the data set of a configuration; it is read once a process."""
     options = json.dumps(component.options, sort_keys=True)
     return _load(component.name, component.target, options, paths.data_root, cache=paths.cache)
 
 
 def layout(images: Tensor) -> torch.memory_format:
-    """How a batch of these images lies in memory."""
+    """Return how a batch of these images lies in memory."""
     return torch.channels_last if images.shape[-1] >= PHOTO_SIZE else torch.contiguous_format
 
 
 class CellData:
-    """Splits and batches for one held-out target.
+    """This holds splits and batches for one held-out target.
 
     Args:
         dataset: all domains.
@@ -91,7 +91,7 @@ class CellData:
         self._free = CACHE_BYTES
 
     def initial_network(self, model: Component) -> DGModel:
-        """A network with its initial weights, which depend on the seeds alone, on the device; built once, then copied.
+        """Return a network with initial weights, which depend on the seeds alone; built once, then copied.
 
         torch's generator is left where building leaves it, so that what an algorithm draws next is the same each time.
         """
@@ -105,7 +105,7 @@ class CellData:
         return deepcopy(network)
 
     def batches(self, step: int) -> Minibatches:
-        """The augmented source batches of a step, a pure function of the cell's seeds and the step; not to be changed."""
+        """Return the augmented source batches of a step, a pure function of seeds and step; not to be changed."""
         if step in self._kept:
             return self._kept[step]
         batches = self._draw(step)
@@ -124,7 +124,7 @@ class CellData:
         return out
 
     def calibration(self) -> Iterator[Tensor]:
-        """Source-train batches without augmentation, the same for every quantizer."""
+        """Yield source-train batches without augmentation, the same for every quantizer."""
         for number in range(self.protocol.calibration_batches):
             parts = []
             for i in self.sources:
@@ -134,7 +134,7 @@ class CellData:
             yield torch.cat(parts)
 
     def evaluation(self, domain: int, index: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of the given examples, in order: clean, unless the protocol augments source validation."""
+        """Yield batches of the given examples, in order: clean, unless source validation is augmented."""
         augmented = self.protocol.augment_validation and domain in self.sources
         generator = torch.Generator().manual_seed(self.seeds.of("validation", domain))
         for part in np.array_split(index, -(-len(index) // self.protocol.eval_batch)):

@@ -15,14 +15,14 @@ from .data import CellData
 
 @dataclass(frozen=True)
 class Score:
-    """Correctness of each example, in the order asked for, and the mean cross-entropy."""
+    """A score holds correctness of each example, in the order asked for, and the mean cross-entropy."""
 
     correct: NDArray[np.bool_]
     loss: float
 
     @property
     def accuracy(self) -> float:
-        """Share of correct examples, 0 to 1."""
+        """The share of correct examples, 0 to 1."""
         return float(self.correct.mean())
 
 
@@ -40,7 +40,7 @@ def evaluate(algorithm: Algorithm, data: CellData, domain: int, index: NDArray[n
 
 @dataclass(frozen=True)
 class SourceScore:
-    """Source validation: accuracy of each source domain, and the unweighted means over domains."""
+    """Source validation is accuracy of each source domain, and the unweighted means over domains."""
 
     accuracy: dict[str, float]
     mean_accuracy: float
@@ -48,7 +48,7 @@ class SourceScore:
 
 
 def evaluate_sources(algorithm: Algorithm, data: CellData) -> SourceScore:
-    """Source validation of the live model: what checkpoints are selected by."""
+    """Score source validation of the live model: what checkpoints are selected by."""
     scores = {i: evaluate(algorithm, data, i, data.validation[i]) for i in data.sources}
     names = {data.dataset.domains[i].name: s.accuracy for i, s in scores.items()}
     losses = [s.loss for s in scores.values()]

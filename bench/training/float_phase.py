@@ -20,7 +20,7 @@ StepReport = Callable[[int], None]
 
 
 def build(group: Group, data: CellData) -> Algorithm:
-    """A fresh algorithm; its initial weights depend on (data set, target, seed) only."""
+    """Build a fresh algorithm; its initial weights depend on (data set, target, seed) only."""
     network = data.initial_network(group.model)
     algorithm: Algorithm = group.algorithm.build(network, len(data.sources), optimizer_factory(group))
     for transform in group.transforms:
@@ -31,30 +31,30 @@ def build(group: Group, data: CellData) -> Algorithm:
 
 
 def optimizer_factory(group: Group) -> OptimizerFactory:
-    """What builds the group's optimizer from parameters, at the protocol's learning rate and weight decay."""
+    """Return what builds the group's optimizer, at the protocol's learning rate and weight decay."""
     return partial(group.optimizer.build, lr=group.protocol.lr, weight_decay=group.protocol.weight_decay)
 
 
 def train_step(algorithm: Algorithm, data: CellData, step: int) -> dict[str, float]:
-    """One step; the global generators are reset to this step's seed first."""
+    """Take one step; the global generators are reset to this step's seed first."""
     seed_everything(data.seeds.of("step", step))
     algorithm.set_rates(step, data.protocol.steps)
     return algorithm.update(data.batches(step))
 
 
 def float_phase(
-    group: Group, data: CellData, path: Path, report: StepReport, keeper: Checkpointer | None = None
+    group: Group, data: CellData, path: Path, report: StepReport, checkpointer: Checkpointer | None = None
 ) -> State:
-    """The training state at the start step: from ``path`` where it is, else trained and stored there."""
+    """Return the training state at the start step: from ``path`` where it is, else trained and stored there."""
     if path.exists():
         try:
             return load_state(path, data.device)
         except RecordError:
             path.unlink()
-    keeper = keeper or Checkpointer()
+    checkpointer = checkpointer or Checkpointer()
     algorithm = build(group, data)
     done = 0
-    if (snapshot := keeper.load(data.device)) is not None:
+    if (snapshot := checkpointer.load(data.device)) is not None:
         restore(algorithm, snapshot.state)
         done = snapshot.step
         report(done)
@@ -63,11 +63,11 @@ def float_phase(
         train_step(algorithm, data, step)
         report(1)
         if step < group.protocol.start_step:
-            keeper.after_step(partial(_snapshot, step, algorithm))
+            checkpointer.after_step(partial(_snapshot, step, algorithm))
     state = capture(algorithm)
-    keeper.fence()
+    checkpointer.fence()
     save_state(path, state, group.protocol.start_step)
-    keeper.delete()
+    checkpointer.delete()
     return state
 
 

@@ -17,7 +17,7 @@ from .data import CellData
 
 
 def match_cell(cell: Cell, data: CellData, at_start: Callable[[], nn.Module]) -> tuple[Cell, dict[str, Any]]:
-    """The cell with the quantizer that is trained, and what was chosen: weight_bits, scale_factor, noise, target.
+    """Return the cell with the quantizer that is trained, and what was chosen for it, by name.
 
     A cell that is not matched comes back as it is, with nothing chosen.
 

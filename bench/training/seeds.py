@@ -14,7 +14,7 @@ import torch
 
 
 def derive(*parts: str | int) -> int:
-    """A 63-bit seed from the parts: the first 8 bytes of their sha256, without the sign bit."""
+    """Derive a 63-bit seed from the parts: the first 8 bytes of their sha256, without the sign bit."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
@@ -29,18 +29,18 @@ def seed_everything(seed: int) -> None:
 
 
 class SeedSource:
-    """The seeds of one (data set, target domain, seed)."""
+    """These are the seeds of one (data set, target domain, seed)."""
 
     def __init__(self, dataset: str, target: str, seed: int) -> None:
         self.base = derive(dataset, target, seed)
 
     def of(self, purpose: str, step: int = 0) -> int:
-        """A seed for one purpose at one step."""
+        """Return a seed for one purpose at one step."""
         return derive(self.base, purpose, step)
 
 
 def use_deterministic(threads: int) -> None:
-    """Fixed thread count and deterministic kernels, so that equal settings give equal bits on one machine."""
+    """Fix thread count and kernels, so that equal settings give equal bits on one machine."""
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -13,7 +13,7 @@ State = dict[str, Tensor]
 
 @dataclass
 class Checkpoint:
-    """A candidate: its step, its source validation, its accuracy on the target's 20 % part and its weights."""
+    """A candidate has its step, source validation, accuracy on the target's 20 % part and weights."""
 
     step: int
     source: SourceScore
@@ -23,7 +23,7 @@ class Checkpoint:
 
 @dataclass
 class Selection:
-    """Keeps the checkpoints that a rule has chosen so far.
+    """It keeps the checkpoints that each rule has chosen so far.
 
     ``iid`` maximises mean source-validation accuracy, ``oracle`` the accuracy on the target's held-out 20 %,
     ``last`` is the end of training; the first maximum wins. Checkpoints at or before the quantization step
@@ -32,7 +32,7 @@ class Selection:
 
     chosen: dict[str, Checkpoint] = field(default_factory=dict)
 
-    def offer(self, checkpoint: Checkpoint) -> None:
+    def consider(self, checkpoint: Checkpoint) -> None:
         """Consider a checkpoint under every rule."""
         best = self.chosen.get("iid")
         if best is None or checkpoint.source.mean_accuracy > best.source.mean_accuracy:

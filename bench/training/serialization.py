@@ -24,6 +24,7 @@ class _Packer:
         self._names: dict[tuple[Any, ...], str] = {}
 
     def pack(self, value: Any) -> Any:
+        """Return the value as JSON can hold it; tensors are put aside."""
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         if isinstance(value, Tensor):
@@ -53,14 +54,14 @@ class _Packer:
 
 
 def pack(value: Any, kinds: Kinds = ()) -> tuple[str, dict[str, Tensor]]:
-    """(JSON text, tensors by name); TypeError for what cannot be written."""
+    """Return (JSON text, tensors by name); TypeError for what cannot be written."""
     packer = _Packer(kinds)
     text = json.dumps(packer.pack(value))
     return text, {name: t.clone(memory_format=torch.contiguous_format) for name, t in packer.tensors.items()}
 
 
 def unpack(text: str, tensors: dict[str, Tensor], kinds: Kinds = ()) -> Any:
-    """Inverse of `pack`; RecordError where the text is of another making."""
+    """Undo `pack`; RecordError where the text is of another making."""
     known = {kind.__name__: kind for kind in kinds}
     builders: dict[str, Callable[[dict[str, Any]], Any]] = {
         "tensor": lambda node: tensors[node["tensor"]],

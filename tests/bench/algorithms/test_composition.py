@@ -2,7 +2,7 @@
 
 import torch
 
-from quantdg.bench.cells.execute import refusal
+from quantdg.bench.cells.execute import cell_incompatibility
 from quantdg.bench.models.base import NORMALISATIONS
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.step_rules.sam import SAM
@@ -27,7 +27,7 @@ def test_parts_chosen_by_name_are_trained_with_and_part_of_the_label(quick, cell
 def test_a_transform_that_needs_more_domains_is_an_unsupported_cell(cell):
     chosen, data = cell("transform=[mixup]")
     data.sources = data.sources[:1]
-    assert refusal(chosen, data) == ("unsupported", "mixup needs 2 source domains, there are 1")
+    assert cell_incompatibility(chosen, data) == ("unsupported", "mixup needs 2 source domains, there are 1")
 
 
 def test_the_networks_normalisation_goes_before_the_data_sets(cell):

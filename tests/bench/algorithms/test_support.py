@@ -3,7 +3,7 @@
 import pytest
 
 from quantdg.bench.algorithms.erm import ERM
-from quantdg.bench.cells.execute import refuse
+from quantdg.bench.cells.execute import incompatibility
 from quantdg.bench.experiment import load as config
 from quantdg.bench.models.convnet import convnet
 from quantdg.bench.results.store import RunStore
@@ -15,7 +15,7 @@ ONE = {"erm", "groupdro", "sd", "rsc", "sagnet"}
 def answer(algorithm, quantizer, sources):
     experiment = config.load([f"algorithm=[{algorithm}]", f"quantizer=[{quantizer}]"])
     parts = experiment.algorithms[0], experiment.quantizers[0]
-    return refuse(*parts, sources, lambda: convnet((3, 16, 16), 10, width=4))
+    return incompatibility(*parts, sources, lambda: convnet((3, 16, 16), 10, width=4))
 
 
 def test_algorithms_that_compare_domains_need_two(name):

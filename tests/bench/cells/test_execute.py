@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from quantdg.bench.cells.execute import refusal
+from quantdg.bench.cells.execute import cell_incompatibility
 from quantdg.bench.packed.file import read_model
 from quantdg.bench.results.latency import Latency
 from quantdg.bench.results.record import Record, unpack_bits
@@ -261,4 +261,4 @@ def test_coral_needs_two_source_domains(quick, domains, refused):
     cell = session.load_and_plan(experiment)[0]
     data = CellData(small, small.index("thick"), 0, experiment.protocol, "cpu")
     expected = ("unsupported", "coral needs 2 source domains, there are 1") if refused else None
-    assert refusal(cell, data) == expected
+    assert cell_incompatibility(cell, data) == expected

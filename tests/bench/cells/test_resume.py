@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from quantdg.bench.averaging.base import WeightAverage
-from quantdg.bench.cells.execute import refusal, result_of
+from quantdg.bench.cells.execute import cell_incompatibility, result_of
 from quantdg.bench.experiment.launcher import Launcher
 from quantdg.bench.experiment.load import choices, hydra
 from quantdg.bench.training import branch as branches
@@ -46,7 +46,7 @@ def summary(cell, branch, data, tmp_path):
 
 def compare(cell, tmp_path, words, seed):
     chosen, data = cell(*words, *LONGER)
-    if refused := refusal(chosen, data):
+    if refused := cell_incompatibility(chosen, data):
         pytest.skip(refused[1])
     state = float_phase.float_phase(chosen.group, data, tmp_path / "float.safetensors", ignore)
     whole = summary(chosen, branches.train_branch(chosen, data, state, ignore), data, tmp_path / "a")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from quantdg.bench.ensembles.cells import ensemble, open_members
+from quantdg.bench.ensembles.cells import combine_cells, open_members
 from quantdg.bench.ensembles.combine import correctness, greedy, mean_logits, mean_weights
 from quantdg.bench.experiment import load as config
 from quantdg.bench.results.record import unpack_bits
@@ -68,7 +68,7 @@ def members(stored, *which):
 def test_members_predict_as_when_they_were_trained_and_all_bytes_count(stored):
     _, records = stored
     which = [("erm", 0), ("erm", 1), ("coral", 0)]
-    result = ensemble(members(stored, *which), "logits")
+    result = combine_cells(members(stored, *which), "logits")
     for key, accuracy in zip(which, result.single, strict=True):
         record = records[key]
         # 8-bit inputs: a value between two codes may round either way in another batch size
@@ -81,9 +81,9 @@ def test_members_predict_as_when_they_were_trained_and_all_bytes_count(stored):
 
 def test_diwa_needs_members_that_start_from_the_same_weights(stored):
     with pytest.raises(ConfigError, match=r"runs that start from the same weights, but .* has seed=1 and .* has 0"):
-        ensemble(members(stored, ("erm", 0), ("erm", 1)), "diwa")
+        combine_cells(members(stored, ("erm", 0), ("erm", 1)), "diwa")
     with pytest.raises(ConfigError, match="how must be one of logits, diwa, diwa_greedy, got 'vote'"):
-        ensemble(members(stored, ("erm", 0), ("coral", 0)), "vote")
+        combine_cells(members(stored, ("erm", 0), ("coral", 0)), "vote")
     with pytest.raises(ConfigError, match="needs at least two cells, got 1"):
         members(stored, ("erm", 0))
 
@@ -92,7 +92,7 @@ def test_diwa_needs_members_that_start_from_the_same_weights(stored):
 def test_diwa_is_one_float_model(stored, how):
     _, records = stored
     pair = members(stored, ("erm", 0), ("coral", 0))
-    result = ensemble(pair, how)
+    result = combine_cells(pair, how)
     assert 1 <= len(result.members) <= 2
     assert result.bytes == pytest.approx(records["erm", 0].sizes.float_file, rel=0.01)
     assert 0 < result.accuracy <= 1

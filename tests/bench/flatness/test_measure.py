@@ -15,7 +15,7 @@ from quantdg.bench.experiment.flatness import FlatnessSettings
 from quantdg.bench.flatness.deployed import flatness_of
 from quantdg.bench.flatness.measure import domain_batches, measure_flatness
 from quantdg.bench.flatness.network import deployed_state, input_grids
-from quantdg.bench.training.branch import prepare
+from quantdg.bench.training.branch import insert_quantizer
 from quantdg.bench.training.checkpoint import capture
 from quantdg.bench.training.float_phase import build, train_step
 from quantdg.core.errors import ConfigError
@@ -34,7 +34,7 @@ def trained(cell):
 
     def make(quantizer):
         chosen, data = cell(f"quantizer=[{quantizer}]")
-        algorithm, method, names = prepare(chosen, data, capture(build(chosen.group, data)))
+        algorithm, method, names = insert_quantizer(chosen, data, capture(build(chosen.group, data)))
         for step in (6, 7, 8):
             train_step(algorithm, data, step)
             method.on_step(algorithm.network, step - 5)

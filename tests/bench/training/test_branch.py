@@ -59,7 +59,7 @@ def test_a_branch_does_not_depend_on_the_branches_before_it(cell, tmp_path):
 def test_what_should_move_moves_and_what_is_frozen_stays(cell, tmp_path, quantizer):
     chosen, data = cell(f"quantizer=[{quantizer}]")
     state = float_phase.float_phase(chosen.group, data, tmp_path / "float.safetensors", ignore)
-    algorithm, _, _ = branches.prepare(chosen, data, state)
+    algorithm, _, _ = branches.insert_quantizer(chosen, data, state)
     before = {n: p.detach().clone() for n, p in algorithm.named_parameters()}
     trainable = {n for n, p in algorithm.named_parameters() if p.requires_grad}
     frozen = set(before) - trainable
@@ -73,7 +73,7 @@ def test_what_should_move_moves_and_what_is_frozen_stays(cell, tmp_path, quantiz
 def test_adam_state_survives_prepare(cell, tmp_path):
     chosen, data = cell("quantizer=[lsq]")
     state = float_phase.float_phase(chosen.group, data, tmp_path / "float.safetensors", ignore)
-    algorithm, _, names = branches.prepare(chosen, data, state)
+    algorithm, _, names = branches.insert_quantizer(chosen, data, state)
     for name, parameter in algorithm.named_parameters():
         if name.removeprefix("network.") in names:
             moments = algorithm.optimizer.state[parameter]
@@ -85,7 +85,7 @@ def test_adam_state_survives_prepare(cell, tmp_path):
 def test_the_quantizers_group_has_its_own_rate_and_no_weight_decay(cell, tmp_path):
     chosen, data = cell("quantizer=[lsq]", "protocol.weight_decay=0.1", "quantizer.lsq.lr_ratio=0.5")
     state = float_phase.float_phase(chosen.group, data, tmp_path / "float.safetensors", ignore)
-    algorithm, quantizer, _ = branches.prepare(chosen, data, state)
+    algorithm, quantizer, _ = branches.insert_quantizer(chosen, data, state)
     base, own = algorithm.optimizer.param_groups
     assert (base["weight_decay"], own["weight_decay"]) == (0.1, 0.0)
     assert own["lr"] == pytest.approx(0.5 * base["lr"])

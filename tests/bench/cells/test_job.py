@@ -34,7 +34,7 @@ def test_a_record_that_is_there_is_returned_untrained(sweep, monkeypatch):
     first = make().attempt(cells[0])
     assert first.status == "done"
     assert work(store) == []
-    monkeypatch.setattr(jobs, "train_branch", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(jobs, "train_branch", lambda *_, **__: pytest.fail("trained again"))
     assert make().attempt(cells[0]).rows == first.rows
 
 
@@ -96,12 +96,12 @@ def test_a_job_that_lost_its_lease_takes_the_other_result(sweep, monkeypatch):
     train = jobs.train_branch
     theirs = {}
 
-    def overtaken(cell, *rest):
+    def overtaken(cell, *rest, **named):
         if not theirs:
             theirs["record"] = None
             next(store.work.glob(f"{cell.key}.lease.*")).unlink()
             theirs["record"] = second.attempt(cell)
-        return train(cell, *rest)
+        return train(cell, *rest, **named)
 
     monkeypatch.setattr(jobs, "train_branch", overtaken)
     mine = first.attempt(cells[0])

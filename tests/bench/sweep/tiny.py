@@ -6,7 +6,7 @@ from quantdg.datasets.base import Domain, DomainDataset
 from quantdg.datasets.fingerprint import content_fingerprint
 
 
-def load(name, *, root=None, cache_dir=None, size=16):
+def load(name, *, root=None, cache_dir=None, size=16) -> DomainDataset:
     """Noise in the names of the digits' domains."""
     draw = np.random.default_rng(0)
     domains = tuple(

@@ -150,7 +150,7 @@ class Runs:
         for section, cells in self.results.sections():
             primary = cells[cells["selection"] == HEADLINE]
             if len(primary):
-                made = accuracy.table(
+                made = accuracy.accuracy_table(
                     primary, "accuracy", "Accuracy in % by target domain: {}, {}, {}".format(*section)
                 )
                 shown = made.text.drop(columns=[c for c in ROW if c not in METHOD])

@@ -19,7 +19,7 @@ from .tables.table import Table
 from .tables.verdict import verdict_tables
 from .text import escape
 from .verdict.judge import Verdict, chosen, judge
-from .verdict.sentences import verdict_words
+from .verdict.sentences import verdict_sentences
 
 
 def scope_names(results: Results, found: Verdict) -> list[str]:
@@ -32,7 +32,7 @@ def _words(found: Verdict, level: int) -> str:
     rules = found.rules
     fixed = f"Level {rules.alpha:g}; a difference up to {rules.margin:g} points counts as none. Unit: target domains."
     parts = [f"{'#' * level} Verdict\n\n{fixed}\n"]
-    for heading, sentences in verdict_words(found):
+    for heading, sentences in verdict_sentences(found):
         body = "\n".join(f"- {escape.markdown(sentence)}" for sentence in sentences)
         parts.append(f"{'#' * (level + 1)} {escape.markdown(heading)}\n\n{body}\n")
     return "\n".join(parts)

@@ -50,8 +50,8 @@ def critical_difference(cube: Cube, selection: str, alpha: float, title: str) ->
         body += [svg.Line(x, 24, x, y, kind="thin"), svg.Line(x, y, edge, y, kind="thin")]  # pyright: ignore[reportArgumentType]
         text = f"{names[j]} {ranking.ranks[j]:.2f}"
         body.append(svg.Label(edge + (-4 if first else 4), y + 4, text, "end" if first else "start", width=34))
-    said = (
+    caption = (
         f"Mean rank over {ranking.n_blocks} target domains, 1 is best; a bar joins methods within Nemenyi's critical "
         f"difference {ranking.critical_difference:.2f}. Friedman {p_phrase(ranking.p)}."
     )
-    return svg.Picture(_WIDTH, top + 18 * ((k + 1) // 2) + 16, title, said, body=tuple(body))
+    return svg.Picture(_WIDTH, top + 18 * ((k + 1) // 2) + 16, title, caption, body=tuple(body))

@@ -57,5 +57,5 @@ def forest(cube: Cube, selection: str, title: str) -> svg.Picture | None:
     body.append(svg.Label((_LEFT + _WIDTH) / 2, bottom + 36, "gain over float, points", "middle"))
     body += _legend(cube, bottom + 62)
     rest = f" The first {_MOST} of {len(rows)} methods." if len(rows) > _MOST else ""
-    said = f"A mark for each target domain, a bar for their mean, a line for its 95 % t-interval.{rest}"
-    return svg.Picture(_WIDTH, bottom + 76, title, said, body=tuple(body))
+    caption = f"A mark for each target domain, a bar for their mean, a line for its 95 % t-interval.{rest}"
+    return svg.Picture(_WIDTH, bottom + 76, title, caption, body=tuple(body))

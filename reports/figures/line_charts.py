@@ -19,7 +19,7 @@ _BITS = re.compile(r"^W(\d+)(.*)$")
 Series = Mapping[str, Sequence[tuple[float, float]]]
 
 
-def chart(series: Series, x_name: str, y_name: str, title: str, said: str) -> svg.Picture | None:
+def chart(series: Series, x_name: str, y_name: str, title: str, caption: str) -> svg.Picture | None:
     """Draw named lines of (x, y), at most 12 of them; None without a finite point.
 
     Args:
@@ -27,7 +27,7 @@ def chart(series: Series, x_name: str, y_name: str, title: str, said: str) -> sv
         x_name: what the horizontal axis shows, with its unit.
         y_name: what the vertical axis shows, with its unit.
         title: of the drawing.
-        said: what it shows, in a sentence or two.
+        caption: what it shows, in a sentence or two.
     """
     shown = {name: [(x, y) for x, y in points if np.isfinite([x, y]).all()] for name, points in series.items()}
     shown = {name: points for name, points in shown.items() if points}
@@ -49,7 +49,7 @@ def chart(series: Series, x_name: str, y_name: str, title: str, said: str) -> sv
         body += [svg.Mark(x, y, i, f"{name}: {p[0]:g}, {p[1]:.2f}") for (x, y), p in zip(place, points, strict=True)]
         body += [svg.Mark(_RIGHT + 16, 24 + 20 * i, i, name), svg.Label(_RIGHT + 28, 28 + 20 * i, name)]
     body += [svg.Label(70, 10, y_name, kind="muted"), svg.Label((70 + _RIGHT) / 2, 342, x_name, "middle", width=80)]
-    return svg.Picture(_WIDTH, 352, title, said + rest, body=tuple(body))
+    return svg.Picture(_WIDTH, 352, title, caption + rest, body=tuple(body))
 
 
 def _gains(cube: Cube, selection: str) -> dict[tuple[str, str, str], float]:

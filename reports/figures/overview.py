@@ -72,19 +72,22 @@ def _costs(results: Results, section: Section) -> Iterator[Named]:
 
 def _curves(results: Results, section: Section) -> Iterator[Named]:
     cube, where = results.cubes[section], ", ".join(section)
-    said = "Mean over all (target, seed) pairs, complete methods only."
+    caption = "Mean over all (target, seed) pairs, complete methods only."
     noise = by_noise(cube, HEADLINE, of_section(results.audit, section))
-    yield "gain-by-bits", chart(by_bits(cube, HEADLINE), "weight bits", _GAIN, f"Gain by bits: {where}", said=said)
-    yield "gain-by-noise", chart(noise, f"{_NOISE}, measured", _GAIN, f"Gain by noise: {where}", said=said)
+    yield (
+        "gain-by-bits",
+        chart(by_bits(cube, HEADLINE), "weight bits", _GAIN, f"Gain by bits: {where}", caption=caption),
+    )
+    yield "gain-by-noise", chart(noise, f"{_NOISE}, measured", _GAIN, f"Gain by noise: {where}", caption=caption)
     steps = over_steps(cube, HEADLINE, results.curves)
     for what, (name, title, unit) in _STEPS.items():
         series = steps.get(what, {})
-        yield name, chart(series, "step", unit, f"{title}: {where}", said="Mean over targets and seeds.")
+        yield name, chart(series, "step", unit, f"{title}: {where}", caption="Mean over targets and seeds.")
     flatness = of_section(results.flatness, section)
     for place in ("source", "target"):
         title, axis = f"Flatness on the {place}: {where}", "r, root-mean-square displacement of a parameter"
-        said = "Rise of the loss along random directions, deployed weights, mean over cells; lower is flatter."
-        yield f"flatness-{place}", chart(rises(flatness, place), axis, "F(r)", title, said=said)
+        caption = "Rise of the loss along random directions, deployed weights, mean over cells; lower is flatter."
+        yield f"flatness-{place}", chart(rises(flatness, place), axis, "F(r)", title, caption=caption)
 
 
 def _by_section(results: Results, draw: Draw) -> Pictures:

@@ -63,5 +63,5 @@ def pareto(points: list[Point], cost: str, title: str) -> svg.Picture | None:
             labels.append((x, _free(x, y + (12 if p in best[:-1] else 0), labels)))  # below the frontier
             body.append(svg.Label(x + 9, labels[-1][1] + 4, p.name, width=26))
     body.append(svg.Label(410, 342, f"{cost} (log scale)", "middle"))
-    said = "Accuracy in %, mean over target domains; the line joins the methods that no other beats in both."
-    return svg.Picture(_WIDTH, 352, title, said, body=tuple(body))
+    caption = "Accuracy in %, mean over target domains; the line joins the methods that no other beats in both."
+    return svg.Picture(_WIDTH, 352, title, caption, body=tuple(body))

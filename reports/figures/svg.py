@@ -40,7 +40,7 @@ _LABEL = Markup('<text x="%.1f" y="%.1f" text-anchor="%s" class="%s">%s</text>')
 _MARK = Markup('<path d="%s" transform="translate(%.1f,%.1f)" class="mark c%s"><title>%s</title></path>')
 _FILE = Markup(
     '<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-    'viewBox="0 {top} {width:.0f} {height:.0f}"><title>{title}</title><desc>{said}</desc><style>{style}</style>'
+    'viewBox="0 {top} {width:.0f} {height:.0f}"><title>{title}</title><desc>{caption}</desc><style>{style}</style>'
     '<rect y="{top}" width="100%" height="100%" fill="{paper}"/>{header}{body}</svg>\n'
 )
 HEADER = 30
@@ -53,7 +53,7 @@ def _outline(corners: tuple[tuple[float, float], ...]) -> str:
 
 
 class Line(NamedTuple):
-    """A straight line of the style ``kind``."""
+    """A straight line in the style that ``kind`` names in STROKES."""
 
     x1: float
     y1: float
@@ -62,18 +62,18 @@ class Line(NamedTuple):
     kind: str
 
     def markup(self) -> Markup:
-        """As SVG."""
+        """Write it as SVG."""
         return _LINE % self
 
 
 class Path(NamedTuple):
-    """Points joined by straight lines."""
+    """Points that straight lines join, in the style that ``kind`` names in STROKES."""
 
     points: tuple[tuple[float, float], ...]
     kind: str
 
     def markup(self) -> Markup:
-        """As SVG."""
+        """Write it as SVG."""
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
         return _PATH % (points, self.kind)
 
@@ -90,12 +90,12 @@ class Label(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The text that fits."""
+        """Return the text that fits."""
         plain = escape.clean(self.text)
         return plain if len(plain) <= self.width else f"{plain[: self.width - 1]}…"
 
     def markup(self) -> Markup:
-        """As SVG."""
+        """Write it as SVG."""
         return _LABEL % (self.x, self.y, self.anchor, self.kind, self.shown)
 
 
@@ -109,16 +109,16 @@ class Mark(NamedTuple):
 
     @property
     def colour(self) -> int:
-        """Which of COLOURS."""
+        """Return the place of its colour in COLOURS."""
         return self.i % len(COLOURS)
 
     @property
     def outline(self) -> tuple[tuple[float, float], ...]:
-        """Its one of SHAPES."""
+        """Return the corners of its shape; none for a circle."""
         return SHAPES[(self.i + self.i // len(COLOURS)) % len(SHAPES)]
 
     def markup(self) -> Markup:
-        """As SVG."""
+        """Write it as SVG."""
         return _MARK % (_outline(self.outline), self.x, self.y, self.colour, escape.clean(self.title))
 
 
@@ -126,7 +126,7 @@ Part = Line | Path | Label | Mark
 
 
 def ticks(low: float, high: float, about: int = 8) -> list[float]:
-    """Round numbers inside [low, high], about so many."""
+    """Return round numbers inside [low, high], about so many."""
     raw = max(high - low, 1e-9) / about
     unit = 10.0 ** math.floor(math.log10(raw))
     step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= raw)
@@ -135,7 +135,7 @@ def ticks(low: float, high: float, about: int = 8) -> list[float]:
 
 
 def log_ticks(low: float, high: float, fewest: int = 3) -> list[float]:
-    """Round numbers whose decimal logarithms lie inside [low, high]."""
+    """Return round numbers whose decimal logarithms lie inside [low, high]."""
     found: list[float] = []
     for digits in ((1.0,), (1.0, 2.0, 5.0)):
         decades = range(math.floor(low), math.ceil(high) + 1)
@@ -146,7 +146,7 @@ def log_ticks(low: float, high: float, fewest: int = 3) -> list[float]:
 
 
 def scale(values: list[float], start: float, end: float, pad: float = 0.06) -> tuple[float, float, float, float]:
-    """(low, high, factor, offset) so that ``offset + factor * value`` maps the padded range to [start, end]."""
+    """Return (low, high, factor, offset): ``offset + factor * value`` maps the padded range to [start, end]."""
     finite = [v for v in values if np.isfinite(v)] or [0.0]
     low, high = min(finite), max(finite)
     room = pad * (high - low) or 0.2 * abs(high) or 0.5
@@ -157,22 +157,32 @@ def scale(values: list[float], start: float, end: float, pad: float = 0.06) -> t
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing of ``width`` x ``height`` pixels, its title, what it shows in a sentence or two, and of which records."""
+    """A drawing.
+
+    Attributes:
+        width: pixels.
+        height: pixels, without the title.
+        title: plain text, escaped on output.
+        caption: what it shows, in a sentence or two; plain text.
+        body: its lines, marks and words.
+        keys: the records it shows.
+        section: the (data set, model, protocol) it stands with; None: after all sections.
+    """
 
     width: float
     height: float
     title: str
-    said: str
+    caption: str
     body: tuple[Part, ...]
     keys: tuple[str, ...] = ()
     section: tuple[str, str, str] | None = None
 
     def markup(self) -> Markup:
-        """What is inside the ``svg`` element."""
+        """Write what is inside the ``svg`` element."""
         return Markup().join(part.markup() for part in self.body)
 
     def standalone(self) -> str:
-        """An SVG file with its title above and its own light style."""
+        """Write an SVG file with its title above and its own light style."""
         lines = "".join(
             f".{kind.replace(' ', '.')}{{stroke:{colour};stroke-width:{width:g};fill:none}}"
             for kind, (colour, width) in STROKES.items()
@@ -184,9 +194,9 @@ class Picture:
         )
         return _FILE.format(
             width=self.width, height=self.height + HEADER, top=-HEADER, title=escape.clean(self.title),
-            said=escape.clean(self.said), style=style, paper=PAPER, header=self.header().markup(), body=self.markup(),
+            caption=escape.clean(self.caption), style=style, paper=PAPER, header=self.header().markup(), body=self.markup(),
         )  # fmt: skip
 
     def header(self) -> Label:
-        """The title, as a drawing that stands alone has it."""
+        """Return the title, as a drawing that stands alone has it."""
         return Label(10, -10, self.title, width=110, kind="title")

@@ -22,18 +22,18 @@ from ..tables.provenance import provenance_table, status_counts
 from ..tables.published import published_tables
 from ..tables.table import Table
 from ..text import escape
-from ..verdict.sentences import verdict_words
+from ..verdict.sentences import verdict_sentences
 from .places import Places
 from .table import PageTable
 
 
 def _shown(value: object) -> object:
-    """Every value of a template before it is escaped: one line without control characters, unless it is HTML."""
+    """Prepare a template's value before it is escaped: one line without control characters, unless it is HTML."""
     return value if isinstance(value, Markup) else escape.clean(value)
 
 
 def _integrity(script: str) -> str:
-    """What a content security policy names an inline script by."""
+    """Return what a content security policy names an inline script by."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
@@ -53,7 +53,7 @@ def _templates() -> Environment:
 
 
 def _content(report: Report) -> dict[str, Any]:
-    """What the templates show."""
+    """Collect what the templates show."""
     results = report.results
     last = [t for t in report.measured if t.name in ("failures", "problems")]
     sections: dict[str, Sequence[Table]] = {
@@ -68,7 +68,7 @@ def _content(report: Report) -> dict[str, Any]:
     return {
         "status": status_counts(results),
         "verdict": report.verdict,
-        "cards": list(verdict_words(report.verdict)),
+        "cards": list(verdict_sentences(report.verdict)),
         "pictures": list(report.pictures.values()),
         "tables": tables,
         "places": places,
@@ -76,7 +76,7 @@ def _content(report: Report) -> dict[str, Any]:
 
 
 def render_html(report: Report) -> str:
-    """The page's text."""
+    """Return the page's text."""
     return _templates().get_template("page.html").render(_content(report))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def ranges(places: Iterable[int]) -> str:
-    """Distinct places, ascending and short: ``0-11,14``."""
+    """Write distinct places, ascending and short: ``0-11,14``."""
     distinct = set(places)
     first = sorted(place for place in distinct if place - 1 not in distinct)
     last = sorted(place for place in distinct if place + 1 not in distinct)
@@ -17,12 +17,12 @@ class Places:
     """Keys of records and names of files of the run folder, each with its place in the page's list."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        """The list begins with ``keys``, which are distinct."""
+        """Begin the list with ``keys``, which are distinct."""
         self._index = {key: i for i, key in enumerate(keys)}
         self._written: dict[tuple[str, ...], str] = {}
 
     def of(self, keys: tuple[str, ...]) -> str:
-        """The places of ``keys`` as `ranges`; what is not in the list yet is appended to it."""
+        """Return the places of ``keys`` as `ranges`; what is not in the list yet is appended to it."""
         if keys not in self._written:
             for key in keys:
                 self._index.setdefault(key, len(self._index))
@@ -31,5 +31,5 @@ class Places:
 
     @property
     def keys(self) -> list[str]:
-        """The list."""
+        """Return the list."""
         return list(self._index)

@@ -43,18 +43,18 @@ class PageTable:
 
     @property
     def filtered(self) -> bool:
-        """Whether it is long enough for a field that filters its rows."""
+        """Say whether it is long enough for a field that filters its rows."""
         return len(self.table.text) > _FEW
 
     @property
     def heads(self) -> list[Head]:
-        """Its columns."""
+        """Return its columns."""
         names = [(str(column), i < self.table.labels) for i, column in enumerate(self.table.text.columns)]
         return [Head(c, named, "wide" if c in _WIDE else "name" if named else "") for c, named in names]
 
     @property
     def rows(self) -> Iterator[list[Cell]]:
-        """Its cells, made when they are asked for: a large page has 100,000 of them."""
+        """Return its cells, made when they are asked for: a large page has 100,000 of them."""
         heads, traces = self.heads, {at: self.places.of(keys) for at, keys in self.table.traces.items()}
         for r, values in enumerate(self.table.text.to_numpy().tolist()):
             yield [_cell(str(v), head, traces.get((r, head.text), "")) for head, v in zip(heads, values, strict=True)]

@@ -118,7 +118,7 @@ def _text(made: list[Number], targets: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*ROW, *targets, "average", "gain over float", "pairs"])
 
 
-def table(cells: pd.DataFrame, name: str, title: str) -> Table:
+def accuracy_table(cells: pd.DataFrame, name: str, title: str) -> Table:
     """Make the table of one section (data set, model, protocol) from rows of `quantdg.reports.frames.results.CELL`."""
     cube = Cube.of(cells)
     targets, seeds = cube.targets, cube.seeds
@@ -159,4 +159,4 @@ def table(cells: pd.DataFrame, name: str, title: str) -> Table:
 
 def accuracy_tables(results: Results) -> Iterator[Table]:
     """Make the main table of each section."""
-    return by_section(results, results.cells, "accuracy", "Accuracy by target domain", make=table)
+    return by_section(results, results.cells, "accuracy", "Accuracy by target domain", make=accuracy_table)

@@ -60,7 +60,7 @@ def flatness_table(flatness: pd.DataFrame, name: str, title: str, roles: Roles) 
     numbers = ordered(_arranged(places.rename(columns=shown).join(cells).reset_index()), roles)
     text = pd.DataFrame({c: numbers[c].astype(str) for c in keys})
     for column in shown.values():
-        text[column] = numbers[column].map(lambda v: number_text(v, ".4g"))
+        text[column] = [number_text(float(v), ".4g") for v in numbers[column]]
     text["cells"] = numbers["n"].astype(str)
     behind = flatness.groupby(keys, sort=False)["key"].unique().loc[pd.MultiIndex.from_frame(numbers[keys])]
     return Table(
@@ -87,8 +87,8 @@ def correlation_table(flatness: pd.DataFrame, name: str, title: str) -> Table:
     behind = numbers.pop("keys")
     text = pd.DataFrame({c: numbers[c].astype(str) for c in ("weights", "measure", "place")})
     for name_, column in (("Spearman r", "spearman"), ("Pearson r", "pearson")):
-        text[name_] = numbers[column].map(lambda v: number_text(v, "+.2f"))
-        text[f"{name_[:-2]} p"] = numbers[f"{column}_p"].map(lambda v: number_text(v, ".4f"))
+        text[name_] = [number_text(float(v), "+.2f") for v in numbers[column]]
+        text[f"{name_[:-2]} p"] = [number_text(float(v), ".4f") for v in numbers[f"{column}_p"]]
     for column in ("targets", "methods", "cells"):
         text[column] = numbers[column].astype(str)
     return Table(

@@ -197,7 +197,7 @@ def algorithm_sentences(judged: AlgorithmVerdict, scope: Scope, rules: Rules) ->
     yield from _effect_on_the_method(judged, rules)
 
 
-def verdict_words(verdict: Verdict) -> Iterator[tuple[str, list[TracedSentence]]]:
+def verdict_sentences(verdict: Verdict) -> Iterator[tuple[str, list[TracedSentence]]]:
     """Yield heading and sentences for each scope and algorithm: plain text, to be escaped by the caller."""
     for scope in verdict.scopes:
         for judged in scope.algorithms:

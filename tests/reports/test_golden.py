@@ -42,7 +42,7 @@ def test_gain_pairs_target_and_seed_with_the_error_over_domain_means(numbers: Nu
 
 
 def test_text(golden: RunStore) -> None:
-    table = accuracy.table(load(golden.root).cells, "accuracy", "Accuracy")
+    table = accuracy.accuracy_table(load(golden.root).cells, "accuracy", "Accuracy")
     lines = table.text.set_index(["quantizer", "selection"]).loc[("lsq", "iid")].to_dict()
     assert lines["art"] == "83.0 ± 1.2"
     assert lines["average"] == "74.0 ± 1.3"

@@ -141,7 +141,7 @@ def test_chart_says_how_many_lines_it_leaves_out() -> None:
     series = {f"n{i}": [(0.0, float(i)), (1.0, 2.0)] for i in range(15)}
     drawn = lines.chart(series, "x", "y", "title", "said.")
     assert drawn is not None
-    assert "The first 12 of 15 lines." in drawn.said
+    assert "The first 12 of 15 lines." in drawn.caption
     looks = {(part.colour, part.outline) for part in drawn.body if isinstance(part, svg.Mark)}
     assert len(looks) == 12
     assert lines.chart({"a": [(0.0, float("nan"))]}, "x", "y", "title", "said") is None

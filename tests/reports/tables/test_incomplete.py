@@ -70,7 +70,7 @@ def test_a_method_without_any_result_still_has_its_rows(store: RunStore, make: M
             store.write(make(target, seed, quantizer="nni", status="unavailable", reason="pip install nni"))
     cells = load(store.root).cells
     assert sorted(cells[cells["quantizer"] == "nni"]["selection"].unique()) == ["iid", "last"]
-    table = accuracy.table(cells, "accuracy", "Accuracy")
+    table = accuracy.accuracy_table(cells, "accuracy", "Accuracy")
     assert (table.text[table.text["quantizer"] == "nni"]["art"] == "unavailable 3/3").all()
     assert list(failures_table(load(store.root)).text["reason"]) == ["pip install nni"]
 
@@ -78,7 +78,7 @@ def test_a_method_without_any_result_still_has_its_rows(store: RunStore, make: M
 def test_one_seed_has_no_interval_and_says_so(store: RunStore, make: Make) -> None:
     for target in ("art", "sketch"):
         store.write(make(target, 0, rows={"iid": 0.5}))
-    table = accuracy.table(load(store.root).cells, "accuracy", "Accuracy")
+    table = accuracy.accuracy_table(load(store.root).cells, "accuracy", "Accuracy")
     assert table.text["art"].item() == "50.0"
     assert "one seed (0): no interval" in table.notes[0]
 

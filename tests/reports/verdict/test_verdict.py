@@ -14,7 +14,7 @@ from quantdg.reports.frames.cube import Cube
 from quantdg.reports.report import Report
 from quantdg.reports.verdict.contrasts import control_of
 from quantdg.reports.verdict.judge import AlgorithmVerdict, judge_folder
-from quantdg.reports.verdict.sentences import sentences_on_controls, verdict_words
+from quantdg.reports.verdict.sentences import sentences_on_controls, verdict_sentences
 
 Make = Callable[..., Record]
 Fill = Callable[..., None]
@@ -86,7 +86,7 @@ def test_whether_the_gain_depends_on_the_quantizer(store: RunStore, fill: Fill) 
     every = {d.without: d.p_every for d in left_out}
     assert every["dorefa W7"] == 2**-8
     assert min(every["lsq W7"], every["pact W7"]) > 0.5
-    ((_, sentences),) = verdict_words(judge_folder(store.root))
+    ((_, sentences),) = verdict_sentences(judge_folder(store.root))
     said = " ".join(sentences)
     assert "hang on one of them? Yes: the gain holds under all others without dorefa W7 (p = 0.00391)." in said
 
@@ -119,7 +119,7 @@ def test_four_domains_are_not_decidable_and_say_how_many_would_be(store: RunStor
     assert claim.p == 0.125
     assert claim.needed == 6
     assert claim.p_here < 0.001
-    ((_, sentences),) = verdict_words(judge_folder(store.root))
+    ((_, sentences),) = verdict_sentences(judge_folder(store.root))
     assert (
         "Not decidable: with 4 target domains no result can have a p below 0.0625. The only mean gain" in sentences[0]
     )
@@ -200,7 +200,7 @@ def test_an_incomplete_quantizer_is_named_and_not_judged(store: RunStore, make: 
     mean, there, wanted = claims["pact W7"].so_far
     assert (there, wanted) == (23, 24)
     assert mean == pytest.approx(2, abs=0.3)
-    ((_, sentences),) = verdict_words(judge_folder(store.root))
+    ((_, sentences),) = verdict_sentences(judge_folder(store.root))
     said = [s for s in sentences if s.startswith("pact W7: incomplete, not judged; so far +")]
     assert len(said) == 1
     assert said[0].endswith("points over 23 of 24 pairs.")
@@ -212,7 +212,7 @@ def test_one_seed_still_speaks_about_domains_but_not_about_these(store: RunStore
     (claim,) = _judged(store).quantizers
     assert claim.answer == "gain"
     assert np.isnan(claim.p_here)
-    ((heading, sentences),) = verdict_words(judge_folder(store.root))
+    ((heading, sentences),) = verdict_sentences(judge_folder(store.root))
     assert "8 domains x 1 seed," in heading
     assert sentences[1] == "One seed: nothing can be said about these domains alone."
 

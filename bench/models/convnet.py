@@ -18,7 +18,7 @@ def convnet(shape: tuple[int, int, int], classes: int, *, width: int = 16) -> DG
     layers: list[nn.Module] = []
     channels = shape[0]
     for out, stride in ((width, 1), (2 * width, 2), (4 * width, 2)):
-        layers += [nn.Conv2d(channels, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
+        layers += [nn.Conv2d(channels, out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
         channels = out
     featurizer = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     return DGModel(featurizer, channels, classes, stages=("2", "5"))

@@ -22,7 +22,7 @@ def mnist_cnn(shape: tuple[int, int, int], classes: int) -> DGModel:
     layers: list[nn.Module] = []
     channels = shape[0]
     for out, stride in ((64, 1), (FEATURES, 2), (FEATURES, 1), (FEATURES, 1)):
-        layers += [nn.Conv2d(channels, out, 3, stride, 1), nn.ReLU(), nn.GroupNorm(8, out)]
+        layers += [nn.Conv2d(channels, out, 3, stride, padding=1), nn.ReLU(), nn.GroupNorm(8, out)]
         channels = out
     featurizer = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     return DGModel(featurizer, FEATURES, classes, stages=("2", "5", "8"))

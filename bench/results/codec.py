@@ -44,7 +44,7 @@ def _strict(hint: Any) -> Any:
     inner = tuple(map(_strict, given))
     if inner == given:
         return hint
-    return reduce(or_, inner) if get_origin(hint) is UnionType else get_origin(hint)[inner]
+    return reduce(or_, inner) if get_origin(hint) is UnionType else get_origin(hint)[inner]  # pyright: ignore[reportOptionalSubscript]
 
 
 @cache

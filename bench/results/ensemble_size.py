@@ -70,6 +70,6 @@ def _sum(labels: Labels, sizes: Sequence[Bytes], files: tuple[str, ...]) -> Ense
         len(sizes),
         sum(b.float_file for b in sizes) / len(sizes),
         sum(b.packed_file for b in sizes),
-        sum(b.compressed_file for b in sizes),
-        files,
+        compressed_files=sum(b.compressed_file for b in sizes),
+        files=files,
     )

@@ -55,7 +55,7 @@ def merge_runs(sources: Sequence[Path], out: Path) -> Merged:
         for record in store.records():
             if isinstance(record, Record):
                 same = known.setdefault(fingerprint(record.settings), record.key)
-                _merge_record(record, store, target, same, merged)
+                _merge_record(record, store, target, same, merged=merged)
             else:
                 merged.skipped.append(f"left out: {record.reason}")
         for folder in ("float", "latency", "deploy", "plans"):

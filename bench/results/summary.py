@@ -77,13 +77,15 @@ def summarize(key: str, text: bytes, modified: float) -> RecordSummary:
         brief.check(key)
     except (RecordError, *WRONG) as error:
         said = str(error) if isinstance(error, RecordError) else complaint(key, "record", error)
-        return RecordSummary(key, DAMAGED, None, said, modified)
+        return RecordSummary(key, DAMAGED, None, said, modified=modified)
     if brief.status != "done":
-        return RecordSummary(key, brief.status, brief.labels, brief.reason, modified)
+        return RecordSummary(key, brief.status, brief.labels, brief.reason, modified=modified)
     took, protocol = brief.timings, brief.settings.protocol
     seconds = max(took.branch_s, took.total_s - took.float_s)
     steps = protocol.steps - protocol.start_step
-    return RecordSummary(key, "done", brief.labels, "", modified, seconds, took.step_ms, steps)
+    return RecordSummary(
+        key, "done", brief.labels, "", modified=modified, branch_s=seconds, step_ms=took.step_ms, steps=steps
+    )
 
 
 def _read(path: str) -> tuple[bytes, float]:

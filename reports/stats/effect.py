@@ -29,7 +29,7 @@ def t_interval(means: Floats, level: float = 0.95) -> tuple[float, float, float]
     return mean, mean - half, mean + half
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Effect:
     """A paired difference in points.
 
@@ -67,4 +67,14 @@ def effect(gains: Floats, domains: list[str], level: float = 0.95) -> Effect:
     means = gains.mean(axis=1)
     worst = int(np.argmin(means))
     share = float(np.mean((gains > 0) + 0.5 * (gains == 0)))
-    return Effect(*t_interval(means, level), float(means[worst]), domains[worst], share, *gains.shape)
+    mean, low, high = t_interval(means, level)
+    return Effect(
+        mean=mean,
+        low=low,
+        high=high,
+        worst=float(means[worst]),
+        worst_domain=domains[worst],
+        share_positive=share,
+        n_domains=gains.shape[0],
+        n_seeds=gains.shape[1],
+    )

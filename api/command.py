@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from hydra.core.override_parser.types import Quote, QuotedString
 from rich.console import Console
 
-from quantdg.bench.commands.run import read_choice, run_parser
+from quantdg.bench.commands.run import read_policy, run_parser
 from quantdg.bench.experiment import load as config
 from quantdg.bench.sweep import session
 from quantdg.core.errors import ConfigError
@@ -36,9 +36,9 @@ def run(*words: str, out: str | PathLike[str] | None = None, quiet: bool = False
             raise ConfigError(f"a word must be NAME=VALUE, got {word!r}; options are the command's, quantdg run --help")
         if out is not None and word.startswith("out="):
             raise ConfigError(f"out is given once, got {word!r} and out={fspath(out)!r}; leave one of them out")
-    choice, overrides = read_choice(run_parser().parse_args([*words]))
+    policy, overrides = read_policy(run_parser().parse_args([*words]))
     if out is not None:
         overrides.append(f"out={QuotedString(fspath(out), Quote.single).with_quotes()}")
     experiment = config.load(overrides)
-    session.run_experiment(experiment, Console(stderr=True, quiet=quiet), choice)
+    session.run_experiment(experiment, Console(stderr=True, quiet=quiet), policy)
     return load(experiment.paths.out)

@@ -9,7 +9,7 @@ from typing import Any
 from ...core.errors import ConfigError
 from ..sweep.rerun import RerunPolicy
 
-_CHOICE = ("overwrite", "retry", "force")
+_POLICY = ("overwrite", "retry", "force")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -28,19 +28,19 @@ def run(argv: Sequence[str]) -> int:
         print(parser.format_help())
         print(config.help_text())
         return 0
-    choice, overrides = read_choice(options)
+    policy, overrides = read_policy(options)
     experiment = config.load(overrides)
     if options.measure and not options.plan:
         raise ConfigError("--measure goes with --plan, which starts nothing; write quantdg run --plan --measure ...")
     if options.plan:
         launcher = experiment.launcher
         print(
-            session.plan_run(experiment, choice, options.measure).text(
+            session.plan_run(experiment, policy, options.measure).text(
                 jobs_of(launcher), launcher.device.startswith("cuda")
             )
         )
         return 0
-    failed = session.run_experiment(experiment, choice=choice)
+    failed = session.run_experiment(experiment, policy=policy)
     dispatch(["report", str(experiment.paths.out)])
     return 1 if failed else 0
 
@@ -67,10 +67,10 @@ def run_words(words: Sequence[str]) -> list[str]:
     return continuations(words)
 
 
-def read_choice(options: argparse.Namespace) -> tuple[RerunPolicy, list[str]]:
-    """Read the choice from options or from words such as ``retry=failed``; returns it and the words left."""
-    words = {name: value for name, _, value in (w.partition("=") for w in options.overrides) if name in _CHOICE}
-    rest = [w for w in options.overrides if w.partition("=")[0] not in _CHOICE]
+def read_policy(options: argparse.Namespace) -> tuple[RerunPolicy, list[str]]:
+    """Read the policy from options or from words such as ``retry=failed``; returns it and the words left."""
+    words = {name: value for name, _, value in (w.partition("=") for w in options.overrides) if name in _POLICY}
+    rest = [w for w in options.overrides if w.partition("=")[0] not in _POLICY]
     force = [*options.force, *([words["force"]] if "force" in words else [])]
     overwrite: Any = options.overwrite or words.get("overwrite") or "only-missing"
     return RerunPolicy(overwrite, options.retry or words.get("retry"), tuple(force)), rest

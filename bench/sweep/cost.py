@@ -23,20 +23,20 @@ class Costs:
     """These are the seconds a training step takes: of branches with their evaluation, of float phases without.
 
     Args:
-        briefs: of measured cells; others are ignored.
+        summaries: of measured cells; others are ignored.
     """
 
-    def __init__(self, briefs: Iterable[RecordSummary]) -> None:
+    def __init__(self, summaries: Iterable[RecordSummary]) -> None:
         branch: dict[Level, list[float]] = {}
         plain: dict[Level, list[float]] = {}
         self.measured = 0
-        for brief in briefs:
-            if brief.labels is None or brief.steps <= 0 or brief.branch_s <= 0:
+        for summary in summaries:
+            if summary.labels is None or summary.steps <= 0 or summary.branch_s <= 0:
                 continue
             self.measured += 1
-            for level in _levels(brief.labels):
-                branch.setdefault(level, []).append(brief.branch_s / brief.steps)
-                plain.setdefault(level, []).append(brief.step_ms / 1000)
+            for level in _levels(summary.labels):
+                branch.setdefault(level, []).append(summary.branch_s / summary.steps)
+                plain.setdefault(level, []).append(summary.step_ms / 1000)
         self._branch = {level: median(values) for level, values in branch.items()}
         self._plain = {level: median(values) for level, values in plain.items()}
 

@@ -73,25 +73,25 @@ class Plan:
 def make_plan(
     cells: Sequence[Cell],
     store: RunStore | None,
-    choice: RerunPolicy,
+    policy: RerunPolicy,
     refusals: Refusals,
     timed: Sequence[RecordSummary] = (),
 ) -> Plan:
-    """Compare a grid with a folder (None: a new one) under a choice; changes nothing.
+    """Compare a grid with a folder (None: a new one) under a policy; changes nothing.
 
     ``timed`` are measurements made for this plan, beside those of the folder.
     """
-    briefs: dict[str, RecordSummary] = {brief.key: brief for brief in scan(store)} if store else {}
+    summaries: dict[str, RecordSummary] = {summary.key: summary for summary in scan(store)} if store else {}
     plan = Plan(cells, timed=len(timed))
-    names = {cell.key: cell.labels for cell in cells} if choice.force else {}
-    check_force(choice, names)
+    names = {cell.key: cell.labels for cell in cells} if policy.force else {}
+    check_force(policy, names)
     open_cells: list[tuple[Cell, Labels]] = []
     for cell in cells:
-        key, brief = cell.key, briefs.get(cell.key)
-        state = brief.state if brief else MISSING
-        if choice.runs(key, names.get(key), state):
+        key, summary = cell.key, summaries.get(cell.key)
+        state = summary.state if summary else MISSING
+        if policy.runs(key, names.get(key), state):
             plan.run.append(cell)
-            if brief:
+            if summary:
                 plan.stale.append(key)
             labels = cell.labels
             if (labels.algorithm, labels.quantizer, labels.bits) in refusals:
@@ -100,12 +100,12 @@ def make_plan(
             else:
                 open_cells.append((cell, labels))
         plan.states[state] += 1
-    _estimate(plan, open_cells, Costs([*briefs.values(), *timed]), store, choice=choice)
+    _estimate(plan, open_cells, Costs([*summaries.values(), *timed]), store, policy=policy)
     return plan
 
 
 def _estimate(
-    plan: Plan, cells: Sequence[tuple[Cell, Labels]], costs: Costs, store: RunStore | None, choice: RerunPolicy
+    plan: Plan, cells: Sequence[tuple[Cell, Labels]], costs: Costs, store: RunStore | None, policy: RerunPolicy
 ) -> None:
     total, known = 0.0, 0
     groups: dict[str, tuple[Cell, Labels]] = {}
@@ -116,7 +116,7 @@ def _estimate(
         total += seconds or 0.0
         groups.setdefault(cell.group.key, (cell, labels))
     for key, (cell, labels) in groups.items():
-        if choice.overwrite == "always" or store is None or not store.float_path(key).exists():
+        if policy.overwrite == "always" or store is None or not store.float_path(key).exists():
             plan.phases += 1
             total += costs.shared(labels, cell.group.protocol.start_step) or 0.0
     plan.measured, plan.unknown = costs.measured - plan.timed, len(cells) - known

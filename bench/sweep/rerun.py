@@ -57,9 +57,9 @@ class RerunPolicy:
         return state in (MISSING, DAMAGED, "unavailable") or (state == "failed" and self.retry == "failed")
 
 
-def check_force(choice: RerunPolicy, cells: Mapping[str, Labels]) -> None:
+def check_force(policy: RerunPolicy, cells: Mapping[str, Labels]) -> None:
     """Raise ConfigError for a pattern that names none of the cells."""
-    for pattern in choice.force:
+    for pattern in policy.force:
         if not any(RerunPolicy(force=(pattern,)).forced(key, labels) for key, labels in cells.items()):
             example = next(iter(cells.values())).path if cells else "digits/thick/0/erm/lsq/W7"
             raise ConfigError(f"force={pattern} names no cell of this grid; write for example force={example}")

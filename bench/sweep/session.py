@@ -63,37 +63,37 @@ def find_refusals(experiment: Experiment) -> Refusals:
     return refusals
 
 
-def plan_run(experiment: Experiment, choice: RerunPolicy | None = None, measure: bool = False) -> Plan:
+def plan_run(experiment: Experiment, policy: RerunPolicy | None = None, measure: bool = False) -> Plan:
     """Plan what `run_experiment` would do; nothing changes. ``measure`` times kinds the folder has no cells of."""
     store = RunStore(experiment.paths.out) if (experiment.paths.out / "run.json").exists() else None
     cells, timed = load_and_plan(experiment), []
     if measure:
         known = {timing_kind(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()
         timed = time_kinds(cells, known, experiment.paths, experiment.launcher)
-    return make_plan(cells, store, choice or RerunPolicy(), find_refusals(experiment), timed=timed)
+    return make_plan(cells, store, policy or RerunPolicy(), find_refusals(experiment), timed=timed)
 
 
-def pending_cells(cells: list[Cell], store: RunStore, choice: RerunPolicy | None = None) -> list[Cell]:
-    """Return the cells that a run under this choice would take on."""
-    return make_plan(cells, store, choice or RerunPolicy(), {}).run
+def pending_cells(cells: list[Cell], store: RunStore, policy: RerunPolicy | None = None) -> list[Cell]:
+    """Return the cells that a run under this policy would take on."""
+    return make_plan(cells, store, policy or RerunPolicy(), {}).run
 
 
-def run_experiment(experiment: Experiment, console: Console | None = None, choice: RerunPolicy | None = None) -> int:
+def run_experiment(experiment: Experiment, console: Console | None = None, policy: RerunPolicy | None = None) -> int:
     """Run what is missing; returns the number of failed cells. Ctrl-C leaves a folder that goes on.
 
     Raises:
         StorageError: the folder cannot be written; the cells stored so far stay.
     """
-    console, choice = console or Console(stderr=True), choice or RerunPolicy()
+    console, policy = console or Console(stderr=True), policy or RerunPolicy()
     launcher = experiment.launcher
     if launcher.engine == "local":
         check_device(launcher)
     cells = load_and_plan(experiment)
     store = RunStore(experiment.paths.out, create=True)
     fix_rules(store.root, experiment.rules)
-    made = make_plan(cells, store, choice, {})
+    made = make_plan(cells, store, policy, {})
     write_grid(store, cells)
-    delete_stale(store, made, choice)
+    delete_stale(store, made, policy)
     _announce(experiment, made, console)
     if launcher.engine != "local" and made.run:
         followed = submit_cells(made.run, store, experiment.paths, launcher, say=console.print)

@@ -8,11 +8,11 @@ from .plan import Plan
 from .rerun import RerunPolicy
 
 
-def delete_stale(store: RunStore, plan: Plan, choice: RerunPolicy) -> None:
+def delete_stale(store: RunStore, plan: Plan, policy: RerunPolicy) -> None:
     """Delete what the plan replaces, so that first results win from here on; StorageError where that is impossible."""
     for key in plan.stale:
         store.delete(key)
-    if choice.overwrite == "always":
+    if policy.overwrite == "always":
         for group in {cell.group.key for cell in plan.run}:
             store.delete_float(group)
     if plan.run:

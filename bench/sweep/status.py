@@ -71,17 +71,17 @@ def read_status(store: RunStore) -> Status:
     """Read the state of a folder; leases whose process certainly died are not counted, others are."""
     status, wanted = Status(), read_grids(store)
     holders = Leases(store.work).newest().values()  # before the records, so that none is both
-    briefs = {brief.key: brief for brief in scan(store)}
-    held = {h.name: h for h in holders if h.name not in briefs and _may_live(h, store)}
+    summaries = {summary.key: summary for summary in scan(store)}
+    held = {h.name: h for h in holders if h.name not in summaries and _may_live(h, store)}
     status.holders = sorted(((_what(name, wanted), h) for name, h in held.items()), key=lambda pair: pair[0])
     open_cells = []
-    for key in {**wanted, **briefs}:
-        brief, cell = briefs.get(key), wanted.get(key)
-        state = brief.state if brief else RUNNING if key in held else MISSING
-        if cell is not None and brief is None:
+    for key in {**wanted, **summaries}:
+        summary, cell = summaries.get(key), wanted.get(key)
+        state = summary.state if summary else RUNNING if key in held else MISSING
+        if cell is not None and summary is None:
             open_cells.append(cell)
-        _count(status, state, brief, cell)
-    _estimate(status, open_cells, briefs, store)
+        _count(status, state, summary, cell)
+    _estimate(status, open_cells, summaries, store)
     return status
 
 
@@ -99,21 +99,21 @@ def _may_live(holder: Holder, store: RunStore) -> bool:
     return not stored and (holder.who is None or not is_dead(holder.who))
 
 
-def _count(status: Status, state: str, brief: RecordSummary | None, cell: RequestedCell | None) -> None:
-    labels = brief.labels if brief and brief.labels else cell.labels if cell else _UNKNOWN
+def _count(status: Status, state: str, summary: RecordSummary | None, cell: RequestedCell | None) -> None:
+    labels = summary.labels if summary and summary.labels else cell.labels if cell else _UNKNOWN
     status.states[state] += 1
     status.table[labels.dataset, labels.algorithm, labels.quantizer, labels.bits][state] += 1
-    if brief and brief.state in ("failed", "damaged"):
-        status.failures[f"{brief.state}: {brief.reason}"].append(labels.path)
+    if summary and summary.state in ("failed", "damaged"):
+        status.failures[f"{summary.state}: {summary.reason}"].append(labels.path)
 
 
-def _estimate(status: Status, cells: list[RequestedCell], briefs: dict[str, RecordSummary], store: RunStore) -> None:
+def _estimate(status: Status, cells: list[RequestedCell], summaries: dict[str, RecordSummary], store: RunStore) -> None:
     now: Any = time.time()
-    newest = max((b.modified for b in briefs.values()), default=now)
+    newest = max((b.modified for b in summaries.values()), default=now)
     now = max(now, newest)  # a file server's clock may be ahead
-    recent = sum(now - b.modified < WINDOW_SECONDS for b in briefs.values())
+    recent = sum(now - b.modified < WINDOW_SECONDS for b in summaries.values())
     status.rate = recent * 3600 / WINDOW_SECONDS
-    costs = Costs(briefs.values())
+    costs = Costs(summaries.values())
     seconds = [costs.branch(cell.labels, cell.steps) for cell in cells]
     known = [s for s in seconds if s is not None]
     groups = {cell.group: cell for cell in cells}

@@ -208,7 +208,7 @@ def test_a_retried_cell_gets_a_new_record_and_the_others_keep_theirs(quick):
     before = {r.labels.quantizer: r.provenance["created"] for r in records(experiment).values()}
     store = RunStore(experiment.paths.out)
     times = {q: store.cell_path(records(experiment)["erm", q].key).stat().st_ino for q in before}
-    assert session.run_experiment(experiment, choice=RerunPolicy(retry="failed")) == 1
+    assert session.run_experiment(experiment, policy=RerunPolicy(retry="failed")) == 1
     again = {q: store.cell_path(records(experiment)["erm", q].key).stat().st_mtime_ns for q in before}
     assert again["exploding"] > again["float"]
     assert store.cell_path(records(experiment)["erm", "float"].key).stat().st_ino == times["float"]

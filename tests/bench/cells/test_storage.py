@@ -119,9 +119,9 @@ def test_overwrite_always_trains_the_float_phase_again_too(quick):
     session.run_experiment(experiment)
     kept = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in (experiment.paths.out / "float").iterdir()}
     before = {r.key: r.rows for r in RunStore(experiment.paths.out).records() if isinstance(r, Record)}
-    session.run_experiment(experiment, choice=RerunPolicy(force=("*lsq*",)))
+    session.run_experiment(experiment, policy=RerunPolicy(force=("*lsq*",)))
     assert all(p.stat().st_mtime_ns == modified for p, (modified, _) in kept.items())
-    session.run_experiment(experiment, choice=RerunPolicy(overwrite="always"))
+    session.run_experiment(experiment, policy=RerunPolicy(overwrite="always"))
     assert all(p.stat().st_mtime_ns > modified for p, (modified, _) in kept.items())
     assert all(p.read_bytes() == data for p, (_, data) in kept.items())
     assert before == {r.key: r.rows for r in RunStore(experiment.paths.out).records() if isinstance(r, Record)}

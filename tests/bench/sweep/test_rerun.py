@@ -11,7 +11,7 @@ STATES = ("missing", "damaged", "done", "failed", "unsupported", "unavailable")
 
 
 @pytest.mark.parametrize(
-    ("choice", "run"),
+    ("policy", "run"),
     [
         (RerunPolicy(), {"missing", "damaged", "unavailable"}),
         (RerunPolicy(retry="failed"), {"missing", "damaged", "unavailable", "failed"}),
@@ -22,8 +22,8 @@ STATES = ("missing", "damaged", "done", "failed", "unsupported", "unavailable")
         (RerunPolicy(force=("*/pact/*",)), {"missing", "damaged", "unavailable"}),
     ],
 )
-def test_choices_and_states(choice, run):
-    assert {state for state in STATES if choice.runs("0123456789abcdef", CELL, state)} == run
+def test_choices_and_states(policy, run):
+    assert {state for state in STATES if policy.runs("0123456789abcdef", CELL, state)} == run
 
 
 @pytest.mark.parametrize(

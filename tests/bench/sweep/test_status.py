@@ -13,7 +13,7 @@ import pytest
 
 from quantdg.bench.cells.lease import Leases
 from quantdg.bench.commands.merge import merge as merge_command
-from quantdg.bench.commands.run import read_choice, run_parser
+from quantdg.bench.commands.run import read_policy, run_parser
 from quantdg.bench.commands.status import status
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.component import Component
@@ -186,7 +186,7 @@ def test_merge_refuses_what_would_change_a_source(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "choice", "rest"),
+    ("words", "policy", "rest"),
     [
         (["seeds=1", "retry=failed"], RerunPolicy(retry="failed"), ["seeds=1"]),
         (["--retry", "failed", "seeds=1"], RerunPolicy(retry="failed"), ["seeds=1"]),
@@ -194,8 +194,8 @@ def test_merge_refuses_what_would_change_a_source(tmp_path):
         (["overwrite=never"], RerunPolicy(overwrite="never"), []),
     ],
 )
-def test_choices_come_as_options_or_as_settings(words, choice, rest):
-    assert read_choice(run_parser().parse_intermixed_args(words)) == (choice, rest)
+def test_choices_come_as_options_or_as_settings(words, policy, rest):
+    assert read_policy(run_parser().parse_intermixed_args(words)) == (policy, rest)
 
 
 @pytest.mark.slow

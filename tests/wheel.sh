@@ -14,7 +14,8 @@ venv/bin/quantdg completion --line "venv/bin/quantdg run quantizer=[tern" | grep
 venv/bin/quantdg list | grep -A20 '^quantizer:' | grep ternary
 venv/bin/quantdg check ternary
 venv/bin/quantdg run quantizer=[float,ternary,nni_qat] quantizer.ternary.spec.weight_bits=2 targets=[thick] seeds=1 protocol.steps=12 protocol.start_step=6 out=runs/wheel
-venv/bin/quantdg report runs/wheel | grep "unavailable"
+venv/bin/quantdg report runs/wheel --html page.html | grep "unavailable"
+grep -q "use strict" page.html && grep -q "color-scheme" page.html
 venv/bin/python -c "import quantdg; runs = quantdg.load('runs/wheel'); assert set(runs.accuracy.quantizer) == {'float', 'ternary'}; quantdg.quantize"
 venv/bin/python -c "from quantdg.reports.tables.published import papers; assert papers()[0].accuracies"
 venv/bin/python -m pytest -q -p no:cacheprovider "$root/examples/ternary_plugin"

@@ -23,7 +23,7 @@ from ..experiment.launcher import Launcher
 from ..flatness.deployed import flatness_of
 from ..packed.size import write_model
 from ..results.provenance import provenance
-from ..results.record import HEADLINE, Record, Row, Status, pack_bits
+from ..results.record import HEADLINE, LAST, ORACLE, Record, Row, Status, pack_bits
 from ..results.roles import Standing
 from ..training.branch import Branch
 from ..training.data import CellData, load_dataset
@@ -148,13 +148,13 @@ def _rows(branch: Branch, data: CellData) -> dict[str, Row]:
     algorithm, network = branch.algorithm, branch.algorithm.network
     by_step: dict[int, Row] = {}
     rows: dict[str, Row] = {}
-    for rule in ("iid", "oracle", "last"):
+    for rule in (HEADLINE, ORACLE, LAST):
         chosen = branch.selection.chosen[rule]
         if chosen.step not in by_step:
             network.load_state_dict(chosen.state)
             by_step[chosen.step] = _row(algorithm, data, chosen.step, chosen.source)
         rows[rule] = by_step[chosen.step]
-    last = branch.selection.chosen["last"].state
+    last = branch.selection.chosen[LAST].state
     for name, average in branch.averages.items():
         network.load_state_dict(last)
         rows[name] = _average_row(branch, data, average)

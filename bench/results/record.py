@@ -29,8 +29,12 @@ Status = Literal["done", "failed", "unsupported", "unavailable"]
 STATUSES: tuple[Status, ...] = ("done", "failed", "unsupported", "unavailable")
 REQUIRED = frozenset({"schema", "rows", "sizes"})
 """What every file of a record has, beside what the class has no default for."""
-HEADLINE = "iid"
+Selection = Literal["iid", "last", "oracle"]
+"""The rules that choose one checkpoint; a weight average is a selection too, under a name of its own."""
+HEADLINE: Selection = "iid"
 """The selection whose weights are stored and measured: best on source validation."""
+LAST: Selection = "last"
+ORACLE: Selection = "oracle"
 
 
 def canonical(value: Any) -> Any:
@@ -199,9 +203,3 @@ class RecordHead(msgspec.Struct):
             raise RecordError(f"{name} has schema {self.schema}, this version reads 1 and {SCHEMA}; run it again")
         if self.status not in STATUSES:
             raise RecordError(f"{name} has status {self.status!r}, which is none of {', '.join(STATUSES)}")
-
-
-Selection = Literal["iid", "last", "oracle"]
-"""The rules that choose one checkpoint; a weight average is a selection too, under a name of its own."""
-LAST: Selection = "last"
-ORACLE: Selection = "oracle"

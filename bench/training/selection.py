@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from ..results.record import HEADLINE, LAST, ORACLE
 from .evaluation import SourceScore
 
 State = dict[str, Tensor]
@@ -34,10 +35,10 @@ class Selection:
 
     def consider(self, checkpoint: Checkpoint) -> None:
         """Consider a checkpoint under every rule."""
-        best = self.chosen.get("iid")
+        best = self.chosen.get(HEADLINE)
         if best is None or checkpoint.source.mean_accuracy > best.source.mean_accuracy:
-            self.chosen["iid"] = checkpoint
-        best = self.chosen.get("oracle")
+            self.chosen[HEADLINE] = checkpoint
+        best = self.chosen.get(ORACLE)
         if best is None or checkpoint.target_out > best.target_out:
-            self.chosen["oracle"] = checkpoint
-        self.chosen["last"] = checkpoint
+            self.chosen[ORACLE] = checkpoint
+        self.chosen[LAST] = checkpoint

@@ -14,7 +14,7 @@ METHOD = ["algorithm", "quantizer", "bits"]
 ROW = [*METHOD, "selection"]
 FLOAT = "float"
 
-_SELECTIONS = {HEADLINE: 0, LAST: 1, ORACLE: 9}
+_SELECTIONS: dict[str, int] = {HEADLINE: 0, LAST: 1, ORACLE: 9}
 
 
 def selection_rank(name: str) -> int:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from quantdg.bench.experiment.component import import_object
-from quantdg.bench.experiment.offers import find_offer, offers
+from quantdg.bench.experiment.offers import find_offer, offers, own_files, read_settings
 from quantdg.bench.experiment.type_check import check_settings
 from quantdg.core.errors import ConfigError, MissingPackageError
 from quantdg.quantizers.base import Plan, Quantizer
@@ -29,8 +26,7 @@ def _of_name(name: str) -> tuple[type[Quantizer], Settings]:
     offer = find_offer("quantizer", name)
     settings: Settings = {}
     if not offer.origin:
-        file = files("quantdg.bench.conf") / "quantizer" / f"{name}.yaml"
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        settings = read_settings(own_files("quantizer")[name])
         del settings["_target_"]
     return import_object(offer.target), settings
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from importlib.resources import files
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import yaml
 
 from ...core.errors import ConfigError, UnknownNameError
 
+CONF = Path(__file__).parents[1] / "conf"
 COMPONENTS = {
     "dataset": "quantdg.datasets",
     "model": "quantdg.models",
@@ -51,16 +52,22 @@ class Offer(NamedTuple):
 
 
 @lru_cache
+def own_files(group: str) -> Mapping[str, Path]:
+    """Return our configuration files of a group by name; empty for a group that has none."""
+    return {path.stem: path for path in (CONF / group).glob("*.yaml")}
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """Return what a configuration file holds, interpolations as they are written."""
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+
+
+@lru_cache
 def _built_in(group: str) -> Mapping[str, Offer]:
     """Our own parts: those of a configuration group are its files."""
     if group in _OWN:
         return {name: Offer(target, "") for name, target in _OWN[group].items()}
-    found = {}
-    for file in (files("quantdg.bench.conf") / group).iterdir():
-        if file.name.endswith(".yaml"):
-            node = yaml.safe_load(file.read_text(encoding="utf-8"))
-            found[file.name[: -len(".yaml")]] = Offer(node["_target_"], "")
-    return found
+    return {name: Offer(read_settings(file)["_target_"], "") for name, file in own_files(group).items()}
 
 
 @lru_cache

@@ -6,14 +6,12 @@ Reads the configuration files and the names of entry points only: neither Hydra 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-import yaml
+from .offers import CONF, ENTRY_POINTS, own_files, read_settings
 
-CONF = Path(__file__).parents[1] / "conf"
 OPENERS = ("=", ".", "[", ",")
 """A word that ends so is not complete."""
 
@@ -37,18 +35,18 @@ def continuations(words: Sequence[str]) -> list[str]:
 
 def groups() -> list[str]:
     """Return names of the configuration groups."""
-    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and _files(path.name))
+    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and own_files(path.name))
 
 
 def choice_names(group: str) -> list[str]:
     """Return names to choose from in a group, those of installed plugins included."""
-    plural = "averages" if group == "averaging" else f"{group}s"
-    return sorted({*_files(group), *(entry.name for entry in entry_points(group=f"quantdg.{plural}"))})
+    offered = entry_points(group=ENTRY_POINTS[group]) if group in ENTRY_POINTS else ()
+    return sorted({*own_files(group), *(entry.name for entry in offered)})
 
 
 def settings(words: Sequence[str]) -> dict[str, Any]:
     """Map the dotted name of every setting to its default, given the choices made in these words."""
-    config = dict(_read(CONF / "config.yaml"))
+    config = dict(read_settings(CONF / "config.yaml"))
     selected = {group: name for entry in config.pop("defaults") if entry != "_self_" for group, name in entry.items()}
     for word in words:
         group, _, value = word.partition("=")
@@ -57,9 +55,9 @@ def settings(words: Sequence[str]) -> dict[str, Any]:
     found = dict(_leaves(config))
     for group, names in selected.items():
         for name in names if isinstance(names, list) else [names]:
-            if name in _files(group):
-                file = _files(group)[name]
-                found |= _leaves(_read(file), f"{_package(file) or group}.")
+            if name in own_files(group):
+                file = own_files(group)[name]
+                found |= _leaves(read_settings(file), f"{_package(file) or group}.")
     return found
 
 
@@ -74,15 +72,6 @@ def _values(name: str, value: str, before: Sequence[str]) -> Iterator[str]:
         )
     elif isinstance(settings(before).get(name), bool):
         yield from (word for word in ("true", "false") if word.startswith(value))
-
-
-@lru_cache
-def _files(group: str) -> Mapping[str, Path]:
-    return {path.stem: path for path in (CONF / group).glob("*.yaml")}
-
-
-def _read(file: Path) -> Mapping[str, Any]:
-    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
 
 
 def _package(file: Path) -> str:

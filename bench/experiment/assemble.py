@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
@@ -9,17 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import ConfigError
+from ...core.errors import ConfigError, QuantDGError
 from ...quantizers.spec import QuantSpec, Rule, check_bits
+from ..results.record import canonical
 from ..results.verdict_rules import Rules
-from .component import Component, QuantizerComponent
+from .component import Component, QuantizerComponent, import_object
 from .deploy import DeploySettings
 from .flatness import FlatnessSettings
 from .grid import Experiment, Paths
 from .launcher import Launcher
 from .noise_match import read_match
+from .offers import own_options
 from .protocol import Protocol
 from .registry import origin_of
+from .signature import settings_of
 from .type_check import check_settings
 
 Node = Mapping[str, Any]
@@ -99,14 +103,38 @@ def _single(choices: Mapping[str, str], group: str, node: Any) -> Component:
 
 
 def _component(group: str, choice: str, node: Any) -> Component:
-    options = {key: value for key, value in _settings(group, node).items() if key not in ("_target_", "name")}
     target = _target(choice, node)
+    options = _options(group, choice, target, _settings(group, node))
     name = str(node.get("name", choice))
     return Component(name, target, options, choice=choice, origin=origin_of(group, choice, target))
 
 
 def _components(group: str, nodes: Node) -> tuple[Component, ...]:
     return tuple(_component(group, name, node) for name, node in nodes.items())
+
+
+def _options(group: str, choice: str, target: str, node: Node) -> dict[str, Any]:
+    """What the part is called with. To write down a default is to leave it out: both are one identity.
+
+    What its configuration file lists stays, as it always did.
+    """
+    taken = ("_target_", "spec") if group == "quantizer" else ("_target_", "name")
+    options = {key: value for key, value in node.items() if key not in taken}
+    listed = own_options(group, choice)
+    further = [key for key in options if key not in listed]
+    if not further:
+        return options
+    try:
+        known = settings_of(group, import_object(target))
+    except QuantDGError:  # whoever needs the part will say why it cannot be imported
+        return options
+    same = {key for key in further if key in known and _text(options[key]) == _text(known[key].default)}
+    return {key: value for key, value in options.items() if key not in same}
+
+
+def _text(value: Any) -> str:
+    """Tells true from 1, and not a list from a tuple."""
+    return json.dumps(canonical(value), sort_keys=True, default=repr)
 
 
 def _target(name: str, node: Node) -> str:
@@ -135,14 +163,14 @@ def _spec(name: str, node: Any, bits: int | None, act_bits: int | None) -> Quant
         values["weight_bits"] = bits
     if act_bits is not None:
         values["act_bits"] = act_bits
-    spec: QuantSpec = _dataclass(QuantSpec, "spec", values)
+    spec: QuantSpec = _dataclass(QuantSpec, f"quantizer.{name}.spec", values)
     return spec
 
 
 def _quantizer(name: str, node: Any, bits: int | None, act_bits: int | None) -> QuantizerComponent:
-    options = {k: v for k, v in _settings(f"quantizer.{name}", node).items() if k not in ("_target_", "spec")}
-    spec = _spec(name, node["spec"], bits, act_bits) if node.get("spec") is not None else None
     target = _target(name, node)
+    options = _options("quantizer", name, target, _settings(f"quantizer.{name}", node))
+    spec = _spec(name, node["spec"], bits, act_bits) if node.get("spec") is not None else None
     origin = origin_of("quantizer", name, target)
     return QuantizerComponent(name, target, options, choice=name, origin=origin, spec=spec)
 

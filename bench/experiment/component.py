@@ -89,7 +89,7 @@ class Component:
                 f"{group}._target_ must name a subclass of {KINDS[group]} or a function that is annotated to return one, "
                 f"got {self.target!r}; choose {group}=NAME"
             )
-        check_settings(self.name, factory, self.options)
+        check_settings(self.name, factory, self.options, group)
 
     def build(self, *args: Any, **extra: Any) -> Any:
         """Call the target; an argument it does not take is a ConfigError."""

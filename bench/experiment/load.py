@@ -10,6 +10,7 @@ from typing import Any, cast
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ...core.errors import ConfigError, UnknownNameError, one_line
 from .assemble import Node, assemble
 from .grid import Experiment
+from .offers import COMPONENTS, CONF, read_settings
 from .plugins import SEVERAL, offer_plugins
 
 CONFIG = "quantdg.bench.conf"
@@ -68,7 +70,8 @@ def load(overrides: Sequence[str]) -> Experiment:
     with hydra():
         try:
             _check_choices(overrides)
-            config, chosen = _composed(overrides)
+            config, chosen = _composed(_reaching(overrides))
+            _check_names(config)
             return assemble(config, chosen, _reference(config))
         except OverrideParseException as error:
             raise ConfigError(f"cannot read {error.override!r}: {one_line(error, kind=False)}") from error
@@ -86,6 +89,32 @@ def _composed(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]
     del made["hydra"]
     config: Any = OmegaConf.to_container(made, resolve=True, throw_on_missing=True)
     return config, chosen
+
+
+def _reaching(overrides: Sequence[str]) -> list[str]:
+    """The overrides; those of a part's settings also reach what its configuration file does not list."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    inner = [o.type is OverrideType.CHANGE and o.key_or_group.partition(".")[0] in COMPONENTS for o in parsed]
+    return [
+        f"++{word}" if reaches and "." in o.key_or_group else word
+        for word, o, reaches in zip(overrides, parsed, inner, strict=True)
+    ]
+
+
+def _check_names(config: Mapping[str, Any]) -> None:
+    """Refuse what nothing would read: Hydra accepts any name after a plus sign, and `_reaching` any part."""
+    plain = read_settings(CONF / "config.yaml")
+    for name in config:
+        if name not in plain and name not in GROUPS:
+            raise UnknownNameError("setting", name, {*plain, *GROUPS} - {"defaults"})
+    for name in config["data"] if isinstance(config["data"], Mapping) else ():
+        if name not in plain["data"]:
+            raise UnknownNameError("setting", f"data.{name}", {f"data.{known}" for known in plain["data"]})
+    for group in SEVERAL:
+        parts = config.get(group) or {}
+        chosen = [name for name, node in parts.items() if isinstance(node, Mapping) and "_target_" in node]
+        for name in set(parts) - set(chosen):
+            raise UnknownNameError(f"{group} chosen for this run", name, chosen)
 
 
 def _check_choices(overrides: Sequence[str]) -> None:

@@ -63,6 +63,13 @@ def read_settings(file: Path) -> dict[str, Any]:
 
 
 @lru_cache
+def own_options(group: str, name: str) -> frozenset[str]:
+    """Return names of the settings that our configuration file of a part lists; empty where it has none."""
+    file = own_files(group).get(name)
+    return frozenset(read_settings(file)) if file else frozenset()
+
+
+@lru_cache
 def _built_in(group: str) -> Mapping[str, Offer]:
     """Our own parts: those of a configuration group are its files."""
     if group in _OWN:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from ...core.errors import ConfigError, UnknownNameError
+from .signature import parameters_of, settings_of
 
 _WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -21,21 +21,25 @@ _LISTS = (list, tuple, Sequence)
 
 
 def hints_of(kind: Callable[..., Any]) -> dict[str, Any]:
-    """Return annotations of a function's or a class's arguments; empty where they cannot be evaluated."""
-    try:
-        parameters = inspect.signature(kind, eval_str=True).parameters.values()
-    except (NameError, TypeError, ValueError):
-        return {}
-    return {p.name: p.annotation for p in parameters if p.annotation is not p.empty}
+    """Return annotations of a function's or a class's arguments; those that cannot be evaluated are left out."""
+    parameters, _ = parameters_of(kind)
+    return {
+        name: p.annotation
+        for name, p in parameters.items()
+        if p.annotation is not p.empty and not isinstance(p.annotation, str)
+    }
 
 
-def check_settings(what: str, kind: Callable[..., Any], values: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a value that is not taken by this name, or is taken of another type."""
-    parameters = inspect.signature(kind).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+def check_settings(what: str, kind: Callable[..., Any], values: Mapping[str, Any], group: str = "") -> None:
+    """Raise ConfigError for a value that is not taken by this name, or is taken of another type.
+
+    Where a ``group`` is named, what the harness hands over to its parts itself cannot be set either.
+    """
+    known = settings_of(group, kind)
+    if not parameters_of(kind)[1]:
         for name in values:
-            if name not in parameters:
-                raise UnknownNameError(f"setting of {what}", name, parameters)
+            if name not in known:
+                raise UnknownNameError(f"setting of {what}", name, known)
     check_types(what, hints_of(kind), values)
 
 
@@ -43,7 +47,7 @@ def check_types(what: str, hints: Mapping[str, Any], values: Mapping[str, Any]) 
     """Raise ConfigError for the first value that does not fit its annotation; only plain data is checked."""
     for name, value in values.items():
         if name in hints and not _fits(value, hints[name]):
-            raise ConfigError(f"{what}.{name} must be {_words(hints[name])}, got {value!r}")
+            raise ConfigError(f"{what}.{name} must be {words_of(hints[name])}, got {value!r}")
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -62,14 +66,15 @@ def _fits(value: Any, kind: Any) -> bool:
     return True
 
 
-def _words(kind: Any) -> str:
+def words_of(kind: Any) -> str:
+    """Return a type as a reader of settings calls it, for example ``a whole number or null``."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        return " or ".join(dict.fromkeys(_words(k) for k in inner))
+        return " or ".join(dict.fromkeys(words_of(k) for k in inner))
     if origin is Literal:
         return " or ".join(map(str, inner))
     if origin in _LISTS or kind in _LISTS:
-        return f"a list, each {_words(inner[0])}" if inner else "a list"
+        return f"a list, each {words_of(inner[0])}" if inner else "a list"
     if origin is Mapping or origin is dict:
         return "settings"
     return _WORDS.get(kind, str(kind))

@@ -118,7 +118,10 @@ def test_the_weights_count_in_a_cells_identity_as_the_models():
         ("model=resnet81", "did you mean 'resnet18'?"),
         ("protcol=digits", "no setting named 'protcol'; did you mean 'protocol'?"),
         ("protocol.step=5", "did you mean 'protocol.steps'?"),
-        ("quantizer.lsq.spec.weight_bit=4", "did you mean 'quantizer.lsq.spec.weight_bits'?"),
+        (
+            "quantizer.lsq.spec.weight_bit=4",
+            "no setting of quantizer.lsq.spec named 'weight_bit'; did you mean 'weight_bits'?",
+        ),
         ("+protocol.stepz=5", "did you mean 'steps'?"),
         ("bits=9", "bits must be a whole number from 2 to 8, got 9"),
         ("bits=1", "got 1"),
@@ -139,7 +142,7 @@ def test_the_weights_count_in_a_cells_identity_as_the_models():
         ("quantizer.lsq.spec=3", "quantizer.lsq.spec must hold settings, got 3"),
         ("quantizer.lsq.spec.rules=3", "spec.rules must be a list, got 3"),
         ("quantizer.lsq.spec.rules=[{pattern: a, skip: 3}]", "rule.skip must be true or false, got 3"),
-        ("~quantizer.lsq._target_", "lsq._target_ must name something to import, got None"),
+        ("~quantizer.lsq._target_", "no quantizer chosen for this run named 'lsq'"),
         ("quantizer=[]", "quantizer needs at least one choice"),
         ("algorithm=null", "algorithm takes a list of names, got null; write algorithm=.NAME,NAME., there are: coral"),
         ("dataset=[digits,pacs]", "dataset takes one name, got .digits,pacs."),
@@ -219,3 +222,43 @@ def test_help_lists_the_choices():
 def test_the_default_data_set_is_the_digits():
     experiment = config.load([])
     assert import_object(experiment.dataset.target) is load_digits
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("quantizer.lsq.scal_factor=2", "no setting of lsq named 'scal_factor'; did you mean 'scale_factor'?"),
+        ("+quantizer.lsq.scal_factor=2", "no setting of lsq named 'scal_factor'"),
+        ("quantizer.lsq.seed=1", "no setting of lsq named 'seed'"),
+        ("quantizer.lsq.averaged=3", "lsq.averaged must be a word or null, got 3"),
+        ("quantizer.lsqq.averaged=keep", "no quantizer chosen for this run named 'lsqq'; did you mean 'lsq'?"),
+        ("quantizer.pact.lr_ratio=1", "no quantizer chosen for this run named 'pact'"),
+        ("model.widht=3", "no setting of convnet named 'widht'; did you mean 'width'?"),
+        ("optimizer.lr=1", "no setting of adam named 'lr'"),
+        ("+foo=1", "no setting named 'foo'"),
+        ("+data.rot=x", "no setting named 'data.rot'; did you mean 'data.root'?"),
+    ],
+)
+def test_a_setting_that_nothing_reads_is_refused_with_or_without_a_plus(word, message):
+    with pytest.raises(UnknownNameError if "must" not in message else ConfigError, match=message):
+        load_and_plan(config.load([word]))
+
+
+def test_every_keyword_of_a_class_is_a_setting_though_its_file_does_not_list_it():
+    words = [
+        "quantizer.lsq.scale_factor=1.5",
+        "averaging.swad.tolerance=0.4",
+        "algorithm=[dann]",
+        "algorithm.dann.width=8",
+    ]
+    experiment = config.load(words)
+    load_and_plan(experiment)
+    assert experiment.quantizers[1].options == {"lr_ratio": 0.1, "scale_factor": 1.5}
+    assert experiment.averages[0].options["tolerance"] == 0.4
+    assert experiment.algorithms[0].options["width"] == 8
+
+
+def test_to_write_down_a_default_is_to_leave_it_out():
+    written = config.load(["quantizer.lsq.scale_factor=1.0", "quantizer.lsq.averaged=null"])
+    assert written.quantizers == config.load([]).quantizers
+    assert config.load(["quantizer.lsq.scale_factor=1.1"]).quantizers != config.load([]).quantizers

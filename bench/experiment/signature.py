@@ -1,0 +1,98 @@
+"""What a part can be told: the arguments of its class or function, read from the signature."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from inspect import Parameter
+from typing import Any, NamedTuple
+
+HANDED: Mapping[str, tuple[int, tuple[str, ...]]] = {
+    "algorithm": (3, ()),
+    "dataset": (0, ("name", "root", "cache_dir")),
+    "model": (2, ()),
+    "optimizer": (1, ("lr", "weight_decay")),
+    "quantizer": (0, ("spec", "seed")),
+}
+"""What the harness hands over itself: so many arguments by position, and these by name; no setting has their names."""
+
+
+class Setting(NamedTuple):
+    """A setting is an argument that a configuration may give.
+
+    Attributes:
+        name: of the argument.
+        annotation: its type, or `inspect.Parameter.empty`.
+        default: its value where it is left out, or `inspect.Parameter.empty` where it must be given.
+        meaning: what the docstring says of it, on one line; may be empty.
+    """
+
+    name: str
+    annotation: Any
+    default: Any
+    meaning: str
+
+
+def parameters_of(factory: Callable[..., Any]) -> tuple[dict[str, Parameter], bool]:
+    """Return the named parameters of a function or class, and whether it takes any further keyword.
+
+    The ``**options`` of a class are those of the class it inherits from, and so on.
+    """
+    found: dict[str, Parameter] = {}
+    further = False
+    for initialiser in _initialisers(factory):
+        try:
+            own = list(_signature(initialiser).parameters.values())
+        except ValueError:  # one that is written in C and says nothing
+            return found, True
+        for p in own[1:] if isinstance(factory, type) else own:
+            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+                found.setdefault(p.name, p)
+        if not any(p.kind is p.VAR_KEYWORD for p in own):
+            return found, False
+        further = True
+    return found, further
+
+
+def _initialisers(factory: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    if not isinstance(factory, type):
+        yield factory
+        return
+    for kind in factory.__mro__:
+        if kind is not object and "__init__" in vars(kind):
+            yield vars(kind)["__init__"]
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    """With annotations evaluated where that works."""
+    try:
+        return inspect.signature(function, eval_str=True)
+    except (NameError, TypeError):
+        return inspect.signature(function)
+
+
+def settings_of(group: str, factory: Callable[..., Any]) -> dict[str, Setting]:
+    """Return what a configuration of this group may give to ``factory``, by name, in the order of its signature."""
+    meanings = _meanings(factory)
+    count, names = HANDED.get(group, (0, ()))
+    parameters = list(parameters_of(factory)[0].values())[count:]
+    return {
+        p.name: Setting(p.name, p.annotation, p.default, meanings.get(p.name, ""))
+        for p in parameters
+        if p.name not in names
+    }
+
+
+def _meanings(factory: Callable[..., Any]) -> dict[str, str]:
+    """What the ``Args`` of the docstrings say, a class before those it inherits from."""
+    kinds = factory.__mro__ if isinstance(factory, type) else (factory,)
+    found: dict[str, str] = {}
+    for kind in kinds:
+        section = re.search(r"^Args:\n((?: +.*\n|\n)*)", f"{inspect.getdoc(kind) or ''}\n", re.MULTILINE)
+        for name, text in re.findall(
+            r"^    (\w+): ((?:.|\n {5,})*)", section.group(1) if section else "", re.MULTILINE
+        ):
+            if text.strip() and not text.startswith("as for"):
+                found.setdefault(name, " ".join(text.split()))
+    return found

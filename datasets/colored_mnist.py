@@ -96,6 +96,15 @@ def load_colored_mnist_irm(
     Only MNIST's training set is used (facebookresearch/InvariantRiskMinimization@fc185d0). Arguments, errors and
     result as ``load_colored_mnist``, but domains plus80, plus90, minus90 with 25,000, 25,000 and 10,000 images of
     2x14x14; hold out minus90 for the published protocol.
+
+    Args:
+        name: as for `load_colored_mnist`.
+        root: as for `load_colored_mnist`.
+        cache_dir: as for `load_colored_mnist`.
+        size: only 14, pixels.
+        flips: probability that colour and label disagree, one domain each.
+        label_noise: probability that the label is wrong.
+        order_seed: of the shuffle and the coins.
     """
     if size != 14:
         raise ConfigError(f"the IRM paper's coloured MNIST has 14 pixels, got {size}; write size: 14")

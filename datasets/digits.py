@@ -127,5 +127,12 @@ def load_digits_domains(size: int = 16) -> DomainDataset:
 
 
 def load_digits(name: str, *, root: Path | None = None, cache_dir: Path | None = None, size: int = 16) -> DomainDataset:
-    """Do as ``load_digits_domains`` with the signature of every loader; ``root`` and ``cache_dir`` are not used."""
+    """Do as ``load_digits_domains`` with the signature of every loader.
+
+    Args:
+        name: of the data set.
+        root: ignored.
+        cache_dir: ignored.
+        size: side of the images, pixels, 8 to 64.
+    """
     return replace(load_digits_domains(size), name=name)

@@ -42,11 +42,8 @@ def install(folder, page):
         entry.write(file)
 
 
-@pytest.mark.parametrize("part", PAGES)
-def test_the_page_is_followed(part, tmp_path):
-    page = (ROOT / "docs" / f"adding_{part}.md").read_text(encoding="utf-8")
-    (tmp_path / "site").mkdir()
-    install(tmp_path / "site", page)
+def run(commands, tmp_path):
+    """The commands of a page in a shell, in an empty folder."""
     script = tmp_path / "bin" / "quantdg"
     script.parent.mkdir()
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -m quantdg.bench "$@"\n')
@@ -57,8 +54,7 @@ def test_the_page_is_followed(part, tmp_path):
         "PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")])),
     }
-    [commands] = blocks(page, "sh")
-    done = subprocess.run(
+    return subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", commands],
         cwd=tmp_path / "work",
         env=env,
@@ -67,6 +63,15 @@ def test_the_page_is_followed(part, tmp_path):
         timeout=300,
         check=False,
     )
+
+
+@pytest.mark.parametrize("part", PAGES)
+def test_the_page_is_followed(part, tmp_path):
+    page = (ROOT / "docs" / f"adding_{part}.md").read_text(encoding="utf-8")
+    (tmp_path / "site").mkdir()
+    install(tmp_path / "site", page)
+    [commands] = blocks(page, "sh")
+    done = run(commands, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     folder, path = PAGES[part]
     records = [r for r in RunStore(tmp_path / "work" / folder).records() if isinstance(r, Record)]
@@ -75,3 +80,11 @@ def test_the_page_is_followed(part, tmp_path):
     if part == "a_runtime":
         assert "distance to the fake-quantized network" in done.stdout
         assert ": same model" in done.stdout
+
+
+def test_settings_layers_and_bits_are_said_so(tmp_path):
+    page = (ROOT / "docs" / "quantizers.md").read_text(encoding="utf-8")
+    done = run("\n".join(blocks(page, "sh")), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "settings, written quantizer.lsq.SETTING=VALUE:" in done.stdout
+    assert done.stdout.count("would run") == page.count("quantdg run --plan")

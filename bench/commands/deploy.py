@@ -19,11 +19,12 @@ def deploy(argv: Sequence[str]) -> int:
     options = deploy_parser().parse_args(argv)
     from ..deploy.cell import deploy_in, prepare_deployment
     from ..deploy.runtimes import PTE, suffix
-    from ..deploy.stored import find_cell, open_cell
+    from ..deploy.stored import open_cell
     from ..experiment.assemble import default_cache
     from ..experiment.deploy import DeploySettings
     from ..experiment.grid import Paths
     from ..results.deployment import FOLDER, write_deployment
+    from ..results.find import find_cell
 
     settings = DeploySettings((options.runtime,), rounds=options.rounds, threads=options.threads)
     store, record = find_cell(options.cell)
@@ -43,7 +44,7 @@ def deploy(argv: Sequence[str]) -> int:
 def deploy_parser() -> argparse.ArgumentParser:
     """The options of ``quantdg deploy``."""
     parser = argparse.ArgumentParser("quantdg deploy", description=deploy.__doc__)
-    parser.add_argument("cell", metavar="CELL", help="RUNS/KEY; a unique beginning of the key is enough")
+    parser.add_argument("cell", metavar="CELL", help="RUNS/KEY or RUNS/DATASET/TARGET/SEED/ALGORITHM/QUANTIZER")
     parser.add_argument("--runtime", default="openvino", help="openvino (default), onnxruntime or executorch")
     parser.add_argument("--out", type=Path, help="the file; default RUNS/deploy/KEY.onnx, or .pte for executorch")
     parser.add_argument("--rounds", type=int, default=20, help="interleaved rounds of each measurement, at least 7")

@@ -32,7 +32,12 @@ def ensemble(argv: Sequence[str]) -> int:
 def ensemble_parser() -> argparse.ArgumentParser:
     """The options of ``quantdg ensemble``."""
     parser = argparse.ArgumentParser("quantdg ensemble", description=ensemble.__doc__)
-    parser.add_argument("cells", nargs="+", metavar="CELL", help="RUNS/KEY; a unique beginning of the key is enough")
+    parser.add_argument(
+        "cells",
+        nargs="+",
+        metavar="CELL",
+        help="RUNS/KEY, or a pattern for several: 'RUNS/DATASET/TARGET/*/ALGORITHM/QUANTIZER'",
+    )
     parser.add_argument("--how", default="logits", help="logits (default), diwa or diwa_greedy")
     parser.add_argument("--data-root", type=Path, help="folder that holds the data sets")
     parser.add_argument("--cache", type=Path, help="folder of decoded images")

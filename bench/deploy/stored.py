@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,27 +66,6 @@ class StoredCell:
     def correct(self) -> NDArray[np.bool_]:
         """Return correctness of each target image as recorded when the cell was trained."""
         return unpack_bits(self.record.rows[HEADLINE].correct, self.record.target_count)
-
-
-def find_cell(text: str) -> tuple[RunStore, Record]:
-    """Find the cell named by ``RUNS/cells/KEY.json`` or ``RUNS/KEY``; a unique beginning of the key is enough."""
-    path = Path(text)
-    if path.is_file():
-        store, names = RunStore(path.parent.parent), [path.stem]
-    elif (path / "run.json").exists():
-        store, names = RunStore(path), []
-    else:
-        store = RunStore(path.parent)
-        names = [p.stem for p in sorted((store.root / "cells").glob(f"{path.name}*.json"))]
-    if len(names) != 1:
-        raise RecordError(
-            f"a cell is RUNS/KEY with the beginning of one key, but {text} fits {len(names)}; "
-            f"the keys are the file names in {store.root / 'cells'}"
-        )
-    record = store.read(names[0])
-    if record is None:
-        raise RecordError(f"{store.cell_path(names[0])} is not a whole record; run the cell again")
-    return store, record
 
 
 def open_cell(store: RunStore, record: Record, paths: Paths) -> StoredCell:

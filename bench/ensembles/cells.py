@@ -14,9 +14,10 @@ from torch import Tensor
 
 from ...core.errors import ConfigError
 from ..deploy.reference import build_reference
-from ..deploy.stored import StoredCell, find_cell, open_cell
+from ..deploy.stored import StoredCell, open_cell
 from ..experiment.grid import Paths
 from ..experiment.protocol import Protocol
+from ..results.find import find_cells
 from ..results.record import HEADLINE
 from ..training.data import CellData
 from .combine import Predictor, Weights, correctness, greedy, mean_logits, mean_weights
@@ -51,10 +52,17 @@ class Ensemble:
 
 
 def open_members(names: Sequence[str], paths: Paths) -> list[StoredCell]:
-    """Open the cells RUNS/KEY, of one data set and target; RecordError where one has no model, else ConfigError."""
-    cells = [open_cell(*find_cell(name), paths) for name in names]
+    """Open the cells that the names or patterns name (`find_cells`), each once, of one data set and target.
+
+    RecordError where one has no model, else ConfigError.
+    """
+    named = [(store, key) for store, keys in map(find_cells, names) for key in keys]
+    places = {store.cell_path(key).resolve(): (store, key) for store, key in named}
+    cells = [open_cell(store, store.load(key), paths) for store, key in places.values()]
     if len(cells) < 2:
-        raise ConfigError(f"an ensemble needs at least two cells, got {len(cells)}; write RUNS/KEY RUNS/KEY ...")
+        raise ConfigError(
+            f"an ensemble needs at least two cells, got {len(cells)}; write RUNS/KEY RUNS/KEY ... or a pattern, RUNS/DATASET/TARGET/*/ALGORITHM/QUANTIZER"
+        )
     _must_agree(cells, ("dataset", "target"), "an ensemble's members share data set and target")
     return cells
 

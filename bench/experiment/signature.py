@@ -85,14 +85,15 @@ def settings_of(group: str, factory: Callable[..., Any]) -> dict[str, Setting]:
 
 
 def _meanings(factory: Callable[..., Any]) -> dict[str, str]:
-    """What the ``Args`` of the docstrings say, a class before those it inherits from."""
+    """What ``Args`` (of a dataclass, ``Attributes``) of the docstrings say, a class before those it inherits from."""
     kinds = factory.__mro__ if isinstance(factory, type) else (factory,)
     found: dict[str, str] = {}
     for kind in kinds:
-        section = re.search(r"^Args:\n((?: +.*\n|\n)*)", f"{inspect.getdoc(kind) or ''}\n", re.MULTILINE)
-        for name, text in re.findall(
-            r"^    (\w+): ((?:.|\n {5,})*)", section.group(1) if section else "", re.MULTILINE
-        ):
-            if text.strip() and not text.startswith("as for"):
-                found.setdefault(name, " ".join(text.split()))
+        doc = f"{inspect.getdoc(kind) or ''}\n"
+        for title in ("Args", "Attributes"):
+            section = re.search(rf"^{title}:\n((?: +.*\n|\n)*)", doc, re.MULTILINE)
+            entries = re.findall(r"^    (\w+): ((?:.|\n {5,})*)", section.group(1), re.MULTILINE) if section else []
+            for name, text in entries:
+                if not text.startswith("as for"):
+                    found.setdefault(name, " ".join(text.split()))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -76,5 +77,7 @@ def words_of(kind: Any) -> str:
     if origin in _LISTS or kind in _LISTS:
         return f"a list, each {words_of(inner[0])}" if inner else "a list"
     if origin is Mapping or origin is dict:
+        return "settings"
+    if is_dataclass(kind):
         return "settings"
     return _WORDS.get(kind, str(kind))

@@ -127,6 +127,13 @@ class RunStore:
         except (FileNotFoundError, NotADirectoryError, RecordError, UnicodeDecodeError):
             return None
 
+    def load(self, key: str) -> Record:
+        """Return the record ``key``; RecordError where there is none or only a damaged one."""
+        record = self.read(key)
+        if record is None:
+            raise RecordError(f"{self.cell_path(key)} is not a whole record; run the cell again")
+        return record
+
     def records(self) -> Iterator[Record | Unreadable]:
         """Yield all records in file order; damaged files come as Unreadable and stop nothing."""
         for path in sorted((self.root / "cells").glob("*.json")):

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 from ...core.errors import ConfigError
+from ..results.find import is_named
 from ..results.record import Labels
 from ..results.summary import DAMAGED
 
@@ -24,7 +25,7 @@ class RerunPolicy:
         overwrite: ``only-missing``: cells without a usable result run; ``never``: no file that is there is replaced,
             whatever it says; ``always``: every cell runs again, float phases too.
         retry: ``failed``: failed cells run again too.
-        force: patterns (as of a shell) for `path_of` or a key; cells that match run again.
+        force: patterns as of `is_named`, or for a key; cells that match run again.
     """
 
     overwrite: Overwrite = "only-missing"
@@ -43,7 +44,7 @@ class RerunPolicy:
 
     def forced(self, key: str, labels: Labels) -> bool:
         """Return whether a pattern names this cell."""
-        return any(fnmatchcase(labels.path, p) or fnmatchcase(key, p) for p in self.force)
+        return any(is_named(p, labels) or fnmatchcase(key, p) for p in self.force)
 
     def runs(self, key: str, labels: Labels | None, state: str) -> bool:
         """Return whether a cell in this state (a record's status, `MISSING` or `DAMAGED`) is to run.

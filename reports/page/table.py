@@ -11,7 +11,7 @@ from ..tables.table import Table
 from .places import Places
 
 _NUMBER = re.compile(r"^[<+]?\s?([-+]?[\d,]*\.?\d+)")
-_WIDE = ("reason", "values (records)", "target/seed", "machine", "measured")
+_WIDE = ("reason", "values (records)", "which", "machine", "measured")
 _FEW = 4
 
 

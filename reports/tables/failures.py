@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 import pandas as pd
 
 from ..frames.columns import METHOD, SECTION, ordered
 from ..frames.results import Results
+from ..frames.roles import base_name
 from ..plugins import Problem
 from .table import Table, traced
 
 _CELL = [*SECTION, *METHOD, "target", "seed"]
+_PATH = ["dataset", "target", "seed", "algorithm", "quantizer", "bits"]
 _SHOWN = 3
 
 
@@ -25,6 +27,11 @@ def absent(cells: pd.DataFrame) -> pd.DataFrame:
     found = wanted.merge(cells[_CELL].drop_duplicates(), on=_CELL, how="left", indicator=True)
     out = found[found["_merge"] == "left_only"].drop(columns="_merge")
     return out.assign(status="missing", reason="no record in this folder", key="")
+
+
+def cell_path(row: Iterable[object]) -> str:
+    """Join the columns `_PATH` to what ``quantdg show RUNS/...`` and ``--force`` take; settings in a label are dropped."""
+    return "/".join(base_name(str(part)) for part in row)
 
 
 def _listed(values: pd.Series[str]) -> str:
@@ -47,14 +54,14 @@ def failures_table(results: Results) -> Table:
     parts += [absent(section)[columns] for _, section in results.sections()]
     numbers = ordered(pd.concat(parts, ignore_index=True), results.roles)
     group = [*SECTION, *METHOD, "status", "reason"]
-    where = numbers["target"].astype(str) + "/" + numbers["seed"].astype(str)
+    where = pd.Series([cell_path(row) for row in numbers[_PATH].itertuples(index=False)], numbers.index, dtype=str)
     groups = where.groupby([numbers[c] for c in group], sort=False)
     rows = [
-        {**dict(zip(group, map(str, names), strict=True)), "cells": str(len(at)), "target/seed": _listed(at)}
+        {**dict(zip(group, map(str, names), strict=True)), "cells": str(len(at)), "which": _listed(at)}
         for names, at in groups
     ]
     behind = traced("cells", (filter(None, numbers.loc[at.index, "key"]) for _, at in groups))
-    text = pd.DataFrame(rows, columns=[*group, "cells", "target/seed"])
+    text = pd.DataFrame(rows, columns=[*group, "cells", "which"])
     return Table(
         name="failures",
         title="Cells without a result",

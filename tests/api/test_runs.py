@@ -9,8 +9,9 @@ import torch
 from hydra import compose, initialize_config_module
 
 import quantdg
-from quantdg.bench.deploy.stored import find_cell, open_cell
+from quantdg.bench.deploy.stored import open_cell
 from quantdg.bench.experiment import load as config
+from quantdg.bench.results.find import find_cell
 from quantdg.core.cli import main
 from quantdg.errors import ConfigError, RecordError, UnknownNameError
 

@@ -12,11 +12,11 @@ from quantdg.bench.commands.deploy import deploy
 from quantdg.bench.deploy import cell as cell_module
 from quantdg.bench.deploy import openvino_
 from quantdg.bench.deploy.runs import deploy_store
-from quantdg.bench.deploy.stored import find_cell
 from quantdg.bench.experiment.deploy import DeploySettings
 from quantdg.bench.experiment.offers import offers
 from quantdg.bench.packed.file import read_model, write_packed
 from quantdg.bench.results.deployment import Deployment, deployments
+from quantdg.bench.results.find import find_cell
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep.session import run_experiment
@@ -179,14 +179,16 @@ def test_finding_a_cell(finished):
         assert find_cell(text)[1].key == key
     for name in ("zz1", "zz2"):
         (store.root / "cells" / f"{name}.json").write_text("{}")
-    with pytest.raises(RecordError, match="fits 2"):
+    with pytest.raises(RecordError, match="names 2: zz1 damaged, zz2 damaged; write more of one"):
         find_cell(f"{store.root}/zz")
     with pytest.raises(RecordError, match="is not a whole record"):
         find_cell(f"{store.root}/zz1")
-    with pytest.raises(RecordError, match="fits 0"):
+    with pytest.raises(RecordError, match="names none of"):
         find_cell(f"{store.root}/yy")
-    with pytest.raises(RecordError, match="fits 0; the keys are the file names in"):
+    with pytest.raises(RecordError, match="one cell is wanted"):
         find_cell(str(store.root))
+    with pytest.raises(RecordError, match=r"none has run\.json"):
+        find_cell(str(store.root.parent / "nowhere" / key))
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from quantdg.bench.deploy.stored import find_cell, open_cell
+from quantdg.bench.deploy.stored import open_cell
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.grid import Paths
+from quantdg.bench.results.find import find_cell
 from quantdg.bench.results.merge import merge_runs
 from quantdg.bench.results.record import SCHEMA, Record, fingerprint
 from quantdg.bench.results.schema1 import upgraded_settings

@@ -52,7 +52,7 @@ def test_an_absent_record_is_missing(store: RunStore, make: Make) -> None:
     assert _lines(store, "lsq")["accuracy", "art"].state == "missing 2/3"
     failures = failures_table(load(store.root))
     assert list(failures.numbers["status"]) == ["missing", "missing"]
-    assert list(failures.text["target/seed"]) == ["art/1, art/2"]
+    assert list(failures.text["which"]) == ["pacs/art/1/erm/lsq/W7, pacs/art/2/erm/lsq/W7"]
 
 
 def test_a_gap_in_float_takes_the_gain_of_the_others(store: RunStore, make: Make) -> None:

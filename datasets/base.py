@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DataError, UnknownNameError
+from ..core.repeats import refuse_repeats
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class DomainDataset:
                 f"a data set needs at least two domains, one of them the target; {self.name} has "
                 f"{[d.name for d in self.domains]}"
             )
+        refuse_repeats("dataset.domains", [d.name for d in self.domains])
 
     @property
     def shape(self) -> tuple[int, int, int]:

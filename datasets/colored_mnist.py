@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import ConfigError
+from ..core.repeats import refuse_repeats
 from .base import Domain, DomainDataset
 from .fingerprint import content_fingerprint
 from .mnist import colour, read_mnist, shuffled
@@ -32,9 +33,8 @@ def _build(
 ) -> DomainDataset:
     if len(flips) < 2:
         raise ConfigError(f"flips needs at least two rates, one domain each, got {list(flips)}; write [0.1, 0.9]")
+    refuse_repeats("dataset.flips", flips, _environment_name)
     names = [_environment_name(flip) for flip in flips]
-    if len(set(names)) != len(names):
-        raise ConfigError(f"every flip rate makes one domain, got {list(flips)}; drop the repeated one")
     pairs = [
         colour(i, k, flip, noise, seed=seed, env_index=e)
         for e, ((i, k), flip) in enumerate(zip(parts, flips, strict=True))

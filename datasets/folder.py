@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..core.errors import ConfigError, DataError
 from .base import Domain, DomainDataset
 from .cache import Meta, Progress, cached_images, write_pixels
+from .duplicates import read_list
 from .scan import Listing, scan
 from .sources import IMAGE_SETS
 
@@ -33,20 +34,6 @@ def find_root(name: str, root: Path | None, folder: str | None) -> Path:
     if Path(root).is_dir() and Path(root).name == folder:
         return Path(root)
     raise DataError(f"no folder {below} for data set {name!r}; put it there or set data.root to the folder above it")
-
-
-def read_exclusions(file: Path | str | None, base: Path) -> frozenset[str]:
-    """Read paths to leave out, one per line, relative to the data set, as in DomainBed's domain_net_duplicates.txt."""
-    if file is None:
-        return frozenset()
-    path = base / file  # an absolute one stays as it is
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(
-            f"cannot read the list of duplicates {path}: {error.strerror}; write duplicates: null"
-        ) from error
-    return frozenset(line.strip().removeprefix("./") for line in lines if line.strip())
 
 
 def _images(
@@ -105,7 +92,7 @@ def load_folder(
     base = find_root(name, root, folder)
     if domains is None and name in IMAGE_SETS:
         domains = IMAGE_SETS[name].domains
-    listing = scan(base, domains, read_exclusions(duplicates, base))
+    listing = scan(base, domains, () if duplicates is None else read_list(base / duplicates))
     meta, images = _images(name, listing, size, cache_dir, progress=progress)
     parts = _domains(listing, images)
     return DomainDataset(name, parts, listing.classes, meta.fingerprint, mean=IMAGENET_MEAN, std=IMAGENET_STD)

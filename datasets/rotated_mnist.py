@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..core.errors import ConfigError
+from ..core.repeats import refuse_repeats
 from .base import Domain, DomainDataset
 from .fingerprint import content_fingerprint
 from .mnist import read_mnist, shuffled
@@ -55,8 +56,7 @@ def load_rotated_mnist(
     if size != 28:
         raise ConfigError(f"rotated MNIST keeps MNIST's 28 pixels, got {size}; write size: 28")
     names = [f"{angle:g}" for angle in angles]
-    if len(set(names)) != len(names):
-        raise ConfigError(f"every angle makes one domain, got {names}; drop the repeated one")
+    refuse_repeats("dataset.angles", angles, lambda angle: f"{angle % 360:g}")
     images, labels = read_mnist(root)
     order = shuffled(len(images), order_seed)
     domains = []

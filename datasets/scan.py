@@ -6,11 +6,14 @@ The order matters: splits are sets of positions, and equal order makes them Doma
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import DataError, UnknownNameError
+from ..core.repeats import refuse_repeats
+from .duplicates import named_images
+from .walk import Tree, folders, state_of
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
@@ -51,19 +54,23 @@ class Listing:
         return out
 
 
-def _folders(parent: Path) -> list[str]:
-    return sorted(e.name for e in os.scandir(parent) if e.is_dir() and not e.name.startswith("."))
+def _images(tree: Tree, root: Path, domain: str, label: str) -> Iterator[Entry]:
+    for file in tree.files(root / domain / label):
+        if file.name.lower().endswith(EXTENSIONS):
+            state = state_of(file.path)
+            yield Entry(_relative(file.path, root), domain, label, state.st_size, mtime=state.st_mtime_ns)
 
 
-def _images(root: Path, domain: str, label: str) -> list[Entry]:
-    found = []
-    for folder, _, names in sorted(os.walk(root / domain / label, followlinks=True)):
-        relative = Path(folder).relative_to(root).as_posix()
-        for name in sorted(names):
-            if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
-                state = os.stat(os.path.join(folder, name))  # pathlib would double the time of the scan
-                found.append(Entry(f"{relative}/{name}", domain, label, state.st_size, mtime=state.st_mtime_ns))
-    return found
+def _relative(path: str, root: Path) -> str:
+    return path[len(str(root / "x")) - 1 :].replace(os.sep, "/")
+
+
+def _check_links(tree: Tree, root: Path, entries: Sequence[Entry]) -> None:
+    twins = [(_relative(link, root), _relative(file, root)) for link, file in tree.twins()]
+    paths = {entry.path for entry in entries} if twins else set()
+    for link, file in twins:
+        if link in paths and file in paths:
+            raise DataError(f"each image below {root} must be there once, but {link} is a link to {file}; remove one")
 
 
 def _check(listing: Listing) -> None:
@@ -82,36 +89,37 @@ def _check(listing: Listing) -> None:
             )
 
 
-def scan(root: Path, domains: Sequence[str] | None = None, exclude: Collection[str] = ()) -> Listing:
+def scan(root: Path, domains: Sequence[str] | None = None, duplicates: Sequence[str] = ()) -> Listing:
     """List a folder without opening an image.
 
     Args:
         root: holds one folder per domain.
         domains: the ones to use, in index order; None takes all, sorted. Hidden folders are skipped.
-        exclude: paths relative to ``root`` to leave out.
+        duplicates: lines of a list of images to leave out.
 
     Raises:
-        DataError: the root is missing or empty, has one domain, a domain without images, or a class that
-            occurs in one domain only.
+        DataError: the root is missing or empty, has one domain, a domain without images, or a class that occurs in one
+            domain only; a folder or file cannot be read; two ways lead to an image; a duplicate is not there.
+        ConfigError: a domain is named twice.
         UnknownNameError: a name in ``domains`` has no folder.
     """
     if not root.is_dir():
         raise DataError(f"no folder {root}; put the data set there or set data.root to where it is")
-    present = _folders(root)
+    present = folders(root)
     chosen = tuple(present if domains is None else domains)
+    refuse_repeats("dataset.domains", chosen)
     for name in chosen:
         if name not in present:
             raise UnknownNameError(f"domain folder below {root}", name, present)
     if present and len(chosen) < 2:
         raise DataError(f"a data set needs at least two domains, one of them the target; {root} gives {list(chosen)}")
-    skipped = frozenset(exclude)
-    entries = tuple(
-        entry
-        for domain in chosen
-        for label in _folders(root / domain)
-        for entry in _images(root, domain, label)
-        if entry.path not in skipped
-    )
+    tree = Tree(root)
+    found = [
+        entry for domain in chosen for label in folders(root / domain) for entry in _images(tree, root, domain, label)
+    ]
+    left_out = named_images(duplicates, [entry.path for entry in found], root, set(present) - set(chosen))
+    entries = tuple(entry for entry in found if entry.path not in left_out)
+    _check_links(tree, root, entries)
     classes = tuple(sorted({entry.label for entry in entries}))
     listing = Listing(root, chosen, classes, entries)
     _check(listing)

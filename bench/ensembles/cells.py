@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ...core.errors import ConfigError
+from ...core.repeats import refuse_repeats
 from ..deploy.reference import build_reference
 from ..deploy.stored import StoredCell, open_cell
 from ..experiment.grid import Paths
@@ -63,6 +64,7 @@ def open_members(names: Sequence[str], paths: Paths) -> list[StoredCell]:
         raise ConfigError(
             f"an ensemble needs at least two cells, got {len(cells)}; write RUNS/KEY RUNS/KEY ... or a pattern, RUNS/DATASET/TARGET/*/ALGORITHM/QUANTIZER"
         )
+    refuse_repeats("the list of cells", [cell.record.key for cell in cells])
     _must_agree(cells, ("dataset", "target"), "an ensemble's members share data set and target")
     return cells
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import ConfigError, QuantDGError
+from ...core.repeats import refuse_repeats
 from ...quantizers.spec import QuantSpec, Rule, check_bits
 from ..results.record import canonical
 from ..results.verdict_rules import Rules
@@ -182,6 +183,7 @@ def _axis(config: Node, key: str) -> list[int | None]:
         raise ConfigError(f"{key} needs at least one number, got none; write {key}=7 or {key}=[4,7]")
     for bits in values:
         check_bits(key, bits)
+    refuse_repeats(key, values)
     return values
 
 
@@ -205,7 +207,8 @@ def _start_steps(value: Any) -> tuple[int, ...]:
         return ()
     if not isinstance(value, list) or not value or not all(type(s) is int for s in value):
         raise ConfigError(f"start_steps must be null or a list of steps, got {value!r}; write start_steps=[40,80]")
-    return tuple(dict.fromkeys(value))
+    refuse_repeats("start_steps", value)
+    return tuple(value)
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
@@ -214,7 +217,8 @@ def _seeds(value: Any) -> tuple[int, ...]:
         raise ConfigError(
             f"seeds must be a count above 0 or a list of seeds, got {value!r}; write seeds=3 or seeds=[0,4]"
         )
-    return tuple(dict.fromkeys(seeds))
+    refuse_repeats("seeds", seeds)
+    return tuple(seeds)
 
 
 def _targets(value: Any) -> tuple[str, ...] | None:
@@ -223,7 +227,8 @@ def _targets(value: Any) -> tuple[str, ...] | None:
     targets = value if isinstance(value, list) else [value]
     if not targets or not all(isinstance(t, str) for t in targets):
         raise ConfigError(f"targets must be all or a list of domain names, got {value!r}; write targets=[sketch,photo]")
-    return tuple(dict.fromkeys(targets))
+    refuse_repeats("targets", targets)
+    return tuple(targets)
 
 
 def default_cache() -> Path:

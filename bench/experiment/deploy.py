@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...core.errors import ConfigError
+from ...core.repeats import refuse_repeats
 from .offers import find_offer
 
 CELLS = ("all", "representatives")
@@ -33,6 +34,7 @@ class DeploySettings:
         object.__setattr__(self, "runtimes", tuple(self.runtimes))
         for runtime in self.runtimes or ("",):
             find_offer("runtime", runtime)
+        refuse_repeats("deploy.runtimes", self.runtimes)
         if self.cells not in CELLS:
             raise ConfigError(f"deploy.cells must be one of {', '.join(CELLS)}, got {self.cells!r}")
         object.__setattr__(self, "batches", tuple(self.batches))
@@ -40,6 +42,7 @@ class DeploySettings:
             raise ConfigError(
                 f"deploy.batches must be numbers above 0, got {self.batches}; write deploy.batches=[1,32]"
             )
+        refuse_repeats("deploy.batches", self.batches)
         if self.rounds < 7 or (self.threads is not None and self.threads < 1):
             raise ConfigError(
                 f"deploy.rounds must be at least 7 and deploy.threads at least 1, got {self.rounds} and {self.threads}"

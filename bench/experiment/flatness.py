@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...core.errors import ConfigError
+from ...core.repeats import refuse_repeats
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class FlatnessSettings:
                 raise ConfigError(
                     f"flatness.{key} must be above 0, got {list(values)}; write for example flatness.{key}=[0.01,0.02]"
                 )
+            refuse_repeats(f"flatness.{key}", values)
         if not self.radii:
             raise ConfigError("flatness.radii must not be empty; write flatness=none to measure nothing")
         for key, least in (("directions", 2), ("examples", 1), ("iterations", 1), ("tangent_examples", 0)):

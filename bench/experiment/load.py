@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ...core.errors import ConfigError, UnknownNameError, one_line
+from ...core.repeats import refuse_repeats
 from .assemble import Node, assemble
 from .grid import Experiment
 from .offers import COMPONENTS, CONF, read_settings
@@ -132,6 +133,7 @@ def _check_choices(overrides: Sequence[str]) -> None:
                 f"{group} takes {what}, got {override.get_value_string()}; write {group}={example}, there are: "
                 f"{', '.join(choices(group))}"
             )
+        refuse_repeats(group, names)
 
 
 def _reference(config: Mapping[str, Any]) -> Node | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..results.files import StorageError, remove, write_atomic
+from ..results.folder import KEY, is_regular
 from ..results.store import RunStore
-from .lease import Holder, Leases
+from .lease import Leases
+from .lease_file import Holder
 
 DRAFT_SECONDS = 3600.0
 """No write takes longer; ages are differences on the file system's own clock."""
@@ -17,15 +19,20 @@ def remove_leftovers(store: RunStore) -> None:
 
     Raises StorageError.
     """
-    leases, drafts = Leases(store.work), list(store.root.glob("*/.*.tmp"))
+    leases, drafts = Leases(store.work), _drafts(store.root)
     for name in {_name(path) for path in (*store.work.glob("*"), *drafts)}:
-        if not (store.cell_path(name).exists() or store.float_path(name).exists()):
+        if not KEY.fullmatch(name) or not (store.cell_path(name).exists() or store.float_path(name).exists()):
             continue
         lease = leases.acquire(name)
         if isinstance(lease, Holder):
             continue
         with lease:
             remove(store.snapshot_path(name), *(draft for draft in drafts if _name(draft) == name))
+
+
+def _drafts(root: Path) -> list[Path]:
+    """The temporary files of writers; none behind a link."""
+    return [path for path in root.glob("*/.*.tmp") if is_regular(path) and not path.parent.is_symlink()]
 
 
 def _name(path: Path) -> str:
@@ -40,7 +47,7 @@ def remove_old_drafts(root: Path) -> None:
     try:
         now = probe.stat().st_mtime
         probe.unlink()
-        for draft in root.glob("*/.*.tmp"):
+        for draft in _drafts(root):
             if now - draft.stat().st_mtime > DRAFT_SECONDS:
                 draft.unlink(missing_ok=True)
     except FileNotFoundError:

@@ -21,7 +21,8 @@ from ..training.checkpointer import Checkpointer, StoppedError
 from ..training.data import CellData
 from ..training.float_phase import float_phase
 from .execute import cell_incompatibility, open_data, result_of, without_result
-from .lease import Holder, Lease, LeaseLostError, Leases
+from .lease import Lease, LeaseLostError, Leases
+from .lease_file import Holder
 
 POLL_SECONDS = 0.5
 

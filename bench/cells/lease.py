@@ -19,13 +19,14 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.errors import QuantDGError
 from ..results.files import StorageError
-from .process import Identity, current_process, is_dead
+from .lease_file import MOST, Holder, free_generation, generation_of, generations, lease_path, name_of, read_holder
+from .process import current_process, is_dead
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,20 +34,6 @@ if TYPE_CHECKING:
 
 class LeaseLostError(QuantDGError):
     """Another process has taken over; whatever this one was doing must not be written."""
-
-
-@dataclass(frozen=True)
-class Holder:
-    """A holder is somebody else who has a lease; ``who`` is None where the file says nothing readable."""
-
-    name: str
-    generation: int
-    owner: str
-    who: Identity | None
-    touched: tuple[int, int, int]
-
-    def __str__(self) -> str:
-        return f"{self.who.host} process {self.who.pid}" if self.who else "an unknown process"
 
 
 class Lease:
@@ -87,35 +74,29 @@ class Lease:
             mine = os.path.samestat(os.fstat(self._file), os.stat(self.path))
         except OSError:
             mine = False
-        if not mine or _path(self.path.parent, _name(self.path), self.generation + 1).exists():
+        higher = (number > self.generation for number, _ in generations(self.path.parent, name_of(self.path)))
+        if not mine or any(higher):
             raise LeaseLostError(f"the lease {self.path.name} was taken over, its holder stood still for too long")
 
     def close(self) -> None:
         """Give the lease back; abandoned generations below it go first, so that none outlives a live one."""
-        self._close(range(1, self.generation))
+        known = generations(self.path.parent, name_of(self.path))
+        self._close([path for number, path in known if number < self.generation])
 
     def withdraw(self) -> None:
         """Give the lease back and touch no other: it was taken in a race."""
         self._close(())
 
-    def _close(self, older: Iterable[int]) -> None:
+    def _close(self, older: Iterable[Path]) -> None:
         self._end.set()
         self._thread.join()
         with contextlib.suppress(OSError, LeaseLostError):
             self.check()
-            for generation in older:
+            for path in older:
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(_path(self.path.parent, _name(self.path), generation))
+                    os.unlink(path)
             os.unlink(self.path)
         os.close(self._file)
-
-
-def _path(folder: Path, name: str, generation: int) -> Path:
-    return folder / f"{name}.lease.{generation}"
-
-
-def _name(path: Path) -> str:
-    return path.name.rpartition(".lease.")[0]
 
 
 def _create_slowly(path: Path, text: str) -> bool:
@@ -156,8 +137,11 @@ class Leases:
             raise StorageError.of(self.folder, error) from error
 
     def _take(self, name: str, old: Holder | None) -> Lease | None:
-        generation = old.generation + 1 if old else 1
-        path = _path(self.folder, name, generation)
+        generation = free_generation(self.folder, name, old.generation + 1 if old else 1)
+        if old is not None and generation > MOST:  # no process made it: begin anew
+            lease_path(self.folder, name, old.generation).unlink(missing_ok=True)
+            return None
+        path = lease_path(self.folder, name, generation)
         if not self._create(path, json.dumps({"owner": uuid.uuid4().hex, **asdict(current_process())})):
             return None
         try:
@@ -188,7 +172,7 @@ class Leases:
 
     def _same(self, old: Holder) -> bool:
         """Whether the lease that was taken over is still the one that stood still."""
-        now = self._read(_path(self.folder, old.name, old.generation), old.name, old.generation)
+        now = read_holder(lease_path(self.folder, old.name, old.generation))
         return now is not None and (now.owner, now.touched) == (old.owner, old.touched)
 
     def holder(self, name: str) -> Holder | None:
@@ -201,22 +185,8 @@ class Leases:
 
     def _all(self, pattern: str) -> Iterator[Holder]:
         for path in self.folder.glob(pattern):
-            generation = path.name.rpartition(".")[2]
-            holder = self._read(path, _name(path), int(generation)) if generation.isdigit() else None
-            if holder is not None:
+            if generation_of(path) and (holder := read_holder(path)) is not None:
                 yield holder
-
-    def _read(self, path: Path, name: str, generation: int) -> Holder | None:
-        try:
-            text, status = path.read_text(), path.stat()
-        except FileNotFoundError:
-            return None
-        touched = (status.st_ino, status.st_mtime_ns, status.st_size)
-        try:
-            raw = json.loads(text)
-            return Holder(name, generation, str(raw["owner"]), Identity.parse(raw), touched=touched)
-        except (ValueError, KeyError, TypeError):
-            return Holder(name, generation, "", None, touched=touched)
 
     def abandoned(self, holder: Holder) -> bool:
         """Return whether its process is certainly dead, or has not touched it for ``patience`` seconds."""

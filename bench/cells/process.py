@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,11 @@ class Identity:
     @classmethod
     def parse(cls, raw: Any) -> Identity | None:
         """Return the process of a lease's parsed JSON; None for anything else."""
-        try:
-            return cls(**{name: raw[name] for name in cls.__dataclass_fields__})
-        except (KeyError, TypeError):
+        known = {field.name: type(field.default) for field in fields(cls) if field.default is not MISSING}
+        types = {"host": str, "pid": int, **known}
+        if not isinstance(raw, dict) or any(type(raw.get(name)) is not kind for name, kind in types.items()):
             return None
+        return cls(**{name: raw[name] for name in types})
 
 
 @lru_cache(maxsize=1)

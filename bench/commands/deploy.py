@@ -28,7 +28,7 @@ def deploy(argv: Sequence[str]) -> int:
 
     settings = DeploySettings((options.runtime,), rounds=options.rounds, threads=options.threads)
     store, record = find_cell(options.cell)
-    out = options.out or store.root / FOLDER / f"{record.key}{suffix(options.runtime)}"
+    out = options.out or store.path(f"{FOLDER}/{record.key}{suffix(options.runtime)}")
     if (out.suffix == PTE) != (suffix(options.runtime) == PTE):
         raise ConfigError(f"a file for executorch, and no other, ends in {PTE}, got {out} for {options.runtime}")
     out.parent.mkdir(parents=True, exist_ok=True)

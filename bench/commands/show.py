@@ -51,7 +51,7 @@ def _cells(text: str, options: argparse.Namespace) -> str:
 
     store, keys = find_cells(text)
     if options.json:
-        return json.dumps([json.loads(store.cell_path(key).read_bytes()) for key in keys], indent=1)
+        return json.dumps([store.stored(key) for key in keys], indent=1)
     if len(keys) == 1:
         return cell_overview(store, keys[0], full=options.full)
     return cell_list(store, keys, full=options.full)

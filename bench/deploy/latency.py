@@ -19,6 +19,7 @@ from ..experiment.component import Component
 from ..experiment.grid import Experiment
 from ..models.base import DGModel
 from ..packed.file import read_model
+from ..results.folder import is_regular
 from ..results.latency import Latency
 from ..results.provenance import machine
 from ..results.record import Record
@@ -35,7 +36,8 @@ def representatives(store: RunStore, keys: Sequence[str]) -> list[Record]:
     chosen: dict[tuple[str, str], Record] = {}
     for key in keys:
         record = store.read(key)
-        if record is not None and record.sizes is not None and (store.root / record.sizes.path).exists():
+        path = store.model_path(record) if record is not None else None
+        if record is not None and path is not None and is_regular(path):
             chosen.setdefault((record.labels.quantizer, record.labels.bits), record)
     return sorted(chosen.values(), key=lambda r: (r.labels.quantizer != "float", r.labels.quantizer, r.labels.bits))
 
@@ -67,7 +69,7 @@ def _network(
 ) -> DGModel:
     network: DGModel = component.build(shape, classes)
     assert record.sizes is not None
-    network.load_state_dict(read_model(store.root / record.sizes.path).state())
+    network.load_state_dict(read_model(store.path(record.sizes.path)).state())
     return network.eval()
 
 

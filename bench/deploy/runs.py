@@ -70,7 +70,7 @@ def _deploy(
     store: RunStore, record: Record, paths: Paths, settings: DeploySettings, timed: bool
 ) -> Iterator[Deployment]:
     """One cell in each runtime of the settings, which read the same file; a failure is a result."""
-    out = store.root / FOLDER / f"{record.key}{suffix(settings.runtimes[0])}"
+    out = store.path(f"{FOLDER}/{record.key}{suffix(settings.runtimes[0])}")
     out.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         try:

@@ -79,7 +79,7 @@ def open_cell(store: RunStore, record: Record, paths: Paths) -> StoredCell:
     if dataset.fingerprint != settings["fingerprint"]:
         raise RecordError(f"the data set must be the one that {record.key} was trained on; this one has other images")
     network = _untrained(record.settings["model"]).build(dataset.shape, len(dataset.classes))
-    return StoredCell(record, network, read_model(store.root / record.sizes.path), dataset)
+    return StoredCell(record, network, read_model(store.path(record.sizes.path)), dataset)
 
 
 def _untrained(model: dict[str, Any]) -> Component:

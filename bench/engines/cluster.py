@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from ..cells.cleanup import remove_leftovers
 from ..cells.execute import without_result
 from ..cells.job import Job
-from ..cells.lease import Holder, Leases
+from ..cells.lease import Leases
+from ..cells.lease_file import Holder
 from ..experiment.grid import Cell, Paths
 from ..experiment.launcher import Launcher
 from ..results.store import RunStore

@@ -20,14 +20,15 @@ from ...core.machine import exit_cause
 from ..cells.cleanup import remove_leftovers
 from ..cells.execute import without_result
 from ..cells.job import Job
-from ..cells.lease import Holder, Leases
+from ..cells.lease import Leases
+from ..cells.lease_file import Holder
 from ..experiment.grid import Cell, Paths
 from ..experiment.launcher import Launcher
 from ..results.files import StorageError
 from ..results.store import RunStore
 from ..training.seeds import use_deterministic
 from .capacity import device_of, jobs_of
-from .queue import CellQueue
+from .queue import CellQueue, waiting_line
 from .worker import GRACE_SECONDS, work
 
 Watcher = Callable[[str, Any], None]
@@ -50,11 +51,6 @@ def run_cells(cells: list[Cell], store: RunStore, paths: Paths, launcher: Launch
     job = Job(store, paths, launcher, lambda steps: watch("steps", steps))
     for record in job.execute(cells, lambda left, holder: watch("waiting", waiting_line(left, str(holder)))):
         watch("record", record)
-
-
-def waiting_line(count: int, holder: str) -> str:
-    """Return what a driver says when others have all that is left."""
-    return f"waiting for {count} cells that others work on ({holder})"
 
 
 @dataclass

@@ -8,6 +8,11 @@ from collections.abc import Callable, Iterable
 from ..experiment.grid import Cell
 
 
+def waiting_line(count: int, holder: str) -> str:
+    """Return what a driver says when others have all that is left."""
+    return f"waiting for {count} cells that others work on ({holder})"
+
+
 class DeathCounter:
     """This counts how often cells died without getting any further."""
 

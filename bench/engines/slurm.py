@@ -15,14 +15,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import ConfigError, MissingPackageError
+import msgspec
+
+from ...core.errors import ConfigError, MissingPackageError, RecordError
 from ..cells.job import Job
 from ..experiment.engine_options import SlurmOptions
 from ..experiment.grid import Cell, Paths
 from ..experiment.launcher import Launcher
+from ..results.codec import WRONG
 from ..results.files import write_atomic
+from ..results.folder import listed, read_text
 from ..results.store import RunStore
 from .cluster import Portion, absolute, follow, missing, portions, run_portion
+
+FOLDER = "slurm"
 
 
 @dataclass
@@ -82,21 +88,21 @@ class Submitted:
     """This keeps in the folder which cells are in which job, a file for each array, for other drivers to read."""
 
     def __init__(self, store: RunStore) -> None:
-        self.folder = store.root / "slurm"
+        self.store = store
         self._read: dict[Path, dict[str, list[str]]] = {}
 
     def add(self, jobs: dict[str, list[str]]) -> None:
         """Note an array: job number -> keys of its cells."""
-        write_atomic(self.folder / f"array-{_array(min(jobs))}.json", json.dumps(jobs))
+        write_atomic(self.store.path(f"{FOLDER}/array-{_array(min(jobs))}.json"), json.dumps(jobs))
 
     def at_work(self, keys: set[str]) -> set[str] | None:
         """Return those of ``keys`` whose jobs Slurm still has; None where it does not answer."""
         there = queued()
         if there is None:
             return None
-        for path in set(self.folder.glob("array-*.json")) - self._read.keys():
-            with suppress(OSError, ValueError):
-                self._read[path] = json.loads(path.read_text())
+        for path in set(listed(self.store.root, FOLDER, ".json")) - self._read.keys():
+            with suppress(FileNotFoundError, RecordError, *WRONG):
+                self._read[path] = msgspec.json.decode(read_text(path), type=dict[str, list[str]])
         jobs = (item for array in self._read.values() for item in array.items())
         return {key for job, cells in jobs if job in there for key in cells if key in keys}
 
@@ -112,7 +118,7 @@ def run_on_slurm(
     options = SlurmOptions(**launcher.options)
     paths = absolute(paths)
     store = RunStore(paths.out)
-    executor, submitted = _executor(store.root / "slurm", launcher, options), Submitted(store)
+    executor, submitted = _executor(store.path(f"{FOLDER}/-").parent, launcher, options), Submitted(store)
     task = SlurmTask(store, paths, launcher)
 
     def submit(some: list[Cell]) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     D = TypeVar("D", bound=DataclassInstance)
 
 NO_MORE: frozenset[str] = frozenset()
-WRONG = (msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError)
+WRONG = (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What decoding raises, and looking into JSON that has another form."""
 
 
@@ -78,7 +78,17 @@ def complaint(name: str, what: str, error: Exception) -> str:
 
 def decoded(kind: type[D], text: str, required: frozenset[str] = NO_MORE) -> D:
     """Decode a dataclass: every value must have its type, nothing may be unknown, all of ``required`` must be there."""
-    return msgspec.convert(msgspec.json.decode(text, type=_struct(kind, required)), kind, from_attributes=True)
+    return msgspec.convert(form(kind, text, required), kind, from_attributes=True)
+
+
+def form(kind: type[DataclassInstance], text: str | bytes, required: frozenset[str] = NO_MORE) -> Any:
+    """Do as `decoded`, without making the dataclass: what is returned has its fields, in half of the time."""
+    return _decoder(kind, required).decode(text)
+
+
+@cache
+def _decoder(kind: type[DataclassInstance], required: frozenset[str]) -> msgspec.json.Decoder[msgspec.Struct]:
+    return msgspec.json.Decoder(_struct(kind, required))
 
 
 def converted(kind: type[D], raw: Mapping[str, Any], required: frozenset[str] = NO_MORE) -> D:

@@ -12,8 +12,9 @@ import msgspec
 from ...core.errors import RecordError
 from .codec import decoded, encoded, reading
 from .files import write_atomic
+from .folder import check_key, inside
 from .record import Labels
-from .store import Unreadable
+from .store import Unreadable, parsed
 
 SCHEMA = 1
 FOLDER = "deploy"
@@ -157,7 +158,9 @@ class Deployment:
             head = msgspec.json.decode(text, type=_Head)
             if head.schema != SCHEMA or head.kind not in KINDS:
                 raise RecordError(f"{name} has schema {head.schema} and kind {head.kind!r}; deploy the cell again")
-            return decoded(cls, text, _REQUIRED)
+            made = decoded(cls, text, _REQUIRED)
+            check_key(made.key, name)
+            return made
 
 
 class _Head(msgspec.Struct):
@@ -167,15 +170,18 @@ class _Head(msgspec.Struct):
 
 def write_deployment(root: Path, deployment: Deployment) -> Path:
     """Store atomically below the run folder ``root``; a newer one of the same cell and runtime replaces it."""
-    path = root / deployment.file
+    path = inside(root, deployment.file)
     write_atomic(path, deployment.to_json())
     return path
 
 
 def deployments(root: Path) -> Iterator[Deployment | Unreadable]:
     """Yield all records of a run folder in file order; damaged files come as Unreadable."""
-    for path in sorted((root / FOLDER).glob("*.json")):
-        try:
-            yield Deployment.from_json(path.read_text(), str(path))
-        except (RecordError, UnicodeDecodeError) as error:
-            yield Unreadable(path, str(error))
+    return parsed(root, FOLDER, _named)
+
+
+def _named(text: str, path: Path) -> Deployment:
+    made = Deployment.from_json(text, str(path))
+    if path.name != Path(made.file).name:
+        raise RecordError(f"{path} must be named {Path(made.file).name[:80]!r} for what it holds; remove it")
+    return made

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import uuid
 from pathlib import Path
 
 from ...core.errors import RecordError
@@ -105,9 +106,12 @@ def write_first(path: Path, data: str | bytes) -> bool:
 
 
 def remove(*paths: Path) -> None:
-    """Delete files that may be there. Raises StorageError."""
+    """Delete files that may be there; a folder in their place is put aside under a hidden name. Raises StorageError."""
     for path in paths:
         try:
-            path.unlink(missing_ok=True)
+            if path.is_dir() and not path.is_symlink():
+                path.rename(path.with_name(f".{path.name}.{uuid.uuid4().hex}.aside"))
+            else:
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise StorageError.of(path, error) from error

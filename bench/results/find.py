@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...core.errors import RecordError
 from .record import Labels, Record
-from .store import RunStore
+from .store import CELLS, RunStore
 from .summary import RecordSummary, scan
 
 _SHOWN = 5
@@ -31,7 +31,7 @@ def find_cells(text: str) -> tuple[RunStore, list[str]]:
         RecordError: the text begins with no run folder, or names no cell of it.
     """
     path = Path(text)
-    if path.parent.name == "cells" and path.suffix == ".json":
+    if path.parent.name == CELLS and path.suffix == ".json":
         return RunStore(path.parent.parent), [path.stem]
     store, name = _split(path)
     found = [cell for cell in scan(store) if _fits(name, cell)]

@@ -9,6 +9,7 @@ import msgspec
 
 from ...core.errors import RecordError
 from .codec import Schema, decoded, encoded, reading
+from .folder import check_key
 from .record import Labels
 
 SCHEMA = 1
@@ -58,4 +59,6 @@ class Latency:
             schema = msgspec.json.decode(text, type=Schema).schema
             if schema != SCHEMA:
                 raise RecordError(f"{name} has schema {schema}, this version reads {SCHEMA}; measure it again")
-            return decoded(cls, text)
+            made = decoded(cls, text)
+            check_key(made.key, name)
+            return made

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import ConfigError
-from .files import write_first
+from ...core.errors import ConfigError, RecordError
+from .codec import WRONG, complaint
+from .files import remove, write_first
+from .folder import listed, read_file
 from .record import Record, fingerprint
-from .store import RunStore
+from .store import CELLS, RunStore
 from .verdict_rules import fix_rules, read_rules
 
 _MACHINE = ("provenance", "timings")
@@ -50,23 +53,49 @@ def merge_runs(sources: Sequence[Path], out: Path) -> Merged:
     merged = Merged()
     for rules in filter(None, (read_rules(store.root) for store in stores)):
         fix_rules(out, rules)
-    known = {fingerprint(r.settings): r.key for r in target.records() if isinstance(r, Record)}
+    known: dict[str, str] = {}
+    for record in target.records():
+        if isinstance(record, Record):
+            with _leaving_out(merged, target.cell_path(record.key)):
+                known[fingerprint(record.settings)] = record.key
     for store in stores:
         for record in store.records():
-            if isinstance(record, Record):
+            if not isinstance(record, Record):
+                merged.skipped.append(f"left out: {record.reason}")
+                continue
+            with _leaving_out(merged, store.cell_path(record.key)):
                 same = known.setdefault(fingerprint(record.settings), record.key)
                 _merge_record(record, store, target, same, merged=merged)
-            else:
-                merged.skipped.append(f"left out: {record.reason}")
         for folder in ("float", "latency", "deploy", "plans"):
-            for path in sorted((store.root / folder).glob("[!.]*")):
-                _copy(path, target.root / folder / path.name)
+            for path in listed(store.root, folder):
+                _copy(store, target, f"{folder}/{path.name}", merged)
     return merged
 
 
-def _copy(source: Path, target: Path) -> None:
-    if not target.exists():
-        write_first(target, source.read_bytes())
+@contextmanager
+def _leaving_out(merged: Merged, path: Path) -> Iterator[None]:
+    """Note that a record has something in its free parts that has another form than every record's."""
+    try:
+        yield
+    except WRONG as error:
+        merged.skipped.append(f"left out: {complaint(str(path), 'record', error)}")
+
+
+def _copy(source: RunStore, target: RunStore, name: str, merged: Merged) -> None:
+    """Copy a file of this name, unless the target has one; what is no regular file is left out."""
+    path = target.path(name)
+    if path.exists():
+        return
+    try:
+        data = read_file(source.path(name))
+    except FileNotFoundError:
+        return
+    except RecordError as error:
+        merged.skipped.append(f"left out: {error}")
+        return
+    if not write_first(path, data):  # a link that leads nowhere
+        remove(path)
+        write_first(path, data)
 
 
 def _merge_record(record: Record, store: RunStore, target: RunStore, known: str, merged: Merged) -> None:
@@ -77,10 +106,8 @@ def _merge_record(record: Record, store: RunStore, target: RunStore, known: str,
             target.delete(known)
             merged.upgraded += there is not None
         if record.sizes is not None and record.sizes.path:
-            model = store.root / record.sizes.path
-            if model.exists():
-                _copy(model, target.root / record.sizes.path)
-        _copy(store.cell_path(record.key), target.cell_path(record.key))
+            _copy(store, target, record.sizes.path, merged)
+        _copy(store, target, f"{CELLS}/{record.key}.json", merged)
         merged.copied += there is None
     elif record.status == "done" and (difference := _difference(there, record)):
         label = record.labels

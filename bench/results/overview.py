@@ -8,6 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from .codec import reading
 from .record import Record
 from .store import RunStore
 from .summary import RecordSummary, scan
@@ -38,10 +39,12 @@ def cell_overview(store: RunStore, key: str, *, full: bool) -> str:
         RecordError: the record is damaged.
     """
     record = store.load(key)
-    lines = [f"{record.labels.path}  {key}", *_standing(record), *_accuracies(record), *_size(record), *_layers(record)]
-    if full:
-        lines += ["", *_sites(record), "", *(f"{name}={value}" for name, value in _leaves(record.settings))]
-    return "\n".join(lines)
+    with reading(str(store.cell_path(key)), "record"):
+        head = f"{record.labels.path}  {key}"
+        lines = [head, *_standing(record), *_accuracies(record), *_size(record), *_layers(record)]
+        if full:
+            lines += ["", *_sites(record), "", *(f"{name}={value}" for name, value in _leaves(record.settings))]
+        return "\n".join(lines)
 
 
 def _standing(record: Record) -> Iterator[str]:

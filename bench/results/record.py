@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import RecordError
 from .codec import converted, decoded, encoded, reading
+from .record_check import check_content
 from .roles import ROLES, known_standing
 from .schema1 import upgraded
 
@@ -180,15 +181,24 @@ class Record:
         return encoded(self)
 
     @classmethod
-    def from_json(cls, text: str, name: str = "record") -> Record:
-        """Parse and check a record; ``name`` goes into the message of the RecordError."""
+    def from_json(cls, text: str, name: str = "record", key: str | None = None) -> Record:
+        """Parse and check a record.
+
+        Args:
+            text: of its file.
+            name: goes into the message of the RecordError.
+            key: the record must have this one; None for any.
+        """
         with reading(name, "record"):
             head = msgspec.json.decode(text, type=RecordHead)
             head.check(name)
             if head.schema == SCHEMA:
-                return decoded(cls, text, REQUIRED)
-            raw = upgraded(msgspec.json.decode(text))
-            return converted(cls, {**raw, "settings": canonical(raw["settings"])}, REQUIRED)
+                record = decoded(cls, text, REQUIRED)
+            else:
+                raw = upgraded(msgspec.json.decode(text))
+                record = converted(cls, {**raw, "settings": canonical(raw["settings"])}, REQUIRED)
+        check_content(record, name, key)
+        return record
 
 
 class RecordHead(msgspec.Struct):

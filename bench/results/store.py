@@ -16,14 +16,21 @@ every version; what is written whole or not at all, and by the first writer, is 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ...core.errors import RecordError
+from .codec import WRONG
 from .files import remove, write_atomic, write_first
+from .folder import inside, listed, read_text
 from .latency import Latency
 from .record import READABLE, SCHEMA, Record
+
+CELLS = "cells"
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -46,19 +53,26 @@ class RunStore:
     def __init__(self, root: Path, create: bool = False) -> None:
         self.root = root
         marker = root / "run.json"
-        if marker.exists():
-            self._check(marker, writing=create)
-        elif create:
-            if root.exists() and (not root.is_dir() or any(root.iterdir())):
-                raise RecordError(f"{root} is not a run folder and not empty; choose another with out=FOLDER")
-            write_atomic(marker, json.dumps({"schema": SCHEMA}))
-        else:
+        if create and not os.path.lexists(marker):
+            self._create(marker)
+        if not os.path.lexists(marker):
             raise RecordError(f"{root} is not a run folder (it has no run.json); give the folder of a quantdg run")
+        self._check(marker, writing=create)
+
+    def _create(self, marker: Path) -> None:
+        """Make the marker, as the first file of the folder; another driver may do the same at this moment."""
+        drafts = f".{marker.name}."
+        if self.root.exists() and not self.root.is_dir():
+            raise RecordError(f"{self.root} is not a folder; choose another with out=FOLDER")
+        others = self.root.is_dir() and any(not path.name.startswith(drafts) for path in self.root.iterdir())
+        if others and not os.path.lexists(marker):
+            raise RecordError(f"{self.root} is not a run folder and not empty; choose another with out=FOLDER")
+        write_first(marker, json.dumps({"schema": SCHEMA}))
 
     def _check(self, marker: Path, writing: bool) -> None:
         try:
-            schema = json.loads(marker.read_text())["schema"]
-        except (ValueError, KeyError, TypeError) as error:
+            schema = json.loads(read_text(marker))["schema"]
+        except (FileNotFoundError, RecordError, *WRONG) as error:
             raise RecordError(f"{marker} cannot be read ({error}); restore it or choose another folder") from error
         if schema not in READABLE:
             raise RecordError(
@@ -70,9 +84,13 @@ class RunStore:
                 "merge read it, for new cells write out=ANOTHER_FOLDER"
             )
 
+    def path(self, relative: str) -> Path:
+        """Return the path of any file of the folder; RecordError where that leads outside."""
+        return inside(self.root, relative)
+
     def cell_path(self, key: str) -> Path:
         """Return where the record ``key`` is or will be."""
-        return self.root / "cells" / f"{key}.json"
+        return self.path(f"{CELLS}/{key}.json")
 
     def write(self, record: Record) -> None:
         """Store a record atomically."""
@@ -93,11 +111,11 @@ class RunStore:
     @property
     def work(self) -> Path:
         """Leases and snapshots are in this folder."""
-        return self.root / "work"
+        return self.path("work/-").parent
 
     def snapshot_path(self, name: str) -> Path:
         """Return where a training in the middle is kept: by the cell's key, or the group's for a float phase."""
-        return self.work / f"{name}.safetensors"
+        return self.path(f"work/{name}.safetensors")
 
     def progress(self, *names: str) -> int:
         """Return a number that changes whenever a snapshot of one of these is written; 0 where there is none."""
@@ -111,41 +129,63 @@ class RunStore:
 
     def float_path(self, group: str) -> Path:
         """Return where the float phase of a group is or will be."""
-        return self.root / "float" / f"{group}.safetensors"
+        return self.path(f"float/{group}.safetensors")
+
+    def model_path(self, record: Record) -> Path | None:
+        """Return where the packed model of a cell is; None where it has none."""
+        return self.path(record.sizes.path) if record.sizes is not None and record.sizes.path else None
 
     def write_latency(self, latency: Latency) -> None:
         """Store a measurement atomically; a newer one of the same kind replaces it."""
         runtime = latency.runtime.replace(" ", "-")
         name = f"{latency.key}-{runtime}-{latency.arithmetic}-b{latency.batch}-t{latency.threads}.json"
-        write_atomic(self.root / "latency" / name, latency.to_json())
+        write_atomic(self.path(f"latency/{name}"), latency.to_json())
 
     def read(self, key: str) -> Record | None:
         """Return the record ``key``, or None where there is none or only a damaged one."""
         path = self.cell_path(key)
         try:
-            return Record.from_json(path.read_text(), str(path))
-        except (FileNotFoundError, NotADirectoryError, RecordError, UnicodeDecodeError):
+            return self._parse(read_text(path), path)
+        except (FileNotFoundError, RecordError):
             return None
 
     def load(self, key: str) -> Record:
-        """Return the record ``key``; RecordError where there is none or only a damaged one."""
-        record = self.read(key)
-        if record is None:
-            raise RecordError(f"{self.cell_path(key)} is not a whole record; run the cell again")
-        return record
+        """Return the record ``key``; RecordError, which says why, where there is none or only a damaged one."""
+        path = self.cell_path(key)
+        try:
+            return self._parse(read_text(path), path)
+        except FileNotFoundError as error:
+            raise RecordError(f"{path} is not there; give the key of a cell of this folder") from error
+
+    def stored(self, key: str) -> Any:
+        """Return the JSON of a record that can be read, as it is stored; RecordError for any other."""
+        self.load(key)
+        return json.loads(read_text(self.cell_path(key)))
+
+    def _parse(self, text: str, path: Path) -> Record:
+        return Record.from_json(text, str(path), path.stem)
 
     def records(self) -> Iterator[Record | Unreadable]:
         """Yield all records in file order; damaged files come as Unreadable and stop nothing."""
-        for path in sorted((self.root / "cells").glob("*.json")):
-            try:
-                yield Record.from_json(path.read_text(), str(path))
-            except (RecordError, UnicodeDecodeError) as error:
-                yield Unreadable(path, str(error))
+        return parsed(self.root, CELLS, self._parse)
 
     def latencies(self) -> Iterator[Latency | Unreadable]:
         """Yield all latency measurements in file order; damaged files come as Unreadable."""
-        for path in sorted((self.root / "latency").glob("*.json")):
-            try:
-                yield Latency.from_json(path.read_text(), str(path))
-            except (RecordError, UnicodeDecodeError) as error:
-                yield Unreadable(path, str(error))
+        return parsed(self.root, "latency", lambda text, path: Latency.from_json(text, str(path)))
+
+
+def parsed(root: Path, folder: str, parse: Callable[[str, Path], Parsed]) -> Iterator[Parsed | Unreadable]:
+    """Yield what the JSON files of a folder hold, in file order; what cannot be read comes as Unreadable.
+
+    Args:
+        root: the run folder.
+        folder: in it.
+        parse: makes the object of a file's text and path; RecordError where it is damaged.
+    """
+    for path in listed(root, folder, ".json"):
+        try:
+            yield parse(read_text(path), path)
+        except FileNotFoundError:
+            continue
+        except RecordError as error:
+            yield Unreadable(path, str(error))

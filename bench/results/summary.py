@@ -1,20 +1,22 @@
 """The records of a folder in brief: fast enough for 100,000 of them. Imports no torch.
 
-Only the few values wanted here are decoded; the rest of the text is skipped, but must be JSON.
+A record is whole here exactly where it is whole for a report, so that what counts as done has numbers.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import fields
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ...core.errors import RecordError
-from .codec import WRONG, complaint
-from .record import Labels, RecordHead
-from .store import RunStore
+from .codec import WRONG, complaint, form
+from .folder import MOST_TEXT, entries, read_with_status
+from .record import REQUIRED, SCHEMA, Labels, Record, RecordHead
+from .record_check import check_content
+from .store import CELLS, RunStore
 
 DAMAGED = "damaged"
 """The state of a cell whose file cannot be read, beside the statuses of a record."""
@@ -42,73 +44,53 @@ class RecordSummary(NamedTuple):
     steps: int = 0
 
 
-class _Protocol(msgspec.Struct, frozen=True, gc=False):
-    steps: int = 0
-    start_step: int = 0
+_HEAD = msgspec.json.Decoder(RecordHead)
+_LABELS = tuple(field.name for field in fields(Labels))
 
 
-class _Settings(msgspec.Struct, gc=False):
-    protocol: _Protocol = _Protocol()
-
-
-class _Timings(msgspec.Struct, gc=False):
-    branch_s: float = 0.0
-    step_ms: float = 0.0
-    total_s: float = 0.0
-    float_s: float = 0.0
-
-
-class _Brief(RecordHead, gc=False):
-    """The part of a record that is decoded; the rest is skipped."""
-
-    labels: Labels
-    reason: str
-    settings: _Settings
-    timings: _Timings
-
-
-_DECODER = msgspec.json.Decoder(_Brief)
+def _form(text: bytes, key: str) -> Any:
+    """The record, or what has its fields: exactly where `Record.from_json` reads it, in half of its time."""
+    head = _HEAD.decode(text)
+    if head.schema != SCHEMA:
+        return Record.from_json(text.decode(), key, key)
+    head.check(key)
+    found = form(Record, text, REQUIRED)
+    check_content(found, key, key)
+    return found
 
 
 def summarize(key: str, text: bytes, modified: float) -> RecordSummary:
     """Return the record ``key``, whose file holds ``text``, in brief."""
     try:
-        brief = _DECODER.decode(text)
-        brief.check(key)
+        found = _form(text, key)
     except (RecordError, *WRONG) as error:
         said = str(error) if isinstance(error, RecordError) else complaint(key, "record", error)
         return RecordSummary(key, DAMAGED, None, said, modified=modified)
-    if brief.status != "done":
-        return RecordSummary(key, brief.status, brief.labels, brief.reason, modified=modified)
-    took, protocol = brief.timings, brief.settings.protocol
-    seconds = max(took.branch_s, took.total_s - took.float_s)
-    steps = protocol.steps - protocol.start_step
-    return RecordSummary(
-        key, "done", brief.labels, "", modified=modified, branch_s=seconds, step_ms=took.step_ms, steps=steps
-    )
+    labels = Labels(*(getattr(found.labels, name) for name in _LABELS))
+    if found.status != "done":
+        return RecordSummary(key, found.status, labels, found.reason, modified=modified)
+    took, protocol = found.timings, found.settings.get("protocol")
+    seconds = max(took.get("branch_s", 0.0), took.get("total_s", 0.0) - took.get("float_s", 0.0))
+    steps = _number(protocol, "steps") - _number(protocol, "start_step")
+    step_ms = took.get("step_ms", 0.0)
+    return RecordSummary(key, "done", labels, "", modified=modified, branch_s=seconds, step_ms=step_ms, steps=steps)
 
 
-def _read(path: str) -> tuple[bytes, float]:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        status = os.fstat(handle)
-        data = os.read(handle, status.st_size)
-    finally:
-        os.close(handle)
-    return data, status.st_mtime
+def _number(protocol: object, name: str) -> int:
+    """A number of steps in the settings, which no type is declared for."""
+    found = protocol.get(name, 0) if isinstance(protocol, dict) else 0
+    return found if isinstance(found, int) else 0
 
 
 def scan(store: RunStore) -> Iterator[RecordSummary]:
     """Summarise every record of a folder, in no order; damaged ones come with their reason."""
-    folder = store.root / "cells"
-    if not folder.is_dir():
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if not entry.name.endswith(".json") or entry.name.startswith("."):
-                continue
-            try:
-                text, modified = _read(entry.path)
-            except FileNotFoundError:
-                continue
-            yield summarize(entry.name[: -len(".json")], text, modified)
+    for entry in entries(store.root, CELLS, ".json"):
+        key = entry.name[: -len(".json")]
+        try:
+            text, status = read_with_status(entry.path, MOST_TEXT)
+        except FileNotFoundError:
+            continue
+        except RecordError as error:
+            yield RecordSummary(key, DAMAGED, None, str(error), modified=0.0)
+            continue
+        yield summarize(key, text, status.st_mtime)

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...core.errors import ConfigError, RecordError
+from .codec import WRONG
 from .files import write_first
+from .folder import read_text
 
 FILE = "verdict.json"
 
@@ -51,8 +53,8 @@ def read_rules(root: Path) -> Rules | None:
     """Read the rules of a run folder; None where none were fixed. RecordError for a damaged file."""
     path = root / FILE
     try:
-        return Rules(**json.loads(path.read_text()))
+        return Rules(**json.loads(read_text(path)))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except (RecordError, ConfigError, *WRONG) as error:
         raise RecordError(f"{path} cannot be read ({error}); restore it, or delete it to use the defaults") from error

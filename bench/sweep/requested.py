@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ...core.errors import RecordError
+from ..results.codec import WRONG
 from ..results.files import write_first
+from ..results.folder import check_key
 from ..results.record import Labels, fingerprint
-from ..results.store import RunStore
+from ..results.store import RunStore, Unreadable, parsed
 
 if TYPE_CHECKING:
     from ..experiment.grid import Cell
+FOLDER = "plans"
 
 
 @dataclass(frozen=True)
@@ -37,24 +43,55 @@ def write_grid(store: RunStore, cells: Sequence[Cell]) -> None:
         )
         node["cells"].append([cell.key, *astuple(cell.labels)])
     name = fingerprint([cell.key for cell in cells])
-    path = store.root / "plans" / f"{name}.json"
+    path = store.path(f"{FOLDER}/{name}.json")
     if not path.exists():
         write_first(path, json.dumps(groups))
 
 
-def read_grids(store: RunStore) -> dict[str, RequestedCell]:
-    """Return all cells that were ever asked for in this folder, by key; RecordError for a damaged file."""
-    return {cell.key: cell for cell in _read(store)}
+def read_grids(store: RunStore) -> tuple[dict[str, RequestedCell], list[Unreadable]]:
+    """Return all cells that were ever asked for in this folder, by key, and the files that say nothing readable."""
+    cells: dict[str, RequestedCell] = {}
+    damaged = []
+    for found in parsed(store.root, FOLDER, _parse):
+        if isinstance(found, Unreadable):
+            damaged.append(found)
+        else:
+            cells.update((cell.key, cell) for cell in found)
+    return cells, damaged
 
 
-def _read(store: RunStore) -> Iterator[RequestedCell]:
-    for path in sorted((store.root / "plans").glob("*.json")):
-        try:
-            for group, node in json.loads(path.read_text()).items():
-                steps, shared = node["steps"]
-                for key, *labels in node["cells"]:
-                    yield RequestedCell(key, group, Labels(*labels), steps, shared_steps=shared)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecordError(
-                f"{path} is not a whole plan ({error}); delete it, the next run writes it anew"
-            ) from error
+def _parse(text: str, path: Path) -> list[RequestedCell]:
+    try:
+        groups = msgspec.json.decode(text, type=dict[str, _Node])
+        found = [
+            RequestedCell(cell.key, group, cell.labels(), node.steps[0], shared_steps=node.steps[1])
+            for group, node in groups.items()
+            for cell in node.cells
+        ]
+        for cell in found:
+            check_key(cell.key, "a cell")
+    except (RecordError, *WRONG) as error:
+        raise RecordError(f"{path} is not a whole plan ({error}); delete it, the next run writes it anew") from error
+    return found
+
+
+class _Entry(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """A key and `Labels`."""
+
+    key: str
+    dataset: str
+    target: str
+    seed: int
+    algorithm: str
+    quantizer: str
+    bits: str
+    model: str
+    protocol: str
+
+    def labels(self) -> Labels:
+        return Labels(*msgspec.structs.astuple(self)[1:])
+
+
+class _Node(msgspec.Struct):
+    steps: tuple[int, int]
+    cells: list[_Entry]

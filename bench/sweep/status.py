@@ -9,7 +9,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from ..cells.lease import Holder, Leases
+from ..cells.lease import Leases
+from ..cells.lease_file import Holder, odd_leases
 from ..cells.process import is_dead
 from ..results.record import Labels
 from ..results.store import RunStore
@@ -35,6 +36,7 @@ class Status:
         failures: reason -> paths of the cells that failed with it.
         rate: cells an hour over the last `WINDOW_SECONDS`, 0 where nothing was stored.
         seconds: processor time left, None where no similar cell has been measured.
+        ignored: a line for each file of the folder that is not what its name says.
     """
 
     states: Counter[str] = field(default_factory=Counter)
@@ -43,6 +45,7 @@ class Status:
     failures: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     rate: float = 0.0
     seconds: float | None = None
+    ignored: list[str] = field(default_factory=list)
 
     def text(self) -> str:
         """Return tables and lines for a terminal."""
@@ -54,7 +57,7 @@ class Status:
         for reason, cells in sorted(self.failures.items(), key=lambda item: -len(item[1])):
             more = f" and {len(cells) - 3} more" if len(cells) > 3 else ""
             parts.append(f"{len(cells)} x {reason}\n  {', '.join(sorted(cells)[:3])}{more}")
-        return "\n".join(parts)
+        return "\n".join([*parts, *self.ignored])
 
     def _speed(self) -> str:
         running = len({holder.who for _, holder in self.holders})
@@ -69,7 +72,8 @@ class Status:
 
 def read_status(store: RunStore) -> Status:
     """Read the state of a folder; leases whose process certainly died are not counted, others are."""
-    status, wanted = Status(), read_grids(store)
+    wanted, damaged = read_grids(store)
+    status = Status(ignored=[*odd_leases(store.work), *(plan.reason for plan in damaged)])
     holders = Leases(store.work).newest().values()  # before the records, so that none is both
     summaries = {summary.key: summary for summary in scan(store)}
     held = {h.name: h for h in holders if h.name not in summaries and _may_live(h, store)}

@@ -7,10 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ...bench.results.codec import WRONG
 from ...bench.results.deployment import Deployment, deployments
 from ...bench.results.record import Record
 from ...bench.results.store import RunStore, Unreadable
-from ...core.errors import RecordError
+from ...core.errors import RecordError, one_line
 from .columns import SECTION
 from .flatness_rows import flatness_rows
 from .metric_rows import MetricReader
@@ -28,11 +29,6 @@ def _labels(record: Record) -> dict[str, Any]:
 def _rows(record: Record) -> list[dict[str, Any]]:
     if record.status != "done":
         return [{"selection": None, "accuracy": math.nan, "step": -1}]
-    if not record.rows:
-        raise RecordError("a done record must have a row, but this one has none; run the cell again")
-    for rule, row in record.rows.items():
-        if not 0 <= row.target_in <= 1:
-            raise RecordError(f"target_in must be from 0 to 1, got {row.target_in!r} in row {rule!r}; run it again")
     return [{"selection": str(rule), "accuracy": r.target_in, "step": r.step} for rule, r in record.rows.items()]
 
 
@@ -111,7 +107,7 @@ class Reader:
             self.curves += curve_rows(record)
             self.flatness += flatness_rows(record)
             self.provenance.update(provenance_items(record.provenance))
-        except (RecordError, TypeError, ValueError, AttributeError, KeyError) as error:
-            self._problem(path, str(error))
+        except (RecordError, *WRONG) as error:
+            self._problem(path, one_line(error))
         else:
             self.metrics += self.measured.rows(record)

@@ -9,7 +9,8 @@ import pytest
 
 from quantdg.bench.cells import job as jobs
 from quantdg.bench.cells.job import Job
-from quantdg.bench.cells.lease import Holder, Leases
+from quantdg.bench.cells.lease import Leases
+from quantdg.bench.cells.lease_file import Holder
 from quantdg.bench.engines.worker import REPORT_EVERY, ThrottledReport
 from quantdg.bench.experiment.launcher import Launcher
 from quantdg.bench.models.base import DGModel

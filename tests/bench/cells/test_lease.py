@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from quantdg.bench.cells import lease as leasing
-from quantdg.bench.cells.lease import Holder, Lease, LeaseLostError, Leases
+from quantdg.bench.cells.lease import Lease, LeaseLostError, Leases
+from quantdg.bench.cells.lease_file import Holder
 from quantdg.bench.cells.process import Identity, current_process, is_dead
 from quantdg.bench.results.files import StorageError
 

@@ -15,7 +15,7 @@ from quantdg.core.errors import RecordError
 LABELS = Labels("digits", "thick", 0, "erm", "lsq", "W7A8", "convnet", "digits")
 TIMING = Timing(1, 1, "cpu", 0.5, 0.4, 0.6, (1.0, 0.9, 1.1), 0.5, 0.45, 0.55, 20, 3, 0.7)
 WHOLE = Deployment(
-    "abc",
+    16 * "a",
     LABELS,
     "openvino",
     "integer",
@@ -28,10 +28,10 @@ WHOLE = Deployment(
 
 
 def test_round_trip(tmp_path):
-    for record in (WHOLE, Deployment("abd", LABELS, "onnxruntime", "not exportable", "a code book")):
+    for record in (WHOLE, Deployment(16 * "b", LABELS, "onnxruntime", "not exportable", "a code book")):
         path = write_deployment(tmp_path, record)
         assert Deployment.from_json(path.read_text()) == record
-    assert [d.key for d in deployments(tmp_path)] == ["abc", "abd"]
+    assert [d.key for d in deployments(tmp_path)] == [16 * "a", 16 * "b"]
 
 
 def test_a_number_that_is_not_finite_is_never_written():
@@ -61,11 +61,11 @@ def test_damaged_records_are_refused_and_skipped(tmp_path, change):
     text = json.dumps(json.loads(WHOLE.to_json()) | change)
     with pytest.raises(RecordError, match="deployment"):
         Deployment.from_json(text)
-    write_deployment(tmp_path, replace(WHOLE, key="good"))
+    write_deployment(tmp_path, replace(WHOLE, key=16 * "f"))
     (tmp_path / "deploy" / "bad.json").write_text(text)
     bad, good = deployments(tmp_path)
     assert isinstance(bad, Unreadable)
-    assert good.key == "good"
+    assert good.key == 16 * "f"
 
 
 def test_reading_needs_no_torch_and_no_runtime():

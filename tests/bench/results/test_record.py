@@ -66,7 +66,7 @@ def test_packed_correctness_of_10000_examples_is_small() -> None:
 
 def test_json_round_trip() -> None:
     assert Record.from_json(record().to_json()) == record()
-    bare = Record("k", "failed", LABELS, SETTINGS, "loss is nan at step 30")
+    bare = Record(16 * "f", "failed", LABELS, SETTINGS, "loss is nan at step 30")
     assert Record.from_json(bare.to_json()) == bare
 
 
@@ -171,7 +171,7 @@ def test_json_that_is_no_record_is_refused(text: str) -> None:
 
 
 def test_latency_round_trip_and_refusal() -> None:
-    latency = Latency("k", LABELS, "torch eager", "float32", 1, 2, 32, 4.0, 3.5, 4.5, 20, 1.25, {"cpu": "X"})
+    latency = Latency(16 * "f", LABELS, "torch eager", "float32", 1, 2, 32, 4.0, 3.5, 4.5, 20, 1.25, {"cpu": "X"})
     assert Latency.from_json(latency.to_json()) == latency
     with pytest.raises(RecordError, match=r"y\.json is not a whole latency record"):
         Latency.from_json(latency.to_json()[:-20], "y.json")

@@ -17,38 +17,43 @@ OLD = Path(__file__).parent / "schema1"
 RECORDS = sorted(OLD.glob("*/cells/*.json"))
 
 
-def brief(text: str) -> RecordSummary:
-    """The text of a file in brief."""
-    return summarize("k", text.encode(), 1.5)
+def brief(text: str, key: str) -> RecordSummary:
+    """The text of the file of ``key`` in brief."""
+    return summarize(key, text.encode(), 1.5)
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
 def test_both_schemas_say_the_same_in_brief(path: Path) -> None:
     whole = Record.from_json(path.read_text())
-    found = brief(path.read_text())
-    assert found == brief(whole.to_json())
+    key = path.stem
+    found = brief(path.read_text(), key)
+    assert found == brief(whole.to_json(), key)
     protocol = whole.settings["protocol"]
     timings = whole.timings
     seconds = max(timings["branch_s"], timings.get("total_s", 0.0) - timings.get("float_s", 0.0))
     steps = protocol["steps"] - protocol["start_step"]
-    assert found == RecordSummary("k", "done", whole.labels, "", 1.5, seconds, timings["step_ms"], steps)
+    assert found == RecordSummary(key, "done", whole.labels, "", 1.5, seconds, timings["step_ms"], steps)
     failed = replace(whole, status="failed", reason='said "no"\n')
-    assert brief(failed.to_json()) == RecordSummary("k", "failed", whole.labels, 'said "no"\n', 1.5)
+    assert brief(failed.to_json(), key) == RecordSummary(key, "failed", whole.labels, 'said "no"\n', 1.5)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema": 99}, "k has schema 99, this version reads 1 and 2"),
-        ({"status": "fine"}, "k has status 'fine'"),
-        ({"labels": {"seed": 0}}, "k is not a whole record (Object missing required field `dataset` - at `$.labels`)"),
-        ({"timings": {"step_ms": "1"}}, "Expected `float`, got `str` - at `$.timings.step_ms`"),
+        ({"schema": 99}, "KEY has schema 99, this version reads 1 and 2"),
+        ({"status": "fine"}, "KEY has status 'fine'"),
+        (
+            {"labels": {"seed": 0}},
+            "KEY is not a whole record (Object missing required field `dataset` - at `$.labels`)",
+        ),
+        ({"timings": {"step_ms": "1"}}, "Expected `float`, got `str` - at `$.timings[...]`"),
     ],
 )
 def test_a_damaged_record_has_its_reason(change: dict[str, object], said: str) -> None:
-    found = brief(json.dumps({**json.loads(RECORDS[0].read_text()), **change}))
+    key = RECORDS[0].stem
+    found = brief(json.dumps({**json.loads(RECORDS[0].read_text()), **change}), key)
     assert (found.state, found.labels) == (DAMAGED, None)
-    assert said in found.reason
+    assert said.replace("KEY", key) in found.reason
 
 
 def test_bytes_that_are_no_text_are_damaged() -> None:

@@ -116,7 +116,7 @@ def test_the_likest_cells_set_the_price(store):
 def test_status_tells_the_grid_who_works_and_what_failed(store):
     cells = grid()
     write_grid(store, cells)
-    assert read_grids(store)[cells[5].key].labels == cells[5].labels
+    assert read_grids(store)[0][cells[5].key].labels == cells[5].labels
     store.write(record_of(cells[0]))
     for cell in (cells[1], cells[4]):
         store.write(record_of(cell, "failed", "RuntimeError: boom"))
@@ -134,6 +134,23 @@ def test_status_tells_the_grid_who_works_and_what_failed(store):
     assert "1 jobs at work, 18 cells an hour over the last 10 minutes" in text
     assert "2 x failed: RuntimeError: boom\n  digits/plain/0/erm/lsq/W7, digits/thick/0/erm/lsq/W7" in text
     assert status.seconds == pytest.approx(9 * 2.88 + 4 * 96 * 0.01)
+
+
+def test_odd_files_are_ignored_with_a_line_each(store):
+    write_grid(store, grid())
+    (store.root / "plans" / "torn.json").write_text("{")
+    (store.root / "plans" / "folder.json").mkdir()
+    (store.root / "plans" / "nested.json").write_text("[" * 10**5)
+    (store.work).mkdir()
+    (store.work / f"{'a' * 16}.lease.1{'0' * 22}").write_bytes(b"\xff")
+    (store.work / f"{'b' * 16}.lease.1").mkdir()
+    os.mkfifo(store.work / f"{'c' * 16}.lease.7")
+    os.mkfifo(store.cell_path("d" * 16).parent.parent / "plans" / "pipe.json")
+    status = read_status(store)
+    assert dict(status.states) == {"missing": 12}
+    assert len(status.ignored) == 7
+    assert status.text().endswith("\n".join(status.ignored))
+    assert not any("\n" in line for line in status.ignored)
 
 
 def test_status_never_imports_torch_and_runs_as_a_command(store, capsys):

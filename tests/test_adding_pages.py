@@ -87,4 +87,4 @@ def test_settings_layers_and_bits_are_said_so(tmp_path):
     done = run("\n".join(blocks(page, "sh")), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "settings, written quantizer.lsq.SETTING=VALUE:" in done.stdout
-    assert done.stdout.count("would run") == page.count("quantdg run --plan")
+    assert done.stdout.count("to run: ") == page.count("quantdg run --plan")

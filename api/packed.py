@@ -4,41 +4,24 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from quantdg.bench.packed.file import PackedModel, read_model
+from quantdg.bench.packed.twin import InputGrid
 from quantdg.core.errors import RecordError
-from quantdg.quantizers.export import ActQuant
 from quantdg.quantizers.layers import sites_of
 
 Model = TypeVar("Model", bound=nn.Module)
-
-
-class InputGrid:
-    """A forward pre-hook that rounds a layer's input to its saved grid: ``(c - zero_point) * scale``.
-
-    ``c = clamp(round(x / scale) + zero_point, qmin, qmax)``. Evaluation only: its gradient is 0 almost everywhere.
-    """
-
-    def __init__(self, act: ActQuant) -> None:
-        self.act = act
-
-    def __call__(self, layer: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The layer's arguments with the first one rounded."""
-        act, x = self.act, args[0]
-        scale = torch.as_tensor(act.scale, dtype=x.dtype, device=x.device)  # a Python number would be inverted on a GPU
-        codes = torch.clamp(torch.round(x / scale) + act.zero_point, act.qmin, act.qmax)
-        return ((codes - act.zero_point) * scale, *args[1:])
 
 
 def load_packed(path: str | PathLike[str], model: Model) -> Model:
     """Load a file of `QuantizedModel.save`, or of a run's ``models`` folder, into a float model, in place.
 
     Every weight is exactly the fake-quantized one. Where layer inputs were quantized, too, their layers get a forward
-    pre-hook (`InputGrid`) that rounds inputs to the saved grid; no state-dict key is added.
+    pre-hook (`quantdg.bench.packed.twin.InputGrid`) that rounds inputs to the saved grid; no state-dict key is added.
 
     Args:
         path: of the file.

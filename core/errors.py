@@ -6,7 +6,8 @@ QuantDGError                 every error this package raises on purpose
 ├── DataError                an image, a folder or a data set is not usable as asked
 ├── RecordError              a stored record or run folder cannot be read
 ├── QuantizerError           a quantizer broke its contract or was used wrongly
-│   └── NoMatchError         a rule whose pattern matches no layer
+│   ├── NoMatchError         a rule whose pattern matches no layer
+│   └── PackedModelError     the stored model is not the one that was measured
 ├── MissingPackageError      an optional package is not installed; carries the pip line
 ├── DivergedError            training produced a loss that is not finite
 └── MeasurementError         a process that measures time ended without a result
@@ -56,6 +57,10 @@ class QuantizerError(QuantDGError):
 
 class NoMatchError(QuantizerError):
     """The pattern of a rule matches no layer."""
+
+
+class PackedModelError(QuantizerError):
+    """The stored model does not compute what the trained network computes."""
 
 
 class MissingPackageError(QuantDGError):

@@ -45,6 +45,9 @@ class QTensor:
 class ActQuant:
     """A layer's input quantizer computes ``(clamp(round(x / scale) + zero_point, qmin, qmax) - zero_point) * scale``.
 
+    A zero point that is not whole, as a learned offset has, shifts the grid against 0; its fraction is added before
+    rounding. No integer runtime has such a grid.
+
     Attributes:
         scale: distance of two neighbouring codes, positive.
         zero_point: the code of the value 0.
@@ -54,11 +57,23 @@ class ActQuant:
     """
 
     scale: float
-    zero_point: int
+    zero_point: float
     qmin: int
     qmax: int
     _: KW_ONLY
     bits: int
+
+    def quantize(self, x: Tensor, nudge: float | Tensor = 0.0) -> Tensor:
+        """Round a tensor to the grid, in its own type; the gradient is 0 almost everywhere.
+
+        Args:
+            x: of any shape.
+            nudge: added before rounding, in codes: what the last bits of ``x`` may decide shows by a tiny one.
+        """
+        scale = torch.as_tensor(self.scale, dtype=x.dtype, device=x.device)  # a Python number is inverted on a GPU
+        whole = round(self.zero_point)
+        codes = torch.round(x / scale + (self.zero_point - whole + nudge)) + whole
+        return (torch.clamp(codes, self.qmin, self.qmax) - self.zero_point) * scale
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..core.errors import ConfigError, QuantizerError
 from .base import Audit, Plan, Quantizer, SiteAudit, Support
 from .export import ActQuant, QTensor, SiteExport
-from .fake_quant import FakeQuant, calibrating, to_qtensor
+from .fake_quant import FakeQuant, QParams, calibrating, to_qtensor
 from .layers import choose, quantized_class, sites_of
 from .spec import QuantSpec, SiteSpec
 
@@ -217,7 +217,18 @@ class SiteQuantizer(Quantizer):
             site: Any = model.get_submodule(spec.name)
             act = None
             if site.act_quant is not None and spec.act_bits is not None:
-                q = site.act_quant.qparams()
-                act = ActQuant(float(q.scale), int(q.zero_point), q.qmin, q.qmax, bits=spec.act_bits)
+                act = _input_grid(spec.name, site.act_quant.qparams(), spec.act_bits)
             out[spec.name] = SiteExport(self._weight(site, spec.name), act)
         return out
+
+
+def _input_grid(name: str, q: QParams, bits: int) -> ActQuant:
+    """The grid as numbers; QuantizerError where it is none that an export can hold."""
+    if q.levels is not None or q.scale.numel() != 1 or q.zero_point.numel() != 1:
+        kind = f"{len(q.levels)} levels" if q.levels is not None else f"{q.scale.numel()} scales"
+        raise QuantizerError(
+            f"an input's grid must be uniform with one scale and one zero point, that of {name!r} has {kind}; "
+            "return such a grid from qparams or leave its inputs in float with act_bits=null"
+        )
+    zero = float(q.zero_point)
+    return ActQuant(float(q.scale), int(zero) if zero.is_integer() else zero, q.qmin, q.qmax, bits=bits)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...core.errors import MissingPackageError, QuantDGError
+from ...core.errors import MissingPackageError, PackedModelError, QuantDGError
 from ...quantizers.base import Quantizer
 from ..algorithms.base import Algorithm
 from ..averaging.base import WeightAverage
@@ -21,9 +21,12 @@ from ..experiment.component import Component, QuantizerComponent, import_object
 from ..experiment.grid import Cell, Group, Paths
 from ..experiment.launcher import Launcher
 from ..flatness.deployed import flatness_of
+from ..packed.proof import prove_packed
 from ..packed.size import write_model
+from ..results.files import remove
+from ..results.logits import Logits, spread
 from ..results.provenance import provenance
-from ..results.record import HEADLINE, LAST, ORACLE, Record, Row, Status, pack_bits
+from ..results.record import HEADLINE, LAST, ORACLE, Record, Row, Sizes, Status, pack_bits
 from ..results.roles import Standing
 from ..training.branch import Branch
 from ..training.data import CellData, load_dataset
@@ -97,7 +100,7 @@ def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: 
     rows = _rows(branch, data)
     network = branch.algorithm.network
     network.load_state_dict(branch.selection.chosen[HEADLINE].state)
-    sizes = write_model(network, branch.quantizer, branch.float_names, root, key=cell.key)
+    sizes, logits = _store_model(cell, branch, data, root)
     began = time.perf_counter()
     flatness = _flatness(cell, branch, data)
     flatness_s = time.perf_counter() - began
@@ -112,6 +115,7 @@ def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: 
         plan={**asdict(branch.quantizer.plan), **({"match": branch.match} if branch.match else {})},
         audit={name: asdict(site) for name, site in branch.audit.sites.items()},
         sizes=sizes,
+        logits=logits,
         timings={
             "branch_s": round(branch.seconds, 3),
             "step_ms": round(branch.step_ms, 3),
@@ -123,6 +127,20 @@ def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: 
         meaning=standing.meaning,
         provenance={**provenance(launcher.device, launcher.threads), "final_weights_sha256": digest},
     )
+
+
+def _store_model(cell: Cell, branch: Branch, data: CellData, root: Path) -> tuple[Sizes, Logits]:
+    """Write the headline weights, which the network carries, and prove on some target images that they are the same model."""
+    network = branch.algorithm.network.eval()
+    sizes, model = write_model(network, branch.quantizer, branch.float_names, root, key=cell.key)
+    images = spread(len(data.target_in) + len(data.target_out), len(data.dataset.classes))
+    x = torch.cat([batch for batch, _ in data.evaluation(data.target, images)])
+    try:
+        logits = prove_packed(network, model, data.initial_network(cell.group.model), x)
+    except PackedModelError:
+        remove(root / sizes.path)
+        raise
+    return sizes, Logits.of(images, logits.cpu().numpy())
 
 
 def _flatness(cell: Cell, branch: Branch, data: CellData) -> dict[str, Any]:

@@ -48,6 +48,11 @@ def integer_reason(site: SiteExport) -> str:
 
 
 def _input_reason(act: ActQuant) -> str:
+    if not float(act.zero_point).is_integer() or not act.qmin <= act.zero_point <= act.qmax:
+        return (
+            f"an input's zero point must be a whole number from {act.qmin} to {act.qmax} for integer arithmetic, "
+            f"this one is {act.zero_point:.7g}"
+        )
     shift = 128 if act.qmin < 0 else 0
     if act.qmin + shift < 0 or act.qmax + shift > 255:
         return f"input codes must fit in 8 bits, these run from {act.qmin} to {act.qmax}"

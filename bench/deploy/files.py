@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from ..packed.compressed import write_compressed
 from ..packed.file import PackedModel, grid_tensors, write_packed
+from ..packed.twin import load_float
 from ..results.deployment import Bytes, Kind
 from ..results.files import write_atomic
 from .executorch_ import export_pte
-from .integer import IntegerModel, build_integer, load_float, not_exportable
+from .integer import IntegerModel, build_integer, not_exportable
 from .onnx_export import export_onnx
 from .runtimes import PTE
 

@@ -7,7 +7,6 @@ float64, so the codes stay the ones that were trained.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +16,9 @@ import torch.ao.quantization.fx._decomposed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...core.errors import QuantizerError, RecordError, one_line
+from ...core.errors import QuantizerError
 from ...quantizers.export import ActQuant, SiteExport
+from ..packed.twin import load_float
 from .batchnorm import affine, following
 from .codes import HIGH, LOW, Codes, fold, integer_reason, to_codes
 
@@ -40,7 +40,7 @@ def quantize_input(x: Tensor, act: ActQuant, dtype: torch.dtype = torch.uint8) -
     shift = low - (-128 if act.qmin < 0 else 0)
     if (act.qmin + shift, act.qmax + shift) != (low, high):
         x = torch.clamp(x, (act.qmin - act.zero_point) * act.scale, (act.qmax - act.zero_point) * act.scale)
-    grid = (act.scale, act.zero_point + shift, low, high, dtype)
+    grid = (act.scale, int(act.zero_point) + shift, low, high, dtype)
     out: Tensor = _OPS.dequantize_per_tensor(_OPS.quantize_per_tensor(x, *grid), *grid)
     return out
 
@@ -112,17 +112,6 @@ def not_exportable(sites: Mapping[str, SiteExport]) -> str:
         if reason:
             return f"{name}: {reason}"
     return ""
-
-
-def load_float(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """Return a copy of the network with these float weights, in eval mode; RecordError where they do not fit."""
-    out = copy.deepcopy(network).cpu()
-    try:
-        out.load_state_dict(state)
-    except RuntimeError as error:
-        reason = one_line(error, kind=False)
-        raise RecordError(f"the stored weights must fit the network, but they do not: {reason}") from error
-    return out.eval().requires_grad_(False)
 
 
 def build_integer(network: nn.Module, state: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> IntegerModel:

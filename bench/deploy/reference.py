@@ -7,7 +7,7 @@ down by its last bit. How many such values a few images hold is chance; over doz
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...quantizers.export import ActQuant, SiteExport
+from ...quantizers.export import ActQuant
 from ..packed.file import PackedModel
-from .integer import load_float
+from ..packed.twin import Twin
 
 WEIGHTS_ONLY_LIMIT = 1e-4
 NOISE_FACTOR = 2.0
@@ -25,36 +25,15 @@ NOISE_FACTOR = 2.0
 Array = NDArray[np.float32]
 
 
-class QuantizedInput(nn.Module):
-    """This puts a layer behind the fake quantizer of its input.
+def round_deployed(act: ActQuant, x: Tensor) -> Tensor:
+    """Round to the grid with its codes moved as deployment moves them, 128 for signed ones, and the zero point first.
 
-    ``shift`` moves the codes as deployment does, which changes no value, but takes last bits from ``x / scale`` in
-    float32: 128 for signed codes where ``deployed``, else 0.
+    That changes no value, but takes last bits from ``x / scale`` in float32.
     """
-
-    deployed: bool = False
-
-    def __init__(self, layer: nn.Module, act: ActQuant) -> None:
-        super().__init__()
-        self.layer, self.act = layer, act
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``layer((clamp(round(x / scale + zero), qmin, qmax) - zero) * scale)``, codes moved by ``shift``."""
-        act = self.act
-        shift = 128 if self.deployed and act.qmin < 0 else 0
-        zero = act.zero_point + shift
-        codes = torch.clamp(torch.round(x / act.scale + zero), act.qmin + shift, act.qmax + shift)
-        out: Tensor = self.layer((codes - zero) * act.scale)
-        return out
-
-
-def build_reference(network: nn.Module, state: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> nn.Module:
-    """Return a copy of the network with dequantized weights and fake-quantized inputs, in eval mode."""
-    out = load_float(network, state)
-    for name, site in sites.items():
-        if site.act is not None:
-            out.set_submodule(name, QuantizedInput(out.get_submodule(name), site.act))
-    return out.eval()
+    shift = 128 if act.qmin < 0 else 0
+    zero = act.zero_point + shift
+    codes = torch.clamp(torch.round(x / act.scale + zero), act.qmin + shift, act.qmax + shift)
+    return (codes - zero) * act.scale
 
 
 @dataclass(frozen=True)
@@ -95,26 +74,17 @@ class Prover:
         return Proof(_distance(run(self.images), self.truth), self.noise, self.limit, self.own_noise)
 
 
-@torch.no_grad()
 def prover(network: nn.Module, model: PackedModel, images: Array) -> Prover:
     """Evaluate the fake-quantized form of ``network`` with the stored weights on images (N, C, H, W), normalised."""
-    reference = build_reference(network, model.state(), model.sites)
-    x = torch.from_numpy(images)
-    trained, deployed = (_run(reference, x, deployed) for deployed in (False, True))
-    truth: NDArray[np.float64] = reference.double()(x.double()).numpy()
+    twin, x = Twin(network, model.state(), model.sites), torch.from_numpy(images)
+    trained, deployed = twin.logits(x).numpy(), twin.logits(x, round_deployed).numpy()
+    twin.network.double()
+    truth: NDArray[np.float64] = twin.logits(x.double()).numpy()
     own_noise = _distance(trained, truth)
     noise = max(own_noise, _distance(deployed, truth))
     quantized_inputs = any(site.act is not None for site in model.sites.values())
     limit = max(WEIGHTS_ONLY_LIMIT, NOISE_FACTOR * noise if quantized_inputs else 0.0)
     return Prover(images, truth, noise, limit, own_noise=own_noise)
-
-
-def _run(reference: nn.Module, x: Tensor, deployed: bool) -> Array:
-    for module in reference.modules():
-        if isinstance(module, QuantizedInput):
-            module.deployed = deployed
-    out: Array = reference(x).numpy()
-    return out
 
 
 def _distance(logits: Array, truth: NDArray[np.float64]) -> float:

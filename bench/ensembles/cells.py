@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ...core.errors import ConfigError
 from ...core.repeats import refuse_repeats
-from ..deploy.reference import build_reference
 from ..deploy.stored import StoredCell, open_cell
 from ..experiment.grid import Paths
 from ..experiment.protocol import Protocol
+from ..packed.twin import Twin, load_float
 from ..results.find import find_cells
 from ..results.record import HEADLINE
 from ..training.data import CellData
@@ -104,7 +104,7 @@ def _averaged(cells: Sequence[StoredCell], how: How) -> tuple[Predictor, list[in
     else:
         accuracies = [float(np.mean(list(c.record.rows[HEADLINE].source_out.values()))) for c in cells]
         mean, used = greedy(states, accuracies, names, lambda state: _source_accuracy(cells[0], state))
-    return build_reference(cells[0].network, mean, {}), used, len(save(mean))
+    return load_float(cells[0].network, mean), used, len(save(mean))
 
 
 def _source_accuracy(cell: StoredCell, state: Weights) -> float:
@@ -112,13 +112,13 @@ def _source_accuracy(cell: StoredCell, state: Weights) -> float:
     index = cell.dataset.index(settings["target"])
     protocol = Protocol(**settings["protocol"])
     data = CellData(cell.dataset, index, settings["seed"], protocol, device="cpu", inputs=cell.network.inputs)
-    network = build_reference(cell.network, state, {})
+    network = load_float(cell.network, state)
     scores = [correctness(network, data.evaluation(i, data.validation[i])).mean() for i in data.sources]
     return float(np.mean(scores))
 
 
 def _network(cell: StoredCell) -> torch.nn.Module:
-    return build_reference(cell.network, cell.model.state(), cell.model.sites)
+    return Twin(cell.network, cell.model.state(), cell.model.sites).network
 
 
 def _packed_bytes(cell: StoredCell) -> int:

@@ -47,8 +47,8 @@ def _quantize(grid: ActQuant, rounding: bool) -> Callable[[nn.Module, tuple[Tens
     low, high = grid.qmin - grid.zero_point, grid.qmax - grid.zero_point
 
     def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
-        units = inputs[0] / grid.scale
-        return ((units.round() if rounding else units).clamp(low, high) * grid.scale,)
+        (x,) = inputs
+        return (grid.quantize(x) if rounding else (x / grid.scale).clamp(low, high) * grid.scale,)
 
     return hook
 

@@ -91,8 +91,13 @@ def _act(name: str, raw: Any) -> ActQuant | None:
     _check(name, "input bits", raw["bits"], 2, high=8)
     _check(name, "input qmin", raw["qmin"], -128, high=255)
     _check(name, "input qmax", raw["qmax"], raw["qmin"] + 1, high=raw["qmin"] + 2 ** raw["bits"] - 1)
-    _check(name, "input zero_point", raw["zero_point"], raw["qmin"], high=raw["qmax"])
-    return ActQuant(float(scale), raw["zero_point"], raw["qmin"], raw["qmax"], bits=raw["bits"])
+    zero = raw["zero_point"]
+    if isinstance(zero, bool) or not isinstance(zero, (int, float)) or not abs(zero) <= MAX_OFFSET:
+        raise RecordError(
+            f"input zero_point of {name!r} must be from -{MAX_OFFSET} to {MAX_OFFSET}, got {_short(zero)}"
+        )
+    zero = int(zero) if float(zero).is_integer() else zero
+    return ActQuant(float(scale), zero, raw["qmin"], raw["qmax"], bits=raw["bits"])
 
 
 def _whole(value: Any, low: int, high: int) -> bool:

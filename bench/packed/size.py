@@ -12,12 +12,14 @@ from ...core.errors import QuantizerError
 from ...quantizers.base import Quantizer
 from ...quantizers.export import QTensor
 from ..results.record import Sizes
-from .file import read_model, write_packed
+from .file import PackedModel, read_model, write_packed
 
 
 @torch.no_grad()
-def write_model(network: nn.Module, quantizer: Quantizer, names: set[str], root: Path, key: str) -> Sizes:
-    """Write the packed model of a cell below ``root`` and measure it.
+def write_model(
+    network: nn.Module, quantizer: Quantizer, names: set[str], root: Path, key: str
+) -> tuple[Sizes, PackedModel]:
+    """Write the packed model of a cell below ``root``, and return its sizes and what was read back.
 
     Args:
         network: carrying the weights to store.
@@ -38,7 +40,7 @@ def write_model(network: nn.Module, quantizer: Quantizer, names: set[str], root:
     path = Path("models") / f"{key}.safetensors"
     packed = write_packed(root / path, floats, sites)
     model = read_model(root / path)
-    return Sizes(
+    sizes = Sizes(
         float_file=len(save(floats)),
         packed_file=packed,
         codes=sum(-(-q.codes.numel() * q.bits // 8) for q in model.weights.values()),
@@ -46,6 +48,7 @@ def write_model(network: nn.Module, quantizer: Quantizer, names: set[str], root:
         rest=sum(t.numel() * t.element_size() for t in model.rest.values()),
         path=str(path),
     )
+    return sizes, model
 
 
 def _grid_bytes(q: QTensor) -> int:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import RecordError
 from .codec import converted, decoded, encoded, reading
+from .logits import Logits
 from .record_check import check_content
 from .roles import ROLES, known_standing
 from .schema1 import upgraded
@@ -140,6 +141,7 @@ class Record:
         plan: sites, skipped (name, reason), parameters, frozen; ``match`` where the noise was matched.
         audit: site name -> evidence that the quantizer worked.
         noise: site name -> std(w_q - w) / std(w) at insertion and then at each checkpoint of ``curve``.
+        logits: of the iid weights on some target images; None in records of before 0.4.
         flatness: of the iid weights, see docs/flatness.md; empty where it was not measured.
         timings: seconds by phase, and ms for a step.
         provenance: versions, machine, git state, time.
@@ -165,6 +167,7 @@ class Record:
     flatness: dict[str, Any] = field(default_factory=dict)
     role: str = ""
     meaning: str = ""
+    logits: Logits | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:

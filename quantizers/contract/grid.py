@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from ..export import ActQuant, QTensor
+from ..export import QTensor
 from ..spec import QuantSpec
 from .toy_net import accuracy, float_net, logits
 from .trial import MakeQuantizer, Skip, expect, functional_weights, start, trials
@@ -178,11 +177,6 @@ def _check_fields(spec: QuantSpec, name: str, q: QTensor) -> None:
         expect(fits, spec, f"{name}: codes must index at most {2**q.bits} levels")
 
 
-def quantize_input(x: Tensor, act: ActQuant) -> Tensor:
-    """Apply the formula of `ActQuant` to a tensor."""
-    return (torch.clamp(torch.round(x / act.scale) + act.zero_point, act.qmin, act.qmax) - act.zero_point) * act.scale
-
-
 def check_dequantized_eval(make: MakeQuantizer) -> Skip | None:
     """A float net with the dequantized weights, and inputs rounded as exported, computes the quantized eval logits."""
     for t in trials(make):
@@ -197,7 +191,7 @@ def check_dequantized_eval(make: MakeQuantizer) -> Skip | None:
             layer = net.get_submodule(name)
             layer.get_parameter("weight").data.copy_(site.weight.dequantize())
             if site.act is not None:
-                layer.register_forward_pre_hook(lambda m, args, act=site.act: (quantize_input(args[0], act),))
+                layer.register_forward_pre_hook(lambda m, args, act=site.act: (act.quantize(args[0]),))
         gap = float((logits(net) - quantized).abs().mean() / quantized.std())
         limit = 0.01 if t.spec.act_bits else 1e-6  # a tie in an input may round the other way
         expect(gap <= limit, t.spec, f"dequantized weights compute other logits: mean gap {gap:.2g} of their spread")

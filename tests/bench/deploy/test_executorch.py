@@ -8,12 +8,13 @@ import torch
 
 from quantdg.bench.deploy import executorch_
 from quantdg.bench.deploy.executorch_ import export_pte
-from quantdg.bench.deploy.integer import build_integer, load_float
+from quantdg.bench.deploy.integer import build_integer
 from quantdg.bench.deploy.measure import TimingTask, measure
 from quantdg.bench.deploy.reference import prover
 from quantdg.bench.deploy.runs import deploy_store
 from quantdg.bench.deploy.runtimes import open_model, predict
 from quantdg.bench.experiment.deploy import DeploySettings
+from quantdg.bench.packed.twin import load_float
 from quantdg.bench.results.deployment import deployments
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore

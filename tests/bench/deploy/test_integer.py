@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from quantdg.bench.deploy.integer import IntegerLayer, build_integer, load_float, not_exportable
-from quantdg.bench.deploy.reference import build_reference
+from quantdg.bench.deploy.integer import IntegerLayer, build_integer, not_exportable
+from quantdg.bench.packed.twin import Twin, load_float
 from quantdg.core.errors import QuantizerError, RecordError
 from quantdg.quantizers.export import ActQuant, QTensor, SiteExport
 
@@ -33,7 +33,7 @@ def test_weights_alone(trained, arch):
 @torch.no_grad()
 def test_the_reference_is_the_quantizers_own_network(trained, quantizer, weight_bits):
     t = trained("convnet", quantizer, weight_bits)
-    reference = build_reference(t.network, t.model.state(), t.model.sites)
+    reference = Twin(t.network, t.model.state(), t.model.sites).network
     difference = (reference(t.images) - t.prepared(t.images)).abs()
     assert difference.max() < 1e-3
     assert difference.median() < 1e-6
@@ -46,7 +46,7 @@ def test_minus_128_keeps_the_batchnorm(trained):
     lowest = {name for name, s in t.model.sites.items() if int(s.weight.codes.min()) == -128}
     assert integer.unfolded
     assert set(integer.unfolded) <= lowest
-    reference = build_reference(t.network, t.model.state(), t.model.sites)
+    reference = Twin(t.network, t.model.state(), t.model.sites).network
     assert (integer.module(t.images) - reference(t.images)).abs().max() < 1e-3
 
 
@@ -67,7 +67,7 @@ def test_input_grids(act):
     sites = {"0": SiteExport(q, act)}
     state = {"0.weight": q.dequantize(), "0.bias": torch.randn(4)}
     x = torch.linspace(-4, 4, 600).reshape(100, 6) + 1e-3
-    expected = build_reference(network, state, sites)(x)
+    expected = Twin(network, state, sites).logits(x)
     torch.testing.assert_close(build_integer(network, state, sites).module(x), expected)
 
 
@@ -75,7 +75,7 @@ def test_the_network_given_is_not_changed(trained):
     t = trained()
     before = {n: p.clone() for n, p in t.network.state_dict().items()}
     outputs(t, build_integer)
-    outputs(t, build_reference)
+    outputs(t, Twin)
     assert all(torch.equal(p, before[n]) for n, p in t.network.state_dict().items())
     assert type(t.network.featurizer[0]) is nn.Conv2d
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from quantdg.bench.deploy.integer import build_integer, load_float
+from quantdg.bench.deploy.integer import build_integer
 from quantdg.bench.deploy.measure import TimingTask, measure, summary
 from quantdg.bench.deploy.onnx_export import export_onnx
+from quantdg.bench.packed.twin import load_float
 from quantdg.core.errors import QuantDGError
 
 JOB = TimingTask("openvino", "i.onnx", "f.onnx", (3, 32, 32))

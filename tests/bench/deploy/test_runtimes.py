@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from quantdg.bench.deploy.integer import build_integer, load_float
+from quantdg.bench.deploy.integer import build_integer
 from quantdg.bench.deploy.onnx_export import export_onnx
 from quantdg.bench.deploy.onnx_file import read_onnx
 from quantdg.bench.deploy.reference import prover
 from quantdg.bench.deploy.runtimes import open_model, predict, suffix
 from quantdg.bench.experiment.offers import offers
+from quantdg.bench.packed.twin import load_float
 from quantdg.core.errors import MissingPackageError, RecordError, UnknownNameError
 from quantdg.core.packages import require
 from quantdg.quantizers.export import SiteExport

@@ -80,3 +80,20 @@ def test_a_header_that_lies_about_the_shape_is_refused(tmp_path):
     path.write_bytes(lie)
     with pytest.raises(RecordError, match="must be 243 numbers of 4 bits"):
         read_model(path).state()
+
+
+@pytest.mark.parametrize("zero", [7, -7.34, 0.5, 300.25])
+def test_an_input_grid_keeps_its_zero_point_exactly(tmp_path, zero):
+    act = ActQuant(0.1, zero, 0, 15, bits=4)
+    write_packed(tmp_path / "m.safetensors", {}, {"conv": SiteExport(qtensor(4), act)})
+    loaded = read_model(tmp_path / "m.safetensors").sites["conv"].act
+    assert loaded == act
+    assert type(loaded.zero_point) is type(zero)
+
+
+def test_an_input_grid_by_hand():
+    x = torch.tensor([-9.0, -0.74, -0.3, 0.0, 0.2, 0.5, 1.0, 99.0])
+    quarter = ActQuant(1.0, 0.25, 0, 3, bits=2)  # the grid is -0.25, 0.75, 1.75, 2.75
+    assert quarter.quantize(x).tolist() == [-0.25, -0.25, -0.25, -0.25, -0.25, 0.75, 0.75, 2.75]
+    whole = ActQuant(0.5, 1, 0, 3, bits=2)  # -0.5, 0, 0.5, 1; halves go to the even multiple of the scale
+    assert whole.quantize(torch.tensor([-0.25, 0.25, 0.75, 0.26])).tolist() == [0.0, 0.0, 1.0, 0.5]

@@ -64,7 +64,8 @@ def test_the_grid_of_inputs_survives(tmp_path):
         ({"act": ACT | {"scale": -1.0}}, "input scale of 'fc' must be a finite number above 0"),
         ({"act": ACT | {"scale": 1e999}}, "input scale of 'fc'"),
         ({"act": ACT | {"qmax": 256}}, "input qmax of 'fc' must be a whole number from 1 to 255, got 256"),
-        ({"act": ACT | {"zero_point": -1}}, "input zero_point of 'fc'"),
+        ({"act": ACT | {"zero_point": 1e999}}, "input zero_point of 'fc' must be from -32512 to 32512"),
+        ({"act": ACT | {"zero_point": "7"}}, "input zero_point of 'fc'"),
     ],
 )
 def test_a_lie_is_refused(tmp_path, change, message):

@@ -1,0 +1,134 @@
+"""What was measured is what was stored: the packed file against the trained network, on one batch.
+
+Both networks run on the same images, and each quantized layer of the stored one is held against the same layer of the
+trained one. Then it hands on the trained one's output, so that a value that its last bit rounded to another code stays in
+its layer: a deep network would carry it into every logit, and no bound would tell it from another grid.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...core.errors import PackedModelError
+from .file import PackedModel
+from .twin import NOISE_FACTOR, NUDGES, RELATIVE_LIMIT, InputGrid, Twin, largest_difference
+
+VALUES_AT_ONCE = 2**19
+"""Images are taken a few at a time: the outputs of all layers are kept."""
+LAYER_LIMIT = 1e-5
+"""Sums in another order move a layer's output by less than this share, root mean square."""
+
+
+@dataclass
+class _Layer:
+    """A layer in both networks: sums of squares of its outputs, of their differences and of what last bits change."""
+
+    grid: InputGrid | None
+    heard: deque[Tensor] = field(default_factory=deque)
+    input: Tensor | None = None
+    size: float = 0.0
+    difference: float = 0.0
+    noise: float = 0.0
+
+    def hear(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Keep what the trained layer gives."""
+        if isinstance(output, Tensor):
+            self.heard.append(output)
+
+    def before(self, layer: nn.Module, args: tuple[Any, ...]) -> None:
+        """Keep the stored layer's input as it comes."""
+        self.input = args[0]
+
+    def compare(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> Tensor | None:
+        """Hold the stored layer's output against the trained one's, which takes its place."""
+        if not self.heard or not isinstance(output, Tensor):
+            return None
+        expected = self.heard.popleft()
+        self.size += _square(expected)
+        self.difference += _square(output - expected)
+        if self.grid is not None and self.input is not None:
+            for nudged in NUDGES:
+                moved = layer.forward(nudged(self.grid.act, self.input), *args[1:])
+                self.noise += _square(moved - output)
+        return expected
+
+    @property
+    def share(self) -> float:
+        """Difference over output, root mean square."""
+        return math.sqrt(self.difference / max(self.size, 1e-300))
+
+    @property
+    def limit(self) -> float:
+        """What last bits may make of `share`."""
+        return max(LAYER_LIMIT, NOISE_FACTOR * math.sqrt(self.noise / max(self.size, 1e-300)))
+
+
+def _square(x: Tensor) -> float:
+    return float(x.double().square().sum())
+
+
+@torch.no_grad()
+def prove_packed(trained: nn.Module, model: PackedModel, fresh: nn.Module, x: Tensor) -> Tensor:
+    """Return the trained network's logits (N, classes), which the packed model must give within float rounding.
+
+    Every layer's output must agree within 1e-5, root mean square, or twice what moving its input by last bits does, and
+    the logits within 1e-4 of the largest.
+
+    Args:
+        trained: the network that was measured, in eval mode.
+        model: read back from the file.
+        fresh: a float network of the same architecture on the same device; not changed.
+        x: images (N, C, H, W).
+
+    Raises:
+        PackedModelError: the two differ by more, or logits are not finite.
+    """
+    twin = Twin(fresh, model.state(), model.sites)
+    layers = {name: _Layer(twin.grids.get(name)) for name in model.sites}
+    pairs = []
+    for part in torch.split(x, max(1, VALUES_AT_ONCE // x[0].numel())):
+        with _hooks(trained, layers, stored=False):
+            logits: Tensor = trained(part)
+        with _hooks(twin.network, layers, stored=True):
+            pairs.append((logits, twin.logits(part)))
+        for layer in layers.values():
+            layer.heard.clear()
+    logits, guided = (torch.cat(side) for side in zip(*pairs, strict=True))
+    if not bool(logits.isfinite().all()):
+        raise PackedModelError(
+            "the logits of the trained network must be finite, but are not; lower protocol.lr or the quantizer's lr_ratio"
+        )
+    wrong = [
+        f"{name} is off by {layer.share:.2g} of its output"
+        for name, layer in layers.items()
+        if layer.share > layer.limit
+    ]
+    if not largest_difference(logits, guided) <= RELATIVE_LIMIT * float(logits.abs().max()):
+        wrong.append("what follows the quantized layers is off")
+    if wrong:
+        raise PackedModelError(
+            f"the packed model gives other logits, largest difference {largest_difference(twin.logits(x), logits):.3g}: "
+            f"{wrong[0]}{f' and {len(wrong) - 1} more' if len(wrong) > 1 else ''}; export what the eval "
+            "forward computes with, for every layer of the plan and no other"
+        )
+    return logits
+
+
+@contextmanager
+def _hooks(network: nn.Module, layers: Mapping[str, _Layer], stored: bool) -> Iterator[None]:
+    """Let each layer of one network report to its entry."""
+    with ExitStack() as stack:
+        for name, layer in layers.items():
+            module = network.get_submodule(name)
+            if stored:
+                stack.callback(module.register_forward_pre_hook(layer.before, prepend=True).remove)
+            stack.callback(module.register_forward_hook(layer.compare if stored else layer.hear).remove)
+        yield

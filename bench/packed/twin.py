@@ -1,0 +1,122 @@
+"""The float network that a packed file describes, and what last bits may change in it.
+
+A value of a layer's input in the middle between two codes goes up or down by its last bit, and with it everything
+behind it. What that amounts to on some images is measured: with every input moved a little, up or down, before it is
+rounded.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...core.errors import RecordError, one_line
+from ...quantizers.export import ActQuant, SiteExport
+
+LAST_BITS = 2.0**-18
+"""An input is nudged by this share of its grid's width: 64 units in the last place of a float32."""
+RELATIVE_LIMIT = 1e-4
+"""Sums in another order move logits by less than this share of the largest."""
+NOISE_FACTOR = 2.0
+
+Rounding = Callable[[ActQuant, Tensor], Tensor]
+
+
+class InputGrid:
+    """A forward pre-hook that rounds a layer's input to its grid, as `ActQuant` says; for evaluation only.
+
+    Args:
+        act: the grid.
+
+    Attributes:
+        rounding: applies it.
+    """
+
+    def __init__(self, act: ActQuant) -> None:
+        self.act = act
+        self.rounding: Rounding = ActQuant.quantize
+
+    def __call__(self, layer: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The layer's arguments with the first one rounded."""
+        return (self.rounding(self.act, args[0]), *args[1:])
+
+
+def load_float(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """Return a copy of the network with these float weights, in eval mode; RecordError where they do not fit."""
+    out = copy.deepcopy(network)
+    try:
+        out.load_state_dict(state)
+    except RuntimeError as error:
+        reason = one_line(error, kind=False)
+        raise RecordError(f"the stored weights must fit the network, but they do not: {reason}") from error
+    return out.eval().requires_grad_(False)
+
+
+class Twin:
+    """A twin is a float network with dequantized weights that rounds the inputs of its layers to their grids.
+
+    Args:
+        network: of the architecture, float; copied.
+        state: float weights by state-dict name, as from `PackedModel.state`.
+        sites: the quantized layers.
+
+    Attributes:
+        network: in eval mode.
+        grids: by layer, of those whose inputs are rounded.
+
+    Raises:
+        RecordError: weights of another network.
+    """
+
+    def __init__(self, network: nn.Module, state: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> None:
+        self.network = load_float(network, state)
+        self.grids = {name: InputGrid(site.act) for name, site in sites.items() if site.act is not None}
+        for name, grid in self.grids.items():
+            self.network.get_submodule(name).register_forward_pre_hook(grid)
+
+    @torch.no_grad()
+    def logits(self, x: Tensor, rounding: Rounding = ActQuant.quantize) -> Tensor:
+        """Compute logits (N, classes) of images (N, C, H, W), with inputs rounded by ``rounding``."""
+        for grid in self.grids.values():
+            grid.rounding = rounding
+        out: Tensor = self.network(x)
+        return out
+
+    def limit(self, x: Tensor) -> float:
+        """Return how far the logits of an equal network may be from `logits` on these images.
+
+        This is twice the largest effect of last bits before a rounding, and at least 1e-4 of the largest logit.
+        """
+        base = self.logits(x)
+        noise = [largest_difference(base, self.logits(x, nudged)) for nudged in NUDGES] if self.grids else [0.0]
+        return max(RELATIVE_LIMIT * float(base.abs().max()), NOISE_FACTOR * max(noise))
+
+
+def largest_difference(a: Tensor, b: Tensor) -> float:
+    """Return the largest |a - b|."""
+    return float((a - b).abs().max())
+
+
+def _width(act: ActQuant) -> float:
+    return LAST_BITS * max(abs(act.qmin - act.zero_point), abs(act.qmax - act.zero_point))
+
+
+def _up(act: ActQuant, x: Tensor) -> Tensor:
+    return act.quantize(x, _width(act))
+
+
+def _down(act: ActQuant, x: Tensor) -> Tensor:
+    return act.quantize(x, -_width(act))
+
+
+def _both(act: ActQuant, x: Tensor) -> Tensor:
+    """Up and down by turns, so that the effects of equal neighbours do not cancel."""
+    turns = 1 - 2 * (torch.arange(x.numel(), device=x.device) % 2)
+    return act.quantize(x, _width(act) * turns.reshape(x.shape))
+
+
+NUDGES: tuple[Rounding, ...] = (_up, _down, _both)

@@ -91,6 +91,10 @@ class APoTQuant(FakeQuant):
         out: Tensor = _ClipToLevels.apply(x, self.alpha * self._rms(x), self.levels)
         return out
 
+    def project(self) -> None:
+        """Keep the clip positive: the update may overshoot zero."""
+        self.alpha.data.clamp_(min=SMALLEST_SCALE)
+
     def qparams(self, x: Tensor | None = None) -> QParams:
         """Return the code book with scale alpha sqrt(E w^2) of the weight ``x``."""
         assert x is not None, "the scale of APoT is a function of the weight"
@@ -115,9 +119,3 @@ class APoT(SiteQuantizer):
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make a clip for each output channel, or one for the tensor as in the paper."""
         return APoTQuant(site.weight_bits, scale_shape(weight, site.per_channel), self.scale_factor)
-
-    @torch.no_grad()
-    def on_step(self, model: nn.Module, step: int) -> None:
-        """Keep clips positive: the update may overshoot zero."""
-        for name in self.plan.parameters:
-            model.get_parameter(name).clamp_(min=SMALLEST_SCALE)

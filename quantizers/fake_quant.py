@@ -95,6 +95,9 @@ class FakeQuant(nn.Module):
         """Return the grid that an eval forward uses, detached; ``x`` is the weight, for grids computed from it."""
         raise NotImplementedError
 
+    def project(self) -> None:
+        """Put parameters that have a range back into it, as a scale that must stay positive; called after each step."""
+
     def restart(self) -> None:
         """Forget the ranges seen so far; this is called when a calibration starts."""
 

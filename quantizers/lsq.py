@@ -122,6 +122,10 @@ class LSQQuant(FakeQuant):
         out: Tensor = _RoundToScale.apply(x, self.step_size, self.codes, grad_scale)
         return out
 
+    def project(self) -> None:
+        """Keep the scale positive: the update may overshoot zero."""
+        self.step_size.data.clamp_(min=SMALLEST_SCALE)
+
     def qparams(self, x: Tensor | None = None) -> QParams:
         """Return the learned scale and an all-zero zero point."""
         return QParams.symmetric(self.step_size, self.codes)
@@ -150,9 +154,3 @@ class LSQ(SiteQuantizer):
         """Make one scale for the tensor, of signed codes or not as the calibration inputs are."""
         assert site.act_bits is not None
         return LSQQuant(site.act_bits, (), signed=None)
-
-    @torch.no_grad()
-    def on_step(self, model: nn.Module, step: int) -> None:
-        """Keep scales positive: the update may overshoot zero."""
-        for name in self.plan.parameters:
-            model.get_parameter(name).clamp_(min=SMALLEST_SCALE)

@@ -69,6 +69,10 @@ class PaperNNILSQQuant(NNILSQQuant):
 
     paper_init = True
 
+    def project(self) -> None:
+        """Keep the scale positive: the update may overshoot zero."""
+        self.get("scale").data.clamp_(min=SMALLEST_SCALE)
+
 
 class NNILSQ(NNISiteQuantizer):
     """NNI LSQ runs NNI's LsqQuantizer.
@@ -110,9 +114,8 @@ class NNILSQ(NNISiteQuantizer):
 
     @torch.no_grad()
     def on_step(self, model: nn.Module, step: int) -> None:
-        """Do what NNI's patched optimizer does after its first step; the paper's variant keeps scales positive too."""
+        """Do what NNI's patched optimizer does after its first step."""
+        super().on_step(model, step)
         for quant in fake_quants(model):
             if isinstance(quant, NNILSQQuant):
                 quant.start()
-            if isinstance(quant, PaperNNILSQQuant):
-                quant.get("scale").clamp_(min=SMALLEST_SCALE)

@@ -100,6 +100,10 @@ class PACTQuant(FakeQuant):
         out: Tensor = _ClipRound.apply(x, self.alpha, self.alpha.detach() / self.codes.qmax, self.codes)
         return out
 
+    def project(self) -> None:
+        """Keep the clip positive: the update may overshoot zero."""
+        self.alpha.data.clamp_(min=SMALLEST_SCALE)
+
     def qparams(self, x: Tensor | None = None) -> QParams:
         """Return scale alpha / qmax and zero point 0."""
         return QParams.symmetric(self.alpha / self.codes.qmax, self.codes)
@@ -194,9 +198,3 @@ class PACT(SiteQuantizer):
         """Return the L2 penalty on the clips, decay * sum of alpha^2, or None where no input is quantized."""
         clips = [site.act_quant.alpha for _, site in sites_of(model)]
         return self.decay * torch.stack(clips).square().sum() if clips else None
-
-    @torch.no_grad()
-    def on_step(self, model: nn.Module, step: int) -> None:
-        """Keep clips positive: the update may overshoot zero."""
-        for name in self.plan.parameters:
-            model.get_parameter(name).clamp_(min=SMALLEST_SCALE)

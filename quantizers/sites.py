@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..core.errors import ConfigError, QuantizerError
 from .base import Audit, Plan, Quantizer, SiteAudit, Support
 from .export import ActQuant, QTensor, SiteExport
-from .fake_quant import FakeQuant, QParams, calibrating, to_qtensor
+from .fake_quant import FakeQuant, QParams, calibrating, fake_quants, to_qtensor
 from .layers import choose, quantized_class, sites_of
 from .spec import QuantSpec, SiteSpec
 
@@ -143,6 +143,12 @@ class SiteQuantizer(Quantizer):
         if not self._calibrated:
             self._remember_origin(model)
             self._calibrated = True
+
+    @torch.no_grad()
+    def on_step(self, model: nn.Module, step: int) -> None:
+        """Let each fake quantizer put its parameters back into their range."""
+        for quant in fake_quants(model):
+            quant.project()
 
     def after_average(self, model: nn.Module, batches: Iterable[Tensor]) -> str:
         """Apply the policy ``averaged`` and return its name."""

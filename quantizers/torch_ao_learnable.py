@@ -17,10 +17,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.ao.quantization._learnable_fake_quantize import _LearnableFakeQuantize
 
-from .fake_quant import FakeQuant, QParams, fake_quants
+from .fake_quant import FakeQuant, QParams
 from .sites import SiteQuantizer
 from .spec import SiteSpec
 from .torch_ao import act_settings, forget_range, qparams_of, scale_range, weight_settings
@@ -59,6 +59,10 @@ class TorchAOLearnableQuant(FakeQuant):
         finally:
             self.fake.toggle_observer_update(False)
 
+    def project(self) -> None:
+        """Keep the scale positive; the module would do so itself, but in the next forward, eval included."""
+        self.fake.scale.data.clamp_(min=self.fake.eps.item())
+
     def qparams(self, x: Tensor | None = None) -> QParams:
         """Return the learned grid, the zero point rounded and clipped as in the forward."""
         return qparams_of(self.fake)
@@ -92,10 +96,3 @@ class TorchAOLearnable(SiteQuantizer):
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:
         """Use unsigned affine codes, with one scale and zero point for the tensor."""
         return TorchAOLearnableQuant(act_settings(site), symmetric=False)
-
-    @torch.no_grad()
-    def on_step(self, model: nn.Module, step: int) -> None:
-        """Keep scales positive; the module would do so itself, but in the next forward, eval included."""
-        for quant in fake_quants(model):
-            if isinstance(quant, TorchAOLearnableQuant):
-                quant.fake.scale.clamp_(min=quant.fake.eps.item())

@@ -7,7 +7,7 @@ r"""APoT: levels that are sums of a few powers of two, below a learned clip.
 
 alpha starts at 3. The paper quantizes (w - mean) / std and leaves it there; BatchNorm frozen as in domain
 generalization expects the weights as they were, so nothing is subtracted and the scale is multiplied back. An even b
-takes one set with a single power more; the levels are those published, for 2, 3, 4, 5 and 7 bits.
+takes one set with a single power more; the levels are those published, for 2 to 7 bits.
 
 Reference: Li, Dong and Wang, "Additive Powers-of-Two Quantization: An Efficient Non-uniform Discretization for Neural
 Networks", ICLR 2020, sections 2.2 and 2.3.
@@ -31,6 +31,7 @@ EXPONENTS: dict[int, tuple[tuple[int, ...], ...]] = {
     3: ((0, 1, 2),),
     4: ((0, 1, 3), (2,)),
     5: ((0, 2, 4), (1, 3, 5)),
+    6: ((0, 2, 5), (1, 3, 6), (4,)),
     7: ((0, 3, 6), (1, 4, 7), (2, 5, 8)),
 }
 """Of each set, by bits: the powers 2^-e beside 0, one of which each set adds to a level."""
@@ -113,7 +114,7 @@ class APoT(SiteQuantizer):
     def refuses(self, site: SiteSpec) -> str:
         """Refuse widths without published levels."""
         if site.weight_bits not in EXPONENTS:
-            return f"APoT has levels for 2, 3, 4, 5 and 7 bits, got weight_bits={site.weight_bits}"
+            return f"APoT has levels for 2 to 7 bits, got weight_bits={site.weight_bits}"
         return super().refuses(site)
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:

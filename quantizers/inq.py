@@ -2,7 +2,7 @@ r"""INQ: weights become powers of two in portions, the largest first, and each p
 
     m = max|w|,  n1 = floor(log2(4 m / 3)),  n2 = n1 + 1 - 2^(b-2),  levels {0, +-2^n2, ..., +-2^n1}
 
-A weight goes to the level whose neighbours' midpoints enclose it. At insertion and after each ``every`` steps the
+A weight goes to the level whose neighbours' midpoints enclose it; one on a midpoint goes outward (paper, equation 4). At insertion and after each ``every`` steps the
 largest |w| among those still free are put on their levels and never move again, until the accumulated portions say
 (.5, .75, .875, 1 in the paper); the free ones train in float and make up for the error. m is that of insertion.
 
@@ -63,8 +63,10 @@ class INQQuant(FakeQuant):
 
     def on_grid(self, x: Tensor) -> Tensor:
         """Put every value on its level."""
-        edges = (self.levels[1:] + self.levels[:-1]) / 2
-        return self.levels[torch.bucketize(x.detach() / self.top, edges)] * self.top
+        sizes = self.levels[len(self.levels) // 2 :]
+        edges = (sizes[1:] + sizes[:-1]) / 2
+        nearest = sizes[torch.bucketize(x.detach().abs() / self.top, edges, right=True)]
+        return torch.where(x < 0, -nearest, nearest) * self.top
 
     def forward(self, x: Tensor) -> Tensor:
         """Return held values and, in training, the free weights, through which gradients flow; else all on their levels."""

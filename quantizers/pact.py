@@ -36,24 +36,28 @@ COEFFICIENTS = {2: (2.6, -1.71), 4: (12.035, -12.03), 7: (28.24, -30.81), 8: (31
 
 
 class _ClipRound(torch.autograd.Function):
-    """Rounds onto ``codes`` in units of ``scale``; gradients of the clip, linear in the incoming one."""
+    """Rounds onto ``codes`` in units of ``scale``; gradients of the clip, linear in the incoming one.
+
+    PACT stops the gradient of a value that equals the clip, SAWB passes it (``passes_at_clip``).
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, clip: Tensor, scale: Tensor, codes: IntegerRange) -> Tensor:
+    def forward(ctx: Any, x: Tensor, clip: Tensor, scale: Tensor, codes: IntegerRange, passes_at_clip: bool) -> Tensor:
         ctx.save_for_backward(x, clip)
         ctx.signed = codes.qmin < 0
+        ctx.beyond = torch.gt if passes_at_clip else torch.ge
         return (x / scale).round_().clamp_(*codes).mul_(scale)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         (grad,) = grads
         x, clip = (t.detach() for t in ctx.saved_tensors)
-        above, below = x >= clip, x <= -clip if ctx.signed else x < 0
+        above, below = ctx.beyond(x, clip), ctx.beyond(-x, clip) if ctx.signed else x < 0
         grad_clip = None
         if ctx.needs_input_grad[1]:
             sign = above.to(grad.dtype) - below.to(grad.dtype) if ctx.signed else above.to(grad.dtype)
             grad_clip = (grad * sign).sum()
-        return grad.masked_fill(above | below, 0), grad_clip, None, None
+        return grad.masked_fill(above | below, 0), grad_clip, None, None, None
 
 
 class PACTQuant(FakeQuant):
@@ -97,7 +101,7 @@ class PACTQuant(FakeQuant):
         """Return the clipped and rounded input; calibration sets the clip first."""
         if self.calibrating:
             self._start_from(x)
-        out: Tensor = _ClipRound.apply(x, self.alpha, self.alpha.detach() / self.codes.qmax, self.codes)
+        out: Tensor = _ClipRound.apply(x, self.alpha, self.alpha.detach() / self.codes.qmax, self.codes, False)
         return out
 
     def project(self) -> None:
@@ -135,7 +139,7 @@ class SAWBQuant(FakeQuant):
     def forward(self, x: Tensor) -> Tensor:
         """Return the quantized weight."""
         clip = self.clip(x)
-        out: Tensor = _ClipRound.apply(x, clip, clip / self.codes.qmax, self.codes)
+        out: Tensor = _ClipRound.apply(x, clip, clip / self.codes.qmax, self.codes, True)
         return out
 
     def qparams(self, x: Tensor | None = None) -> QParams:

@@ -10,6 +10,8 @@ Reference: Huang et al., "Self-Challenging Improves Cross-Domain Generalization"
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,6 +22,16 @@ from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches, class_probabilities
 from .base import Algorithm, concatenate
+
+
+def below_quantile(x: Tensor, q: float) -> Tensor:
+    """Say which values lie below the ``q`` quantile, 0 to 1, of their row (the last dimension, of n values).
+
+    The quantile lies at rank q (n - 1), so that what is below it is below the value of the next whole rank. An
+    interpolation in float32 misses where that rank is whole: at 1/3 it keeps a feature too many of 64, 256 and 1024.
+    """
+    rank = math.ceil(round(q * (x.shape[-1] - 1), 6))
+    return x < x.kthvalue(rank + 1, dim=-1, keepdim=True).values
 
 
 class RSC(Algorithm):
@@ -53,11 +65,11 @@ class RSC(Algorithm):
         with frozen_ranges(self.network):
             logits = self.network.classifier(leaf)
             (gradient,) = torch.autograd.grad((logits * truth).sum(), leaf)
-            keep = gradient < gradient.quantile(1 - self.drop_features, dim=1, keepdim=True)
+            keep = below_quantile(gradient, 1 - self.drop_features)
             muted = self.network.classifier(leaf * keep)
         with torch.no_grad():
             drop = ((logits.softmax(1) - muted.softmax(1)) * truth).sum(1)
-            untouched = drop < drop.quantile(1 - self.drop_examples)
+            untouched = below_quantile(drop, 1 - self.drop_examples)
             return torch.where(untouched[:, None], 1.0, keep.to(features.dtype))
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:

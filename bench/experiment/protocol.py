@@ -39,6 +39,8 @@ class Protocol:
         eval_batch: images in an evaluation batch.
         weights: that the backbone starts from, and the default of ``model.weights``: torchvision's name or a file;
             ``any``: pre-trained ones that the model names; None: none, training from scratch.
+        first_check: the first checkpoint comes so many steps after ``start_step``, 1 to ``check_every``; None:
+            ``check_every``. The released codes check after their first step.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Protocol:
     eval_batch: int
     augment_validation: bool = False
     weights: str | None = None
+    first_check: int | None = None
 
     def __post_init__(self) -> None:
         check_types("protocol", hints_of(Protocol), vars(self))
@@ -66,6 +69,10 @@ class Protocol:
         for key in ("check_every", "batch_size", "calibration_batches", "eval_batch"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"protocol.{key} must be at least 1, got {getattr(self, key)}")
+        if self.first_check is not None and not 1 <= self.first_check <= self.check_every:
+            raise ConfigError(
+                f"protocol.first_check must be null or from 1 to protocol.check_every, {self.check_every}, got {self.first_check}"
+            )
         if not 0 < self.holdout < 1:
             raise ConfigError(f"protocol.holdout must lie between 0 and 1, got {self.holdout}; DomainBed uses 0.2")
         if not self.lr > 0:
@@ -77,7 +84,10 @@ class Protocol:
     @property
     def settings(self) -> dict[str, Any]:
         """Its part of a cell's identity; the weights belong to the model's part."""
-        return {name: value for name, value in asdict(self).items() if name != "weights"}
+        settings = {name: value for name, value in asdict(self).items() if name != "weights"}
+        if self.first_check in (None, self.check_every):
+            del settings["first_check"]
+        return settings
 
     def check_weights(self, weights: str | None) -> None:
         """Raise ConfigError where the backbone's weights are not what this protocol says."""
@@ -95,7 +105,8 @@ class Protocol:
     def is_check(self, step: int) -> bool:
         """Return whether the model is evaluated after this step; never at or before the quantization step."""
         past = step - self.start_step
-        return past > 0 and (past % self.check_every == 0 or step == self.steps)
+        first = self.check_every if self.first_check is None else self.first_check
+        return past > 0 and ((past - first) % self.check_every == 0 or step == self.steps)
 
 
 def train_mode(network: nn.Module, freeze_bn: bool) -> None:

@@ -68,7 +68,9 @@ def power(ratio: float, n_domains: int, alpha: float, alternative: Alternative =
     if ratio > _CERTAIN:
         return 1.0
     limit = special.stdtrit(n_domains - 1, 1 - (alpha / 2 if alternative == "two-sided" else alpha))
-    return 1 - float(special.nctdtr(n_domains - 1, ratio * np.sqrt(n_domains), limit))
+    shift = ratio * np.sqrt(n_domains)
+    far = float(special.nctdtr(n_domains - 1, shift, -limit)) if alternative == "two-sided" else 0.0
+    return 1 - float(special.nctdtr(n_domains - 1, shift, limit)) + far
 
 
 def domains_needed(

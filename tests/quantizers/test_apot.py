@@ -34,6 +34,15 @@ def test_values_and_gradients():
     assert quant.alpha.grad.item() == pytest.approx(2 * (0.1 * 1 - 0.1 * 2 + 3 - 4))
 
 
+def test_the_levels_of_six_bits_are_sums_of_three_sets():
+    levels = additive_powers(6)
+    assert len(levels) == 63
+    largest = 1 + 0.5 + 2**-4  # 2^0 + 2^-1 + 2^-4
+    assert levels[32].item() == pytest.approx(2**-6 / largest)
+    assert levels[-2].item() == pytest.approx(1.5 / largest)
+    assert levels.tolist() == sorted(levels.tolist())
+
+
 def test_widths_without_published_levels_are_refused():
-    reason = APoT().supports(float_net(), QuantSpec(6)).reason
-    assert "levels for 2, 3, 4, 5 and 7 bits, got weight_bits=6" in reason
+    reason = APoT().supports(float_net(), QuantSpec(8)).reason
+    assert "levels for 2 to 7 bits, got weight_bits=8" in reason

@@ -26,6 +26,11 @@ def test_weights_go_to_the_level_between_whose_neighbours_midpoints_they_lie():
     assert quant(w).tolist() == [1, 1, 0.5, 0.5, 0, 0, -0.5, -1]
 
 
+def test_a_weight_in_the_middle_goes_outward_on_either_side():
+    quant = INQQuant(torch.tensor([1.2]), 3, per_channel=False).eval()  # midpoints .25 and .75
+    assert quant(torch.tensor([0.75, -0.75, 0.25, -0.25, 0.0])).tolist() == [1, -1, 0.5, -0.5, 0]
+
+
 def test_the_noise_of_gaussian_weights_is_a_fifth_at_any_width():
     w = 0.02 * torch.randn(64, 4096, generator=torch.Generator().manual_seed(0))
     for bits, noise in ((8, 0.197), (7, 0.197), (5, 0.197)):

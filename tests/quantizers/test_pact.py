@@ -69,6 +69,17 @@ def test_sawb_clip_and_grid():
     assert w.grad.tolist() == [1.0, 1.0, 0.0, 0.0]
 
 
+def test_sawb_passes_the_gradient_of_a_weight_on_the_clip_and_pact_stops_it():
+    w = torch.tensor([0.5, -0.5], requires_grad=True)  # the fit is negative: the clip is the largest weight
+    SAWBQuant(7, per_channel=False)(w).sum().backward()
+    assert w.grad.tolist() == [1.0, 1.0]
+    quant = PACTQuant(8)
+    quant.alpha.data.fill_(2.0)
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    quant(x).sum().backward()
+    assert (x.grad.tolist(), quant.alpha.grad.item()) == ([1.0, 0.0], 1.0)
+
+
 def test_sawb_per_channel_has_a_clip_for_each_row():
     w = torch.tensor([[1.0, 3.0], [2.0, 6.0]])
     clip = SAWBQuant(4, per_channel=True).clip(w).flatten()

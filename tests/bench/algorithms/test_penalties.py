@@ -1,7 +1,9 @@
 """Losses against closed forms and against autograd."""
 
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +13,7 @@ from quantdg.bench.algorithms.fishr import Fishr, gradient_variance
 from quantdg.bench.algorithms.groupdro import GroupDRO
 from quantdg.bench.algorithms.irm import IRM, irm_penalty, scale_gradient
 from quantdg.bench.algorithms.mmd import BANDWIDTHS, MMD, mmd_penalty
-from quantdg.bench.algorithms.rsc import RSC
+from quantdg.bench.algorithms.rsc import RSC, below_quantile
 from quantdg.bench.algorithms.sd import SD
 from quantdg.bench.algorithms.vrex import VREx
 from quantdg.bench.models.base import DGModel
@@ -164,6 +166,19 @@ def test_rsc_mutes_the_features_that_the_true_class_leans_on_most():
     algorithm.drop_examples = 0.5
     features = torch.tensor([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]])  # muting feature 0 changes nothing in the second
     assert algorithm.mask(features, truth).tolist() == [[1, 1, 0], [1, 1, 1]]
+
+
+@pytest.mark.parametrize("width", [3, 4, 64, 100, 256, 512, 1024, 2048])
+@pytest.mark.parametrize("share", [0.0, 0.2, 1 / 3, 0.5, 1.0])
+def test_rsc_keeps_as_many_as_numpys_percentile_in_double_precision(width, share):
+    x = torch.randn(5, width, generator=torch.Generator().manual_seed(width))
+    kept = below_quantile(x, 1 - share)
+    rank = Fraction(1, 3) if share == 1 / 3 else Fraction(str(share))
+    ranks = (1 - rank) * (width - 1)  # exact: DomainBed's np.percentile meets a value where this is whole
+    assert kept.sum(1).tolist() == [math.ceil(ranks)] * 5
+    expected = np.percentile(x.double().numpy(), float(100 * (1 - rank)), axis=1, keepdims=True)
+    if ranks.denominator > 1:
+        assert kept.tolist() == (x.double().numpy() < expected).tolist()
 
 
 @pytest.mark.parametrize(

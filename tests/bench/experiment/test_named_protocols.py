@@ -38,6 +38,20 @@ def test_protocols(named, steps, start_step, check_every):
 
 
 @pytest.mark.parametrize(
+    ("named", "checks"),
+    [
+        ("qtdog", list(range(2300, 5001, 300))),
+        ("qtdog-release", list(range(2001, 5002, 200))),  # `step % checkpoint_freq == 0`, counted from 0
+        ("swad", list(range(1, 5002, 200))),
+        ("domainbed-2020", [*range(1, 4802, 300), 5001]),
+    ],
+)
+def test_checkpoints_come_where_the_releases_have_them(named, checks):
+    protocol = config.load([f"protocol={named}", BACKBONE]).protocol
+    assert [step for step in range(protocol.steps + 1) if protocol.is_check(step)] == checks
+
+
+@pytest.mark.parametrize(
     ("method", "defaults"),
     [
         ("coral", {"gamma": 1.0}),

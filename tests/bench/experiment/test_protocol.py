@@ -19,6 +19,8 @@ GOOD = Protocol("p", 10, 4, 4, 8, 1e-3, 0.0, 0.2, "frozen", "none", 1, 8)
         ({"start_step": -1}, "at least 0"),
         ({"check_every": 0}, "protocol.check_every must be at least 1, got 0"),
         ({"batch_size": 0}, "protocol.batch_size"),
+        ({"first_check": 5}, "protocol.first_check must be null or from 1 to protocol.check_every, 4, got 5"),
+        ({"first_check": 0}, "protocol.first_check"),
         ({"holdout": 1.0}, "between 0 and 1"),
         ({"lr": 0.0}, "protocol.lr must be above 0"),
         ({"bn": "thawed"}, "got 'thawed'"),
@@ -31,6 +33,13 @@ def test_wrong_values_are_refused_with_what_to_write(bad, message):
 
 def test_checks_come_after_the_quantization_step_and_at_the_end():
     assert [s for s in range(1, 11) if GOOD.is_check(s)] == [8, 10]
+
+
+def test_the_first_check_may_come_after_the_first_step():
+    early = replace(GOOD, first_check=1)
+    assert [s for s in range(1, 11) if early.is_check(s)] == [5, 9, 10]
+    assert replace(GOOD, first_check=4).settings == GOOD.settings
+    assert early.settings == {**GOOD.settings, "first_check": 1}
 
 
 def test_train_mode_freezes_statistics_only_where_asked():

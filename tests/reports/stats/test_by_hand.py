@@ -76,6 +76,14 @@ def test_smallest_p_is_reached_by_equal_signs(n: int, p: float) -> None:
     assert sign_flip(np.arange(1.0, n + 1), "greater") == smallest_p(n, "greater") == 2.0**-n
 
 
+@pytest.mark.parametrize("n", [15, 17, 18, 30, 60])
+@pytest.mark.parametrize("alternative", ["two-sided", "greater"])
+def test_smallest_p_of_sampled_flips_is_what_equal_signs_give(n: int, alternative: Alternative) -> None:
+    least = smallest_p(n, alternative)
+    assert sign_flip(np.linspace(1, 2, n), alternative) == least
+    assert n < 18 or least == 1 / 20_000
+
+
 def test_holm_by_hand() -> None:
     assert holm(np.array([0.01, 0.04, 0.03])) == approx([0.03, 0.06, 0.06])
     assert holm(np.array([0.9, 0.8])) == approx([1.0, 1.0])
@@ -155,6 +163,11 @@ def test_power_is_the_rate_at_which_the_test_rejects(n: int, alternative: Altern
     means = np.random.default_rng(99).normal(0.9, 1, (3000, n))
     rate = (sign_flip(means, alternative) <= 0.05).mean()
     assert power.power(0.9, n, 0.05, alternative) == approx(rate, abs=0.03)
+
+
+def test_power_without_an_effect_is_the_level_in_both_tails() -> None:
+    assert power.power(0.0, 20, 0.05) == approx(0.05)
+    assert power.power(0.0, 20, 0.05, "greater") == approx(0.05)
 
 
 def test_four_domains_have_no_power_whatever_the_effect() -> None:

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from .freeze import Freeze
     from .inq import INQ
     from .lsq import LSQ
+    from .min_max import MinMax
+    from .mse import MSE
     from .nni_lsq import NNILSQ
     from .nni_qat import NNIQAT
     from .pact import PACT
+    from .percentile import Percentile
     from .round_freeze import RoundFreeze
     from .torch_ao import TorchAO
     from .torch_ao_learnable import TorchAOLearnable
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INQ",
     "LSQ",
+    "MSE",
     "NNILSQ",
     "NNIQAT",
     "PACT",
@@ -39,6 +43,8 @@ __all__ = [
     "DoReFa",
     "Float",
     "Freeze",
+    "MinMax",
+    "Percentile",
     "Plan",
     "QTensor",
     "QuantSpec",
@@ -63,9 +69,12 @@ _HOMES = {
     "Freeze": "freeze",
     "INQ": "inq",
     "LSQ": "lsq",
+    "MSE": "mse",
+    "MinMax": "min_max",
     "NNILSQ": "nni_lsq",
     "NNIQAT": "nni_qat",
     "PACT": "pact",
+    "Percentile": "percentile",
     "RoundFreeze": "round_freeze",
     "TorchAO": "torch_ao",
     "TorchAOLearnable": "torch_ao_learnable",

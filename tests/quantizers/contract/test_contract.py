@@ -13,9 +13,12 @@ from quantdg.quantizers.float_ import Float
 from quantdg.quantizers.freeze import Freeze
 from quantdg.quantizers.inq import INQ
 from quantdg.quantizers.lsq import LSQ
+from quantdg.quantizers.min_max import MinMax
+from quantdg.quantizers.mse import MSE
 from quantdg.quantizers.nni_lsq import NNILSQ
 from quantdg.quantizers.nni_qat import NNIQAT
 from quantdg.quantizers.pact import PACT
+from quantdg.quantizers.percentile import Percentile
 from quantdg.quantizers.round_freeze import RoundFreeze
 from quantdg.quantizers.spec import QuantSpec
 from quantdg.quantizers.testing import QuantizerContract
@@ -31,6 +34,24 @@ class TestFloat(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return Float
+
+
+class TestMinMax(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return MinMax
+
+
+class TestMSE(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(MSE, power=2.4, refresh=2)
+
+
+class TestPercentile(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(Percentile, narrow=True, gradient="straight")
 
 
 class TestLSQ(QuantizerContract):

@@ -63,6 +63,11 @@ class ActQuant:
     _: KW_ONLY
     bits: int
 
+    @property
+    def last_bits(self) -> float:
+        """What float32 arithmetic may add to ``x / scale``, in codes: 2^-18 of the grid's width, 64 units in the last place."""
+        return 2.0**-18 * max(abs(self.qmin - self.zero_point), abs(self.qmax - self.zero_point))
+
     def quantize(self, x: Tensor, nudge: float | Tensor = 0.0) -> Tensor:
         """Round a tensor to the grid, in its own type; the gradient is 0 almost everywhere.
 

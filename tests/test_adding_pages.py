@@ -79,7 +79,7 @@ def test_the_page_is_followed(part, tmp_path):
     assert {record.status for record in records} == {"done"}
     if part == "a_runtime":
         assert "distance to the fake-quantized network" in done.stdout
-        assert ": same model" in done.stdout
+        assert "same model, no image changes" in done.stdout
 
 
 def test_settings_layers_and_bits_are_said_so(tmp_path):

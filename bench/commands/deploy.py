@@ -78,16 +78,29 @@ def _evidence(d: Deployment) -> list[str]:
     folds = f"BatchNorm folded into {d.folded} layers, not into {d.unfolded}"
     lines = [f"integer layers: {d.integer_layers} of {d.layers}; {folds}"]
     if d.difference is not None and d.noise is not None and d.limit is not None:
-        verdict = "same model" if d.same_model else "NOT THE SAME MODEL"
         lines.append(
             f"distance to the fake-quantized network: {d.difference:.2e} (limit {d.limit:.2e}, its own float32 noise "
-            f"{d.noise:.2e}): {verdict}; as timed {d.fused_difference:.2e}"
+            f"{d.noise:.2e}); as timed {d.fused_difference:.2e}"
         )
+        lines += [_distance_to_trained(d), _verdict(d)]
     if d.accuracy is not None:
         lines.append(
             f"target accuracy: {d.accuracy:.4f} in {d.runtime}, {d.stored_accuracy:.4f} recorded, {d.changed} differ"
         )
     return lines
+
+
+def _distance_to_trained(d: Deployment) -> str:
+    if d.recorded_difference is None or d.recorded_limit is None:
+        return "distance to the trained network: unknown, its record is older than 0.4 and has no logits"
+    over = f"limit {d.recorded_limit:.2e}, {d.recorded_images} images of the record"
+    return f"distance to the trained network: {d.recorded_difference:.2e} ({over})"
+
+
+def _verdict(d: Deployment) -> str:
+    if not d.same_model:
+        return f"NOT THE SAME MODEL{f': {d.changes}' if d.changes else ''}"
+    return f"same model within rounding, but {d.changes}" if d.changes else "same model, no image changes"
 
 
 def _sizes(d: Deployment) -> list[str]:

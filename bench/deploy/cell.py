@@ -58,7 +58,7 @@ def prepare_deployment(cell: StoredCell, out: Path, scratch: Path, timed: bool =
     if files.kind == "not exportable":
         return Prepared(cell, files, None, timed)
     images = cell.sample(min(MOST_IMAGES, max(FEWEST_IMAGES, PIXELS // int(np.prod(cell.shape)))))
-    return Prepared(cell, files, prover(cell.network, cell.model, images), timed)
+    return Prepared(cell, files, prover(cell.network, cell.model, images, cell.trained()), timed)
 
 
 def deploy_in(runtime: str, prepared: Prepared, settings: DeploySettings) -> Deployment:
@@ -92,7 +92,12 @@ def _proof(judge: Prover, path: Path, runtime: str, integer: bool) -> dict[str, 
     layers = fused.layers()
     return {
         "images": len(judge.images),
+        "images_changed": proof.images_changed,
         "difference": proof.difference,
+        "recorded_images": 0 if judge.trained is None else len(judge.trained.images),
+        "recorded_difference": proof.recorded_difference,
+        "recorded_limit": proof.recorded_limit,
+        "recorded_changed": proof.recorded_changed,
         "fused_difference": judge.compare(partial(predict, fused)).difference,
         "noise": proof.noise,
         "limit": proof.limit,

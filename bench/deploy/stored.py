@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import RecordError
 from ...datasets.augment import normalise
-from ...datasets.base import DomainDataset
+from ...datasets.base import Domain, DomainDataset
 from ...datasets.splits import split
 from ..experiment.component import Component
 from ..experiment.grid import Paths
@@ -23,6 +23,7 @@ from ..packed.file import PackedModel, read_model
 from ..results.record import HEADLINE, Record, unpack_bits
 from ..results.store import RunStore
 from ..training.data import load_dataset
+from .reference import RecordedLogits
 from .runtimes import Array
 
 
@@ -42,15 +43,32 @@ class StoredCell:
 
     def batches(self, size: int) -> Iterator[tuple[Array, NDArray[np.int64]]]:
         """Yield normalised images and labels of the whole target domain, in data-set order."""
-        domain = self.dataset.domains[self.dataset.index(self.record.labels.target)]
+        domain = self._target
         for start in range(0, len(domain.labels), size):
             images = self._normal(domain.images[start : start + size])
             yield images, domain.labels[start : start + size]
 
     def sample(self, count: int) -> Array:
         """Return at most ``count`` normalised target images, spread over the domain."""
-        images = self.dataset.domains[self.dataset.index(self.record.labels.target)].images
-        return self._normal(images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)])
+        total = len(self._target.labels)
+        return self._normal(self._target.images[np.linspace(0, total - 1, min(count, total)).astype(int)])
+
+    def trained(self) -> RecordedLogits | None:
+        """Return the logits in the record with their images; None where the record is older, RecordError where they lie."""
+        if self.record.logits is None:
+            return None
+        index, logits = self.record.logits.index(), self.record.logits.array()
+        shape = (len(index), len(self.dataset.classes))
+        if logits.shape != shape or not len(index) or int(index.min()) < 0 or index.max() >= len(self._target.labels):
+            raise RecordError(
+                f"the logits of {self.record.key} must be of images of its target and of shape {shape}, got "
+                f"{logits.shape}; run the cell again"
+            )
+        return RecordedLogits(self._normal(self._target.images[index]), logits)
+
+    @property
+    def _target(self) -> Domain:
+        return self.dataset.domains[self.dataset.index(self.record.labels.target)]
 
     def _normal(self, images: NDArray[np.uint8]) -> Array:
         expected = self.network.inputs or self.dataset

@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from ...core.errors import RecordError, one_line
 from ...quantizers.export import ActQuant, SiteExport
 
-LAST_BITS = 2.0**-18
-"""An input is nudged by this share of its grid's width: 64 units in the last place of a float32."""
 RELATIVE_LIMIT = 1e-4
 """Sums in another order move logits by less than this share of the largest."""
 NOISE_FACTOR = 2.0
@@ -101,22 +99,18 @@ def largest_difference(a: Tensor, b: Tensor) -> float:
     return float((a - b).abs().max())
 
 
-def _width(act: ActQuant) -> float:
-    return LAST_BITS * max(abs(act.qmin - act.zero_point), abs(act.qmax - act.zero_point))
-
-
 def _up(act: ActQuant, x: Tensor) -> Tensor:
-    return act.quantize(x, _width(act))
+    return act.quantize(x, act.last_bits)
 
 
 def _down(act: ActQuant, x: Tensor) -> Tensor:
-    return act.quantize(x, -_width(act))
+    return act.quantize(x, -act.last_bits)
 
 
 def _both(act: ActQuant, x: Tensor) -> Tensor:
     """Up and down by turns, so that the effects of equal neighbours do not cancel."""
     turns = 1 - 2 * (torch.arange(x.numel(), device=x.device) % 2)
-    return act.quantize(x, _width(act) * turns.reshape(x.shape))
+    return act.quantize(x, act.last_bits * turns.reshape(x.shape))
 
 
 NUDGES: tuple[Rounding, ...] = (_up, _down, _both)

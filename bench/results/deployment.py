@@ -100,6 +100,11 @@ class Deployment:
         difference: see `quantdg.bench.deploy.reference.Proof`, over ``images`` images.
         noise: see `quantdg.bench.deploy.reference.Proof`, over ``images`` images.
         limit: see `quantdg.bench.deploy.reference.Proof`, over ``images`` images.
+        images_changed: of ``images``, those whose predicted class is another; None before 0.4.
+        recorded_images: the cell's record keeps the trained network's logits on so many; 0 before 0.4.
+        recorded_difference: see `quantdg.bench.deploy.reference.Proof`, over those.
+        recorded_limit: see `quantdg.bench.deploy.reference.Proof`.
+        recorded_changed: see `quantdg.bench.deploy.reference.Proof`.
         fused_difference: the same distance in the configuration that is timed.
         accuracy: on the whole target domain, from the runtime.
         stored_accuracy: the same from the cell's record.
@@ -123,6 +128,11 @@ class Deployment:
     folded: int = 0
     unfolded: int = 0
     images: int = 0
+    images_changed: int | None = None
+    recorded_images: int = 0
+    recorded_difference: float | None = None
+    recorded_limit: float | None = None
+    recorded_changed: int | None = None
     difference: float | None = None
     fused_difference: float | None = None
     noise: float | None = None
@@ -144,8 +154,23 @@ class Deployment:
 
     @property
     def same_model(self) -> bool | None:
-        """Whether the runtime computes the fake-quantized network; None where that was not measured."""
-        return None if self.difference is None or self.limit is None else self.difference <= self.limit
+        """Whether the runtime computes the stored and the trained network; None where that was not measured."""
+        if self.difference is None or self.limit is None:
+            return None
+        trained = self.recorded_difference is None or self.recorded_difference <= (self.recorded_limit or 0.0)
+        return trained and self.difference <= self.limit
+
+    @property
+    def changes(self) -> str:
+        """What changed although it is the same model, in words: a value that rounds the other way may turn an image."""
+        said = []
+        if self.images_changed:
+            said.append(f"{self.images_changed} of {self.images} images get another class")
+        if self.recorded_changed:
+            said.append(f"{self.recorded_changed} of {self.recorded_images} recorded images get another class")
+        if self.changed:
+            said.append(f"{self.changed} images of the target turn from right to wrong or back")
+        return ", ".join(said)
 
     def to_json(self) -> str:
         """Return the record as JSON indented by 1; a number that is not finite is a RecordError that names the field."""

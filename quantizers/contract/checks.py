@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from ...core.errors import MissingPackageError
 from . import declaration as checks_declaration
 from . import grid as checks_grid
+from . import input_grid as checks_input_grid
 from . import state as checks_state
 from . import training as checks_training
 from .toy_net import one_thread
@@ -39,6 +40,7 @@ CHECKS: tuple[Check, ...] = (
     checks_state.check_calibration,
     checks_grid.check_export,
     checks_grid.check_dequantized_eval,
+    checks_input_grid.check_input_grid,
     checks_grid.check_codes_fit,
     checks_grid.check_plan_is_true,
     checks_grid.check_audit,

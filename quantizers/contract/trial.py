@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
@@ -100,11 +101,12 @@ def snapshot(net: nn.Module) -> dict[str, Tensor]:
 
 
 class _Spy(TorchFunctionMode):
-    """Notes the weight that each convolution or linear function really gets, under the layer that calls it."""
+    """Notes the input and the weight that each convolution or linear function really gets, under the layer that calls it."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.weights: dict[str, Tensor] = {}
+        self.inputs: dict[str, Tensor] = {}
         self.calling: list[str] = []
         self.handles = []
         for name, module in net.named_modules():
@@ -117,19 +119,37 @@ class _Spy(TorchFunctionMode):
         if func in (F.conv2d, F.linear) and self.calling:
             weight = args[1] if len(args) > 1 else kwargs["weight"]
             self.weights[self.calling[-1]] = weight.detach().clone()
+            self.inputs[self.calling[-1]] = args[0].detach().clone()
         return func(*args, **kwargs)
 
 
-def functional_weights(net: nn.Module) -> dict[str, Tensor]:
-    """Return by layer name the weight an eval forward really computes with, however the quantizer inserted itself."""
+@torch.no_grad()
+def _spy_on(net: nn.Module, call: Callable[[], object]) -> _Spy:
+    """Make ``call`` in eval mode and note what the layers of ``net`` compute with."""
     training = net.training
     net.eval()
     spy = _Spy(net)
     try:
-        with torch.no_grad(), spy:
-            net(images(0)[0])
+        with spy:
+            call()
     finally:
         for handle in spy.handles:
             handle.remove()
         net.train(training)
-    return spy.weights
+    return spy
+
+
+def functional_weights(net: nn.Module) -> dict[str, Tensor]:
+    """Return by layer name the weight an eval forward really computes with, however the quantizer inserted itself."""
+    return _spy_on(net, lambda: net(images(0)[0])).weights
+
+
+def functional_input(net: nn.Module, name: str, values: Tensor) -> Tensor:
+    """Return what the layer ``name`` really computes with where its input holds ``values`` (n,)."""
+    layer: Any = net.get_submodule(name)
+    shape = (layer.in_channels, 8, 8) if isinstance(layer, nn.Conv2d) else (layer.weight.shape[1],)
+    size = math.prod(int(n) for n in shape)
+    count = -(-len(values) // size)
+    filled = values.repeat(-(-count * size // len(values)))[: count * size]
+    seen = _spy_on(net, lambda: layer(filled.reshape(count, *shape))).inputs[name]
+    return seen.flatten()[: len(values)]

@@ -44,7 +44,9 @@ _PROOF_NOTES = (
     ),
     (
         "Accuracy in %, checkpoint chosen on source validation, whole target domain, mean over the deployed cells: recorded "
-        "in training and recomputed from the runtime; changed: images on which the two disagree about being correct."
+        "in training and recomputed from the runtime; changed: images on which the two disagree about being correct; other "
+        "class: of the images of the distance, and of those in the cell's record, those that the runtime puts into another "
+        "class than the network does."
     ),
 )
 _ENSEMBLE_NOTES = ("Bytes of the files of all members together, beside one float model.",)
@@ -121,7 +123,8 @@ def proof_table(deployments: Sequence[Deployment], name: str, title: str, roles:
         line |= {f: float(group[f].mean()) for f in ("stored_accuracy", "accuracy")}
         line |= {"changed": int(group["changed"].sum()), "folded": int(group["folded"].median())}
         line["unfolded"] = int(group["unfolded"].median())
-        numbers.append({**names, **line})
+        other = None if group["other_class"].isna().any() else int(group["other_class"].sum())
+        numbers.append({**names, **line, "other_class": other})
         shown = {"same model": f"{line['same']} of {line['n']} cells", "distance": f"{line['difference']:.1e}"}
         shown |= {
             "float32": f"{line['noise']:.1e}",
@@ -129,6 +132,7 @@ def proof_table(deployments: Sequence[Deployment], name: str, title: str, roles:
             "as timed": f"{line['fused_difference']:.1e}",
         }
         shown |= {"recorded": f"{100 * line['stored_accuracy']:.2f}", "from runtime": f"{100 * line['accuracy']:.2f}"}
+        shown |= {"other class": DASH if other is None else str(other)}
         shown |= {"changed": str(line["changed"]), "BatchNorm folded": f"{line['folded']}"}
         text.append({**names, **shown, "not folded": str(line["unfolded"])})
     traces = traced("same model", behind)
@@ -156,7 +160,9 @@ def _proof(d: Deployment) -> dict[str, Any]:
         "folded",
         "unfolded",
     )
-    return {**_method(d), "runtime": d.runtime, "same": d.same_model, **{f: getattr(d, f) for f in fields}}
+    other = None if d.images_changed is None else d.images_changed + (d.recorded_changed or 0)
+    own = {"runtime": d.runtime, "same": d.same_model, "other_class": other}
+    return {**_method(d), **own, **{f: getattr(d, f) for f in fields}}
 
 
 def ensemble_table(deployments: Sequence[Deployment], name: str, title: str, roles: Roles) -> Table:

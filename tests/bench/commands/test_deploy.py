@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 
 from quantdg.bench import conf
-from quantdg.bench.commands.deploy import deploy
+from quantdg.bench.commands.deploy import comparison, deploy
 from quantdg.bench.deploy import cell as cell_module
 from quantdg.bench.deploy import openvino_
 from quantdg.bench.deploy.runs import deploy_store
@@ -159,10 +159,71 @@ def test_the_command(finished, tmp_path, capsys):
     text = capsys.readouterr().out
     assert out.stat().st_size > 1000
     assert "onnxruntime: integer" in text
-    assert "same model" in text
+    assert "same model, no image changes" in text
+    assert "32 images of the record" in text
     assert f"{out.stat().st_size:,} bytes" in text
     assert text.count("ratio") == 2
     assert by_label(store)["lsq W7A8"].runtime == "onnxruntime"
+
+
+def change_inputs(path, *, shift=0.0, factor=1.0):
+    """Give every layer of a packed file another input grid."""
+    model = read_model(path)
+    sites = {
+        n: replace(s, act=replace(s.act, zero_point=s.act.zero_point + shift, scale=factor * s.act.scale))
+        for n, s in model.sites.items()
+    }
+    write_packed(path, model.rest, sites)
+
+
+def test_the_runtime_is_held_against_the_network_that_was_trained(finished, tmp_path, capsys):
+    """A file that is consistent with itself, but not with its record, is not the same model."""
+    store, _, keys = finished
+    record = store.read(keys["lsq W7A8"])
+    change_inputs(store.root / record.sizes.path, factor=1.1)
+    arguments = [f"{store.root}/{record.key}", "--out", str(tmp_path / "m.onnx"), "--rounds", "7", "--threads", "1"]
+    assert deploy([*arguments, "--runtime", "onnxruntime"]) == 1
+    d = by_label(store)["lsq W7A8"]
+    assert d.difference <= d.limit
+    assert d.recorded_difference > d.recorded_limit
+    assert "NOT THE SAME MODEL" in capsys.readouterr().out
+    store.write(replace(record, logits=None))  # of before 0.4
+    assert deploy([*arguments, "--runtime", "onnxruntime"]) == 0
+    assert "distance to the trained network: unknown" in capsys.readouterr().out
+
+
+def test_a_zero_point_that_is_not_whole_has_no_integer_form(finished):
+    store, experiment, keys = finished
+    key = keys["lsq W7A8"]
+    shift_inputs(store.root / store.read(key).sizes.path, shift=0.34)
+    deploy_store(store, [key], experiment.paths, DeploySettings())
+    d = by_label(store)["lsq W7A8"]
+    assert d.kind == "not exportable"
+    assert (
+        "zero point must be a whole number from -128 to 127 for integer arithmetic, this one is 0.34" in d.reason
+        or ("zero point must be a whole number from 0 to 255 for integer arithmetic, this one is 0.34" in d.reason)
+    )
+
+
+def test_logits_of_a_record_that_are_not_of_its_images_are_refused(finished):
+    store, experiment, keys = finished
+    record = store.read(keys["lsq W7"])
+    store.write(replace(record, logits=replace(record.logits, images=record.logits.images + "99999")))
+    deploy_store(store, [record.key], experiment.paths, DeploySettings())
+    assert "must be of images of its target" in by_label(store)["lsq W7"].reason
+
+
+def test_a_changed_image_is_never_called_the_same_model_without_saying_so(finished):
+    store, experiment, keys = finished
+    deploy_store(store, [keys["lsq W7"]], experiment.paths, DeploySettings())
+    d = by_label(store)["lsq W7"]
+    assert comparison(d, Path("m")).count("same model, no image changes") == 1
+    for change, said in (
+        ({"images_changed": 3}, "same model within rounding, but 3 of 359 images get another class"),
+        ({"recorded_changed": 1}, "but 1 of 32 recorded images get another class"),
+        ({"changed": 11}, "but 11 images of the target turn from right to wrong or back"),
+    ):
+        assert said in comparison(replace(d, **change), Path("m"))
 
 
 def test_the_ending_of_the_file_must_fit_the_runtime(finished, tmp_path):

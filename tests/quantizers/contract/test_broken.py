@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from quantdg.quantizers.base import Audit, Support
-from quantdg.quantizers.contract.checks import CHECKS, run_check
+from quantdg.quantizers.contract.checks import CHECKS, run_check, run_checks
 from quantdg.quantizers.contract.declaration import check_declaration
 from quantdg.quantizers.contract.toy_net import ToyNet
 from quantdg.quantizers.lsq import LSQ, LSQQuant
@@ -177,6 +177,42 @@ class ExportsAnotherInputScale(LSQ):
         return {n: replace(s, act=s.act and replace(s.act, scale=2 * s.act.scale)) for n, s in out.items()}
 
 
+class OffsetQuant(LSQQuant):
+    """LSQ+: a learned offset that is no whole number of codes."""
+
+    def __init__(self, bits):
+        super().__init__(bits, (), signed=None)
+        self.offset = nn.Parameter(torch.zeros(()))
+
+    def start_from(self, x):
+        super().start_from(x)
+        self.offset.data = 0.34 * self.step_size.data
+
+    def forward(self, x):
+        return super().forward(x - self.offset) + self.offset
+
+    def qparams(self, x=None):
+        q = super().qparams()
+        return q._replace(zero_point=-self.offset.detach() / q.scale)
+
+
+class LearnsAnOffset(LSQ):
+    name = "lsq_offset"
+    reference = "Bhalgat et al., LSQ+, CVPRW 2020"
+    meaning = "rounding with a learned scale, and a learned offset on inputs"
+
+    def act_quantizer(self, site):
+        return OffsetQuant(site.act_bits)
+
+
+class CutsItsOffset(LearnsAnOffset):
+    """As the export of version 0.3 did with every zero point."""
+
+    def export(self, model):
+        out = super().export(model)
+        return {n: replace(s, act=s.act and replace(s.act, zero_point=int(s.act.zero_point))) for n, s in out.items()}
+
+
 class MoreBitsThanStated(LSQ):
     def weight_quantizer(self, weight, site):
         quant = LSQQuant(site.weight_bits + 2)
@@ -241,6 +277,7 @@ BROKEN = {
     "calibration": (LeavesEvalMode, "training flag"),
     "export": (ExportsAnotherScale, "not the weight that the forward uses"),
     "dequantized_eval": (ExportsAnotherInputScale, "other logits"),
+    "input_grid": (CutsItsOffset, "codes away; return from qparams what forward does"),
     "codes_fit": (MoreBitsThanStated, "codes span"),
     "plan_is_true": (HidesASite, "the plan differs"),
     "audit": (AnotherName, "'pact'"),
@@ -271,3 +308,13 @@ def test_what_a_class_says_of_itself(broken, part):
     result = run_check(check_declaration, broken)
     assert result.status == "failed"
     assert part in result.message
+
+
+def test_a_learned_offset_is_exported_exactly():
+    assert [r for r in run_checks(LearnsAnOffset) if r.status == "failed"] == []
+
+
+def test_only_the_input_grid_shows_an_offset_that_was_cut():
+    """The logits at 8 bits, which was all that was compared, are within a hundredth."""
+    failed = {r.name for r in run_checks(CutsItsOffset) if r.status == "failed"}
+    assert failed == {"input_grid"}

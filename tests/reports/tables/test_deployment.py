@@ -100,6 +100,10 @@ def test_the_proof_counts_cells_and_images(store: RunStore, cells: dict[str, Rec
     line = next(r for r in table.text.to_dict("records") if r["bits"] == "W7A8")
     assert (line["same model"], line["distance"], line["limit"]) == ("1 of 2 cells", "9.0e-03", "4.0e-03")
     assert (line["recorded"], line["from runtime"], line["changed"]) == ("70.00", "75.00", "7")
+    assert line["other class"] == "—"  # records of before 0.4 do not say
+    now = [replace(d, images_changed=2, recorded_changed=1) for d in load(store.root).deployed]
+    table = proof_table(now, "proof", "Proof", Roles())
+    assert next(r for r in table.text.to_dict("records") if r["bits"] == "W7A8")["other class"] == "6"
     assert (line["as timed"], line["BatchNorm folded"], line["not folded"]) == ("3.0e-03", "3", "0")
     assert set(table.text["bits"]) == {"float", "W7", "W7A8"}
 

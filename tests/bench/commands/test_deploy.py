@@ -195,7 +195,7 @@ def test_the_runtime_is_held_against_the_network_that_was_trained(finished, tmp_
 def test_a_zero_point_that_is_not_whole_has_no_integer_form(finished):
     store, experiment, keys = finished
     key = keys["lsq W7A8"]
-    shift_inputs(store.root / store.read(key).sizes.path, shift=0.34)
+    change_inputs(store.root / store.read(key).sizes.path, shift=0.34)
     deploy_store(store, [key], experiment.paths, DeploySettings())
     d = by_label(store)["lsq W7A8"]
     assert d.kind == "not exportable"

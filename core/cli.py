@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, entry_points, version
 
 from .completion import completion
 from .errors import QuantDGError, UnknownNameError
+from .streams import drop_output, open_streams
 
 Command = Callable[[Sequence[str]], int]
 
@@ -56,6 +56,7 @@ def dispatch(argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the ``quantdg`` script and return its exit code."""
+    open_streams()
     try:
         code = dispatch(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -67,5 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("quantdg: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
+        drop_output()
         return 141
+    except OSError as error:
+        drop_output()
+        place = repr(error.filename) if error.filename else "the output or a connection"
+        print(
+            f"quantdg: error: cannot use {place} ({error.strerror or error}); repair that and try again",
+            file=sys.stderr,
+        )
+        return 2

@@ -30,6 +30,8 @@ from .scan import Listing
 
 Progress = Callable[[int, int], None]
 _SHOWN = 5
+DECODER = 2
+"""Raised whenever the same file is decoded to other pixels."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Meta:
 
 def cache_key(listing: Listing, size: int) -> str:
     """Hash what can be seen of the files without opening them, as 16 hexadecimal digits."""
-    digest = hashlib.sha256(f"{size} {len(listing.entries)}\n".encode())
+    digest = hashlib.sha256(f"{size} {len(listing.entries)} {DECODER}\n".encode())
     for entry in listing.entries:
         digest.update(f"{entry.path}\0{entry.bytes}\0{entry.mtime}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]

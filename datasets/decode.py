@@ -41,7 +41,7 @@ class Decoded:
 
     Attributes:
         pixels: uint8, shape (3, size, size); zeros where ``error`` is set.
-        digest: SHA-256 of the file.
+        digest: SHA-256 of the file; of an image with 16 bits another one, since earlier versions read it as white.
         error: why it cannot be read; empty if it can.
     """
 
@@ -51,17 +51,35 @@ class Decoded:
 
 
 def decode(path: Path, size: int) -> Decoded:
-    """Read one image as torchvision's ImageFolder and ``Resize((size, size))`` do: RGB, bilinear, antialiased."""
+    """Read one image as torchvision's ImageFolder and ``Resize((size, size))`` do: RGB, bilinear, antialiased.
+
+    Gray images of 16 bits are reduced to 8 first, which ImageFolder does not.
+    """
     try:
         content = path.read_bytes()
         if not content:
             raise ValueError("the file has 0 bytes")
         with Image.open(io.BytesIO(content)) as image:
-            resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+            reduced = _eight_bits(image)
+            resized = reduced.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+            mark = b"" if reduced is image else b"16 bit"
     except _BROKEN as error:
         return Decoded(np.zeros((3, size, size), dtype=np.uint8), b"", f"{type(error).__name__}: {error}")
     pixels = np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
-    return Decoded(pixels, hashlib.sha256(content).digest())
+    return Decoded(pixels, hashlib.sha256(mark + content).digest())
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """An image of 16 bits a pixel with its range mapped to 8, rounded; Pillow would cut it at 255, which is white.
+
+    Any other image is returned itself. ValueError for whole or real numbers of 32 bits, which have no range of their own.
+    """
+    if not image.mode.startswith(("I", "F")):
+        return image
+    if not (image.mode.startswith("I;16") or image.format in ("PNG", "PPM")) or image.mode == "F":
+        raise ValueError(f"pixels have 8 or 16 bits, these are of Pillow's mode {image.mode}; convert the image")
+    values = np.asarray(image).astype(np.uint32)
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
 def decode_all(paths: Sequence[Path], size: int, workers: int | None = None) -> Iterator[Decoded]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +22,16 @@ def _read_idx(folder: Path, name: str, magic: int) -> NDArray[np.uint8]:
         raise DataError(f"no MNIST file {plain} (nor .gz); put the four idx files there or set data.root above MNIST/")
     try:
         content = plain.read_bytes() if plain.is_file() else gzip.decompress(packed.read_bytes())
-    except (OSError, EOFError) as error:
-        raise DataError(f"cannot read {packed}: {error}; fetch the file again") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {plain if plain.is_file() else packed}: {error}; fetch the file again") from error
     rank = magic & 255
-    header = np.frombuffer(content[: 4 * (1 + rank)], ">i4")
-    if len(header) != 1 + rank or header[0] != magic:
+    start = content[: 4 * (1 + rank)]
+    header = np.frombuffer(start if len(start) == 4 * (1 + rank) else b"", ">i4")
+    if len(header) == 0 or header[0] != magic:
         raise DataError(f"{plain} is no idx file of magic {magic:#06x}; fetch the file again")
     shape = tuple(int(n) for n in header[1:])
     body = content[4 * (1 + rank) :]
-    if len(body) != int(np.prod(shape)):
+    if min(shape) < 0 or len(body) != math.prod(shape):
         raise DataError(f"{plain} announces shape {shape} and holds {len(body)} bytes; fetch the file again")
     return np.frombuffer(body, np.uint8).reshape(shape)
 

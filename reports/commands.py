@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
+
+from ..core.paths import output_file, output_folder, user_path
 
 
 def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(f"quantdg {name}", description=about)
-    parser.add_argument("runs", type=Path, help="folder of a quantdg run")
+    parser.add_argument("runs", type=user_path, help="folder of a quantdg run")
     parser.add_argument(
         "--margin", type=float, help="largest difference that counts as none, in points; default: as fixed with the run"
     )
@@ -36,8 +37,8 @@ def report(argv: Sequence[str]) -> int:
 def report_parser() -> argparse.ArgumentParser:
     """The options of ``quantdg report``."""
     parser = _parser("report", report.__doc__)
-    parser.add_argument("--out", type=Path, help="folder for the report; default: RUNS/report")
-    parser.add_argument("--html", type=Path, help="write one self-contained page there as well")
+    parser.add_argument("--out", type=output_folder, help="folder for the report; default: RUNS/report")
+    parser.add_argument("--html", type=output_file, help="write one self-contained page there as well")
     parser.add_argument("--accuracy-from", metavar="RUNTIME", help="openvino or onnxruntime: as recomputed there")
     return parser
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...core.errors import ConfigError
+from ...core.paths import default_cache, output_file, user_path
 from ..results.deployment import Deployment
 
 
@@ -20,7 +21,6 @@ def deploy(argv: Sequence[str]) -> int:
     from ..deploy.cell import deploy_in, prepare_deployment
     from ..deploy.runtimes import PTE, suffix
     from ..deploy.stored import open_cell
-    from ..experiment.assemble import default_cache
     from ..experiment.deploy import DeploySettings
     from ..experiment.grid import Paths
     from ..results.deployment import FOLDER, write_deployment
@@ -46,11 +46,13 @@ def deploy_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("quantdg deploy", description=deploy.__doc__)
     parser.add_argument("cell", metavar="CELL", help="RUNS/KEY or RUNS/DATASET/TARGET/SEED/ALGORITHM/QUANTIZER")
     parser.add_argument("--runtime", default="openvino", help="openvino (default), onnxruntime or executorch")
-    parser.add_argument("--out", type=Path, help="the file; default RUNS/deploy/KEY.onnx, or .pte for executorch")
+    parser.add_argument(
+        "--out", type=output_file, help="the file; default RUNS/deploy/KEY.onnx, or .pte for executorch"
+    )
     parser.add_argument("--rounds", type=int, default=20, help="interleaved rounds of each measurement, at least 7")
     parser.add_argument("--threads", type=int, help="of the wall-time measurement; default: as many as cores")
-    parser.add_argument("--data-root", type=Path, help="folder that holds the data sets")
-    parser.add_argument("--cache", type=Path, help="folder of decoded images")
+    parser.add_argument("--data-root", type=user_path, help="folder that holds the data sets")
+    parser.add_argument("--cache", type=user_path, help="folder of decoded images")
     return parser
 
 

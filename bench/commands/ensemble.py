@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...core.paths import default_cache, user_path
+
 
 def ensemble(argv: Sequence[str]) -> int:
     """Combine finished cells of one target: mean of logits (EoA, EoQ) or mean of weights (DiWA).
@@ -14,7 +16,6 @@ def ensemble(argv: Sequence[str]) -> int:
     """
     options = ensemble_parser().parse_args(argv)
     from ..ensembles import cells
-    from ..experiment.assemble import default_cache
     from ..experiment.grid import Paths
 
     cache = options.cache or default_cache()
@@ -39,6 +40,6 @@ def ensemble_parser() -> argparse.ArgumentParser:
         help="RUNS/KEY, or a pattern for several: 'RUNS/DATASET/TARGET/*/ALGORITHM/QUANTIZER'",
     )
     parser.add_argument("--how", default="logits", help="logits (default), diwa or diwa_greedy")
-    parser.add_argument("--data-root", type=Path, help="folder that holds the data sets")
-    parser.add_argument("--cache", type=Path, help="folder of decoded images")
+    parser.add_argument("--data-root", type=user_path, help="folder that holds the data sets")
+    parser.add_argument("--cache", type=user_path, help="folder of decoded images")
     return parser

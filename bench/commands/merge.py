@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
+
+from ...core.paths import output_folder, user_path
 
 
 def merge(argv: Sequence[str]) -> int:
@@ -20,6 +21,6 @@ def merge(argv: Sequence[str]) -> int:
 def merge_parser() -> argparse.ArgumentParser:
     """The options of ``quantdg merge``."""
     parser = argparse.ArgumentParser("quantdg merge", description=merge.__doc__)
-    parser.add_argument("folders", nargs="+", type=Path, help="run folders; never changed")
-    parser.add_argument("--out", required=True, type=Path, help="a new folder, or one to add to")
+    parser.add_argument("folders", nargs="+", type=user_path, help="run folders; never changed")
+    parser.add_argument("--out", required=True, type=output_folder, help="a new folder, or one to add to")
     return parser

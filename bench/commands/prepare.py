@@ -51,4 +51,4 @@ def inventory_text(inventory: Inventory) -> str:
     channels, height, width = inventory.shape
     published = f" ({inventory.published} are published)" if inventory.published else ""
     head = f"{inventory.name}: {inventory.total} images{published}, {channels} x {height} x {width}"
-    return f"{head}, fingerprint {inventory.fingerprint}\n\n{frame.to_markdown()}"
+    return f"{head}, fingerprint {inventory.fingerprint}\n\n{frame.to_markdown(disable_numparse=[0])}"

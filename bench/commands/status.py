@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
+
+from ...core.paths import user_path
 
 
 def status(argv: Sequence[str]) -> int:
@@ -19,5 +20,5 @@ def status(argv: Sequence[str]) -> int:
 def status_parser() -> argparse.ArgumentParser:
     """The options of ``quantdg status``."""
     parser = argparse.ArgumentParser("quantdg status", description=status.__doc__)
-    parser.add_argument("folder", type=Path, help="a run folder, as given with out=")
+    parser.add_argument("folder", type=user_path, help="a run folder, as given with out=")
     return parser

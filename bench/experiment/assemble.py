@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from ...core.errors import ConfigError, QuantDGError
+from ...core.numbers import check_numbers
+from ...core.paths import default_cache, user_path
 from ...core.repeats import refuse_repeats
 from ...quantizers.spec import QuantSpec, Rule, check_bits
 from ..results.record import canonical
@@ -18,7 +18,7 @@ from ..results.verdict_rules import Rules
 from .component import Component, QuantizerComponent, import_object
 from .deploy import DeploySettings
 from .flatness import FlatnessSettings
-from .grid import Experiment, Paths
+from .grid import Experiment, Paths, too_many_cells
 from .launcher import Launcher
 from .noise_match import read_match
 from .offers import own_options
@@ -42,6 +42,7 @@ def assemble(config: Node, choices: Mapping[str, str], reference: Node | None) -
         ConfigError: something is missing, unknown, of the wrong type or out of range.
     """
     data = _settings("data", _value(config, "data"))
+    most = _max_cells(_value(config, "max_cells"))
     root, cache = data.get("root"), data.get("cache")
     single = partial(_single, choices)
     made = Experiment(
@@ -56,11 +57,12 @@ def assemble(config: Node, choices: Mapping[str, str], reference: Node | None) -
         quantizers=_quantizers(config),
         averages=_components("averaging", config.get("averaging") or {}),
         targets=_targets(_value(config, "targets")),
-        seeds=_seeds(_value(config, "seeds")),
+        seeds=_seeds(_value(config, "seeds"), most),
+        max_cells=most,
         paths=Paths(
-            _path("out", _value(config, "out")),
-            None if root is None else _path("data.root", root),
-            default_cache() if cache is None else _path("data.cache", cache),
+            user_path(_value(config, "out"), "out"),
+            None if root is None else user_path(root, "data.root"),
+            default_cache() if cache is None else user_path(cache, "data.cache"),
         ),
         launcher=_dataclass(Launcher, "launcher", _value(config, "launcher")),
         deploy=_dataclass(DeploySettings, "deploy", config["deploy"]) if config.get("deploy") else None,
@@ -211,7 +213,10 @@ def _start_steps(value: Any) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _seeds(value: Any) -> tuple[int, ...]:
+def _seeds(value: Any, most: int) -> tuple[int, ...]:
+    check_numbers("seeds", value)
+    if type(value) is int and value > most:
+        raise too_many_cells(value, most)
     seeds = list(range(value)) if type(value) is int else value
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
         raise ConfigError(
@@ -219,6 +224,12 @@ def _seeds(value: Any) -> tuple[int, ...]:
         )
     refuse_repeats("seeds", seeds)
     return tuple(seeds)
+
+
+def _max_cells(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise ConfigError(f"max_cells must be a whole number above 0, got {value!r}; write for example max_cells=20000")
+    return value
 
 
 def _targets(value: Any) -> tuple[str, ...] | None:
@@ -229,15 +240,3 @@ def _targets(value: Any) -> tuple[str, ...] | None:
         raise ConfigError(f"targets must be all or a list of domain names, got {value!r}; write targets=[sketch,photo]")
     refuse_repeats("targets", targets)
     return tuple(targets)
-
-
-def default_cache() -> Path:
-    """Return where decoded images go: QUANTDG_CACHE, else ``quantdg`` in the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quantdg"
-    return Path(os.environ.get("QUANTDG_CACHE") or default).expanduser()
-
-
-def _path(key: str, value: Any) -> Path:
-    if not isinstance(value, str):
-        raise ConfigError(f"{key} must be a path, got {value!r}; write for example {key}=./{value}")
-    return Path(value).expanduser()

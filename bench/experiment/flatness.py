@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...core.errors import ConfigError
+from ...core.numbers import check_numbers
 from ...core.repeats import refuse_repeats
 
 
@@ -49,6 +50,7 @@ class FlatnessSettings:
                     f"flatness.{key} must be above 0, got {list(values)}; write for example flatness.{key}=[0.01,0.02]"
                 )
             refuse_repeats(f"flatness.{key}", values)
+            check_numbers(f"flatness.{key}", values)
         if not self.radii:
             raise ConfigError("flatness.radii must not be empty; write flatness=none to measure nothing")
         for key, least in (("directions", 2), ("examples", 1), ("iterations", 1), ("tangent_examples", 0)):
@@ -56,6 +58,7 @@ class FlatnessSettings:
                 raise ConfigError(f"flatness.{key} must be at least {least}, got {getattr(self, key)}")
         if self.probes == 1 or self.probes < 0:
             raise ConfigError(f"flatness.probes must be 0 or at least 2, got {self.probes}; write flatness.probes=16")
+        check_numbers("flatness.tolerance", self.tolerance)
         if not self.tolerance > 0:
             raise ConfigError(f"flatness.tolerance must be above 0, got {self.tolerance}; write for example 0.01")
         if self.chunk is not None and self.chunk < 1:

@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import ConfigError
 from ..models.weights import file_sha256
 from ..results.record import Labels, canonical, fingerprint
 from ..results.verdict_rules import Rules
@@ -133,6 +134,14 @@ class Paths:
     cache: Path
 
 
+def too_many_cells(count: int, most: int) -> ConfigError:
+    """Return the error of a grid that is larger than anybody is likely to mean."""
+    return ConfigError(
+        f"a grid has at most {most:,} cells unless you say otherwise, this one has {count:,} or more; write fewer seeds, for "
+        f"example seeds=3, or max_cells={count}"
+    )
+
+
 @dataclass(frozen=True)
 class Experiment:
     """An experiment is a grid: every combination of target, seed, algorithm and quantizer."""
@@ -156,9 +165,17 @@ class Experiment:
     flatness: FlatnessSettings | None = None
     start_steps: tuple[int, ...] = ()
     rules: Rules = field(default_factory=Rules)
+    max_cells: int = 10_000
 
     def __post_init__(self) -> None:
         self.protocols()
+
+    def check_size(self, domains: int) -> None:
+        """Raise ConfigError where a data set of so many domains makes more than ``max_cells`` cells."""
+        targets = len(self.targets) if self.targets else domains
+        groups = len(self.protocols()) * len(self.seeds) * targets * len(self.algorithms)
+        if groups * len(self.quantizers) > self.max_cells:
+            raise too_many_cells(groups * len(self.quantizers), self.max_cells)
 
     def protocols(self) -> list[Protocol]:
         """Return the protocol once for each start step; ConfigError where one does not fit."""

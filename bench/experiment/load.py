@@ -21,6 +21,7 @@ from .assemble import Node, assemble
 from .grid import Experiment
 from .offers import COMPONENTS, CONF, read_settings
 from .plugins import SEVERAL, offer_plugins
+from .quoting import quote_words
 
 CONFIG = "quantdg.bench.conf"
 GROUPS = (
@@ -69,6 +70,7 @@ def load(overrides: Sequence[str]) -> Experiment:
         ConfigError: unknown names (with the nearest), values out of range.
     """
     with hydra():
+        overrides = quote_words(overrides)
         try:
             _check_choices(overrides)
             config, chosen = _composed(_reaching(overrides))
@@ -124,6 +126,10 @@ def _check_choices(overrides: Sequence[str]) -> None:
         group, value = override.key_or_group, override.value()
         if not group:
             raise ConfigError(f"a setting needs a name, got {override.input_line!r}; write NAME=VALUE")
+        if override.is_sweep_override() and group not in GROUPS:
+            text = override.get_value_string()
+            values = text if override.is_choice_sweep() else "VALUE,VALUE"
+            raise ConfigError(f"{group} takes one value or a list in brackets, got {text}; write '{group}=[{values}]'")
         if group not in GROUPS or (override.is_delete() and value is None):
             continue
         names = value if isinstance(value, list) and group in SEVERAL else [value]

@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from ...core.errors import ConfigError, UnknownNameError
+from ...core.numbers import check_numbers
 from .signature import parameters_of, settings_of
 
 _WORDS: dict[Any, str] = {
@@ -45,8 +46,9 @@ def check_settings(what: str, kind: Callable[..., Any], values: Mapping[str, Any
 
 
 def check_types(what: str, hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Raise ConfigError for the first value that does not fit its annotation; only plain data is checked."""
+    """Raise ConfigError for the first value that is not finite or not as annotated; only plain data is checked."""
     for name, value in values.items():
+        check_numbers(f"{what}.{name}", value)
         if name in hints and not _fits(value, hints[name]):
             raise ConfigError(f"{what}.{name} must be {words_of(hints[name])}, got {value!r}")
 

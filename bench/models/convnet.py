@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from ...core.errors import ConfigError
 from .base import DGModel
 
 
@@ -13,8 +14,10 @@ def convnet(shape: tuple[int, int, int], classes: int, *, width: int = 16) -> DG
     Args:
         shape: (C, H, W) of the images.
         classes: number of classes.
-        width: channels of the first layer; the others have 2 and 4 times as many.
+        width: channels of the first layer, at least 1; the others have 2 and 4 times as many.
     """
+    if width < 1:
+        raise ConfigError(f"model.width must be at least 1, got {width}; write for example model.width=16")
     layers: list[nn.Module] = []
     channels = shape[0]
     for out, stride in ((width, 1), (2 * width, 2), (4 * width, 2)):

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ...core.errors import ConfigError
+from ...core.paths import user_path
 
 FOLDER = "QUANTDG_WEIGHTS"
 SUFFIX = ".safetensors"
@@ -26,9 +27,9 @@ def is_file(weights: str | None) -> bool:
 
 def find_weights(name: str) -> Path:
     """Find the file ``name``: as given, else below the folder QUANTDG_WEIGHTS; ConfigError where there is none."""
-    given = Path(name).expanduser()
+    given = user_path(name, "model.weights")
     folder = os.environ.get(FOLDER)
-    places = [given, Path(folder).expanduser() / given] if folder else [given]
+    places = [given, user_path(folder, FOLDER) / given] if folder else [given]
     for place in places:
         if place.is_file():
             return place

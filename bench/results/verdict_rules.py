@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...core.errors import ConfigError, RecordError
+from ...core.numbers import check_numbers
 from .codec import WRONG
 from .files import write_first
 from .folder import read_text
@@ -32,6 +33,7 @@ class Rules:
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 0.5:
             raise ConfigError(f"alpha must lie between 0 and 0.5, got {self.alpha}; write for example alpha=0.05")
+        check_numbers("margin", self.margin)
         if not self.margin > 0:
             raise ConfigError(f"margin must be above 0 points, got {self.margin}; write for example margin=0.5")
 

@@ -39,6 +39,7 @@ def load_and_plan(experiment: Experiment) -> list[Cell]:
         component.check(group)
     dataset = load_dataset(experiment.dataset, experiment.paths)
     domains = [d.name for d in dataset.domains]
+    experiment.check_size(len(domains))
     for target in experiment.targets or ():
         dataset.index(target)
     network = experiment.model.build(dataset.shape, len(dataset.classes))

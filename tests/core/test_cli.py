@@ -1,6 +1,8 @@
 """The command line as a user meets it: real processes, exit codes, one-line errors."""
 
 import os
+import pwd
+import re
 import signal
 import subprocess
 import sys
@@ -125,3 +127,108 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "--plan", "protocol.lr=inf"], "protocol.lr must be a finite number, got inf"),
+        (["run", "--plan", "protocol.weight_decay=nan"], "protocol.weight_decay must be a finite number, got nan"),
+        (["run", "--plan", "averaging.swad.tolerance=inf"], "swad.tolerance must be a finite number, got inf"),
+        (["run", "--plan", "verdict.margin=inf"], "verdict.margin must be a finite number, got inf"),
+        (
+            ["run", "--plan", "flatness=quick", "flatness.radii=[inf]"],
+            "flatness.radii must be a finite number, got inf",
+        ),
+        (["run", "--plan", "launcher.memory_gb=1e-320"], "launcher.memory_gb must be 0 or of a size from 1e-30"),
+        (["run", "--plan", "launcher.lease_seconds=inf"], "launcher.lease_seconds must be a finite number"),
+        (["run", "--plan", f"protocol.steps={10**30}"], "protocol.steps must be a whole number up to"),
+        (["run", "--plan", f"seeds=[{10**30}]"], "seeds must be a whole number up to"),
+        (["run", "--plan", "model.width=-1"], "model.width must be at least 1, got -1"),
+        (["run", "--plan", "model.width=0"], "model.width must be at least 1, got 0"),
+        (["run", "--plan", "seeds=20250101"], "this one has 20,250,101 or more; write fewer seeds"),
+        (["run", "--plan", "seeds=1001"], "this one has 10,010 or more; .* or max_cells=10010"),
+        (["run", "--plan", f"out={'a' * 300}"], "out must be a path with at most 255 bytes a name"),
+        (["run", "--plan", f"out={'a/' * 3000}"], "out must be a path with at most 255 bytes a name and 3500 in all"),
+        (["run", "--plan", "out=~nosuchuser/x"], "out must be a path, got '~nosuchuser/x', and no such home folder"),
+        (["status", "~nosuchuser"], "a path must be a path, got '~nosuchuser'"),
+        (["run", "--plan", "targets=thick,faint"], r"got thick,faint; write 'targets=\[thick,faint\]'"),
+        (["run", "--plan", "seeds=range(0,3)"], r"seeds takes one value or a list in brackets, .*write 'seeds=\[VALUE"),
+        (["run", "--plan", "protocol.lr=1e-3,1e-4"], "protocol.lr takes one value or a list in brackets"),
+        (["status", "/dev/null"], "is not a run folder"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error), error
+    assert "--multirun" not in error
+    assert error.count("\n") == 1
+    assert not os.listdir(tmp_path)
+
+
+def test_a_large_grid_needs_a_yes(capsys):
+    assert main(["run", "--plan", "seeds=1001", "max_cells=10010"]) == 0
+    assert "10010 cells in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_letters_that_the_output_lacks_cost_nothing(encoding, tmp_path):
+    """The report has dashes and signs beyond latin-1."""
+    quantdg("run", *QUICK, "quantizer=[float]", "launcher.jobs=0", "out=runs", cwd=tmp_path)
+    whole = quantdg("report", "runs", "--out", "a", cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "utf-8"})
+    poor = quantdg("report", "runs", "--out", "b", cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert (poor.returncode, poor.stderr) == (0, "")
+    assert not whole.stdout.isascii()
+    assert len(poor.stdout.splitlines()) == len(whole.stdout.splitlines())
+    assert (tmp_path / "a" / "report.md").read_bytes() == (tmp_path / "b" / "report.md").read_bytes()
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_cost_nothing(closed, tmp_path):
+    """Also no file may get the number of a closed stream: what is printed would land in it."""
+    words = ("run", *QUICK, "quantizer=[float]", "out=runs")
+    line = " ".join([sys.executable, "-m", "quantdg.bench", *(f"'{w}'" for w in words), closed])
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(list(tmp_path.glob("runs/cells/*.json"))) == 1
+    assert (tmp_path / "runs" / "report" / "report.md").exists()
+
+
+def test_an_output_that_is_full_is_one_line(tmp_path):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "quantdg.bench", "list"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "quantdg: error: cannot use the output or a connection (No space left on device); repair that and try again\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "words", [["report", "runs", "--html"], ["merge", "runs", "--out"], ["report", "runs", "--out"]]
+)
+def test_outputs_replace_neither_devices_nor_links(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kept.txt").write_text("kept")
+    (tmp_path / "link").symlink_to("kept.txt")
+    os.mkfifo(tmp_path / "pipe")
+    for place in ("link", "pipe", "/dev/null"):
+        assert main([*words, place]) == 2
+        error = capsys.readouterr().err
+        assert re.search(r"output (file|folder) must be", error), error
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "kept.txt").read_text() == "kept"
+
+
+def test_without_a_home_the_cache_needs_a_place(monkeypatch, capsys):
+    for name in ("HOME", "XDG_CACHE_HOME", "QUANTDG_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: (_ for _ in ()).throw(KeyError(number)))
+    assert main(["run", "--plan"]) == 2
+    error = capsys.readouterr().err
+    assert "this user has no home folder; write data.cache=FOLDER, or set QUANTDG_CACHE" in error
+    assert error.count("\n") == 1
+    assert main(["run", "--plan", "data.cache=cache"]) == 0

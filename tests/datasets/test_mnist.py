@@ -53,6 +53,26 @@ def test_reader_appends_the_test_set(fake: Path) -> None:
     assert len(read_mnist(fake, test=False)[0]) == 3000
 
 
+@pytest.mark.parametrize("damage", ["flip", "cut", "text", "header", "negative"])
+def test_a_damaged_file_is_named(fake: Path, damage: str) -> None:
+    plain = fake / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
+    packed = plain.with_name(plain.name + ".gz")
+    content = plain.read_bytes()
+    good = gzip.compress(content)
+    middle = len(good) // 2
+    damaged = {
+        "flip": good[:20] + bytes([good[20] ^ 0xFF]) + good[21:middle] + bytes(64) + good[middle + 64 :],
+        "cut": good[:middle],
+        "text": b"<html>404</html>",
+        "header": gzip.compress(content[:7]),
+        "negative": gzip.compress(content[:4] + np.array([-1, -28, 28], ">i4").tobytes() + bytes(784)),
+    }
+    packed.write_bytes(damaged[damage])
+    plain.unlink()
+    with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte.*fetch the file again"):
+        read_mnist(fake)
+
+
 def test_reader_takes_gz(fake: Path) -> None:
     plain = fake / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
     wanted, _ = read_mnist(fake)

@@ -148,7 +148,6 @@ def test_the_weights_count_in_a_cells_identity_as_the_models():
         ("dataset=[digits,pacs]", "dataset takes one name, got .digits,pacs."),
         ("~dataset", "dataset cannot be left out"),
         ("deploy=null", "there are: .*none"),
-        ("out=7", "out must be a path, got 7; write for example out=./7"),
         ("data=null", "data cannot be left out"),
         ("out=''", "out cannot be left out"),
         ("bits=[]", "bits needs at least one number"),

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_pre_hook
 
 from quantdg.core.errors import QuantizerError
 from quantdg.quantizers.base import Quantizer
 from quantdg.quantizers.fake_quant import calibrating
-from quantdg.quantizers.layers import LAYERS, quantizable_layers
+from quantdg.quantizers.insertion import latent_parameter
+from quantdg.quantizers.layers import LAYERS, choose, quantizable_layers
 from quantdg.quantizers.spec import Granularity, Rule
 
 from .batches import Batch, inputs_of
@@ -56,8 +56,9 @@ def quantize(
         ConfigError: a name, a setting or a value that does not exist.
         NoMatchError: a rule or a glob of ``skip`` that matches no layer.
         MissingPackageError: the method needs a package that is not installed.
-        QuantizerError: the method cannot do this on this model, a layer is not called by it, or none is left;
-            the model is unchanged after this and every other error.
+        QuantizerError: the method cannot do this on this model, or no layer is left; the model is unchanged after
+            this and every other error. Whether a weight is left in float because the model does not read it, or an
+            input because the layer is not called, is in ``plan.skipped`` and ``plan.float_inputs`` of the result.
     """
     patterns = [skip] if isinstance(skip, str) else skip
     asked = {
@@ -67,54 +68,41 @@ def quantize(
         "rules": (*(Rule(pattern, skip=True) for pattern in patterns), *rules),
     }
     method = make_quantizer(quantizer, asked, options)
-    chosen = _chosen(model, method)
+    _check(model, method)
     batches = inputs_of(calibration, model)
     first = next(batches, None)
     if first is None:
         raise QuantizerError("calibration needs at least one batch, got none; pass a list of input tensors")
-    _try(model, first, chosen)
+    _try(model, first)
     names = frozenset(model.state_dict())
     method.prepare(model, first)
     method.calibrate(model, chain([first], batches))
     return QuantizedModel(model, method, names)
 
 
-def _chosen(model: nn.Module, method: Quantizer) -> list[str]:
-    """The layers that will be quantized; refuses what the contract does not promise to get right."""
-    names = quantizable_layers(model)[0]
+def _check(model: nn.Module, method: Quantizer) -> None:
+    """Refuse what the contract does not promise to get right."""
+    found, skipped = quantizable_layers(model)
     if method.role == "baseline":
-        return []
-    if not names:
+        return
+    if not found:
         kinds = ", ".join(kind.__name__ for kind in LAYERS)
-        raise QuantizerError(f"no layer can be quantized, the model has none of {kinds}; give a model that has one")
-    method.spec.check_rules(names)
-    chosen = [name for name in names if method.spec.site(name) is not None]
-    if not chosen:
-        raise QuantizerError(f"no layer is quantized, every one is skipped: {', '.join(names)}; skip fewer of them")
-    for name in chosen:
-        weight = model.get_submodule(name)._parameters.get("weight")
-        if weight is None:
-            raise QuantizerError(f"the weight of {name!r} must be a Parameter, but is computed; write skip={name!r}")
+        reasons = "".join(f"; {layer.name}: {layer.reason}" for layer in skipped)
+        raise QuantizerError(f"no layer can be quantized, the model has none of {kinds}; give one that has{reasons}")
+    sites, skipped = choose(model, method.spec)
+    if not sites:
+        names = ", ".join(f"{layer.name} ({layer.reason})" for layer in skipped)
+        raise QuantizerError(f"no layer is quantized, every one is skipped: {names}; skip fewer of them")
+    for site in sites:
+        weight = latent_parameter(model, site.key)
         if weight.dtype != torch.float32:
-            raise QuantizerError(f"weights must be float32, {name!r} has {weight.dtype}; write model.float()")
+            raise QuantizerError(f"weights must be float32, {site.name!r} has {weight.dtype}; write model.float()")
     support = method.supports(model, method.spec)
     if not support.ok:
         raise QuantizerError(support.reason)
-    return chosen
 
 
-def _try(model: nn.Module, inputs: Tensor, chosen: list[str]) -> None:
-    """Run the float model once, so that nothing is changed where it fails, and see that it calls each layer."""
-    called: set[nn.Module] = set()
-    handle = register_module_forward_pre_hook(lambda module, args: called.add(module) if len(args) == 1 else None)
-    try:
-        with calibrating(model):
-            model(inputs)
-    finally:
-        handle.remove()
-    for name in chosen:
-        if model.get_submodule(name) not in called:
-            raise QuantizerError(
-                f"a layer must be called, with one tensor, to be quantized, in evaluation {name!r} is not; "
-                f"write skip={name!r}, or below nn.TransformerEncoder torch.backends.mha.set_fastpath_enabled(False)"
-            )
+def _try(model: nn.Module, inputs: Tensor) -> None:
+    """Run the float model once, so that nothing is changed where it fails."""
+    with calibrating(model):
+        model(inputs)

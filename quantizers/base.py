@@ -46,12 +46,14 @@ class Plan:
         skipped: the layers left in float, each with its reason.
         parameters: dotted names of the parameters that prepare added.
         frozen: dotted names of the parameters that prepare stopped from training.
+        float_inputs: the sites whose input stays float though bits were asked for, each with the reason.
     """
 
     sites: tuple[SiteSpec, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     parameters: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
+    float_inputs: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from dataclasses import KW_ONLY, dataclass
 import torch
 from torch import Tensor
 
+from .names import WEIGHT, module_name, weight_key
+
 
 @dataclass(frozen=True)
 class QTensor:
@@ -88,7 +90,18 @@ class SiteExport:
     Attributes:
         weight: the integers of the weight.
         act: the quantizer of the layer's input, or None for float input.
+        parameter: name of the weight within its module.
     """
 
     weight: QTensor
     act: ActQuant | None = None
+    _: KW_ONLY
+    parameter: str = WEIGHT
+
+    def key(self, name: str) -> str:
+        """Return the state-dict name of the weight, ``name`` being the site's."""
+        return weight_key(name, self.parameter)
+
+    def module(self, name: str) -> str:
+        """Return the name of the module that holds the weight, ``name`` being the site's."""
+        return module_name(name, self.parameter)

@@ -15,15 +15,16 @@ from torch import Tensor, nn
 
 from .base import Audit, Plan, Quantizer, SiteAudit, Skipped
 from .export import SiteExport
+from .insertion import latent_parameter
 from .layers import choose
 from .spec import SiteSpec
 
 
 def freeze_weights(model: nn.Module, sites: tuple[SiteSpec, ...]) -> tuple[str, ...]:
     """Stop training the sites' weights and return their dotted names; gradients left over are dropped."""
-    names = tuple(f"{site.name}.weight" for site in sites)
+    names = tuple(site.key for site in sites)
     for name in names:
-        weight = model.get_parameter(name)
+        weight = latent_parameter(model, name)
         weight.requires_grad_(False)
         weight.grad = None
     return names
@@ -47,14 +48,14 @@ class Freeze(Quantizer):
         frozen = freeze_weights(model, tuple(sites))
         kept = tuple(Skipped(site.name, "frozen in float, not quantized") for site in sites)
         self.plan = Plan((), (*kept, *skipped), (), frozen)
-        self._origin = {name: model.get_parameter(name).detach().clone() for name in frozen}
+        self._origin = {name: latent_parameter(model, name).detach().clone() for name in frozen}
         return self.plan
 
     def audit(self, model: nn.Module) -> Audit:
         """Show that the frozen weights stayed: no levels, no noise, and ``weight_moved`` of exactly 0."""
         sites = {}
         for name, start in self._origin.items():
-            weight = model.get_parameter(name).detach()
+            weight = latent_parameter(model, name).detach()
             moved = float((weight - start.to(weight.device)).norm() / start.norm().clamp_min(1e-12))
             site = SiteAudit(levels_used=0, noise_to_signal=0.0, saturation=0.0, weight_moved=moved)
             sites[name.removesuffix(".weight")] = site

@@ -137,7 +137,7 @@ class INQ(SiteQuantizer):
         """Hold the next portion when it is due, and undo what the optimizer's momentum did to held weights."""
         number, left = divmod(step, self.every)
         for _, site in sites_of(model):
-            weight, quant = site._parameters["weight"], site.weight_quant
+            weight, quant = site.latent, site.weight_quant
             if left == 0 and number < len(self.portions):
                 quant.hold(weight, self.portions[number])
             weight.copy_(torch.where(torch.isinf(quant.kept), weight, quant.kept))

@@ -1,101 +1,81 @@
-"""Quantizing layers in place: a class swap that keeps Parameters, state-dict keys and attributes.
-
-`conv.__class__` becomes a subclass of its own class, and the fake quantizers become the child modules
-``weight_quant`` and ``act_quant``. Of the insertion styles in use (module replacement, parametrization,
-graph rewriting) this one alone keeps Parameter identity, float keys and an overridden ``train()`` at once.
-"""
+"""Which weights of a model can be quantized, and which of them a spec chooses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections import defaultdict
+from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..core.errors import QuantizerError
 from .base import Skipped
-from .fake_quant import FakeQuant
+from .insertion import Quantized, sites_of
+from .names import WEIGHT, site_name
 from .spec import QuantSpec, SiteSpec
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+ATTENTION = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+"""The weights that nn.MultiheadAttention holds itself; those it does not use are None."""
+
+__all__ = ["LAYERS", "choose", "quantizable_layers", "sites_of"]
 
 
-class Site:
-    """A site is a quantized layer; this mixin lets the layer's own forward see the quantized weight as ``weight``."""
-
-    weight_quant: FakeQuant
-    act_quant: FakeQuant | None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer to a quantized input with a quantized weight."""
-        if self.act_quant is not None:
-            x = self.act_quant(x)
-        # An instance attribute shadows nn.Module's parameter lookup, so any layer subclass works unchanged.
-        self.__dict__["weight"] = self.weight_quant(self._parameters["weight"])  # type: ignore[attr-defined]
-        try:
-            return super().forward(x)  # type: ignore[misc,no-any-return]
-        finally:
-            del self.__dict__["weight"]
-
-
-class QuantConv2d(Site, nn.Conv2d):
-    """This is a quantized nn.Conv2d; the class has a name of its own, so that a model with it pickles."""
-
-
-class QuantLinear(Site, nn.Linear):
-    """This is a quantized nn.Linear; the class has a name of its own, so that a model with it pickles."""
-
-
-_SWAPPED: dict[type[nn.Module], type[nn.Module]] = {nn.Conv2d: QuantConv2d, nn.Linear: QuantLinear}
-
-
-def quantized_class(layer: type[nn.Module]) -> type[nn.Module]:
-    """Return the class that a layer of class ``layer`` gets when it becomes a site; it is made once."""
-    if layer not in _SWAPPED:
-        _SWAPPED[layer] = type(f"Quant{layer.__name__}", (Site, layer), {})
-    return _SWAPPED[layer]
-
-
-def quantizable_layers(model: nn.Module) -> tuple[list[str], list[Skipped]]:
-    """Return the names of the layers that can be quantized, and those that cannot, each with the reason.
+def quantizable_layers(model: nn.Module) -> tuple[dict[str, str], list[Skipped]]:
+    """Return the weights that can be quantized, the Parameter's name by the site's, and those that cannot, with the reason.
 
     Raises:
         QuantizerError: the model is quantized already.
     """
-    names, skipped, attention = [], [], ""
+    found: dict[str, str] = {}
+    skipped: list[Skipped] = []
     for name, module in model.named_modules():
-        if isinstance(module, nn.MultiheadAttention):
-            attention = name + "."
-        if not isinstance(module, LAYERS):
-            continue
-        if isinstance(module, Site):
+        if isinstance(module, Quantized):
             raise QuantizerError(f"a model can be prepared once, but {name!r} is already quantized; start from float")
-        if attention and name.startswith(attention):
-            skipped.append(Skipped(name, "nn.MultiheadAttention reads this weight without calling the layer"))
-        else:
-            names.append(name)
-    return names, skipped
+        if isinstance(module, nn.MultiheadAttention):
+            held = [p for p in ATTENTION if module._parameters.get(p) is not None]
+            found.update({site_name(name, parameter): parameter for parameter in held})
+        elif isinstance(module, LAYERS) and isinstance(module._parameters.get(WEIGHT), nn.Parameter):
+            found[name] = WEIGHT
+        elif isinstance(module, LAYERS):
+            skipped.append(Skipped(name, "its weight is no Parameter but computed, as by weight_norm"))
+    return found, skipped
 
 
 def choose(model: nn.Module, spec: QuantSpec) -> tuple[list[SiteSpec], list[Skipped]]:
-    """Divide the layers of ``model`` into those that ``spec`` quantizes and those it does not, each with the reason.
+    """Divide the weights of ``model`` into those that ``spec`` quantizes and those it does not, each with the reason.
 
     Raises:
         NoMatchError: a rule of the spec matches no layer.
         QuantizerError: the model is quantized already.
     """
-    names, skipped = quantizable_layers(model)
-    spec.check_rules(names)
+    found, skipped = quantizable_layers(model)
+    spec.check_rules([*found, *(layer.name for layer in skipped)])
     sites = []
-    for name in names:
+    for name, parameter in found.items():
         site = spec.site(name)
         if site is None:
             skipped.append(Skipped(name, "skipped by a rule of the spec"))
         else:
-            sites.append(site)
-    return sites, skipped
+            sites.append(replace(site, parameter=parameter))
+    return _without_half_tied(model, sites, skipped)
 
 
-def sites_of(model: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield the quantized layers of a prepared model with their names, in module order."""
-    return ((name, m) for name, m in model.named_modules() if isinstance(m, Site))
+def _without_half_tied(
+    model: nn.Module, sites: list[SiteSpec], skipped: list[Skipped]
+) -> tuple[list[SiteSpec], list[Skipped]]:
+    """Skip sites whose Parameter is also used where it is not quantized, or not in the same way."""
+    holders: dict[int, list[str]] = defaultdict(list)
+    for name, module in model.named_modules():
+        for parameter, tensor in module._parameters.items():
+            if tensor is not None:
+                holders[id(tensor)].append(f"{name}.{parameter}".lstrip("."))
+    grids = {site.key: (site.weight_bits, site.granularity, site.symmetric) for site in sites}
+    whole = []
+    for site in sites:
+        parameter = model.get_submodule(site.module)._parameters[site.parameter]
+        other = next((key for key in holders[id(parameter)] if grids.get(key) != grids[site.key]), None)
+        if other is None:
+            whole.append(site)
+        else:
+            skipped.append(Skipped(site.name, f"its weight is also {other}, which is not quantized in the same way"))
+    return whole, skipped

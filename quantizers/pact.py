@@ -200,5 +200,5 @@ class PACT(SiteQuantizer):
 
     def penalty(self, model: nn.Module) -> Tensor | None:
         """Return the L2 penalty on the clips, decay * sum of alpha^2, or None where no input is quantized."""
-        clips = [site.act_quant.alpha for _, site in sites_of(model)]
+        clips = [site.act_quant.alpha for _, site in sites_of(model) if site.act_quant is not None]
         return self.decay * torch.stack(clips).square().sum() if clips else None

@@ -9,17 +9,27 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError, QuantizerError
+from .acting import keep_acting, watched
 from .base import Audit, Plan, Quantizer, SiteAudit, Support
 from .export import ActQuant, QTensor, SiteExport
 from .fake_quant import FakeQuant, QParams, calibrating, fake_quants, to_qtensor
-from .layers import choose, quantized_class, sites_of
+from .insertion import Site, insert, latent_parameter, leave_fast_path, sites_of
+from .layers import choose
+from .names import WEIGHT
 from .spec import QuantSpec, SiteSpec
+
+
+def noise_to_signal(noise: Tensor, weight: Tensor) -> float:
+    """Compute std(noise) / std(weight); a single number has no spread, so both are 0."""
+    if weight.numel() == 1:
+        return 0.0
+    return float(noise.std() / weight.std().clamp_min(1e-12))
 
 
 class SiteQuantizer(Quantizer):
@@ -107,6 +117,9 @@ class SiteQuantizer(Quantizer):
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Swap the layers' classes, then run ``example`` once so that all state exists.
 
+        A weight that this forward does not read becomes float again and is listed as skipped; the input of a layer
+        whose weight is read without calling it stays float and is listed in ``plan.float_inputs``.
+
         Raises:
             NoMatchError: a rule of the spec matches no layer.
             QuantizerError: `supports` refuses, with its reason.
@@ -114,21 +127,33 @@ class SiteQuantizer(Quantizer):
         support = self.supports(model, self.spec)
         if not support.ok:
             raise QuantizerError(support.reason)
-        sites, skipped = choose(model, self.spec)
+        chosen, skipped = choose(model, self.spec)
         before = {id(p) for p in model.parameters()}
-        for site in sites:
-            module: Any = model.get_submodule(site.name)
-            weight_quant = self.weight_quantizer(module.weight, site).to(module.weight.device)
-            act_quant = self.act_quantizer(site) if site.act_bits is not None else None
-            module.__class__ = quantized_class(type(module))
-            module.weight_quant = weight_quant.train(module.training)
-            module.act_quant = None if act_quant is None else act_quant.to(example.device).train(module.training)
+        inserted = self._insert(model, chosen, example.device)
+        leave_fast_path(model)
+        with watched(model) as ran:
+            self._set_ranges(model, [example])
+        sites, idle, float_inputs = keep_acting(inserted, ran)
+        if chosen and not sites:
+            raise QuantizerError(f"a quantized weight must be read by the model, but none is, not {idle[0].name!r}")
         new = tuple(name for name, p in model.named_parameters() if id(p) not in before)
-        self.plan = Plan(tuple(sites), tuple(skipped), new)
-        self._set_ranges(model, [example])
+        self.plan = Plan(tuple(sites), (*skipped, *idle), new, float_inputs=tuple(float_inputs))
         self._remember_origin(model)
         self._calibrated = False
         return self.plan
+
+    def _insert(self, model: nn.Module, chosen: list[SiteSpec], device: torch.device) -> list[tuple[SiteSpec, Site]]:
+        """Put fake quantizers at the chosen weights; layers that share a weight share its fake quantizer, too."""
+        made: dict[int, FakeQuant] = {}
+        inserted = []
+        for spec in chosen:
+            weight = latent_parameter(model, spec.key)
+            if id(weight) not in made:
+                made[id(weight)] = self.weight_quantizer(weight, spec).to(weight.device)
+            called = spec.parameter == WEIGHT and spec.act_bits is not None
+            act_quant = self.act_quantizer(spec).to(device) if called else None
+            inserted.append((spec, insert(model, spec.name, spec.parameter, made[id(weight)], act_quant=act_quant)))
+        return inserted
 
     def calibrate(self, model: nn.Module, batches: Iterable[Tensor]) -> None:
         """Run the batches through in calibration mode.
@@ -169,29 +194,28 @@ class SiteQuantizer(Quantizer):
         self._origin = {name: p.detach().clone() for name, p in self._watched(model)}
 
     def _watched(self, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-        for name, site in sites_of(model):
-            yield f"{name}.weight", site._parameters["weight"]
+        for _, site in sites_of(model):
+            yield site.key, site.latent
         for name in self.plan.parameters:
             yield name, model.get_parameter(name)
 
     def audit(self, model: nn.Module) -> Audit:
         """Read levels, noise, saturation and movement of each site from the model itself."""
-        return Audit(self.name, {name: self._audit_site(name, site) for name, site in sites_of(model)})
+        return Audit(self.name, {name: self._audit_site(site) for name, site in sites_of(model)})
 
     @torch.no_grad()
-    def _audit_site(self, name: str, site: Any) -> SiteAudit:
-        weight = site._parameters["weight"]
-        q, exported = site.weight_quant.qparams(weight), self._weight(site, name)
+    def _audit_site(self, site: Site) -> SiteAudit:
+        weight = site.latent
+        q, exported = site.weight_quant.qparams(weight), self._weight(site)
         codes = exported.codes
         low, high = (q.qmin, q.qmax) if q.levels is None else (0, len(q.levels) - 1)
-        learned = [n for n in self.plan.parameters if n.startswith(name + ".")]
-        scales = [(n, site.get_parameter(n[len(name) + 1 :])) for n in learned]
+        scales = [(n, site.own_parameter(n)) for n in self.plan.parameters if site.owns(n)]
         gradients = [float(s.grad.abs().max()) for _, s in scales if s.grad is not None]
         return SiteAudit(
             levels_used=int(torch.unique(codes).numel()),
-            noise_to_signal=float((exported.dequantize() - weight).std() / weight.std().clamp_min(1e-12)),
+            noise_to_signal=noise_to_signal(exported.dequantize() - weight, weight),
             saturation=float(((codes <= low) | (codes >= high)).float().mean()),
-            weight_moved=self.moved(f"{name}.weight", weight),
+            weight_moved=self.moved(site.key, weight),
             scale_moved=max((self._scale_moved(n, s) for n, s in scales), default=None),
             scale_gradient=max(gradients, default=None),
         )
@@ -206,9 +230,9 @@ class SiteQuantizer(Quantizer):
         return float(((now - start).abs() / start.abs().masked_fill(start == 0, 1)).max())
 
     @torch.no_grad()
-    def _weight(self, site: Any, name: str) -> QTensor:
-        bits = next(s.weight_bits for s in self.plan.sites if s.name == name)
-        weight, quant = site._parameters["weight"], site.weight_quant
+    def _weight(self, site: Site) -> QTensor:
+        bits = next(s.weight_bits for s in self.plan.sites if s.name == site.name)
+        weight, quant = site.latent, site.weight_quant
         training, quant.training = quant.training, False
         try:
             return to_qtensor(quant(weight), quant.qparams(weight), bits)
@@ -218,13 +242,13 @@ class SiteQuantizer(Quantizer):
     @torch.no_grad()
     def export(self, model: nn.Module) -> dict[str, SiteExport]:
         """Recover the codes from each site's own fake quantizer, with the input's grid where there is one."""
-        out = {}
+        out, inserted = {}, dict(sites_of(model))
         for spec in self.plan.sites:
-            site: Any = model.get_submodule(spec.name)
+            site = inserted[spec.name]
             act = None
             if site.act_quant is not None and spec.act_bits is not None:
                 act = _input_grid(spec.name, site.act_quant.qparams(), spec.act_bits)
-            out[spec.name] = SiteExport(self._weight(site, spec.name), act)
+            out[spec.name] = SiteExport(self._weight(site), act, parameter=spec.parameter)
         return out
 
 

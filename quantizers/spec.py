@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple
 
 from ..core.errors import ConfigError, NoMatchError
+from .names import WEIGHT, module_name, weight_key
 
 Granularity = Literal["per_channel", "per_tensor"]
 GRANULARITIES: tuple[Granularity, ...] = ("per_channel", "per_tensor")
@@ -45,11 +46,12 @@ class SiteSpec:
     """A site spec says how one layer (a *site*) is quantized.
 
     Attributes:
-        name: dotted module name inside the model given to ``prepare``.
+        name: dotted module name inside the model given to ``prepare``, followed by ``parameter`` unless it is ``weight``.
         weight_bits: 2 to 8.
         act_bits: bits of the layer's input, 2 to 8, or None for float input.
         granularity: one weight scale per output channel or one per tensor.
         symmetric: whether the weight zero point is fixed at 0.
+        parameter: name of the weight within its module.
     """
 
     name: str
@@ -58,6 +60,17 @@ class SiteSpec:
     granularity: Granularity
     _: KW_ONLY
     symmetric: bool
+    parameter: str = WEIGHT
+
+    @property
+    def module(self) -> str:
+        """The dotted name of the module that holds the weight."""
+        return module_name(self.name, self.parameter)
+
+    @property
+    def key(self) -> str:
+        """The state-dict name of the weight."""
+        return weight_key(self.name, self.parameter)
 
     @property
     def per_channel(self) -> bool:

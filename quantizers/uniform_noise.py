@@ -23,7 +23,7 @@ from .export import SiteExport
 from .fake_quant import FakeQuant
 from .layers import sites_of
 from .lsq import initial_weight_scale
-from .sites import SiteQuantizer
+from .sites import SiteQuantizer, noise_to_signal
 from .spec import SiteSpec
 
 
@@ -96,9 +96,9 @@ class UniformNoise(SiteQuantizer):
         """Measure the present noise and the movement of the weights; there are no levels and no saturation."""
         sites = {}
         for name, site in sites_of(model):
-            weight = site._parameters["weight"]
-            ratio = float(site.weight_quant.noise(weight).std() / weight.std().clamp_min(1e-12))
-            moved = self.moved(f"{name}.weight", weight)
+            weight = site.latent
+            ratio = noise_to_signal(site.weight_quant.noise(weight), weight)
+            moved = self.moved(site.key, weight)
             sites[name] = SiteAudit(levels_used=0, noise_to_signal=ratio, saturation=0.0, weight_moved=moved)
         return Audit(self.name, sites)
 

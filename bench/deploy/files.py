@@ -83,7 +83,7 @@ def write_files(
         packed_file=write_packed(scratch / "packed.safetensors", model.rest, model.sites),
         compressed_file=write_compressed(out.with_suffix(".safetensors.zst"), model.rest, model.sites),
         codes=sum(-(-s.weight.codes.numel() * s.weight.bits // 8) for s in model.sites.values()),
-        scales=sum(_bytes(grid_tensors(name, site.weight)) for name, site in model.sites.items()),
+        scales=sum(_bytes(grid_tensors(site.key(name), site.weight)) for name, site in model.sites.items()),
         rest=_bytes(model.rest),
     )
     return Files(kind, reason, sizes, float_file, integer_file=integer_file, integer=integer)

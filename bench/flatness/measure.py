@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ...quantizers.export import ActQuant
+from ...quantizers.insertion import latent_parameter
 from ..experiment.flatness import FlatnessSettings
 from ..training.data import CellData
 from .hessian import top_eigenvalue, trace
@@ -63,7 +64,7 @@ def measure_flatness(
     batches, seed = domain_batches(data, settings.examples), data.seeds.of("flatness", 1)
     chunk = settings.chunk or (1 if data.device == "cpu" else GPU_CHUNK)
     names, grids = float_names(network), grids or {}
-    count = sum(network.get_parameter(n).numel() for n in names)
+    count = sum(latent_parameter(network, n).numel() for n in names)
     gammas = [radius * math.sqrt(count) for radius in settings.radii]
     local = partial(_local, names=names, data=data, batches=batches, gammas=gammas, settings=settings, seed=seed)
     network.eval()
@@ -121,7 +122,7 @@ def _curvature(
             out[f"sam_{place}"] = sam_sharpness(whole, settings.rhos)
         if settings.tangent_examples:
             images = _spread(torch.cat([x for i in domains for x, _ in batches[i]]), settings.tangent_examples)
-            params = {n: network.get_parameter(n).detach() for n in names}
+            params = {n: latent_parameter(network, n).detach() for n in names}
             kernel = tangent_kernel(partial(logits_of_one, network), params, images)
             out[f"tangent_{place}"] = asdict(log_det(kernel))
     return out

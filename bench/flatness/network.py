@@ -25,7 +25,7 @@ def float_names(network: nn.Module) -> list[str]:
 
 def deployed_state(prepared: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> dict[str, Tensor]:
     """Return a prepared network's state with the dequantized weights in the place of the latent ones."""
-    return {**prepared, **{f"{name}.weight": site.weight.dequantize() for name, site in sites.items()}}
+    return {**prepared, **{site.key(name): site.weight.dequantize() for name, site in sites.items()}}
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The packed model file: b-bit integer codes, scales and the float rest in one safetensors file.
 
-For a site ``conv``: ``conv.weight.codes`` (uint8, bit-packed, most significant bit first), ``conv.weight.scale``,
+For a site ``conv``, a layer: ``conv.weight.codes`` (uint8, bit-packed, most significant bit first), ``conv.weight.scale``,
 ``conv.weight.zero_point`` where it is not zero, ``conv.weight.levels`` for a non-uniform grid. Everything else
 keeps its state-dict name. Bits, shape, code offset, axis and the input's grid are JSON in the header.
 """
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ...core.errors import RecordError, one_line
 from ...quantizers.export import QTensor, SiteExport
+from ...quantizers.names import weight_key
 from ..results.files import write_atomic
 from .header import SiteHeader, read_header, write_entry
 
@@ -39,24 +40,24 @@ def unpack_codes(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[np
     return np.packbits(np.pad(stream, ((0, 0), (8 - bits, 0))), axis=1).reshape(count)
 
 
-def _pack_weight(name: str, q: QTensor) -> tuple[dict[str, Tensor], int]:
+def _pack_weight(name: str, key: str, q: QTensor) -> tuple[dict[str, Tensor], int]:
     offset = int(q.codes.min())
     shifted = (q.codes.cpu().int() - offset).numpy()
     if shifted.max(initial=0) >= 2**q.bits:
         raise RecordError(f"codes of {name!r} must fit in {q.bits} bits, but span {shifted.max() + 1} values")
     return {
-        f"{name}.weight.codes": torch.from_numpy(pack_codes(shifted.astype(np.uint8), q.bits)),
-        **grid_tensors(name, q),
+        f"{key}.codes": torch.from_numpy(pack_codes(shifted.astype(np.uint8), q.bits)),
+        **grid_tensors(key, q),
     }, offset
 
 
-def grid_tensors(name: str, q: QTensor) -> dict[str, Tensor]:
-    """Return what a file stores of a weight's grid: scale, a zero point that is not 0, a code book."""
-    tensors = {f"{name}.weight.scale": q.scale.cpu().contiguous()}
+def grid_tensors(key: str, q: QTensor) -> dict[str, Tensor]:
+    """Return what a file stores of the grid of the weight ``key``: scale, a zero point that is not 0, a code book."""
+    tensors = {f"{key}.scale": q.scale.cpu().contiguous()}
     if bool(q.zero_point.any()):
-        tensors[f"{name}.weight.zero_point"] = q.zero_point.cpu().float().contiguous()
+        tensors[f"{key}.zero_point"] = q.zero_point.cpu().float().contiguous()
     if q.levels is not None:
-        tensors[f"{name}.weight.levels"] = q.levels.cpu().contiguous()
+        tensors[f"{key}.levels"] = q.levels.cpu().contiguous()
     return tensors
 
 
@@ -70,10 +71,10 @@ def packed_bytes(floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) 
     tensors: dict[str, Tensor] = {}
     header: dict[str, Any] = {}
     for name, site in sites.items():
-        parts, offset = _pack_weight(name, site.weight)
+        parts, offset = _pack_weight(name, site.key(name), site.weight)
         tensors.update(parts)
         header[name] = write_entry(site, offset)
-    replaced = {f"{name}.weight" for name in sites}
+    replaced = {site.key(name) for name, site in sites.items()}
     tensors.update({n: t.detach().cpu().contiguous() for n, t in floats.items() if n not in replaced})
     return save(tensors, {_META: json.dumps(header)})
 
@@ -92,7 +93,7 @@ class PackedModel:
 
     def state(self) -> dict[str, Tensor]:
         """Return the float state dict with dequantized weights."""
-        return {**self.rest, **{f"{name}.weight": s.weight.dequantize() for name, s in self.sites.items()}}
+        return {**self.rest, **{s.key(name): s.weight.dequantize() for name, s in self.sites.items()}}
 
 
 def _take(tensors: dict[str, Tensor], key: str, shape: tuple[int, ...], default: float | None = None) -> Tensor:
@@ -109,7 +110,7 @@ def _take(tensors: dict[str, Tensor], key: str, shape: tuple[int, ...], default:
 
 
 def _unpack_site(name: str, tensors: dict[str, Tensor], entry: SiteHeader) -> SiteExport:
-    key, bits, count = f"{name}.weight", entry.bits, entry.count
+    key, bits, count = weight_key(name, entry.parameter), entry.bits, entry.count
     stream = tensors.pop(f"{key}.codes", torch.empty(0, dtype=torch.uint8))
     if stream.dtype != torch.uint8 or stream.dim() != 1 or len(stream) != -(-count * bits // 8):
         raise RecordError(
@@ -124,7 +125,9 @@ def _unpack_site(name: str, tensors: dict[str, Tensor], entry: SiteHeader) -> Si
         raise RecordError(f"scale of {name!r} must be positive, the file has {float(scale.min())}")
     zero = _take(tensors, f"{key}.zero_point", entry.scale_shape, default=0.0)
     codes = plain.to(torch.int16).reshape(entry.shape) + entry.offset
-    return SiteExport(QTensor(codes, scale, zero, bits, axis=entry.axis, levels=levels), entry.act)
+    return SiteExport(
+        QTensor(codes, scale, zero, bits, axis=entry.axis, levels=levels), entry.act, parameter=entry.parameter
+    )
 
 
 def _check_levels(name: str, levels: Tensor, highest: int, lowest: int) -> None:

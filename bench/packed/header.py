@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any
 
 from ...core.errors import RecordError
 from ...quantizers.export import ActQuant, SiteExport
+from ...quantizers.names import WEIGHT, module_name, site_name
 
 MAX_DIMS = 8
 MAX_OFFSET = 2**15 - 2**8
@@ -29,6 +30,7 @@ class SiteHeader:
         offset: added to the stored codes.
         axis: the scale's dimension of the weight, or None for one scale.
         act: the input's grid, or None.
+        parameter: name of the weight within its module.
     """
 
     bits: int
@@ -36,6 +38,8 @@ class SiteHeader:
     offset: int
     axis: int | None
     act: ActQuant | None
+    _: KW_ONLY
+    parameter: str = WEIGHT
 
     @property
     def count(self) -> int:
@@ -52,7 +56,8 @@ def write_entry(site: SiteExport, offset: int) -> dict[str, Any]:
     """Make the entry of a site, ready for JSON."""
     q = site.weight
     act = asdict(site.act) if site.act else None
-    return {"bits": q.bits, "shape": list(q.codes.shape), "offset": offset, "axis": q.axis, "act": act}
+    entry = {"bits": q.bits, "shape": list(q.codes.shape), "offset": offset, "axis": q.axis, "act": act}
+    return entry if site.parameter == WEIGHT else {**entry, "parameter": site.parameter}
 
 
 def read_header(text: str) -> dict[str, SiteHeader]:
@@ -76,7 +81,11 @@ def _entry(name: str, raw: Any) -> SiteHeader:
     _check(name, "offset", raw["offset"], -MAX_OFFSET, high=MAX_OFFSET)
     if raw["axis"] is not None:
         _check(name, "axis", raw["axis"], 0, high=len(shape) - 1)
-    return SiteHeader(raw["bits"], tuple(shape), raw["offset"], raw["axis"], act=_act(name, raw.get("act")))
+    parameter = raw.get("parameter", WEIGHT)
+    if not isinstance(parameter, str) or site_name(module_name(name, parameter), parameter) != name:
+        raise RecordError(f"the name of {name!r} must end with that of its parameter, got {_short(parameter)}")
+    act = _act(name, raw.get("act"))
+    return SiteHeader(raw["bits"], tuple(shape), raw["offset"], raw["axis"], act, parameter=parameter)
 
 
 def _act(name: str, raw: Any) -> ActQuant | None:

@@ -8,6 +8,10 @@ from functools import partial
 from statistics import median
 from typing import Any
 
+from torch import Tensor, nn
+
+from ...core.errors import QuantizerError
+from ...quantizers.acting import idle_sites
 from ...quantizers.base import Audit, Quantizer
 from ...quantizers.noise_matching import note_noise
 from ..algorithms.base import Algorithm
@@ -23,6 +27,9 @@ from .noise_match import match_cell
 from .optimizer_check import check_groups
 from .seeds import seed_everything
 from .selection import Checkpoint, Selection
+
+FEW = 4
+"""Images that show whether a site acts."""
 
 
 @dataclass
@@ -62,6 +69,17 @@ def _at_start(cell: Cell, data: CellData, state: State) -> Algorithm:
     return algorithm
 
 
+def check_sites_act(network: nn.Module, quantizer: Quantizer, images: Tensor) -> None:
+    """Raise QuantizerError unless each planned site acts in training and in evaluation, with the first that does not."""
+    idle = idle_sites(network, quantizer.export(network), images)
+    if idle:
+        name, reason = next(iter(idle.items()))
+        raise QuantizerError(
+            f"each of the {len(quantizer.plan.sites)} planned sites must act, but {len(idle)} do not, first {name!r}: "
+            f"{reason}; leave it in float by a rule with skip: true"
+        )
+
+
 def insert_quantizer(cell: Cell, data: CellData, state: State) -> tuple[Algorithm, Quantizer, set[str]]:
     """Build the float state with the cell's quantizer inserted, calibrated and in the optimizer."""
     algorithm = _at_start(cell, data, state)
@@ -72,6 +90,7 @@ def insert_quantizer(cell: Cell, data: CellData, state: State) -> tuple[Algorith
     batches = list(data.calibration())
     quantizer.prepare(network, batches[0])
     quantizer.calibrate(network, batches)
+    check_sites_act(network, quantizer, batches[0][:FEW])
     for group in quantizer.param_groups(network, protocol.lr):
         algorithm.add_quantizer_group(group)
     check_groups(algorithm.optimizer, algorithm)

@@ -40,7 +40,12 @@ class SeedSource:
 
 
 def use_deterministic(threads: int) -> None:
-    """Fix thread count and kernels, so that equal settings give equal bits on one machine."""
+    """Fix thread count and kernels, so that equal settings give equal bits on one machine.
+
+    Attention is computed by the same operators in training and evaluation: torch's fused path, for evaluation only,
+    would skip input quantizers.
+    """
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
+    torch.backends.mha.set_fastpath_enabled(False)
     torch.use_deterministic_algorithms(True, warn_only=True)

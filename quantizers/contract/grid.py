@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..export import QTensor
+from ..insertion import latent_parameter
 from ..spec import QuantSpec
 from .toy_net import accuracy, float_net, logits
 from .trial import MakeQuantizer, Skip, expect, functional_weights, start, trials
@@ -65,7 +66,7 @@ def check_scale_contract(make: MakeQuantizer) -> Skip | None:
                 p.copy_(torch.randn(p.shape, generator=generator) * 0.02)
         exported = start(make, spec, net, float_steps=0).quantizer.export(net)
         for name, w_q in functional_weights(net).items():
-            w = net.get_parameter(f"{name}.weight").detach()
+            w = latent_parameter(net, f"{name}.weight").detach()
             cosine = float((w * w_q).sum() / (w.norm() * w_q.norm()).clamp_min(1e-12))
             ratio = float(w_q.norm() / w.norm())
             uniform = name not in exported or exported[name].weight.levels is None
@@ -80,7 +81,7 @@ def check_plan_is_true(make: MakeQuantizer) -> Skip | None:
     for t in trials(make):
         planned = {site.name for site in t.plan.sites}
         for name, used in functional_weights(t.net).items():
-            changed = not torch.equal(used, t.net.get_parameter(f"{name}.weight"))
+            changed = not torch.equal(used, latent_parameter(t.net, f"{name}.weight"))
             expect(
                 changed == (name in planned),
                 t.spec,
@@ -105,7 +106,7 @@ def check_audit(make: MakeQuantizer) -> Skip | None:
         computed, exported = functional_weights(t.net), t.quantizer.export(t.net)
         for site in t.plan.sites:
             expect(site.name in audit.sites, t.spec, f"the audit lacks {site.name}")
-            evidence, w = audit.sites[site.name], t.net.get_parameter(f"{site.name}.weight").detach()
+            evidence, w = audit.sites[site.name], latent_parameter(t.net, site.key).detach()
             noise = float((computed[site.name] - w).std() / w.std())
             close = abs(evidence.noise_to_signal - noise) < 1e-3 + 0.01 * noise
             expect(
@@ -119,7 +120,7 @@ def check_audit(make: MakeQuantizer) -> Skip | None:
                 t.spec,
                 f"{site.name}: levels_used {evidence.levels_used}, measured {levels}",
             )
-            moved = (evidence.weight_moved > 0) != (f"{site.name}.weight" in t.plan.frozen)
+            moved = (evidence.weight_moved > 0) != (site.key in t.plan.frozen)
             expect(moved, t.spec, f"{site.name}: weight_moved is {evidence.weight_moved} after training")
             learned = [n for n in t.plan.parameters if n.startswith(f"{site.name}.")]
             expect(

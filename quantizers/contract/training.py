@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ...core.errors import NoMatchError
+from ..insertion import latent_parameter
 from ..spec import QuantSpec, Rule
 from .toy_net import LR, accuracy, calibration, float_net, images
 from .trial import (
@@ -56,7 +57,7 @@ def check_optimizer_covers(make: MakeQuantizer) -> Skip | None:
             else:
                 expect(name in t.plan.frozen, t.spec, f"{name} does not train; list it in plan.frozen")
         for name in t.plan.frozen:
-            p = t.net.get_parameter(name)
+            p = latent_parameter(t.net, name)
             expect(not p.requires_grad and p.grad is None, t.spec, f"{name} is in plan.frozen but can still train")
         added = {n for n, _ in t.net.named_parameters()} - {n for n, _ in float_net().named_parameters()}
         expect(added == set(t.plan.parameters), t.spec, f"plan.parameters must be {sorted(added)}")
@@ -68,7 +69,7 @@ def check_learning_rates(make: MakeQuantizer) -> Skip | None:
     for t in trials(make):
         if not t.plan.parameters:
             return Skip("it adds no parameter")
-        own = {id(t.net.get_parameter(n)) for n in t.plan.parameters}
+        own = {id(latent_parameter(t.net, n)) for n in t.plan.parameters}
         for group in t.quantizer.param_groups(t.net, LR):
             expect({id(p) for p in group["params"]} <= own, t.spec, "param_groups holds a parameter of the float model")
             expect(group.get("weight_decay") == 0, t.spec, "quantizer parameters must have weight_decay 0")

@@ -9,7 +9,7 @@ from torch import nn
 
 import quantdg
 from quantdg.choice import quantizer_names
-from quantdg.errors import RecordError
+from quantdg.errors import QuantizerError, RecordError
 
 BATCHES = [torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(i)) for i in range(3)]
 
@@ -107,6 +107,10 @@ def test_shared_weights_of_one_value_only(tmp_path):
     both.save(tmp_path / "both.safetensors")
     loaded = quantdg.load_packed(tmp_path / "both.safetensors", tied())
     assert torch.equal(loaded(BATCHES[0]), both.model.eval()(BATCHES[0]))
-    quantdg.quantize(tied(), "dorefa", skip="3", calibration=BATCHES).save(tmp_path / "one.safetensors")
+    with pytest.raises(QuantizerError, match=r"1 \(its weight is also 3\.weight, which is not quantized"):
+        quantdg.quantize(tied(), "dorefa", skip="3", calibration=BATCHES)
+    untied = tied()
+    untied[3].weight = nn.Parameter(-untied[1].weight)
+    quantdg.quantize(untied, "dorefa", calibration=BATCHES).save(tmp_path / "two.safetensors")
     with pytest.raises(RecordError, match="untie it"):
-        quantdg.load_packed(tmp_path / "one.safetensors", tied())
+        quantdg.load_packed(tmp_path / "two.safetensors", tied())

@@ -6,6 +6,7 @@ from torch import nn
 
 from quantdg.core.errors import ConfigError
 from quantdg.quantizers.inq import INQ, INQQuant, powers_of_two
+from quantdg.quantizers.insertion import latent_parameter
 from quantdg.quantizers.spec import QuantSpec
 
 
@@ -48,7 +49,7 @@ def prepared(**options):
 
 def test_the_largest_half_is_held_and_the_rest_trains_until_its_turn():
     model, quantizer = prepared(portions=(0.5, 0.75, 1.0))
-    weight, optimizer = model[0].weight, torch.optim.Adam(model.parameters(), lr=0.01)
+    weight, optimizer = latent_parameter(model, "0.weight"), torch.optim.Adam(model.parameters(), lr=0.01)
     held = []
     for step in range(1, 6):
         optimizer.zero_grad()
@@ -66,7 +67,7 @@ def test_the_largest_half_is_held_and_the_rest_trains_until_its_turn():
 def test_held_weights_get_no_gradient_and_evaluation_quantizes_all():
     model, _ = prepared()
     model(torch.ones(1, 4)).sum().backward()
-    assert model[0].weight.grad.tolist() == [[0, 0, 1, 1]]
+    assert latent_parameter(model, "0.weight").grad.tolist() == [[0, 0, 1, 1]]
     model.eval()
     assert model(torch.ones(1, 4)).item() == pytest.approx(1 - 0.5 + 0.25 + 0.125)
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from quantdg.quantizers.fake_quant import SMALLEST_SCALE
+from quantdg.quantizers.insertion import latent_parameter
 from quantdg.quantizers.lsq import LSQ, LSQQuant
 from quantdg.quantizers.spec import QuantSpec
 
@@ -108,7 +109,7 @@ def test_averaged_scales_stay_or_start_anew():
         model = nn.Sequential(nn.Linear(2, 1))
         quantizer = LSQ(QuantSpec(4, rules=()), averaged=policy)
         quantizer.prepare(model, torch.ones(1, 2))
-        model[0].weight.data.copy_(weight)
+        latent_parameter(model, "0.weight").data.copy_(weight)
         model[0].weight_quant.step_size.data.fill_(0.5)
         assert quantizer.after_average(model, [torch.ones(1, 2)]) == policy
         assert model[0].weight_quant.step_size.item() == pytest.approx(expected)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from quantdg.core.errors import ConfigError, MissingPackageError
+from quantdg.quantizers.insertion import latent_parameter
 from quantdg.quantizers.nni_lsq import NNILSQ
 from quantdg.quantizers.nni_qat import NNIQAT
 from quantdg.quantizers.spec import QuantSpec
@@ -75,7 +76,7 @@ def test_the_adapter_equals_nni_used_directly_bit_for_bit(make, name, act):
         assert torch.equal(a, b)
     for layer in ("0", "2", "5"):
         wrapped = theirs.get_submodule(layer)._nni_wrapper.weight
-        assert torch.equal(ours.get_submodule(layer).weight, wrapped)
+        assert torch.equal(latent_parameter(ours, f"{layer}.weight"), wrapped)
     assert torch.equal(ours.eval()(batch(9)), theirs.eval()(batch(9)))
 
 
@@ -111,7 +112,7 @@ def test_qat_scale_range_and_moving_average():
 def test_qat_after_averaging_recalibrates_or_keeps():
     for policy, expected in (("recalibrate", 6 / 63), ("keep", 3 / 63)):
         model, quantizer = linear(NNIQAT, [1.0, -3.0], averaged=policy)
-        model[0].weight.data.mul_(2)
+        latent_parameter(model, "0.weight").data.mul_(2)
         assert quantizer.after_average(model, [torch.ones(1, 2)]) == policy
         assert quantizer.export(model)["0"].weight.scale.tolist() == pytest.approx([expected])
 
@@ -139,7 +140,7 @@ def test_lsq_scale_gradient_counts_the_whole_tensor():
     model, _ = linear(NNILSQ, [0.1, 3.0], 2, init="paper")  # Qp = 1
     quant = model[0].weight_quant
     quant.get("scale").data.fill_(0.5)
-    quant(model[0].weight).sum().backward()
+    quant(latent_parameter(model, "0.weight")).sum().backward()
     assert quant.get("scale").grad.item() == pytest.approx((-0.2 + 1) / 2**0.5)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from quantdg.quantizers.insertion import latent_parameter
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.pact import PACT
 from quantdg.quantizers.round_freeze import RoundFreeze
@@ -47,7 +48,7 @@ def noisy(seed=0, name_of_other="1"):
 
 
 def draw(model, index=0):
-    return model[index].weight_quant(model[index].weight).detach()
+    return model[index].weight_quant(latent_parameter(model, f"{index}.weight")).detach()
 
 
 def test_noise_is_a_function_of_seed_layer_and_step():
@@ -63,7 +64,7 @@ def test_noise_is_a_function_of_seed_layer_and_step():
 
 def test_noise_stays_within_half_a_scale_and_out_of_eval():
     model, _ = noisy()
-    weight, scale = model[0].weight.detach(), model[0].weight_quant.scale
+    weight, scale = latent_parameter(model, "0.weight").detach(), model[0].weight_quant.scale
     error = (draw(model) - weight).abs()
     assert bool((error <= scale / 2 * 1.0001).all())
     assert float((error / scale).max()) > 0.4

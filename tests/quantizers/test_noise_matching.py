@@ -15,6 +15,7 @@ from quantdg.quantizers.contract.toy_net import calibration, float_net
 from quantdg.quantizers.dorefa import DoReFa
 from quantdg.quantizers.float_ import Float
 from quantdg.quantizers.freeze import Freeze
+from quantdg.quantizers.insertion import latent_parameter
 from quantdg.quantizers.lsq import LSQ, initial_scale
 from quantdg.quantizers.nni_lsq import NNILSQ
 from quantdg.quantizers.nni_qat import NNIQAT
@@ -142,7 +143,11 @@ def scale_of(kind, factor, bits=4):
     quantizer.prepare(model, INPUT[0])
     quantizer.calibrate(model, INPUT)
     quant = model[0].weight_quant
-    return (quant.scale if kind is UniformNoise else quant.qparams(model[0].weight).scale).detach().flatten()
+    return (
+        (quant.scale if kind is UniformNoise else quant.qparams(latent_parameter(model, "0.weight")).scale)
+        .detach()
+        .flatten()
+    )
 
 
 @pytest.mark.parametrize("kind", SCALABLE)

@@ -9,6 +9,7 @@ from torch import nn
 from quantdg.core.errors import ConfigError, QuantizerError
 from quantdg.quantizers.export import QTensor
 from quantdg.quantizers.fake_quant import QParams, to_qtensor
+from quantdg.quantizers.insertion import latent_parameter
 from quantdg.quantizers.layers import quantizable_layers
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.spec import QuantSpec, Rule
@@ -28,8 +29,9 @@ def prepared(make=LSQ, **options):
 
 def test_movement_is_measured_from_the_branch_point_through_later_calibrations():
     model, quantizer = prepared(averaged="recalibrate")
-    start = model[0].weight.detach().clone()
-    model[0].weight.data.add_(1.0)
+    latent = latent_parameter(model, "0.weight")
+    start = latent.detach().clone()
+    latent.data.add_(1.0)
     expected = pytest.approx(float(2 / start.norm()))
     assert quantizer.audit(model).sites["0"].weight_moved == expected
     quantizer.after_average(model, [X])
@@ -67,11 +69,12 @@ def test_calibration_without_a_batch_is_an_error():
         quantizer.calibrate(model, [])
 
 
-def test_attention_projections_are_skipped_with_the_reason():
-    model = nn.Sequential(nn.MultiheadAttention(4, 1), nn.Linear(4, 2))
+def test_the_weights_of_attention_are_sites():
+    model = nn.Sequential(nn.MultiheadAttention(4, 1), nn.MultiheadAttention(4, 1, kdim=2, vdim=3), nn.Linear(4, 2))
     names, skipped = quantizable_layers(model)
-    assert names == ["1"]
-    assert [s.name for s in skipped] == ["0.out_proj"]
+    own = ["1.q_proj_weight", "1.k_proj_weight", "1.v_proj_weight"]
+    assert [*names] == ["0.in_proj_weight", "0.out_proj", *own, "1.out_proj", "2"]
+    assert skipped == []
 
 
 def test_a_subclass_of_a_layer_keeps_its_own_forward():

@@ -56,6 +56,13 @@ class Plan:
     float_inputs: tuple[Skipped, ...] = ()
 
 
+def noise_to_signal(noise: Tensor, weight: Tensor) -> float:
+    """Compute std(noise) / std(weight); a single number has no spread, so both are 0."""
+    if weight.numel() == 1:
+        return 0.0
+    return float(noise.std() / weight.std().clamp_min(1e-12))
+
+
 @dataclass(frozen=True)
 class SiteAudit:
     """A site's audit is the evidence from one layer that its quantizer worked.

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .export import QTensor
+from ..core.errors import QuantizerError
+from .export import ActQuant, QTensor
 from .spec import IntegerRange
 
 SMALLEST_SCALE = 1e-8
@@ -151,3 +152,15 @@ def to_qtensor(value: Tensor, q: QParams, bits: int) -> QTensor:
     else:
         codes = torch.bucketize(units, (q.levels[1:] + q.levels[:-1]) / 2)
     return QTensor(codes.to(torch.int16), scale, zero, bits, axis=q.axis, levels=q.levels)
+
+
+def to_act_quant(name: str, q: QParams, bits: int) -> ActQuant:
+    """The grid as numbers; QuantizerError where it is none that an export can hold."""
+    if q.levels is not None or q.scale.numel() != 1 or q.zero_point.numel() != 1:
+        kind = f"{len(q.levels)} levels" if q.levels is not None else f"{q.scale.numel()} scales"
+        raise QuantizerError(
+            f"an input's grid must be uniform with one scale and one zero point, that of {name!r} has {kind}; "
+            "return such a grid from qparams or leave its inputs in float with act_bits=null"
+        )
+    zero = float(q.zero_point)
+    return ActQuant(float(q.scale), int(zero) if zero.is_integer() else zero, q.qmin, q.qmax, bits=bits)

@@ -16,20 +16,13 @@ from torch import Tensor, nn
 
 from ..core.errors import ConfigError, QuantizerError
 from .acting import keep_acting, watched
-from .base import Audit, Plan, Quantizer, SiteAudit, Support
-from .export import ActQuant, QTensor, SiteExport
-from .fake_quant import FakeQuant, QParams, calibrating, fake_quants, to_qtensor
+from .base import Audit, Plan, Quantizer, SiteAudit, Support, noise_to_signal
+from .export import QTensor, SiteExport
+from .fake_quant import FakeQuant, calibrating, fake_quants, to_act_quant, to_qtensor
 from .insertion import Site, insert, latent_parameter, leave_fast_path, sites_of
 from .layers import choose
 from .names import WEIGHT
 from .spec import QuantSpec, SiteSpec
-
-
-def noise_to_signal(noise: Tensor, weight: Tensor) -> float:
-    """Compute std(noise) / std(weight); a single number has no spread, so both are 0."""
-    if weight.numel() == 1:
-        return 0.0
-    return float(noise.std() / weight.std().clamp_min(1e-12))
 
 
 class SiteQuantizer(Quantizer):
@@ -247,18 +240,6 @@ class SiteQuantizer(Quantizer):
             site = inserted[spec.name]
             act = None
             if site.act_quant is not None and spec.act_bits is not None:
-                act = _input_grid(spec.name, site.act_quant.qparams(), spec.act_bits)
+                act = to_act_quant(spec.name, site.act_quant.qparams(), spec.act_bits)
             out[spec.name] = SiteExport(self._weight(site), act, parameter=spec.parameter)
         return out
-
-
-def _input_grid(name: str, q: QParams, bits: int) -> ActQuant:
-    """The grid as numbers; QuantizerError where it is none that an export can hold."""
-    if q.levels is not None or q.scale.numel() != 1 or q.zero_point.numel() != 1:
-        kind = f"{len(q.levels)} levels" if q.levels is not None else f"{q.scale.numel()} scales"
-        raise QuantizerError(
-            f"an input's grid must be uniform with one scale and one zero point, that of {name!r} has {kind}; "
-            "return such a grid from qparams or leave its inputs in float with act_bits=null"
-        )
-    zero = float(q.zero_point)
-    return ActQuant(float(q.scale), int(zero) if zero.is_integer() else zero, q.qmin, q.qmax, bits=bits)

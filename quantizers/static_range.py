@@ -213,4 +213,4 @@ class StaticRangeQuantizer(SiteQuantizer):
         if self.refresh and step % self.refresh == 0:
             for _, site in sites_of(model):
                 site.weight_quant.restart()
-                site.weight_quant.observe(site._parameters["weight"])
+                site.weight_quant.observe(site.latent)

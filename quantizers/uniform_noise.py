@@ -18,12 +18,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from .base import Audit, Plan, SiteAudit, Skipped
+from .base import Audit, Plan, SiteAudit, Skipped, noise_to_signal
 from .export import SiteExport
 from .fake_quant import FakeQuant
 from .layers import sites_of
 from .lsq import initial_weight_scale
-from .sites import SiteQuantizer, noise_to_signal
+from .sites import SiteQuantizer
 from .spec import SiteSpec
 
 

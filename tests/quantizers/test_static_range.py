@@ -123,7 +123,7 @@ def test_ranges_of_weights_follow_them_where_they_are_refreshed(kind: type, chan
     quantizer.prepare(model, torch.randn(2, 3, 8, 8))
     name, site = next(sites_of(model))
     before = site.weight_quant.qparams().scale.clone()
-    site._parameters["weight"].data *= 2
+    site.latent.data *= 2
     quantizer.on_step(model, 1)
     assert torch.allclose(site.weight_quant.qparams().scale, before * (2 if changes else 1)), name
 

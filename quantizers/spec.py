@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ..core.errors import ConfigError, NoMatchError
 from .names import WEIGHT, module_name, weight_key
 
 Granularity = Literal["per_channel", "per_tensor"]
+Same = Literal["same"]
+SAME: Same = "same"
+"""What a rule says of a setting that it leaves as the spec has it."""
 GRANULARITIES: tuple[Granularity, ...] = ("per_channel", "per_tensor")
 
 
@@ -85,23 +88,47 @@ class Rule:
     Attributes:
         pattern: glob as in fnmatch, case-sensitive; matching no layer is an error.
         skip: leave these layers in float.
-        weight_bits: replaces the spec's value where not None.
-        act_bits: replaces the spec's value where not None.
-        granularity: replaces the spec's value where not None.
+        weight_bits: 2 to 8, or ``same``: as the spec says.
+        act_bits: 2 to 8, None for float inputs whatever the spec says, or ``same``.
+        granularity: of the weights, or ``same``.
     """
 
     pattern: str
     skip: bool = False
-    weight_bits: int | None = None
-    act_bits: int | None = None
+    weight_bits: int | Same = SAME
+    act_bits: int | Same | None = SAME
     _: KW_ONLY
-    granularity: Granularity | None = None
+    granularity: Granularity | Same = SAME
 
     def __post_init__(self) -> None:
-        check_bits("rule.weight_bits", self.weight_bits)
-        check_bits("rule.act_bits", self.act_bits)
-        if self.granularity is not None and self.granularity not in GRANULARITIES:
-            raise ConfigError(f"rule.granularity must be one of {GRANULARITIES}, got {self.granularity!r}")
+        if self.weight_bits is None:
+            raise ConfigError(
+                f"rule.weight_bits must be a whole number from 2 to 8 or {SAME}, got None; write skip=true for a float layer, "
+                "or leave it out to keep the spec's bits"
+            )
+        for what, bits in (("rule.weight_bits", self.weight_bits), ("rule.act_bits", self.act_bits)):
+            if bits != SAME:
+                check_bits(what, bits)
+        if self.granularity not in (*GRANULARITIES, SAME):
+            raise ConfigError(f"rule.granularity must be one of {(*GRANULARITIES, SAME)}, got {self.granularity!r}")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return the rule as a cell's settings hold it: ``null`` where it leaves the spec's value, ``float`` for float inputs.
+
+        Settings of before 0.4 had ``null`` for the former and no way to say the latter.
+        """
+        own = {name: None if value == SAME else value for name, value in asdict(self).items()}
+        return {**own, "act_bits": "float"} if self.act_bits is None else own
+
+    def apply(self, site: SiteSpec) -> SiteSpec:
+        """Return a layer's settings as this rule changes them; skipping is not among them."""
+        return replace(
+            site,
+            weight_bits=site.weight_bits if self.weight_bits == SAME else self.weight_bits,
+            act_bits=site.act_bits if self.act_bits == SAME else self.act_bits,
+            granularity=site.granularity if self.granularity == SAME else self.granularity,
+        )
 
 
 @dataclass(frozen=True)
@@ -136,8 +163,21 @@ class QuantSpec:
 
     @property
     def label(self) -> str:
-        """Give the short form used in tables, for example ``W7`` or ``W7A8``."""
-        return f"W{self.weight_bits}" + (f"A{self.act_bits}" if self.act_bits is not None else "")
+        """Give the short form used in tables: ``W7``, ``W7A8``, or ``W4A4 mixed`` where a rule gives layers other bits."""
+        bits = f"W{self.weight_bits}" + (f"A{self.act_bits}" if self.act_bits is not None else "")
+        return f"{bits} mixed" if self.mixed else bits
+
+    @property
+    def mixed(self) -> bool:
+        """Say whether a rule quantizes layers with other bits than the spec's; float layers do not count."""
+        whole = SiteSpec("", self.weight_bits, self.act_bits, self.granularity, symmetric=self.symmetric)
+        ruled = (rule.apply(whole) for rule in self.rules if not rule.skip)
+        return any((site.weight_bits, site.act_bits) != (self.weight_bits, self.act_bits) for site in ruled)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return the spec as a cell's settings hold it."""
+        return {**asdict(self), "rules": [rule.identity for rule in self.rules]}
 
     def site(self, name: str) -> SiteSpec | None:
         """Return the settings of the layer ``name``, or None where a rule skips it."""
@@ -147,12 +187,7 @@ class QuantSpec:
             if not fnmatchcase(name, rule.pattern):
                 continue
             skip = rule.skip
-            out = replace(
-                out,
-                weight_bits=rule.weight_bits or out.weight_bits,
-                act_bits=rule.act_bits or out.act_bits,
-                granularity=rule.granularity or out.granularity,
-            )
+            out = rule.apply(out)
         return None if skip else out
 
     def check_rules(self, names: Sequence[str]) -> None:

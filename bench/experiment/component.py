@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -76,6 +76,15 @@ class Component:
         own = {"component": self.choice or self.name, "name": self.name, "options": self.options}
         return {**own, "origin": self.origin} if self.origin else own
 
+    @property
+    def architecture(self) -> str:
+        """Return what tables call a model: the ``arch`` of a part of ours that has its file's name, else the name.
+
+        So ``model=timm model.arch=deit_tiny_patch16_224`` and ``model=resnet18 model.arch=resnet34`` are what they are.
+        """
+        own = not self.origin and self.name == (self.choice or self.name)
+        return str(self.options.get("arch", self.name)) if own else self.name
+
     def check(self, group: str) -> None:
         """Raise ConfigError where the target is no part of this group or does not take an option; builds nothing."""
         try:
@@ -119,7 +128,7 @@ class QuantizerComponent(Component):
     @property
     def identity(self) -> dict[str, Any]:
         """Return what it is and what it quantizes."""
-        return {**super().identity, "spec": asdict(self.spec) if self.spec else None}
+        return {**super().identity, "spec": self.spec.identity if self.spec else None}
 
     def create(self, seed: int) -> Quantizer:
         """Return the quantizer, its own generator seeded with ``seed``."""

@@ -120,7 +120,7 @@ class Cell:
             algorithm=group.method,
             quantizer=self.quantizer.name,
             bits=(self.match.label(spec) if self.match else spec.label) if spec else "float",
-            model=group.model.name,
+            model=group.model.architecture,
             protocol=group.protocol.name,
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from ...quantizers.spec import QuantSpec
+from ...quantizers.spec import SAME, QuantSpec
 from .offers import COMPONENTS, strangers
 
 SEVERAL = ("algorithm", "transform", "quantizer", "averaging")
@@ -31,5 +31,5 @@ def offer_plugins() -> None:
 
 def _plain(spec: QuantSpec) -> dict[str, Any]:
     """A spec as a configuration file has it: rules name only what they set."""
-    rules = [{key: value for key, value in asdict(rule).items() if value} for rule in spec.rules]
+    rules = [{key: value for key, value in asdict(rule).items() if value not in (False, SAME)} for rule in spec.rules]
     return {**asdict(spec), "rules": rules}

@@ -69,7 +69,8 @@ def unpack_bits(text: str, count: int) -> NDArray[np.bool_]:
 class Labels:
     """A table groups by these; all are taken from the settings.
 
-    ``quantizer`` is the configuration's name (``lsq``), ``bits`` its spec in short (``W7``, ``W7A8``, ``float``).
+    ``quantizer`` is the configuration's name (``lsq``), ``bits`` its spec in short (``W7``, ``W7A8``, ``W4A4 mixed``,
+    ``float``).
     """
 
     dataset: str

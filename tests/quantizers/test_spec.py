@@ -55,3 +55,39 @@ def test_a_spec_is_hashable_and_labelled():
 )
 def test_codes_that_bits_hold(bits, signed, narrow, expected):
     assert integer_range(bits, signed=signed, narrow=narrow) == expected
+
+
+def test_a_rule_says_none_where_it_means_none():
+    """Null is float inputs; what a rule leaves out stays as the spec has it."""
+    spec = QuantSpec(4, 4, rules=(Rule("first", act_bits=None), Rule("last", weight_bits=8)))
+    first, last = spec.site("first"), spec.site("last")
+    assert (first.weight_bits, first.act_bits) == (4, None)
+    assert (last.weight_bits, last.act_bits, last.granularity) == (8, 4, "per_channel")
+    with pytest.raises(ConfigError, match="got None; write skip=true for a float layer"):
+        Rule("first", weight_bits=None)
+    with pytest.raises(ConfigError, match="granularity must be one of"):
+        Rule("first", granularity=None)
+
+
+def test_the_identity_of_a_rule_is_what_it_was():
+    kept = {"pattern": "classifier*", "skip": True, "weight_bits": None, "act_bits": None, "granularity": None}
+    assert QuantSpec().identity["rules"] == [kept]
+    assert Rule("a", act_bits=8, granularity="per_tensor").identity == {
+        "pattern": "a", "skip": False, "weight_bits": None, "act_bits": 8, "granularity": "per_tensor",
+    }  # fmt: skip
+    assert Rule("a", act_bits=None).identity["act_bits"] == "float"
+
+
+@pytest.mark.parametrize(
+    ("rules", "label"),
+    [
+        ((), "W4A4"),
+        ((Rule("classifier*", skip=True),), "W4A4"),
+        ((Rule("a", weight_bits=4, act_bits=4, granularity="per_tensor"),), "W4A4"),
+        ((Rule("first", weight_bits=8),), "W4A4 mixed"),
+        ((Rule("first", act_bits=8),), "W4A4 mixed"),
+        ((Rule("first", act_bits=None),), "W4A4 mixed"),
+    ],
+)
+def test_mixed_bits_are_called_mixed(rules, label):
+    assert QuantSpec(4, 4, rules=rules).label == label

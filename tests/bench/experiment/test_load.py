@@ -261,3 +261,29 @@ def test_to_write_down_a_default_is_to_leave_it_out():
     written = config.load(["quantizer.lsq.scale_factor=1.0", "quantizer.lsq.averaged=null"])
     assert written.quantizers == config.load([]).quantizers
     assert config.load(["quantizer.lsq.scale_factor=1.1"]).quantizers != config.load([]).quantizers
+
+
+def test_null_in_a_rule_means_float_inputs(tmp_path):
+    rules = "[{pattern: 'featurizer.0', act_bits: null}, {pattern: 'classifier', weight_bits: 8}]"
+    words = ["quantizer=[lsq]", "bits=4", "act_bits=4", f"quantizer.lsq.spec.rules={rules}", f"out={tmp_path}"]
+    cell = load_and_plan(config.load([*words, "seeds=1", "targets=[thick]"]))[0]
+    spec = cell.quantizer.spec
+    assert [spec.site(n).act_bits for n in ("featurizer.0", "featurizer.3", "classifier")] == [None, 4, 4]
+    assert [spec.site(n).weight_bits for n in ("featurizer.0", "featurizer.3", "classifier")] == [4, 4, 8]
+    assert cell.labels.bits == "W4A4 mixed"
+    with pytest.raises(ConfigError, match=r"rule\.weight_bits must be a whole number or same, got None"):
+        config.load(["quantizer=[lsq]", "quantizer.lsq.spec.rules=[{pattern: 'classifier', weight_bits: null}]"])
+
+
+@pytest.mark.parametrize(
+    ("words", "label"),
+    [
+        (["model=resnet18"], "resnet18"),
+        (["model=resnet18", "model.arch=resnet34"], "resnet34"),
+        (["model=timm", "model.arch=deit_tiny_patch16_224"], "deit_tiny_patch16_224"),
+        (["model=timm", "model.arch=deit_tiny_patch16_224", "model.name=mine"], "mine"),
+        (["model=convnet"], "convnet"),
+    ],
+)
+def test_a_network_is_called_by_its_architecture(words, label):
+    assert config.load([*words, "protocol=scratch"]).model.architecture == label

@@ -15,17 +15,22 @@ from .spec import QuantSpec, Rule, SiteSpec
 if TYPE_CHECKING:
     from .apot import APoT
     from .dorefa import DoReFa
+    from .duq import DuQ
     from .float_ import Float
     from .freeze import Freeze
     from .inq import INQ
+    from .k_means import KMeans
     from .lsq import LSQ
     from .min_max import MinMax
     from .mse import MSE
     from .nni_lsq import NNILSQ
     from .nni_qat import NNIQAT
+    from .normal_float import NormalFloat
     from .pact import PACT
     from .percentile import Percentile
+    from .power_of_two import PowerOfTwo
     from .round_freeze import RoundFreeze
+    from .statsq import StatsQ
     from .torch_ao import TorchAO
     from .torch_ao_learnable import TorchAOLearnable
     from .uniform_noise import UniformNoise
@@ -41,11 +46,15 @@ __all__ = [
     "ActQuant",
     "Audit",
     "DoReFa",
+    "DuQ",
     "Float",
     "Freeze",
+    "KMeans",
     "MinMax",
+    "NormalFloat",
     "Percentile",
     "Plan",
+    "PowerOfTwo",
     "QTensor",
     "QuantSpec",
     "Quantizer",
@@ -56,6 +65,7 @@ __all__ = [
     "SiteExport",
     "SiteSpec",
     "Skipped",
+    "StatsQ",
     "Support",
     "TorchAO",
     "TorchAOLearnable",
@@ -65,17 +75,22 @@ __all__ = [
 _HOMES = {
     "APoT": "apot",
     "DoReFa": "dorefa",
+    "DuQ": "duq",
     "Float": "float_",
     "Freeze": "freeze",
     "INQ": "inq",
+    "KMeans": "k_means",
     "LSQ": "lsq",
     "MSE": "mse",
     "MinMax": "min_max",
     "NNILSQ": "nni_lsq",
     "NNIQAT": "nni_qat",
+    "NormalFloat": "normal_float",
     "PACT": "pact",
     "Percentile": "percentile",
+    "PowerOfTwo": "power_of_two",
     "RoundFreeze": "round_freeze",
+    "StatsQ": "statsq",
     "TorchAO": "torch_ao",
     "TorchAOLearnable": "torch_ao_learnable",
     "UniformNoise": "uniform_noise",

@@ -9,18 +9,23 @@ from quantdg.quantizers.apot import APoT
 from quantdg.quantizers.contract.checks import CHECKS, run_checks
 from quantdg.quantizers.contract.trial import specs
 from quantdg.quantizers.dorefa import DoReFa
+from quantdg.quantizers.duq import DuQ
 from quantdg.quantizers.float_ import Float
 from quantdg.quantizers.freeze import Freeze
 from quantdg.quantizers.inq import INQ
+from quantdg.quantizers.k_means import KMeans
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.min_max import MinMax
 from quantdg.quantizers.mse import MSE
 from quantdg.quantizers.nni_lsq import NNILSQ
 from quantdg.quantizers.nni_qat import NNIQAT
+from quantdg.quantizers.normal_float import NormalFloat
 from quantdg.quantizers.pact import PACT
 from quantdg.quantizers.percentile import Percentile
+from quantdg.quantizers.power_of_two import PowerOfTwo
 from quantdg.quantizers.round_freeze import RoundFreeze
 from quantdg.quantizers.spec import QuantSpec
+from quantdg.quantizers.statsq import StatsQ
 from quantdg.quantizers.testing import QuantizerContract
 from quantdg.quantizers.torch_ao import TorchAO
 from quantdg.quantizers.torch_ao_learnable import TorchAOLearnable
@@ -52,6 +57,36 @@ class TestPercentile(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return partial(Percentile, narrow=True, gradient="straight")
+
+
+class TestDuQ(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return DuQ
+
+
+class TestKMeans(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return KMeans
+
+
+class TestNormalFloat(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return NormalFloat
+
+
+class TestPowerOfTwo(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return PowerOfTwo
+
+
+class TestStatsQ(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return StatsQ
 
 
 class TestLSQ(QuantizerContract):

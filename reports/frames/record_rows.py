@@ -14,6 +14,7 @@ from .variants import flatten
 
 SIZES = ["float_file", "packed_file", "codes", "scales", "rest"]
 AUDIT = ["levels", "noise", "saturation", "moved", "sites_moved", "scale_moved", "sites", "quantized", "layers"]
+AUDIT += ["worst_noise", "noise_at", "noise_of_others", "worst_saturation", "saturation_at", "saturation_of_others"]
 _LATENCY = [
     "key",
     "runtime",
@@ -48,17 +49,27 @@ def _median(sites: list[Mapping[str, Any]], name: str) -> float | None:
     return median(values) if values else None
 
 
+def _worst(audit: Mapping[str, Mapping[str, Any]], name: str) -> tuple[float, str, float]:
+    """The largest value of an entry, its layer, and the median of the other layers, NaN where there are none."""
+    layer = max(audit, key=lambda n: float(audit[n].get(name) or 0))
+    others = _median([site for other, site in audit.items() if other != layer], name)
+    return float(audit[layer].get(name) or 0), layer, math.nan if others is None else others
+
+
 def audit_row(record: Record) -> list[dict[str, Any]]:
     """Make a row of medians over the sites of one cell, and how many sites moved; none for a cell without an audit.
 
-    ``sites`` counts the audited layers, ``quantized`` those with integers and ``layers`` all that could have them.
+    ``worst_noise`` and ``worst_saturation`` are of the layers ``noise_at`` and ``saturation_at``, beside the
+    median of the other layers. ``sites`` counts the audited layers, ``quantized`` those with integers and ``layers`` all that could have them.
     """
     sites: list[Mapping[str, Any]] = list(record.audit.values())
     if not sites:
         return []
+    noise, saturation = (_worst(record.audit, name) for name in ("noise_to_signal", "saturation"))
     return [
         {
             "key": record.key,
+            **dict(zip(AUDIT[-6:], (*noise, *saturation), strict=True)),
             "levels": _median(sites, "levels_used"),
             "noise": _median(sites, "noise_to_signal"),
             "saturation": _median(sites, "saturation"),

@@ -15,12 +15,16 @@ from .by_section import by_section
 from .table import Table, traced
 
 _VALUES = ["levels", "noise", "saturation", "moved", "scale_moved"]
+_BOUNDS = {"noise": ("noise / signal", 0.1), "saturation": ("a share saturated of", 0.05)}
+TIMES_OTHERS = 4
+"""A layer gets a warning where it is above its bound and so many times the median of the others in its cell."""
 _NOTES = (
     "Medians over sites, then over cells.",
     "Noise / signal: std(w_q - w) / std(w) of the latent weights; compare methods by it, not by bits.",
     "Weight moved: relative change since the quantizer was inserted; sites moved counts the sites of all cells.",
     f"Scale moved: largest relative change of a learned scale; {DASH}: none is learned.",
     "Coverage: quantized layers of those that could be.",
+    "Worst noise, worst saturated: of the worst layer of the worst cell.",
 )
 
 
@@ -30,17 +34,20 @@ def _share(part: float, whole: float) -> str:
 
 def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Table:
     """Make a line per (algorithm, quantizer, bits): medians over sites, then over the section's cells."""
-    values = audit[_VALUES].astype(float)
+    worst = [f"worst_{what}" for what in _BOUNDS]
+    values = audit[[*_VALUES, *worst]].astype(float)
     groups = pd.concat([audit[[*METHOD, "key"]], values], axis=1).groupby(METHOD, sort=False)
     counts = audit.groupby(METHOD, sort=False)[["sites_moved", "sites", "quantized", "layers"]].sum()
-    numbers = groups[_VALUES].median().join(counts).join(groups.size().rename("n"))
+    numbers = groups[_VALUES].median().join(groups[worst].max()).join(counts).join(groups.size().rename("n"))
     numbers = ordered(numbers.reset_index(), roles)
     rows = [
         {
             **{c: str(line[c]) for c in METHOD},
             "levels used": number_text(line["levels"], ".0f"),
             "noise / signal": number_text(line["noise"], ".4f"),
+            "worst noise": number_text(line["worst_noise"], ".4f"),
             "saturated": number_text(line["saturation"], ".2%"),
+            "worst saturated": number_text(line["worst_saturation"], ".2%"),
             "weight moved": number_text(line["moved"], ".2%"),
             "sites moved": _share(line["sites_moved"], line["sites"]),
             "scale moved": number_text(line["scale_moved"], ".2%"),
@@ -49,7 +56,8 @@ def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Tab
         }
         for line in numbers.to_dict("records")
     ]
-    columns = ["levels used", "noise / signal", "saturated", "weight moved", "sites moved", "scale moved", "coverage"]
+    columns = ["levels used", "noise / signal", "worst noise", "saturated", "worst saturated", "weight moved"]
+    columns += ["sites moved", "scale moved", "coverage"]
     traces = traced("cells", groups["key"].unique().loc[pd.MultiIndex.from_frame(numbers[METHOD])])
     return Table(
         name=name,
@@ -57,9 +65,25 @@ def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Tab
         text=pd.DataFrame(rows, columns=[*METHOD, *columns, "cells"]),
         numbers=numbers,
         labels=3,
-        notes=_NOTES,
+        notes=(*_warnings(audit, numbers), *_NOTES),
         traces=traces,
     )
+
+
+def _warnings(audit: pd.DataFrame, numbers: pd.DataFrame) -> Iterator[str]:
+    """Say of each method which layer fails behind a median that does not show it."""
+    for names in numbers[METHOD].to_dict("records"):
+        cells = audit[(audit[METHOD] == pd.Series(names)).all(axis=1)]
+        for what, (shown, bound) in _BOUNDS.items():
+            columns = [f"worst_{what}", f"{what}_at", f"{what}_of_others"]
+            found = [(float(worst), layer, float(usual)) for worst, layer, usual in cells[columns].values.tolist()]
+            failing = [f for f in found if f[0] > bound and f[0] > TIMES_OTHERS * f[2]]
+            if failing:
+                worst, layer, usual = max(failing)
+                yield (
+                    f"Warning: {' '.join(map(str, names.values()))}: layer {layer} has {shown} {worst:.2g}, the median of the others "
+                    f"{usual:.2g}, in {len(failing)} of {len(cells)} cells (said above {bound:g} and {TIMES_OTHERS} times the others)."
+                )
 
 
 def audit_tables(results: Results) -> Iterator[Table]:

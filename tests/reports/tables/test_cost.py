@@ -92,6 +92,33 @@ def test_audit_takes_medians_over_sites_and_counts_them(golden: RunStore) -> Non
     assert (text["coverage"], text["sites moved"], text["cells"]) == ("2/3", "12/12", "6")
 
 
+def test_a_layer_that_fails_behind_the_medians_is_named(
+    store: RunStore, make: Make, site: Callable[..., dict[str, float | int | None]]
+) -> None:
+    """PACT, layer 0, as users met it: noise .27 and 16 % saturated behind medians of .017 and .17 %."""
+    fine = site(noise_to_signal=0.017, saturation=0.0017)
+    audit = {"featurizer.0": site(noise_to_signal=0.27, saturation=0.16), "conv2": fine, "conv3": fine}
+    store.write(make(quantizer="pact", rows={"iid": 0.5}, audit=audit))
+    store.write(make(quantizer="pact", seed=1, rows={"iid": 0.5}, audit={"conv2": fine, "conv3": fine}))
+    store.write(make(quantizer="lsq", rows={"iid": 0.5}, audit={n: site(noise_to_signal=0.3) for n in audit}))
+    table = audit_table(load(store.root).audit, "audit", "Audit", Roles())
+    text = table.text.set_index("quantizer").loc["pact"]
+    assert (text["noise / signal"], text["worst noise"]) == ("0.0170", "0.2700")
+    assert (text["saturated"], text["worst saturated"]) == ("0.17%", "16.00%")
+    warnings = [note for note in table.notes if note.startswith("Warning")]
+    assert warnings == [
+        (
+            "Warning: erm pact W7: layer featurizer.0 has noise / signal 0.27, the median of the others 0.017, in 1 of 2 "
+            "cells (said above 0.1 and 4 times the others)."
+        ),
+        (
+            "Warning: erm pact W7: layer featurizer.0 has a share saturated of 0.16, the median of the others 0.0017, in 1 "
+            "of 2 cells (said above 0.05 and 4 times the others)."
+        ),
+    ]
+    assert table.notes[0] == warnings[0]
+
+
 def test_audit_without_learned_scales_shows_a_dash(
     store: RunStore, make: Make, site: Callable[..., dict[str, float | int | None]]
 ) -> None:

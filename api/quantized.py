@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from quantdg.bench.packed.aliases import aliases_of
 from quantdg.bench.packed.file import write_packed
 from quantdg.core.errors import QuantizerError
 from quantdg.quantizers.base import Plan, Quantizer, SiteAudit, Skipped
@@ -105,5 +106,7 @@ class QuantizedModel:
         gone = sorted(self._names - state.keys())
         if gone:
             raise QuantizerError(f"prepare must keep every float state-dict key, but {gone[0]!r} is gone")
-        floats = {name: state[name].detach().cpu().clone() for name in sorted(self._names)}
-        return write_packed(Path(path), floats, self.export())
+        sites = self.export()
+        aliases = aliases_of({n: state[n] for n in self._names}, {site.key(name) for name, site in sites.items()})
+        floats = {n: state[n].detach().cpu().clone() for n in sorted(self._names) if n not in aliases}
+        return write_packed(Path(path), floats, sites, aliases)

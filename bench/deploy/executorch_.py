@@ -44,7 +44,7 @@ class _FloatWeights(nn.Module):
     def __init__(self, layer: IntegerLayer) -> None:
         super().__init__()
         self.act, self.apply_weight, self.options = layer.act, layer.apply_weight, layer.options
-        self.register_buffer("weight", layer.weight())
+        self.register_buffer("weight", layer.weight)
         self.register_buffer("bias", layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:

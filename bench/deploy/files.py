@@ -67,7 +67,9 @@ def write_files(
     """
     state, (kind, reason) = model.state(), deployment_kind(model)
     export = export_pte if out.suffix == PTE else export_onnx
-    write_atomic(scratch / "float.safetensors", save({n: t.contiguous() for n, t in state.items()}))
+    write_atomic(
+        scratch / "float.safetensors", save({n: t.contiguous() for n, t in state.items() if n not in model.aliases})
+    )
     float_file = out if kind == "float32" else scratch / f"float{out.suffix}" if baseline else None
     if float_file is not None:
         export(load_float(network, state), shape, float_file)
@@ -80,8 +82,8 @@ def write_files(
         float_file=(scratch / "float.safetensors").stat().st_size,
         float_runtime_file=float_file.stat().st_size if float_file else 0,
         runtime_file=integer_file.stat().st_size if integer_file else 0,
-        packed_file=write_packed(scratch / "packed.safetensors", model.rest, model.sites),
-        compressed_file=write_compressed(out.with_suffix(".safetensors.zst"), model.rest, model.sites),
+        packed_file=write_packed(scratch / "packed.safetensors", model.rest, model.sites, model.aliases),
+        compressed_file=write_compressed(out.with_suffix(".safetensors.zst"), model.rest, model.sites, model.aliases),
         codes=sum(-(-s.weight.codes.numel() * s.weight.bits // 8) for s in model.sites.values()),
         scales=sum(_bytes(grid_tensors(site.key(name), site.weight)) for name, site in model.sites.items()),
         rest=_bytes(model.rest),

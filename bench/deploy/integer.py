@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ...core.errors import QuantizerError
 from ...quantizers.export import ActQuant, SiteExport
+from ...quantizers.names import WEIGHT
 from ..packed.twin import load_float
 from .batchnorm import affine, following
 from .codes import HIGH, LOW, Codes, fold, integer_reason, to_codes
@@ -45,8 +46,27 @@ def quantize_input(x: Tensor, act: ActQuant, dtype: torch.dtype = torch.uint8) -
     return out
 
 
-class IntegerLayer(nn.Module):
-    """This convolution or linear layer holds int8 codes.
+class IntegerWeight(nn.Module):
+    """This holds a weight as int8 codes; called, it gives the dequantized weight."""
+
+    codes: Tensor
+    scale: Tensor
+    zero: Tensor
+
+    def __init__(self, codes: Codes) -> None:
+        super().__init__()
+        self.register_buffer("codes", codes.values.to(torch.int8))
+        self.register_buffer("zero", codes.zero.to(torch.int8).contiguous())
+        self.register_buffer("scale", codes.scale.float().contiguous())
+
+    def forward(self) -> Tensor:
+        """Return the dequantized weight."""
+        out: Tensor = _OPS.dequantize_per_channel(self.codes, self.scale, self.zero, 0, LOW, HIGH, torch.int8)
+        return out
+
+
+class IntegerLayer(IntegerWeight):
+    """This convolution or linear layer holds int8 codes; who reads its ``weight`` gets it dequantized.
 
     Args:
         layer: the float layer, whose geometry is taken over.
@@ -54,31 +74,42 @@ class IntegerLayer(nn.Module):
         act: the grid of its input, or None for a float input.
     """
 
-    codes: Tensor
-    scale: Tensor
-    zero: Tensor
     bias: Tensor | None
     input_dtype = torch.uint8
 
     def __init__(self, layer: nn.Module, codes: Codes, act: ActQuant | None) -> None:
-        super().__init__()
+        super().__init__(codes)
         self.act = act
         self.apply_weight, self.options = _operator(layer)
-        self.register_buffer("codes", codes.values.to(torch.int8))
-        self.register_buffer("zero", codes.zero.to(torch.int8).contiguous())
-        self.register_buffer("scale", codes.scale.float().contiguous())
         self.register_buffer("bias", None if codes.bias is None else codes.bias.float())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Compute the layer's output in float32."""
         if self.act is not None:
             x = quantize_input(x, self.act, self.input_dtype)
-        return self.apply_weight(x, self.weight(), self.bias, **self.options)
+        return self.apply_weight(x, self.weight, self.bias, **self.options)
 
+    @property
     def weight(self) -> Tensor:
-        """Return the dequantized weight."""
-        out: Tensor = _OPS.dequantize_per_channel(self.codes, self.scale, self.zero, 0, LOW, HIGH, torch.int8)
-        return out
+        """The dequantized weight."""
+        return super().forward()
+
+
+def hold_integers(module: nn.Module, parameter: str, codes: Codes) -> None:
+    """Let a module that multiplies by a Parameter itself read it from int8 codes, by a property of its class."""
+    child = f"{parameter}_integers"
+    del module._parameters[parameter]
+    module.add_module(child, IntegerWeight(codes))
+    kind = type(module)
+    module.__class__ = type(kind.__name__, (kind,), {parameter: property(lambda self: self._modules[child]())})
+
+
+def replace_module(network: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Put a module in the place of another, under every name that it has."""
+    for parent in network.modules():
+        for name, child in parent._modules.items():
+            if child is old:
+                parent._modules[name] = new
 
 
 def _operator(layer: nn.Module) -> tuple[Callable[..., Tensor], dict[str, Any]]:
@@ -130,7 +161,10 @@ def build_integer(network: nn.Module, state: Mapping[str, Tensor], sites: Mappin
     unfolded: dict[str, int] = {}
     folded = 0
     for name, site in sites.items():
-        layer: Any = out.get_submodule(name)
+        layer: Any = out.get_submodule(site.module(name))
+        if site.parameter != WEIGHT:
+            hold_integers(layer, site.parameter, to_codes(name, site.weight, None))
+            continue
         codes = to_codes(name, site.weight, layer.bias)
         if name in pairs:
             codes, overflow = fold(codes, *affine(out.get_submodule(pairs[name])))
@@ -139,5 +173,5 @@ def build_integer(network: nn.Module, state: Mapping[str, Tensor], sites: Mappin
             else:
                 out.set_submodule(pairs[name], nn.Identity())
                 folded += 1
-        out.set_submodule(name, IntegerLayer(layer, codes, site.act))
+        replace_module(out, layer, IntegerLayer(layer, codes, site.act))
     return IntegerModel(out.eval(), folded, unfolded)

@@ -23,14 +23,16 @@ LEVEL, SHORTEST_MATCH = 19, 7
 MAX_BYTES = 2**31 - 1
 
 
-def compressed_bytes(floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> bytes:
+def compressed_bytes(
+    floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport], aliases: Mapping[str, str] | None = None
+) -> bytes:
     """Return the file's content; arguments are as for `quantdg.bench.packed.file.packed_bytes`."""
     require("zstandard")
     import zstandard  # noqa: PLC0415
 
     wide = {name: replace(site, weight=replace(site.weight, bits=8)) for name, site in sites.items()}
     settings = zstandard.ZstdCompressionParameters.from_level(LEVEL, min_match=SHORTEST_MATCH, write_checksum=True)
-    out: bytes = zstandard.ZstdCompressor(compression_params=settings).compress(packed_bytes(floats, wide))
+    out: bytes = zstandard.ZstdCompressor(compression_params=settings).compress(packed_bytes(floats, wide, aliases))
     return out
 
 
@@ -53,8 +55,13 @@ def read_compressed(path: Path) -> PackedModel:
         return read_model(plain)
 
 
-def write_compressed(path: Path, floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> int:
+def write_compressed(
+    path: Path,
+    floats: Mapping[str, Tensor],
+    sites: Mapping[str, SiteExport],
+    aliases: Mapping[str, str] | None = None,
+) -> int:
     """Write the file, read it back, check every weight bit for bit; returns its bytes."""
-    write_atomic(path, compressed_bytes(floats, sites))
+    write_atomic(path, compressed_bytes(floats, sites, aliases))
     check_weights(path, read_compressed(path), sites)
     return path.stat().st_size

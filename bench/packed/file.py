@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from ...core.errors import RecordError, one_line
 from ...quantizers.export import QTensor, SiteExport
 from ...quantizers.names import weight_key
 from ..results.files import write_atomic
+from .aliases import read_aliases
 from .header import SiteHeader, read_header, write_entry
 
-_META = "quantdg"
+_META, _ALIASES = "quantdg", "aliases"
 
 
 def pack_codes(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
@@ -53,20 +54,23 @@ def _pack_weight(name: str, key: str, q: QTensor) -> tuple[dict[str, Tensor], in
 
 def grid_tensors(key: str, q: QTensor) -> dict[str, Tensor]:
     """Return what a file stores of the grid of the weight ``key``: scale, a zero point that is not 0, a code book."""
-    tensors = {f"{key}.scale": q.scale.cpu().contiguous()}
+    tensors = {f"{key}.scale": q.scale.cpu().clone()}
     if bool(q.zero_point.any()):
-        tensors[f"{key}.zero_point"] = q.zero_point.cpu().float().contiguous()
+        tensors[f"{key}.zero_point"] = q.zero_point.cpu().float().clone()
     if q.levels is not None:
-        tensors[f"{key}.levels"] = q.levels.cpu().contiguous()
+        tensors[f"{key}.levels"] = q.levels.cpu().clone()
     return tensors
 
 
-def packed_bytes(floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> bytes:
+def packed_bytes(
+    floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport], aliases: Mapping[str, str] | None = None
+) -> bytes:
     """Return the file's content.
 
     Args:
         floats: the float state dict; the weights of ``sites`` are left out of the file.
         sites: from `Quantizer.export`.
+        aliases: further names, each with the one whose tensor it shares.
     """
     tensors: dict[str, Tensor] = {}
     header: dict[str, Any] = {}
@@ -76,15 +80,23 @@ def packed_bytes(floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) 
         header[name] = write_entry(site, offset)
     replaced = {site.key(name) for name, site in sites.items()}
     tensors.update({n: t.detach().cpu().contiguous() for n, t in floats.items() if n not in replaced})
-    return save(tensors, {_META: json.dumps(header)})
+    shared = {_ALIASES: json.dumps(dict(aliases))} if aliases else {}
+    return save(tensors, {_META: json.dumps(header), **shared})
 
 
 @dataclass(frozen=True)
 class PackedModel:
-    """This is a packed file in memory: the float rest by state-dict name, the quantized layers by name."""
+    """This is a packed file in memory: the float rest by state-dict name, the quantized layers by name.
+
+    Attributes:
+        rest: what is stored in float.
+        sites: the quantized layers.
+        aliases: further state-dict names, each with the one whose tensor it shares.
+    """
 
     rest: dict[str, Tensor]
     sites: dict[str, SiteExport]
+    aliases: dict[str, str] = field(default_factory=dict)
 
     @property
     def weights(self) -> dict[str, QTensor]:
@@ -93,7 +105,8 @@ class PackedModel:
 
     def state(self) -> dict[str, Tensor]:
         """Return the float state dict with dequantized weights."""
-        return {**self.rest, **{s.key(name): s.weight.dequantize() for name, s in self.sites.items()}}
+        stored = {**self.rest, **{s.key(name): s.weight.dequantize() for name, s in self.sites.items()}}
+        return {**stored, **{name: stored[kept] for name, kept in self.aliases.items()}}
 
 
 def _take(tensors: dict[str, Tensor], key: str, shape: tuple[int, ...], default: float | None = None) -> Tensor:
@@ -142,17 +155,25 @@ def read_model(path: Path) -> PackedModel:
     """Read the whole content of a packed file; RecordError where it is not whole or its header lies."""
     try:
         with safe_open(path, framework="pt") as file:
-            entries = read_header(file.metadata()[_META])
+            meta = file.metadata()
+            entries = read_header(meta[_META])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         sites = {name: _unpack_site(name, tensors, entry) for name, entry in entries.items()}
+        stored = {*tensors, *(site.key(name) for name, site in sites.items())}
+        aliases = read_aliases(meta.get(_ALIASES), stored)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, RecordError) as error:
         raise RecordError(f"{path} is not a packed model ({one_line(error)})") from error
-    return PackedModel(tensors, sites)
+    return PackedModel(tensors, sites, aliases)
 
 
-def write_packed(path: Path, floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> int:
+def write_packed(
+    path: Path,
+    floats: Mapping[str, Tensor],
+    sites: Mapping[str, SiteExport],
+    aliases: Mapping[str, str] | None = None,
+) -> int:
     """Write the file, read it back, check every weight bit for bit; returns its bytes."""
-    write_atomic(path, packed_bytes(floats, sites))
+    write_atomic(path, packed_bytes(floats, sites, aliases))
     check_weights(path, read_model(path), sites)
     return path.stat().st_size
 

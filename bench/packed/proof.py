@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import PackedModelError
+from ...quantizers.names import WEIGHT
 from .file import PackedModel
 from .twin import NOISE_FACTOR, NUDGES, RELATIVE_LIMIT, InputGrid, Twin, largest_difference
 
@@ -45,7 +46,7 @@ class _Layer:
 
     def before(self, layer: nn.Module, args: tuple[Any, ...]) -> None:
         """Keep the stored layer's input as it comes."""
-        self.input = args[0]
+        self.input = args[0] if args else None
 
     def compare(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> Tensor | None:
         """Hold the stored layer's output against the trained one's, which takes its place."""
@@ -92,7 +93,7 @@ def prove_packed(trained: nn.Module, model: PackedModel, fresh: nn.Module, x: Te
         PackedModelError: the two differ by more, or logits are not finite.
     """
     twin = Twin(fresh, model.state(), model.sites)
-    layers = {name: _Layer(twin.grids.get(name)) for name in model.sites}
+    layers = {name: _Layer(twin.grids.get(name)) for name, site in model.sites.items() if site.parameter == WEIGHT}
     pairs = []
     for part in torch.split(x, max(1, VALUES_AT_ONCE // x[0].numel())):
         with _hooks(trained, layers, stored=False):

@@ -12,6 +12,7 @@ from ...core.errors import QuantizerError
 from ...quantizers.base import Quantizer
 from ...quantizers.export import QTensor
 from ..results.record import Sizes
+from .aliases import aliases_of
 from .file import PackedModel, read_model, write_packed
 
 
@@ -35,10 +36,12 @@ def write_model(
     missing = sorted(names - set(state))
     if missing:
         raise QuantizerError(f"prepare must keep every float state-dict key, but {missing[0]!r} is gone")
-    floats = {n: state[n].detach().cpu().contiguous() for n in sorted(names)}
     sites = quantizer.export(network)
+    aliases = aliases_of({n: state[n] for n in names}, {site.key(name) for name, site in sites.items()})
+    whole = torch.contiguous_format
+    floats = {n: state[n].detach().cpu().clone(memory_format=whole) for n in sorted(names) if n not in aliases}
     path = Path("models") / f"{key}.safetensors"
-    packed = write_packed(root / path, floats, sites)
+    packed = write_packed(root / path, floats, sites, aliases)
     model = read_model(root / path)
     sizes = Sizes(
         float_file=len(save(floats)),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ...core.errors import RecordError, one_line
 from ...quantizers.export import ActQuant, SiteExport
+from ...quantizers.insertion import leave_fast_path
 
 RELATIVE_LIMIT = 1e-4
 """Sums in another order move logits by less than this share of the largest."""
@@ -46,6 +47,7 @@ class InputGrid:
 def load_float(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """Return a copy of the network with these float weights, in eval mode; RecordError where they do not fit."""
     out = copy.deepcopy(network)
+    leave_fast_path(out)
     try:
         out.load_state_dict(state)
     except RuntimeError as error:

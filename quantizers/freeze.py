@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .base import Audit, Plan, Quantizer, SiteAudit, Skipped
+from .base import Audit, Plan, Quantizer, SiteAudit, Skipped, Support
 from .export import SiteExport
 from .insertion import latent_parameter
 from .layers import choose
-from .spec import SiteSpec
+from .spec import QuantSpec, SiteSpec
 
 
 def freeze_weights(model: nn.Module, sites: tuple[SiteSpec, ...]) -> tuple[str, ...]:
@@ -37,6 +37,14 @@ class Freeze(Quantizer):
     reference = "control: float weights frozen at the start step"
     role = "control"
     meaning = "freezing the convolutions at the same step"
+
+    def supports(self, model: nn.Module, spec: QuantSpec) -> Support:
+        """Refuse bits for layer inputs, which would stand in the cell's label and mean nothing."""
+        for site in choose(model, spec)[0]:
+            if site.act_bits is not None:
+                reason = f"{self.name} acts on weights only, got act_bits={site.act_bits}; write act_bits=null"
+                return Support(False, f"{site.name}: {reason}")
+        return Support(True)
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Freeze the weights of the layers that the spec chooses.

@@ -53,3 +53,13 @@ def test_files_named_are_there(page):
     tops = "core|bench|quantizers|datasets|reports|tests|docs|examples"
     for target in re.findall(rf"`((?:{tops})/[\w/.]+\.(?:py|md|yaml))`", page.read_text(encoding="utf-8")):
         assert "NAME" in target or (ROOT / target).exists(), f"{page.name} names {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_the_same_in_zsh(page):
+    """It takes an unquoted bracket for a pattern of file names and stops."""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        for command in re.findall(r"`(quantdg run [^`]*)`", line) or [line]:
+            words = command.partition("  #")[0].split()
+            if words[:1] == ["quantdg"] or command is not line:
+                assert not [w for w in words if re.match(r"[+~]*[\w.]+=\[", w)], line

@@ -112,7 +112,7 @@ def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: 
         rows=rows,
         target_count=len(data.target_in) + len(data.target_out),
         curve=branch.curve,
-        plan={**asdict(branch.quantizer.plan), **({"match": branch.match} if branch.match else {})},
+        plan=_plan_of(cell, branch),
         audit={name: asdict(site) for name, site in branch.audit.sites.items()},
         sizes=sizes,
         logits=logits,
@@ -141,6 +141,12 @@ def _store_model(cell: Cell, branch: Branch, data: CellData, root: Path) -> tupl
         remove(root / sizes.path)
         raise
     return sizes, Logits.of(images, logits.cpu().numpy())
+
+
+def _plan_of(cell: Cell, branch: Branch) -> dict[str, Any]:
+    """What was quantized, how it was matched, and what of the settings did not apply."""
+    further = {"match": branch.match, "note": cell.quantizer.note}
+    return {**asdict(branch.quantizer.plan), **{name: value for name, value in further.items() if value}}
 
 
 def _flatness(cell: Cell, branch: Branch, data: CellData) -> dict[str, Any]:

@@ -18,24 +18,33 @@ def deploy(argv: Sequence[str]) -> int:
     The record goes into the run folder, where ``quantdg report`` finds it.
     """
     options = deploy_parser().parse_args(argv)
+    from ..cells.temporary import mark_temporary_folder
     from ..deploy.cell import deploy_in, prepare_deployment
-    from ..deploy.runtimes import PTE, suffix
+    from ..deploy.runtimes import suffix
     from ..deploy.stored import open_cell
     from ..experiment.deploy import DeploySettings
     from ..experiment.grid import Paths
     from ..results.deployment import FOLDER, write_deployment
+    from ..results.files import stop_if_disk_failed
     from ..results.find import find_cell
 
     settings = DeploySettings((options.runtime,), rounds=options.rounds, threads=options.threads)
     store, record = find_cell(options.cell)
     out = options.out or store.path(f"{FOLDER}/{record.key}{suffix(options.runtime)}")
-    if (out.suffix == PTE) != (suffix(options.runtime) == PTE):
-        raise ConfigError(f"a file for executorch, and no other, ends in {PTE}, got {out} for {options.runtime}")
+    ending = suffix(options.runtime)
+    if out.suffix != ending:
+        raise ConfigError(
+            f"a file for {options.runtime} must end in {ending}, got {out}; write --out {out.with_suffix(ending)}"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     cache = options.cache or default_cache()
     cell = open_cell(store, record, Paths(store.root, options.data_root, cache))
-    with tempfile.TemporaryDirectory() as scratch:
-        deployment = deploy_in(options.runtime, prepare_deployment(cell, out, Path(scratch)), settings)
+    with tempfile.TemporaryDirectory(dir=mark_temporary_folder()) as scratch:
+        try:
+            deployment = deploy_in(options.runtime, prepare_deployment(cell, out, Path(scratch)), settings)
+        except Exception as error:
+            stop_if_disk_failed(error, out)
+            raise
     write_deployment(store.root, deployment)
     print(comparison(deployment, out))
     return 1 if deployment.same_model is False else 0

@@ -9,11 +9,13 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Sequence
 from functools import partial
+from multiprocessing.connection import Connection
 from statistics import median, quantiles
+from typing import Any
 
 import torch
 
-from ...core.errors import MeasurementError
+from ...core.errors import MeasurementError, one_line
 from ...core.machine import exit_cause
 from ..experiment.component import Component
 from ..experiment.grid import Experiment
@@ -54,14 +56,33 @@ def measure_store(store: RunStore, keys: Sequence[str], experiment: Experiment) 
         return
     dataset = load_dataset(experiment.dataset, experiment.paths)
     arguments = (store, records, experiment.model, dataset.shape, len(dataset.classes), experiment.launcher.threads)
-    process = multiprocessing.get_context("forkserver").Process(target=_measure, args=arguments)
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_measure_or_tell, args=(theirs, *arguments))
     process.start()
+    theirs.close()
+    reason = _last_word(ours)
     process.join()
-    if process.exitcode:
+    if process.exitcode or reason:
         raise MeasurementError(
-            f"the measurement of {len(records)} models ended with {exit_cause(process.exitcode)}, so that the latency table "
-            "may lack some; the same command measures again"
+            f"the measurement of {len(records)} models ended with {reason or exit_cause(process.exitcode or 0)}, so that the "
+            "latency table may lack some; the same command measures again"
         )
+
+
+def _last_word(pipe: Connection) -> str:
+    """What the process says of its failure; empty where it ends in peace or without a word."""
+    try:
+        return str(pipe.recv())
+    except EOFError:
+        return ""
+
+
+def _measure_or_tell(pipe: Connection, *arguments: Any) -> None:
+    try:
+        _measure(*arguments)
+    except Exception as error:  # noqa: BLE001 - said by the process that waits
+        pipe.send(one_line(error))
 
 
 def _network(

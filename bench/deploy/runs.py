@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 from ...core.errors import MissingPackageError, one_line
 from ..experiment.deploy import DeploySettings
 from ..experiment.grid import Paths
 from ..results.deployment import FOLDER, Deployment, deployments, write_deployment
+from ..results.files import stop_if_disk_failed
 from ..results.provenance import machine
 from ..results.record import Record
 from ..results.store import RunStore
@@ -72,16 +74,18 @@ def _deploy(
     """One cell in each runtime of the settings, which read the same file; a failure is a result."""
     out = store.path(f"{FOLDER}/{record.key}{suffix(settings.runtimes[0])}")
     out.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=get_temp_dir()) as scratch:
         try:
             prepared = prepare_deployment(open_cell(store, record, paths), out, Path(scratch), timed)
-        except Exception as error:  # noqa: BLE001 - any failure is a result of this cell
+        except Exception as error:  # noqa: BLE001 - any failure but a disk's is a result of this cell
+            stop_if_disk_failed(error, out)
             yield from (_unable(record, runtime, error) for runtime in settings.runtimes)
             return
         for runtime in settings.runtimes:
             try:
                 yield deploy_in(runtime, prepared, settings)
             except Exception as error:  # noqa: BLE001
+                stop_if_disk_failed(error, out)
                 yield _unable(record, runtime, error)
 
 

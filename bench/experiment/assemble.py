@@ -16,6 +16,7 @@ from ...quantizers.spec import QuantSpec, Rule, check_bits
 from ..results.record import canonical
 from ..results.verdict_rules import Rules
 from .component import Component, QuantizerComponent, import_object
+from .controls import acts_on_weights_only, passed_by
 from .deploy import DeploySettings
 from .flatness import FlatnessSettings
 from .grid import Experiment, Paths, too_many_cells
@@ -173,9 +174,11 @@ def _spec(name: str, node: Any, bits: int | None, act_bits: int | None) -> Quant
 def _quantizer(name: str, node: Any, bits: int | None, act_bits: int | None) -> QuantizerComponent:
     target = _target(name, node)
     options = _options("quantizer", name, target, _settings(f"quantizer.{name}", node))
-    spec = _spec(name, node["spec"], bits, act_bits) if node.get("spec") is not None else None
+    reads = node.get("spec") is not None
+    note = passed_by(name, act_bits) if reads and act_bits is not None and acts_on_weights_only(target) else ""
+    spec = _spec(name, node["spec"], bits, None if note else act_bits) if reads else None
     origin = origin_of("quantizer", name, target)
-    return QuantizerComponent(name, target, options, choice=name, origin=origin, spec=spec)
+    return QuantizerComponent(name, target, options, choice=name, origin=origin, spec=spec, note=note)
 
 
 def _axis(config: Node, key: str) -> list[int | None]:

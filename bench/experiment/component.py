@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -121,9 +121,13 @@ def _returned(factory: Any) -> Any:
 
 @dataclass(frozen=True)
 class QuantizerComponent(Component):
-    """This is a quantizer with what it quantizes; ``spec`` is None for a quantizer that reads none."""
+    """This is a quantizer with what it quantizes; ``spec`` is None for a quantizer that reads none.
+
+    ``note`` says what of the settings does not apply to it; it is no part of the identity.
+    """
 
     spec: QuantSpec | None = None
+    note: str = field(default="", compare=False)
 
     @property
     def identity(self) -> dict[str, Any]:

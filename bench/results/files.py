@@ -18,6 +18,9 @@ _UMASK = os.umask(0)
 os.umask(_UMASK)  # the only way to read it; mkstemp would keep results from everybody else
 
 
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
+
+
 class StorageError(RecordError):
     """The run folder cannot be written to; nothing that is in it is harmed."""
 
@@ -32,6 +35,25 @@ class StorageError(RecordError):
         }
         action = advice.get(error.errno or 0, "repair it")
         return cls(f"cannot write to {path} ({error.strerror or error}); {action} and run the same command again")
+
+
+def stop_if_disk_failed(error: Exception, place: Path) -> None:
+    """Raise StorageError where an exception, or what it came from, says that the disk failed and not the work.
+
+    Args:
+        error: any exception, also of a library that only quotes the system.
+        place: where something was to be written.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, StorageError):
+            raise cause
+        if isinstance(cause, OSError) and cause.errno in _DISK:
+            raise StorageError.of(place, cause) from error
+        for number in _DISK:
+            if os.strerror(number) in str(cause):
+                raise StorageError.of(place, OSError(number, os.strerror(number))) from error
+        cause = cause.__cause__ or cause.__context__
 
 
 def _draft(path: Path, data: str | bytes) -> Path:

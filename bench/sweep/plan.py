@@ -32,6 +32,8 @@ class Plan:
         measured: cells of the folder that the estimate is from.
         timed: kinds of cells timed for it just now.
         stale: keys of ``run`` that have a file to be replaced.
+        reasons: which kinds of cells of ``run`` will be refused, and why.
+        notes: what of the settings does not apply to some cells.
     """
 
     cells: Sequence[Cell]
@@ -44,9 +46,11 @@ class Plan:
     measured: int = 0
     timed: int = 0
     stale: list[str] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
 
     def text(self, jobs: int, accelerator: bool = False) -> str:
-        """Return three lines for a person."""
+        """Return three lines for a person, and one for each kind of cell that will be refused and each note."""
         order = ("done", MISSING, "failed", "unsupported", "unavailable", "damaged")
         states = ", ".join(f"{self.states[s]} {s}" for s in order if self.states[s] or s in order[:4])
         groups = len({cell.group.key for cell in self.cells})
@@ -67,7 +71,8 @@ class Plan:
                 f"{kind} hours: about {hours:.3g}, {wall:.3g} h with {max(1, jobs)} at a time "
                 f"(from {self.measured} measured cells{just_now}{rest})"
             )
-        return "\n".join(lines)
+        lines += [f"unsupported: {kind}: {reason}" for kind, reason in self.reasons.items()]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
 def make_plan(
@@ -86,6 +91,7 @@ def make_plan(
     names = {cell.key: cell.labels for cell in cells} if policy.force else {}
     check_force(policy, names)
     open_cells: list[tuple[Cell, Labels]] = []
+    plan.notes = dict.fromkeys(cell.quantizer.note for cell in cells if cell.quantizer.note)
     for cell in cells:
         key, summary = cell.key, summaries.get(cell.key)
         state = summary.state if summary else MISSING
@@ -94,7 +100,8 @@ def make_plan(
             if summary:
                 plan.stale.append(key)
             labels = cell.labels
-            if (labels.algorithm, labels.quantizer, labels.bits) in refusals:
+            if reason := refusals.get((labels.algorithm, labels.quantizer, labels.bits)):
+                plan.reasons[f"{labels.algorithm} {labels.quantizer} {labels.bits}"] = reason
                 plan.refused += 1
                 state = "unsupported"
             else:

@@ -10,6 +10,7 @@ from rich.console import Console
 from ...core.errors import MeasurementError
 from ..cells.dry_build import try_parts
 from ..cells.execute import incompatibility
+from ..cells.temporary import mark_temporary_folder
 from ..deploy.latency import measure_store
 from ..deploy.runs import deploy_store
 from ..engines.capacity import check_device, jobs_of
@@ -80,7 +81,9 @@ def pending_cells(cells: list[Cell], store: RunStore, policy: RerunPolicy | None
 
 
 def run_experiment(experiment: Experiment, console: Console | None = None, policy: RerunPolicy | None = None) -> int:
-    """Run what is missing; returns the number of failed cells. Ctrl-C leaves a folder that goes on.
+    """Run what is missing; returns the number of failed cells, plus one where latencies could not be measured.
+
+    Ctrl-C leaves a folder that goes on.
 
     Raises:
         StorageError: the folder cannot be written; the cells stored so far stay.
@@ -91,6 +94,7 @@ def run_experiment(experiment: Experiment, console: Console | None = None, polic
         check_device(launcher)
     cells = load_and_plan(experiment)
     store = RunStore(experiment.paths.out, create=True)
+    mark_temporary_folder()
     fix_rules(store.root, experiment.rules)
     made = make_plan(cells, store, policy, {})
     write_grid(store, cells)
@@ -102,17 +106,24 @@ def run_experiment(experiment: Experiment, console: Console | None = None, polic
             return 0
     elif made.run:
         _run_here(made, cells, store, experiment, console=console)
-    try:
-        measure_store(store, [c.key for c in cells], experiment)
-    except MeasurementError as error:
-        console.print(f"latency: {error}", markup=False, soft_wrap=True)
+    unmeasured = _measure(store, cells, experiment, console=console)
     if experiment.deploy is not None:
         deploy_store(store, [c.key for c in cells], experiment.paths, experiment.deploy, watch=_deployed(console))
     statuses = Counter(r.status for c in cells if (r := store.read(c.key)))
     console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
     if statuses["failed"]:
         console.print("failed cells stay as they are; --retry failed runs them again")
-    return statuses["failed"]
+    return statuses["failed"] + unmeasured
+
+
+def _measure(store: RunStore, cells: list[Cell], experiment: Experiment, console: Console) -> int:
+    """Measure latencies; returns 1 where that failed, which is told."""
+    try:
+        measure_store(store, [c.key for c in cells], experiment)
+    except MeasurementError as error:
+        console.print(f"latency: {error}", markup=False, soft_wrap=True)
+        return 1
+    return 0
 
 
 def _deployed(console: Console) -> Callable[[Deployment], None]:
@@ -133,6 +144,8 @@ def _announce(experiment: Experiment, made: Plan, console: Console) -> None:
         f"{max(1, jobs_of(experiment.launcher))} at a time",
         soft_wrap=True,
     )
+    for note in made.notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
 
 
 def _run_here(made: Plan, cells: list[Cell], store: RunStore, experiment: Experiment, console: Console) -> None:

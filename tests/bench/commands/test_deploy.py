@@ -1,5 +1,7 @@
 """Cells of a run folder through ``quantdg deploy`` and through a session."""
 
+import errno
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from quantdg.bench.experiment.deploy import DeploySettings
 from quantdg.bench.experiment.offers import offers
 from quantdg.bench.packed.file import read_model, write_packed
 from quantdg.bench.results.deployment import Deployment, deployments
+from quantdg.bench.results.files import StorageError
 from quantdg.bench.results.find import find_cell
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
@@ -228,8 +231,10 @@ def test_a_changed_image_is_never_called_the_same_model_without_saying_so(finish
 
 def test_the_ending_of_the_file_must_fit_the_runtime(finished, tmp_path):
     store, _, keys = finished
-    for runtime, name in (("executorch", "m.onnx"), ("openvino", "m.pte")):
-        with pytest.raises(ConfigError, match=rf"ends in \.pte, got .*{name} for {runtime}"):
+    cases = {"executorch": "m.onnx", "openvino": "m.pte", "onnxruntime": "m.tflite"}
+    for runtime, name in cases.items():
+        ending = ".pte" if runtime == "executorch" else ".onnx"
+        with pytest.raises(ConfigError, match=rf"a file for {runtime} must end in {ending}, got .*{name}; write --out"):
             deploy([f"{store.root}/{keys['lsq W7A8']}", "--runtime", runtime, "--out", str(tmp_path / name)])
 
 
@@ -273,3 +278,34 @@ def test_every_configuration_file_gives_settings():
     settings = {f.stem: DeploySettings(**OmegaConf.to_container(OmegaConf.load(f))) for f in files}
     assert all(settings[name].runtimes == (name,) for name in offers("runtime"))
     assert settings["quick"].cells == "representatives"
+
+
+def _caused(error):
+    try:
+        raise RuntimeError("export failed") from error
+    except RuntimeError as made:
+        return made
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        _caused(OSError(errno.EDQUOT, "Disk quota exceeded")),
+        RuntimeError("c10::Error: write failed: No space left on device"),
+        StorageError("cannot write to x (No space left on device); free some space and run the same command again"),
+    ],
+)
+def test_a_full_disk_stops_the_deployment_and_is_no_result(finished, monkeypatch, error):
+    store, experiment, keys = finished
+    shutil.rmtree(store.root / "deploy", ignore_errors=True)
+    monkeypatch.setattr("quantdg.bench.deploy.files.export_onnx", lambda *_: (_ for _ in ()).throw(error))
+    with pytest.raises(StorageError, match=r"cannot write to .*free some space and run the same command again"):
+        deploy_store(store, [keys["lsq W7A8"]], experiment.paths, DeploySettings())
+    with pytest.raises(StorageError, match=r"cannot write to .*free some space"):
+        deploy([f"{store.root}/{keys['lsq W7A8']}"])
+    assert not by_label(store)
+    monkeypatch.undo()
+    monkeypatch.setattr("quantdg.bench.deploy.files.export_onnx", lambda *_: (_ for _ in ()).throw(ValueError("odd")))
+    deploy_store(store, [keys["lsq W7A8"]], experiment.paths, DeploySettings())
+    assert by_label(store)["lsq W7A8"].kind == "failed"

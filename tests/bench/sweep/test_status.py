@@ -91,6 +91,7 @@ def test_the_plan_counts_states_and_hours(store):
     text = plan.text(jobs=2)
     assert "12 cells in 4 groups: 1 done, 6 missing, 1 failed, 4 unsupported" in text
     assert "to run: 6 cells and 3 float phases" in text
+    assert text.endswith("\nunsupported: erm pact W7A8: no")
     assert "core hours: about 0.0056, 0.0028 h with 2 at a time (from 1 measured cells)" in text
     retried = make_plan(cells, store, RerunPolicy(retry="failed"), {})
     assert retried.run[0].key == cells[1].key

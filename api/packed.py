@@ -70,7 +70,7 @@ def _hook_inputs(packed: PackedModel, model: nn.Module) -> None:
     for module in model.modules():
         for key, hook in [*module._forward_pre_hooks.items()]:
             if isinstance(hook, InputGrid):
-                del module._forward_pre_hooks[key]
+                del module._forward_pre_hooks[key], module._forward_pre_hooks_with_kwargs[key]
     for name, site in packed.sites.items():
         if site.act is not None:
-            model.get_submodule(name).register_forward_pre_hook(InputGrid(site.act))
+            InputGrid(site.act).attach(model.get_submodule(site.module(name)))

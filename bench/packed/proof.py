@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import PackedModelError
-from ...quantizers.names import WEIGHT
+from ...quantizers.export import ActQuant
 from .file import PackedModel
 from .twin import NOISE_FACTOR, NUDGES, RELATIVE_LIMIT, InputGrid, Twin, largest_difference
 
@@ -34,32 +34,34 @@ class _Layer:
 
     grid: InputGrid | None
     heard: deque[Tensor] = field(default_factory=deque)
-    input: Tensor | None = None
+    call: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
     size: float = 0.0
     difference: float = 0.0
     noise: float = 0.0
 
     def hear(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """Keep what the trained layer gives."""
-        if isinstance(output, Tensor):
-            self.heard.append(output)
+        if isinstance(_first(output), Tensor):
+            self.heard.append(_first(output))
 
-    def before(self, layer: nn.Module, args: tuple[Any, ...]) -> None:
-        """Keep the stored layer's input as it comes."""
-        self.input = args[0] if args else None
+    def before(self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Keep how the stored layer is called, before its input is rounded."""
+        self.call = args, kwargs
 
-    def compare(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> Tensor | None:
+    def compare(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         """Hold the stored layer's output against the trained one's, which takes its place."""
-        if not self.heard or not isinstance(output, Tensor):
+        own = _first(output)
+        if not self.heard or not isinstance(own, Tensor):
             return None
         expected = self.heard.popleft()
         self.size += _square(expected)
-        self.difference += _square(output - expected)
-        if self.grid is not None and self.input is not None:
-            for nudged in NUDGES:
-                moved = layer.forward(nudged(self.grid.act, self.input), *args[1:])
-                self.noise += _square(moved - output)
-        return expected
+        self.difference += _square(own - expected)
+        if self.grid is not None:
+            for self.grid.rounding in NUDGES:
+                moved_args, moved_kwargs = self.grid(layer, *self.call)
+                self.noise += _square(_first(layer.forward(*moved_args, **moved_kwargs)) - own)
+            self.grid.rounding = ActQuant.quantize
+        return (expected, *output[1:]) if isinstance(output, tuple) else expected
 
     @property
     def share(self) -> float:
@@ -70,6 +72,11 @@ class _Layer:
     def limit(self) -> float:
         """What last bits may make of `share`."""
         return max(LAYER_LIMIT, NOISE_FACTOR * math.sqrt(self.noise / max(self.size, 1e-300)))
+
+
+def _first(output: Any) -> Any:
+    """The tensor of interest: an attention returns its weights beside it."""
+    return output[0] if isinstance(output, tuple) else output
 
 
 def _square(x: Tensor) -> float:
@@ -93,7 +100,8 @@ def prove_packed(trained: nn.Module, model: PackedModel, fresh: nn.Module, x: Te
         PackedModelError: the two differ by more, or logits are not finite.
     """
     twin = Twin(fresh, model.state(), model.sites)
-    layers = {name: _Layer(twin.grids.get(name)) for name, site in model.sites.items() if site.parameter == WEIGHT}
+    modules = {site.module(name) for name, site in model.sites.items()}
+    layers = {name: _Layer(twin.grids.get(name)) for name, _ in trained.named_modules() if name in modules}
     pairs = []
     for part in torch.split(x, max(1, VALUES_AT_ONCE // x[0].numel())):
         with _hooks(trained, layers, stored=False):
@@ -130,6 +138,6 @@ def _hooks(network: nn.Module, layers: Mapping[str, _Layer], stored: bool) -> It
         for name, layer in layers.items():
             module = network.get_submodule(name)
             if stored:
-                stack.callback(module.register_forward_pre_hook(layer.before, prepend=True).remove)
+                stack.callback(module.register_forward_pre_hook(layer.before, prepend=True, with_kwargs=True).remove)
             stack.callback(module.register_forward_hook(layer.compare if stored else layer.hear).remove)
         yield

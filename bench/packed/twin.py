@@ -39,9 +39,18 @@ class InputGrid:
         self.act = act
         self.rounding: Rounding = ActQuant.quantize
 
-    def __call__(self, layer: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def attach(self, layer: nn.Module) -> None:
+        """Round the first argument of every call of ``layer`` from now on."""
+        layer.register_forward_pre_hook(self, with_kwargs=True)
+
+    def __call__(
+        self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The layer's arguments with the first one rounded."""
-        return (self.rounding(self.act, args[0]), *args[1:])
+        if args:
+            return (self.rounding(self.act, args[0]), *args[1:]), kwargs
+        name = next(iter(kwargs))
+        return args, {**kwargs, name: self.rounding(self.act, kwargs[name])}
 
 
 def load_float(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
@@ -66,7 +75,7 @@ class Twin:
 
     Attributes:
         network: in eval mode.
-        grids: by layer, of those whose inputs are rounded.
+        grids: by name of the layer's module, of those whose inputs are rounded.
 
     Raises:
         RecordError: weights of another network.
@@ -74,9 +83,9 @@ class Twin:
 
     def __init__(self, network: nn.Module, state: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> None:
         self.network = load_float(network, state)
-        self.grids = {name: InputGrid(site.act) for name, site in sites.items() if site.act is not None}
+        self.grids = {site.module(name): InputGrid(site.act) for name, site in sites.items() if site.act is not None}
         for name, grid in self.grids.items():
-            self.network.get_submodule(name).register_forward_pre_hook(grid)
+            grid.attach(self.network.get_submodule(name))
 
     @torch.no_grad()
     def logits(self, x: Tensor, rounding: Rounding = ActQuant.quantize) -> Tensor:

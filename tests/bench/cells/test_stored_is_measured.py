@@ -20,38 +20,52 @@ from quantdg.quantizers.sites import SiteQuantizer
 from quantdg.quantizers.spec import QuantSpec
 
 
-def edited(site, **weight):
-    return replace(site, weight=replace(site.weight, **weight))
+class Lies(LSQ):
+    """Tells the truth until it trains: what is known before training is found before training."""
 
+    trained = False
 
-class OtherWeights(LSQ):
-    """Exports its scales 2 % too large."""
+    def on_step(self, model, step):
+        super().on_step(model, step)
+        self.trained = True
 
-    def export(self, model):
-        return {name: edited(s, scale=1.02 * s.weight.scale) for name, s in super().export(model).items()}
-
-
-class OtherInputs(LSQ):
-    """Exports input grids that are shifted by a third of a code."""
+    def lie(self, site):
+        return site
 
     def export(self, model):
         out = super().export(model)
-        return {n: replace(s, act=s.act and replace(s.act, zero_point=s.act.zero_point + 0.34)) for n, s in out.items()}
+        return {name: self.lie(site) for name, site in out.items()} if self.trained else out
 
 
-class NoInputs(LSQ):
+class OtherWeights(Lies):
+    """Exports its scales 2 % too large."""
+
+    def lie(self, site):
+        return replace(site, weight=replace(site.weight, scale=1.02 * site.weight.scale))
+
+
+class OtherInputs(Lies):
+    """Exports input grids that are shifted by a third of a code."""
+
+    def lie(self, site):
+        return replace(site, act=replace(site.act, zero_point=site.act.zero_point + 0.34))
+
+
+class NoInputs(Lies):
     """Exports float inputs."""
 
-    def export(self, model):
-        return {name: replace(s, act=None) for name, s in super().export(model).items()}
+    def lie(self, site):
+        return replace(site, act=None)
 
 
-class Ignored(LSQQuant):
-    """Rounds in training only, so that an evaluation reads the float weight."""
+class Ignoring(LSQQuant):
+    """Rounds until it has trained, but then in training only, so that an evaluation reads the float weight."""
+
+    ignored = False
 
     def forward(self, x):
         rounded = super().forward(x)
-        return rounded if self.training or self.calibrating else x
+        return x if self.ignored and not self.training else rounded
 
 
 class OneUnusedWeight(LSQ):
@@ -59,18 +73,20 @@ class OneUnusedWeight(LSQ):
 
     def weight_quantizer(self, weight, site):
         quant = super().weight_quantizer(weight, site)
-        if weight.shape[1] == 3:
-            quant.__class__ = Ignored
+        if site.name == "featurizer.0":
+            quant.__class__ = Ignoring
         return quant
 
-    def _weight(self, site, name):
-        training = site.weight_quant.training
-        kind, site.weight_quant.__class__ = site.weight_quant.__class__, LSQQuant
-        try:
-            return super()._weight(site, name)
-        finally:
-            site.weight_quant.__class__ = kind
-            site.weight_quant.train(training)
+    def on_step(self, model, step):
+        super().on_step(model, step)
+        model.featurizer[0].weight_quant.ignored = True
+
+    def export(self, model):
+        quant = model.featurizer[0].weight_quant
+        before, quant.ignored = quant.ignored, False
+        out = super().export(model)
+        quant.ignored = before
+        return out
 
 
 def with_quantizer(kind, spec):

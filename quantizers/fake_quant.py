@@ -99,6 +99,14 @@ class FakeQuant(nn.Module):
     def project(self) -> None:
         """Put parameters that have a range back into it, as a scale that must stay positive; called after each step."""
 
+    def advance(self, weight: Tensor, step: int) -> None:
+        """Move a schedule of a weight's fake quantizer; called after each optimizer step, 1 being the first.
+
+        Args:
+            weight: the latent weight; it may be changed in place.
+            step: optimizer steps done since prepare.
+        """
+
     def restart(self) -> None:
         """Forget the ranges seen so far; this is called when a calibration starts."""
 

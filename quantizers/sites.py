@@ -164,9 +164,14 @@ class SiteQuantizer(Quantizer):
 
     @torch.no_grad()
     def on_step(self, model: nn.Module, step: int) -> None:
-        """Let each fake quantizer put its parameters back into their range."""
+        """Let each fake quantizer put its parameters back into their range, and those of weights move their schedules."""
         for quant in fake_quants(model):
             quant.project()
+        latent = {
+            id(site.weight_quant): site for _, site in sites_of(model)
+        }  # one fake quantizer may serve tied layers
+        for site in latent.values():
+            site.weight_quant.advance(site.latent, step)
 
     def after_average(self, model: nn.Module, batches: Iterable[Tensor]) -> str:
         """Apply the policy ``averaged`` and return its name."""

@@ -18,11 +18,10 @@ from abc import abstractmethod
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.errors import ConfigError
 from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, flatten_scale, scale_shape, shared_dims
-from .layers import sites_of
 from .sites import SiteQuantizer
 from .spec import IntegerRange, QuantSpec, SiteSpec, integer_range
 
@@ -84,6 +83,9 @@ class StaticQuant(FakeQuant):
         symmetric: whether the zero point is 0.
         gradient: ``clipped`` or ``straight``, see the equations above.
         scale_factor: factor on the range, > 0.
+
+    Attributes:
+        refresh: optimizer steps between two settings of a weight's range; 0: never.
     """
 
     low: Tensor
@@ -95,10 +97,17 @@ class StaticQuant(FakeQuant):
     ) -> None:
         super().__init__()
         self.codes, self.symmetric, self.scale_factor = codes, symmetric, scale_factor
+        self.refresh = 0
         self.straight = gradient == "straight"
         self.register_buffer("low", torch.zeros(shape))
         self.register_buffer("high", torch.ones(shape))
         self.register_buffer("batches", torch.tensor(0))
+
+    def advance(self, weight: Tensor, step: int) -> None:
+        """Set the range of a weight anew where that is due."""
+        if self.refresh and step % self.refresh == 0:
+            self.restart()
+            self.observe(weight)
 
     @abstractmethod
     def range_of(self, x: Tensor) -> Range:
@@ -199,6 +208,7 @@ class StaticRangeQuantizer(SiteQuantizer):
         codes = integer_range(site.weight_bits, narrow=self.narrow)
         shape = scale_shape(weight, site.per_channel)
         quant = self.make(codes, shape, symmetric=site.symmetric, scale_factor=self.scale_factor).to(weight.device)
+        quant.refresh = self.refresh
         quant.observe(weight)
         return quant
 
@@ -206,11 +216,3 @@ class StaticRangeQuantizer(SiteQuantizer):
         """Make one range for the tensor, unsigned codes and a zero point."""
         assert site.act_bits is not None
         return self.make(integer_range(site.act_bits, signed=False), (), symmetric=False, scale_factor=1.0)
-
-    @torch.no_grad()
-    def on_step(self, model: nn.Module, step: int) -> None:
-        """Set the weights' ranges anew where that is due."""
-        if self.refresh and step % self.refresh == 0:
-            for _, site in sites_of(model):
-                site.weight_quant.restart()
-                site.weight_quant.observe(site.latent)

@@ -12,13 +12,13 @@ fixed amplitude.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from .base import Audit, Plan, SiteAudit, Skipped, noise_to_signal
+from .draws import DrawingQuant
 from .export import SiteExport
 from .fake_quant import FakeQuant
 from .layers import sites_of
@@ -27,8 +27,8 @@ from .sites import SiteQuantizer
 from .spec import SiteSpec
 
 
-class NoiseQuant(FakeQuant):
-    """This module adds uniform noise while training; seed, name and optimizer steps done fix the draw.
+class NoiseQuant(DrawingQuant):
+    """This module adds uniform noise while training.
 
     Args:
         scale: width of the noise, shape ``(channels, 1, ...)`` or ``()``, positive.
@@ -37,29 +37,14 @@ class NoiseQuant(FakeQuant):
     """
 
     scale: Tensor
-    steps_done: Tensor
 
     def __init__(self, scale: Tensor, seed: int, name: str) -> None:
-        super().__init__()
+        super().__init__(seed, name)
         self.register_buffer("scale", scale)
-        self.register_buffer("steps_done", torch.tensor(0))
-        self.key = f"{seed}/{name}"
-        self._now = 0
-
-    def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._now = int(self.steps_done)
-
-    def advance(self, step: int) -> None:
-        """Note that ``step`` optimizer steps are done: the next forward draws anew."""
-        self.steps_done.fill_(step)
-        self._now = step
 
     def noise(self, x: Tensor) -> Tensor:
-        """Return this step's draw, of x's shape; the stream depends on the device's kind."""
-        digest = hashlib.sha256(f"{self.key}/{self._now}".encode()).digest()
-        generator = torch.Generator(device=x.device).manual_seed(int.from_bytes(digest[:7], "big"))
-        return (torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) - 0.5) * self.scale
+        """Return this step's draw, of x's shape."""
+        return (self.uniform(x) - 0.5) * self.scale
 
     def forward(self, x: Tensor) -> Tensor:
         """Add this step's noise in training; return x itself in eval."""
@@ -85,11 +70,6 @@ class UniformNoise(SiteQuantizer):
         perturbed = tuple(Skipped(s.name, "perturbed by uniform noise in training, not quantized") for s in plan.sites)
         self.plan = replace(plan, sites=(), skipped=(*perturbed, *plan.skipped))
         return self.plan
-
-    def on_step(self, model: nn.Module, step: int) -> None:
-        """Let the next step draw anew."""
-        for _, site in sites_of(model):
-            site.weight_quant.advance(step)
 
     @torch.no_grad()
     def audit(self, model: nn.Module) -> Audit:

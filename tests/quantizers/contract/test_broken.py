@@ -116,7 +116,7 @@ class CreatesStateInTraining(WithQuant):
 
 
 class CountsInPython(NoiseQuant):
-    def advance(self, step):
+    def advance(self, weight, step):
         self._now = step
 
 

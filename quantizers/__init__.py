@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .float_ import Float
     from .freeze import Freeze
     from .inq import INQ
+    from .iterative_freezing import IterativeFreezing
     from .k_means import KMeans
     from .lsq import LSQ
     from .min_max import MinMax
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from .pact import PACT
     from .percentile import Percentile
     from .power_of_two import PowerOfTwo
+    from .quant_noise import QuantNoise
     from .round_freeze import RoundFreeze
     from .statsq import StatsQ
+    from .stochastic_rounding import StochasticRounding
+    from .toggle import Toggle
     from .torch_ao import TorchAO
     from .torch_ao_learnable import TorchAOLearnable
     from .uniform_noise import UniformNoise
@@ -49,6 +53,7 @@ __all__ = [
     "DuQ",
     "Float",
     "Freeze",
+    "IterativeFreezing",
     "KMeans",
     "MinMax",
     "NormalFloat",
@@ -56,6 +61,7 @@ __all__ = [
     "Plan",
     "PowerOfTwo",
     "QTensor",
+    "QuantNoise",
     "QuantSpec",
     "Quantizer",
     "Role",
@@ -66,7 +72,9 @@ __all__ = [
     "SiteSpec",
     "Skipped",
     "StatsQ",
+    "StochasticRounding",
     "Support",
+    "Toggle",
     "TorchAO",
     "TorchAOLearnable",
     "UniformNoise",
@@ -79,6 +87,7 @@ _HOMES = {
     "Float": "float_",
     "Freeze": "freeze",
     "INQ": "inq",
+    "IterativeFreezing": "iterative_freezing",
     "KMeans": "k_means",
     "LSQ": "lsq",
     "MSE": "mse",
@@ -89,8 +98,11 @@ _HOMES = {
     "PACT": "pact",
     "Percentile": "percentile",
     "PowerOfTwo": "power_of_two",
+    "QuantNoise": "quant_noise",
     "RoundFreeze": "round_freeze",
     "StatsQ": "statsq",
+    "StochasticRounding": "stochastic_rounding",
+    "Toggle": "toggle",
     "TorchAO": "torch_ao",
     "TorchAOLearnable": "torch_ao_learnable",
     "UniformNoise": "uniform_noise",

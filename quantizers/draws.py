@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 
 import torch
-from torch import Tensor
-
-from .fake_quant import FakeQuant
+from torch import Tensor, nn
 
 
-class DrawingQuant(FakeQuant):
-    """This fake quantizer draws anew after each optimizer step, the same for every forward between two of them.
+class Draws(nn.Module):
+    """It draws anew after each optimizer step, the same for every forward between two of them.
 
     The global generators are left alone, and a resumed training draws what it would have drawn.
 
@@ -32,7 +30,7 @@ class DrawingQuant(FakeQuant):
         super()._load_from_state_dict(*args, **kwargs)
         self._now = int(self.steps_done)
 
-    def advance(self, weight: Tensor, step: int) -> None:
+    def advance(self, step: int) -> None:
         """Note that ``step`` optimizer steps are done: the next forward draws anew."""
         self.steps_done.fill_(step)
         self._now = step

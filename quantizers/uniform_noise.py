@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .base import Audit, Plan, SiteAudit, Skipped, noise_to_signal
-from .draws import DrawingQuant
+from .draws import Draws
 from .export import SiteExport
 from .fake_quant import FakeQuant
 from .layers import sites_of
@@ -27,7 +27,7 @@ from .sites import SiteQuantizer
 from .spec import SiteSpec
 
 
-class NoiseQuant(DrawingQuant):
+class NoiseQuant(FakeQuant):
     """This module adds uniform noise while training.
 
     Args:
@@ -39,12 +39,17 @@ class NoiseQuant(DrawingQuant):
     scale: Tensor
 
     def __init__(self, scale: Tensor, seed: int, name: str) -> None:
-        super().__init__(seed, name)
+        super().__init__()
         self.register_buffer("scale", scale)
+        self.draws = Draws(seed, name)
 
     def noise(self, x: Tensor) -> Tensor:
         """Return this step's draw, of x's shape."""
-        return (self.uniform(x) - 0.5) * self.scale
+        return (self.draws.uniform(x) - 0.5) * self.scale
+
+    def advance(self, weight: Tensor, step: int) -> None:
+        """Let the next forward draw anew."""
+        self.draws.advance(step)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add this step's noise in training; return x itself in eval."""

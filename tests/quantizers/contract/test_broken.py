@@ -117,7 +117,7 @@ class CreatesStateInTraining(WithQuant):
 
 class CountsInPython(NoiseQuant):
     def advance(self, weight, step):
-        self._now = step
+        self.draws._now = step
 
 
 class ForgetsItsCounter(UniformNoise):

@@ -13,6 +13,7 @@ from quantdg.quantizers.duq import DuQ
 from quantdg.quantizers.float_ import Float
 from quantdg.quantizers.freeze import Freeze
 from quantdg.quantizers.inq import INQ
+from quantdg.quantizers.iterative_freezing import IterativeFreezing
 from quantdg.quantizers.k_means import KMeans
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.min_max import MinMax
@@ -23,10 +24,13 @@ from quantdg.quantizers.normal_float import NormalFloat
 from quantdg.quantizers.pact import PACT
 from quantdg.quantizers.percentile import Percentile
 from quantdg.quantizers.power_of_two import PowerOfTwo
+from quantdg.quantizers.quant_noise import QuantNoise
 from quantdg.quantizers.round_freeze import RoundFreeze
 from quantdg.quantizers.spec import QuantSpec
 from quantdg.quantizers.statsq import StatsQ
+from quantdg.quantizers.stochastic_rounding import StochasticRounding
 from quantdg.quantizers.testing import QuantizerContract
+from quantdg.quantizers.toggle import Toggle
 from quantdg.quantizers.torch_ao import TorchAO
 from quantdg.quantizers.torch_ao_learnable import TorchAOLearnable
 from quantdg.quantizers.uniform_noise import UniformNoise
@@ -87,6 +91,30 @@ class TestStatsQ(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return StatsQ
+
+
+class TestQuantNoise(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return QuantNoise
+
+
+class TestToggle(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(Toggle, base="statsq", period=3)
+
+
+class TestIterativeFreezing(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(IterativeFreezing, base="k_means", start=0.005, end=0.005)
+
+
+class TestStochasticRounding(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return StochasticRounding
 
 
 class TestLSQ(QuantizerContract):

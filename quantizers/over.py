@@ -1,0 +1,148 @@
+"""Methods over any grid: a quantizer that changes when or where another one rounds its weights.
+
+`OverQuantizer` makes the fake quantizers of its base and puts each into an `OverQuant`; a method writes a subclass of
+each. What the base learns, clips, exports and refuses stays the base's.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..core.errors import ConfigError, UnknownNameError
+from .export import QTensor
+from .fake_quant import FakeQuant, QParams, to_qtensor
+from .sites import SiteQuantizer
+from .spec import QuantSpec, SiteSpec
+
+BASES = {
+    "lsq": "LSQ",
+    "min_max": "MinMax",
+    "percentile": "Percentile",
+    "mse": "MSE",
+    "pact": "PACT",
+    "duq": "DuQ",
+    "dorefa": "DoReFa",
+    "statsq": "StatsQ",
+    "apot": "APoT",
+    "power_of_two": "PowerOfTwo",
+    "normal_float": "NormalFloat",
+    "k_means": "KMeans",
+    "torch_ao": "TorchAO",
+    "torch_ao_learnable": "TorchAOLearnable",
+}
+"""Quantizers without a schedule of their own, by their module. Those of other packages are no bases: a cell's identity
+would not hold the version of their package."""
+
+
+def base_class(name: str) -> type[SiteQuantizer]:
+    """Return the quantizer of this name; UnknownNameError for one that is no base."""
+    if name not in BASES:
+        raise UnknownNameError("quantizer to build on", name, BASES)
+    kind: type[SiteQuantizer] = getattr(import_module(f".{name}", __package__), BASES[name])
+    return kind
+
+
+class OverQuant(FakeQuant):
+    """This fake quantizer decides, weight by weight, what of another one's output the network sees in training.
+
+    Args:
+        inner: the base's fake quantizer of the weight.
+    """
+
+    def __init__(self, inner: FakeQuant) -> None:
+        super().__init__()
+        self.inner = inner
+
+    @abstractmethod
+    def in_training(self, x: Tensor, quantized: Tensor) -> Tensor:
+        """Return what a training forward sees of the weight ``x`` and its quantized value, both of x's shape."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the base's output; in training, and only there, what `in_training` makes of it."""
+        quantized: Tensor = self.inner(x)
+        return self.in_training(x, quantized) if self.training and not self.calibrating else quantized
+
+    def qparams(self, x: Tensor | None = None) -> QParams:
+        """Return the base's grid."""
+        return self.inner.qparams(x)
+
+    def advance(self, weight: Tensor, step: int) -> None:
+        """Let the base move its schedule."""
+        self.inner.advance(weight, step)
+
+    @torch.no_grad()
+    def codes(self, x: Tensor, bits: int) -> QTensor:
+        """Return the base's integers for the weight ``x`` as an evaluation would have them."""
+        training = self.inner.training
+        self.inner.eval()
+        try:
+            return to_qtensor(self.inner(x), self.inner.qparams(x), bits)
+        finally:
+            self.inner.train(training)
+
+
+class OverQuantizer(SiteQuantizer):
+    """A method over the grid of another quantizer.
+
+    Args:
+        spec: what to quantize.
+        base: the quantizer whose grid it is, one of `BASES`.
+        base_settings: the base's own settings by name.
+        lr_ratio: as for `Quantizer`.
+        seed: as for `Quantizer`.
+        averaged: as for the base.
+        scale_factor: as for the base.
+    """
+
+    fixed_scale_reason = ""
+
+    def __init__(
+        self,
+        spec: QuantSpec | None = None,
+        *,
+        base: str = "lsq",
+        base_settings: Mapping[str, Any] | None = None,
+        lr_ratio: float = 0.1,
+        seed: int = 0,
+        averaged: str | None = None,
+        scale_factor: float = 1.0,
+    ) -> None:
+        super().__init__(spec, lr_ratio=lr_ratio, seed=seed)
+        kind = base_class(base)
+        common: dict[str, Any] = {
+            "lr_ratio": lr_ratio,
+            "seed": seed,
+            "averaged": averaged,
+            "scale_factor": scale_factor,
+        }
+        try:
+            self.base = kind(spec, **common, **(base_settings or {}))
+        except TypeError as error:
+            raise ConfigError(f"base_settings must be settings of {base}: {error}; write base_settings={{}}") from error
+        self.averaged, self.scale_factor = self.base.averaged, scale_factor
+
+    @abstractmethod
+    def over(self, inner: FakeQuant, weight: Tensor, site: SiteSpec) -> OverQuant:
+        """Make the method's fake quantizer around the base's."""
+
+    def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
+        """Put the method around the base's fake quantizer."""
+        return self.over(self.base.weight_quantizer(weight, site).to(weight.device), weight, site)
+
+    def act_quantizer(self, site: SiteSpec) -> FakeQuant:
+        """Quantize inputs as the base does."""
+        return self.base.act_quantizer(site)
+
+    def refuses(self, site: SiteSpec) -> str:
+        """Refuse what the base refuses."""
+        return self.base.refuses(site)
+
+    def penalty(self, model: nn.Module) -> Tensor | None:
+        """Return the base's penalty."""
+        return self.base.penalty(model)

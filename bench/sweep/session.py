@@ -16,6 +16,7 @@ from ..deploy.runs import deploy_store
 from ..engines.capacity import check_device, jobs_of
 from ..engines.dispatch import submit_cells
 from ..engines.local import run_cells
+from ..engines.memory import check_memory
 from ..experiment.grid import Cell, Experiment
 from ..experiment.keys import prime_keys
 from ..results.deployment import Deployment
@@ -72,7 +73,10 @@ def plan_run(experiment: Experiment, policy: RerunPolicy | None = None, measure:
     if measure:
         known = {timing_kind(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()
         timed = time_kinds(cells, known, experiment.paths, experiment.launcher)
-    return make_plan(cells, store, policy or RerunPolicy(), find_refusals(experiment), timed=timed)
+    made = make_plan(cells, store, policy or RerunPolicy(), find_refusals(experiment), timed=timed)
+    if made.run:
+        check_memory(experiment, load_dataset(experiment.dataset, experiment.paths), len(made.run))
+    return made
 
 
 def pending_cells(cells: list[Cell], store: RunStore, policy: RerunPolicy | None = None) -> list[Cell]:
@@ -95,8 +99,10 @@ def run_experiment(experiment: Experiment, console: Console | None = None, polic
     cells = load_and_plan(experiment)
     store = RunStore(experiment.paths.out, create=True)
     mark_temporary_folder()
-    fix_rules(store.root, experiment.rules)
     made = make_plan(cells, store, policy, {})
+    if made.run:
+        check_memory(experiment, load_dataset(experiment.dataset, experiment.paths), len(made.run))
+    fix_rules(store.root, experiment.rules)
     write_grid(store, cells)
     delete_stale(store, made, policy)
     _announce(experiment, made, console)

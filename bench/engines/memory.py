@@ -1,0 +1,83 @@
+"""Whether a training step fits into memory, told before a process grows until the kernel kills it.
+
+The estimate is a lower bound, so that nothing is refused that would fit: the images of a step as float32, twice (as read and as
+augmented), and what autograd keeps of a forward pass of the float network, measured on three images and scaled. Gradients,
+the optimizer, the quantizer's own tensors and the interpreter come on top. A GPU says by itself when it is full.
+"""
+
+from __future__ import annotations
+
+from math import ceil, prod
+
+import torch
+from torch import Tensor, nn
+
+from ...core.errors import ConfigError
+from ...datasets.base import DomainDataset
+from ..experiment.grid import Experiment
+from .capacity import free_gb, jobs_of
+
+GB = 2**30
+MOST_PER_PIXEL = 1000
+"""No network keeps more numbers for each number of an image; what is small even so need not be measured."""
+
+
+def check_memory(experiment: Experiment, dataset: DomainDataset, cells: int) -> None:
+    """Raise ConfigError where training steps are larger than the memory that is free, or asked for on a cluster.
+
+    Args:
+        experiment: what is to run.
+        dataset: its data set.
+        cells: how many cells are to be trained.
+    """
+    launcher, shape = experiment.launcher, dataset.shape
+    local = launcher.engine == "local"
+    limit = free_gb() if local else launcher.memory_gb if launcher.engine == "slurm" else None
+    images = experiment.protocol.batch_size * (len(dataset.domains) - 1)
+    processes = max(1, min(jobs_of(launcher), cells)) if local else 1
+    fewest = processes * images * prod(shape) * 4 / GB
+    if limit is None or launcher.device != "cpu" or fewest * MOST_PER_PIXEL < limit:
+        return
+    network = experiment.model.build(shape, len(dataset.classes))
+    need = images * (2 * prod(shape) * 4 + kept_bytes(network, shape)) / GB
+    if need * processes > limit:
+        raise ConfigError(
+            f"a step of {images} images needs at least {need:.3g} GB, and {limit:.3g} GB are "
+            f"{f'free for {processes} at a time' if local else 'asked for by launcher.memory_gb'}; write "
+            f"{_advice(experiment.protocol.batch_size, need, limit, processes=processes, local=local)}"
+        )
+
+
+def _advice(batch: int, need: float, limit: float, *, processes: int, local: bool) -> str:
+    """Half of what the bound allows, since the bound is low."""
+    smaller = f"protocol.batch_size={max(1, int(batch * limit / (2 * need * processes)))}"
+    if not local:
+        return f"{smaller} or launcher.memory_gb={ceil(2 * need)}"
+    fitting = int(limit / (2 * need))
+    return f"{smaller} or launcher.jobs={fitting}" if 1 <= fitting < processes else smaller
+
+
+def kept_bytes(network: nn.Module, shape: tuple[int, int, int]) -> float:
+    """Return how many bytes autograd keeps of each image of a forward pass; 0 where the network takes no such images."""
+    was_training = network.training
+    network.eval()
+    try:
+        return max(0.0, float(_kept(network, torch.zeros(3, *shape)) - _kept(network, torch.zeros(1, *shape))) / 2)
+    except (RuntimeError, ValueError, AssertionError):  # whoever trains it will say why
+        return 0.0
+    finally:
+        network.train(was_training)
+
+
+def _kept(network: nn.Module, images: Tensor) -> int:
+    """Bytes of all tensors that the graph of one forward pass holds, each once."""
+    storages: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        kept = network(images)
+    del kept
+    return sum(tensor.untyped_storage().nbytes() for tensor in storages.values())

@@ -1,0 +1,80 @@
+"""A batch that cannot fit is refused before a process grows until the kernel kills it, and nothing that fits is."""
+
+import pytest
+import torch
+from torch import nn
+
+from quantdg.bench.engines import memory
+from quantdg.bench.engines.memory import check_memory, kept_bytes
+from quantdg.bench.sweep.session import load_and_plan, plan_run, run_experiment
+from quantdg.bench.training.data import load_dataset
+from quantdg.core.errors import ConfigError
+
+
+def check(experiment, cells=1):
+    check_memory(experiment, load_dataset(experiment.dataset, experiment.paths), cells)
+
+
+def test_what_autograd_keeps_is_counted_by_hand():
+    """A linear layer keeps its input (8 numbers), tanh its output (5); weights are kept once, whatever the batch."""
+    network = nn.Sequential(nn.Linear(8, 5), nn.Tanh(), nn.Linear(5, 3))
+    images = nn.Sequential(nn.Flatten(), network)
+    assert kept_bytes(images, (2, 2, 2)) == pytest.approx(4 * (8 + 5))
+    assert kept_bytes(nn.Linear(7, 5), (2, 2, 2)) == 0
+    assert images.training
+
+
+def test_a_huge_batch_is_refused_before_anything_is_written(quick):
+    experiment = quick("protocol.batch_size=100000000", "quantizer=[float]")
+    for start in (plan_run, run_experiment):
+        with pytest.raises(ConfigError, match=r"a step of 400000000 images needs at least \S+ GB, and .* GB are free"):
+            start(experiment)
+    assert len(list(experiment.paths.out.glob("cells/*"))) == 0
+
+
+@pytest.mark.parametrize(("free", "fits"), [(1.0, False), (64.0, True)])
+def test_the_limit_is_what_is_free(quick, monkeypatch, free, fits):
+    monkeypatch.setattr(memory, "free_gb", lambda: free)
+    experiment = quick("protocol.batch_size=50000")
+    if fits:
+        check(experiment)
+        return
+    with pytest.raises(
+        ConfigError, match=r"and 1 GB are free for 1 at a time; write protocol\.batch_size=\d+"
+    ) as error:
+        check(experiment)
+    better = str(error.value).rpartition("=")[2]
+    check(quick(f"protocol.batch_size={better}"))
+
+
+def test_processes_count_together(quick, monkeypatch):
+    monkeypatch.setattr(memory, "free_gb", lambda: 20.0)
+    words = ("protocol.batch_size=50000", "launcher.jobs=8")
+    check(quick(*words), cells=2)
+    with pytest.raises(ConfigError, match=r"20 GB are free for 8 at a time; write .* or launcher\.jobs=[1-7]"):
+        check(quick(*words), cells=100)
+
+
+def test_a_cluster_is_asked_for_more(quick, monkeypatch):
+    monkeypatch.setattr(memory, "free_gb", lambda: pytest.fail("this machine does not matter"))
+    words = ("launcher=slurm", "protocol.batch_size=50000")
+    with pytest.raises(ConfigError, match=r"asked for by launcher\.memory_gb; write .* or launcher\.memory_gb=\d+"):
+        check(quick(*words, "launcher.memory_gb=1"))
+    check(quick(*words, "launcher.memory_gb=64"))
+
+
+def test_the_bound_is_low_and_not_far_off(quick):
+    """What a step really allocates at its peak is more than the estimate, and less than five times as much."""
+    experiment = quick("protocol.batch_size=64", "quantizer=[float]")
+    network = experiment.model.build((3, 16, 16), 10)
+    load_and_plan(experiment)
+    images = torch.rand(256, 3, 16, 16)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        network(images).sum().backward()
+    grown = peak = 0
+    for event in sorted(profile.profiler.kineto_results.events(), key=lambda e: e.start_ns()):
+        if event.name() == "[memory]":
+            grown += event.nbytes()
+            peak = max(peak, grown)
+    estimate = 256 * kept_bytes(network, (3, 16, 16))
+    assert estimate < peak < 5 * estimate

@@ -2,9 +2,7 @@ r"""SAM: step with the gradient at the worst point nearby.
 
     e = rho * g / (||g|| + 1e-12),   g = grad L(w);   w <- optimizer(w, grad L(w + e))
 
-The norm is over all perturbed parameters together. Both passes see the same function: dropout and feature mixing draw
-the same numbers (torch's generators are rewound) and an algorithm's own buffers start from the same values. Only the
-first pass moves BatchNorm statistics, quantizer ranges and those buffers.
+The norm is over all perturbed parameters together. What the two passes share: `two_pass`.
 
 Quantizer parameters (groups marked by `Algorithm.add_quantizer_group`) are not perturbed unless asked: a step of rho
 along them would move the grid instead of the weights. They train with the second gradient like all others.
@@ -15,19 +13,14 @@ Reference: Foret et al., "Sharpness-Aware Minimization for Efficiently Improving
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-import torch
-from torch import Tensor, nn
+from contextlib import AbstractContextManager
 
 from ...core.errors import ConfigError
-from .base import StepRule, Terms, Trained, assign, unobserved
+from .base import Trained
+from .two_pass import TINY, TwoPass, moved, norm_of, perturbable
 
-_TINY = 1e-12
 
-
-class SAM(StepRule):
+class SAM(TwoPass):
     """It is sharpness-aware minimisation around the protocol's optimizer.
 
     Args:
@@ -41,56 +34,9 @@ class SAM(StepRule):
         self.rho = rho
         self.perturb_quantizer = perturb_quantizer
 
-    def step(self, algorithm: Trained, gradients: Callable[[], Terms]) -> Terms:
-        """Make two passes, then the optimizer's step from the weights before them."""
-        own = _own_buffers(algorithm)
-        before = [b.clone() for b in own]
-        generators = _generators(algorithm)
-        terms = gradients()
-        after = [b.clone() for b in own]
-        with _rewound(generators), unobserved(algorithm.network), self._perturbed(algorithm.optimizer):
-            assign(own, before)
-            gradients()
-        assign(own, after)
-        algorithm.optimizer.step()
-        return terms
-
-    @contextmanager
-    def _perturbed(self, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-        """Weights moved by e within; afterwards the saved bits, since adding and subtracting e need not return."""
-        groups = [g for g in optimizer.param_groups if self.perturb_quantizer or not g.get("quantizer", False)]
-        weights: list[nn.Parameter] = [p for g in groups for p in g["params"] if p.grad is not None]
-        saved = [w.detach().clone() for w in weights]
+    def perturbed(self, algorithm: Trained) -> AbstractContextManager[None]:
+        """Move the weights by e."""
+        weights = perturbable(algorithm.optimizer, self.perturb_quantizer)
         grads = [w.grad for w in weights if w.grad is not None]
-        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in grads]))
-        with torch.no_grad():
-            for w, g in zip(weights, grads, strict=True):
-                w.add_(g * (self.rho / (norm + _TINY)))
-        try:
-            yield
-        finally:
-            assign(weights, saved)
-
-
-def _own_buffers(algorithm: Trained) -> list[Tensor]:
-    network = {id(b) for b in algorithm.network.buffers()}
-    return [b for b in algorithm.buffers() if id(b) not in network]
-
-
-Generators = list[tuple[torch.Generator, Tensor]]
-
-
-def _generators(algorithm: Trained) -> Generators:
-    """Torch's global generators that this algorithm's passes may draw from, with their states."""
-    found = [torch.default_generator]
-    device = next(algorithm.parameters()).device
-    if device.type == "cuda":
-        found.append(torch.cuda.default_generators[device.index or 0])
-    return [(g, g.get_state()) for g in found]
-
-
-@contextmanager
-def _rewound(generators: Generators) -> Iterator[None]:
-    for generator, state in generators:
-        generator.set_state(state)
-    yield
+        factor = self.rho / (norm_of(grads) + TINY)
+        return moved(weights, [g * factor for g in grads])

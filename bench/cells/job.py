@@ -32,7 +32,7 @@ class _BusyError(Exception):
         self.holder = holder
 
 
-def _ignore(_: int) -> None:
+def _ignore(_: object) -> None:
     pass
 
 
@@ -50,6 +50,7 @@ class Job:
         launcher: threads, device and patience of the sweep.
         report: told training steps as they are done.
         stop: asked between steps; true ends the job with StoppedError once its training is saved.
+        tell: told in a line what is wrong with a stored state, which is then trained again.
     """
 
     store: RunStore
@@ -57,6 +58,7 @@ class Job:
     launcher: Launcher
     report: Callable[[int], None] = _ignore
     stop: Callable[[], bool] = _never
+    tell: Callable[[str], None] = _ignore
     leases: Leases = field(init=False)
     _data: tuple[str, CellData] | None = None
     _float: tuple[str, State] | None = None
@@ -130,7 +132,8 @@ class Job:
         return record
 
     def _checkpointer(self, name: str, lease: Lease) -> Checkpointer:
-        return Checkpointer(self.store.snapshot_path(name), self.launcher.checkpoint_seconds, lease.check, self.stop)
+        path, seconds = self.store.snapshot_path(name), self.launcher.checkpoint_seconds
+        return Checkpointer(path, seconds, lease.check, self.stop, tell=self.tell)
 
     def _run(self, cell: Cell, lease: Lease) -> Record:
         data = self._open(cell.group)
@@ -159,7 +162,7 @@ class Job:
     def _load_or_train(self, group: Group, data: CellData) -> State:
         path = self.store.float_path(group.key)
         with suppress(FileNotFoundError, RecordError):
-            return load_state(path, data.device)
+            return load_state(path, data.device, group.protocol.start_step)
         lease = self.leases.acquire(group.key)
         if isinstance(lease, Holder):
             raise _BusyError(lease)

@@ -35,7 +35,7 @@ def run_portion(cells: Portion, store: RunStore, paths: Paths, launcher: Launche
     """Run a portion in this process, on the cluster; returns how many cells have no result."""
     keep_freed_memory()
     use_deterministic(launcher.threads)
-    job = job or Job(store, paths, launcher)
+    job = job or Job(store, paths, launcher, tell=print)
     return sum(record.status == "failed" for record in job.execute(cells, lambda *_: None))
 
 

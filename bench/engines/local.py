@@ -32,7 +32,7 @@ from .queue import CellQueue, waiting_line
 from .worker import GRACE_SECONDS, work
 
 Watcher = Callable[[str, Any], None]
-"""It is told ``steps`` with a count, ``record`` with a Record and ``waiting`` with a line of text."""
+"""It is told ``steps`` with a count, ``record`` with a Record, ``waiting`` and ``note`` with a line of text."""
 
 PRELOAD = ["quantdg.bench.engines.worker", "torch._inductor"]  # the first optimizer imports torch's compiler: 2 s
 POLL_SECONDS = 0.5
@@ -48,7 +48,7 @@ def run_cells(cells: list[Cell], store: RunStore, paths: Paths, launcher: Launch
         _Pool(CellQueue(cells, lambda key: store.float_path(key).exists()), store, paths, launcher, watch=watch).run()
         return
     use_deterministic(launcher.threads)
-    job = Job(store, paths, launcher, lambda steps: watch("steps", steps))
+    job = Job(store, paths, launcher, lambda steps: watch("steps", steps), tell=lambda line: watch("note", line))
     for record in job.execute(cells, lambda left, holder: watch("waiting", waiting_line(left, str(holder)))):
         watch("record", record)
 
@@ -124,8 +124,8 @@ class _Pool:
             worker.asked = True
             worker.cell = self._next_cell(worker)
             worker.pipe.send((worker.cell, self._abandoned(worker.cell)))
-        elif kind == "steps":
-            self.watch("steps", value)
+        elif kind in ("steps", "note"):
+            self.watch(kind, value)
         elif kind == "record":
             self._announce(value)
             worker.cell, self.early = None, 0

@@ -42,7 +42,7 @@ class SlurmTask:
 
     def __call__(self, cells: Portion) -> int:
         """Run the cells; returns how many failed."""
-        self._job = Job(self.store, self.paths, self.launcher)
+        self._job = Job(self.store, self.paths, self.launcher, tell=print)
         return run_portion(cells, self.store, self.paths, self.launcher, job=self._job)
 
     def checkpoint(self, cells: Portion) -> Any:

@@ -2,7 +2,7 @@
 
 It has a pipe of its own, so that one killed in the middle of a message harms nobody else's. Its messages are pairs:
 ``next`` (it wants a cell), ``steps`` with a count, ``record`` with a key, ``busy`` with the names of a lease and its
-holder, or ``storage`` with the reason why the folder cannot be written.
+holder, ``note`` with a line for the user, or ``storage`` with the reason why the folder cannot be written.
 """
 
 from __future__ import annotations
@@ -50,12 +50,19 @@ class ThrottledReport:
 
     def flush(self) -> None:
         """Send what has not been sent; set the stop flag where nobody reads it."""
+        if self.pending:
+            self._send("steps", self.pending)
+        self.pending = 0
+
+    def note(self, line: str) -> None:
+        """Send a line for the user; set the stop flag where nobody reads it."""
+        self._send("note", line)
+
+    def _send(self, kind: str, value: object) -> None:
         try:
-            if self.pending:
-                self.pipe.send(("steps", self.pending))
+            self.pipe.send((kind, value))
         except OSError:
             self.stop.set()
-        self.pending = 0
 
 
 def _die_with(stop: threading.Event) -> None:
@@ -80,7 +87,7 @@ def work(pipe: Connection, store: RunStore, paths: Paths, launcher: Launcher) ->
     keep_freed_memory()
     use_deterministic(launcher.threads)
     report = ThrottledReport(pipe, stop)
-    job = Job(store, paths, launcher, report, stop=stop.is_set)
+    job = Job(store, paths, launcher, report, stop=stop.is_set, tell=report.note)
     try:
         _serve(pipe, job, report)
     except (StoppedError, EOFError, BrokenPipeError, ConnectionResetError):

@@ -42,7 +42,9 @@ class Watch:
         elif isinstance(value, Record):
             self._record(value)
         now = self.clock()
-        if isinstance(value, str) and now - self.waited >= LINE_SECONDS:
+        if kind == "note":
+            self._say(str(value))
+        elif isinstance(value, str) and now - self.waited >= LINE_SECONDS:
             self.waited = now
             self._say(value)
         task = self.progress.tasks[self.task]

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
-from ...core.errors import RecordError
+from ...core.errors import RecordError, one_line
 from ..algorithms.base import Algorithm
 from ..averaging.base import Segment
+from ..experiment.grid import TRAINING_VERSION
+from ..results.codec import WRONG
 from ..results.files import write_atomic
+from ..results.folder import read_file
+from ..results.seal import check_seal, metadata, sealed
 from .evaluation import SourceScore
 from .selection import Checkpoint
 from .serialization import pack, unpack
@@ -57,18 +61,35 @@ def restore(algorithm: Algorithm, state: State) -> None:
             optimizers[attribute].state[parameters[name]][slot] = value.clone()
 
 
+def state_identity(kind: str, path: Path) -> dict[str, str]:
+    """Return what a stored state says of itself: kind, version of the training, and whose it is, which names its file."""
+    return {"kind": kind, "key": path.stem, "training_version": str(TRAINING_VERSION)}
+
+
+def float_identity(path: Path, step: int) -> dict[str, str]:
+    """Return what the state at the end of a float phase says of itself."""
+    return {**state_identity("float phase", path), "step": str(step)}
+
+
 def save_state(path: Path, state: State, step: int) -> None:
-    """Write a captured state atomically."""
-    write_atomic(path, save({n: t.contiguous() for n, t in state.items()}, {"step": json.dumps(step)}))
+    """Write the captured state at the end of a float phase atomically."""
+    data = save({n: t.contiguous() for n, t in state.items()})
+    write_atomic(path, sealed(data, float_identity(path, step)))
 
 
-def load_state(path: Path, device: str) -> State:
-    """Read a state; RecordError where the file is damaged."""
+def load_state(path: Path, device: str, step: int) -> State:
+    """Read the state at the end of a float phase.
+
+    Raises:
+        FileNotFoundError: there is none.
+        RecordError: it is damaged, or that of another group or step; says in what way.
+    """
     try:
-        with safe_open(path, framework="pt", device=device) as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise RecordError(f"{path} is not a whole checkpoint ({error}); delete it and run again") from error
+        data = read_file(path)
+        check_seal(data, float_identity(path, step))
+        return {name: tensor.to(device) for name, tensor in load(data).items()}
+    except (SafetensorError, RecordError, *WRONG) as error:
+        raise RecordError(f"{path} is not the float phase it is named after ({one_line(error)})") from error
 
 
 @dataclass
@@ -85,20 +106,26 @@ def save_snapshot(path: Path, snapshot: Snapshot) -> None:
     text, tensors = pack(snapshot.gathered, _KINDS)
     named = {f"state/{n}": t.contiguous() for n, t in snapshot.state.items()}
     named |= {f"gathered/{n}": t for n, t in tensors.items()}
-    write_atomic(path, save(named, {"step": json.dumps(snapshot.step), "gathered": text}))
+    said = {**state_identity("snapshot", path), "step": json.dumps(snapshot.step), "gathered": text}
+    write_atomic(path, sealed(save(named), said))
 
 
 def load_snapshot(path: Path, device: str) -> Snapshot:
-    """Read a snapshot; RecordError where the file is damaged or of another making."""
+    """Read a snapshot.
+
+    Raises:
+        FileNotFoundError: there is none.
+        RecordError: it is damaged, or that of another training; says in what way.
+    """
     try:
-        with safe_open(path, framework="pt", device=device) as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        data = read_file(path)
+        check_seal(data, state_identity("snapshot", path))
+        header = metadata(data)
         parts: dict[str, State] = {"state": {}, "gathered": {}}
-        for name, tensor in tensors.items():
+        for name, tensor in load(data).items():
             part, _, rest = name.partition("/")
-            parts[part][rest] = tensor
+            parts[part][rest] = tensor.to(device)
         gathered = unpack(header["gathered"], parts["gathered"], _KINDS)
         return Snapshot(int(json.loads(header["step"])), parts["state"], gathered)
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecordError) as error:
-        raise RecordError(f"{path} is not a whole snapshot ({error}); delete it and run again") from error
+    except (SafetensorError, RecordError, *WRONG) as error:
+        raise RecordError(f"{path} is not the snapshot it is named after ({one_line(error)})") from error

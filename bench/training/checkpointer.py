@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...core.errors import QuantDGError, RecordError
+from ..results.files import remove
 from .checkpoint import Snapshot, load_snapshot, save_snapshot
 
 
@@ -22,6 +23,7 @@ class Checkpointer:
         seconds: between two snapshots, at least 0 (then after every step).
         fence: called before each write; raises where another process has taken over.
         stop: whether the training is to end after the present step.
+        tell: told of a file that is not what it should be, before it is removed.
     """
 
     def __init__(
@@ -30,18 +32,23 @@ class Checkpointer:
         seconds: float = 60.0,
         fence: Callable[[], None] = lambda: None,
         stop: Callable[[], bool] = lambda: False,
+        *,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.path, self.seconds, self.fence, self.stop = path, seconds, fence, stop
+        self.path, self.seconds, self.fence, self.stop, self.tell = path, seconds, fence, stop, tell
         self._saved = time.monotonic()
 
     def load(self, device: str) -> Snapshot | None:
-        """Return where an earlier attempt got to; None where there is nothing usable. A damaged file is removed."""
-        if self.path is None or not self.path.exists():
+        """Return where an earlier attempt got to; None where there is nothing usable. A wrong file is told and removed."""
+        if self.path is None:
             return None
         try:
             return load_snapshot(self.path, device)
-        except RecordError:
-            self.path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            return None
+        except RecordError as error:
+            self.tell(f"{error}; trained again from the start")
+            remove(self.path)
             return None
 
     def after_step(self, take: Callable[[], Snapshot]) -> None:

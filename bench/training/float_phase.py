@@ -10,6 +10,7 @@ from ...core.errors import RecordError
 from ..algorithms.base import Algorithm
 from ..experiment.grid import Group
 from ..experiment.protocol import OptimizerFactory, train_mode
+from ..results.files import remove
 from .checkpoint import Snapshot, State, capture, load_state, restore, save_state
 from .checkpointer import Checkpointer
 from .data import CellData
@@ -46,12 +47,14 @@ def float_phase(
     group: Group, data: CellData, path: Path, report: StepReport, checkpointer: Checkpointer | None = None
 ) -> State:
     """Return the training state at the start step: from ``path`` where it is, else trained and stored there."""
-    if path.exists():
-        try:
-            return load_state(path, data.device)
-        except RecordError:
-            path.unlink()
     checkpointer = checkpointer or Checkpointer()
+    try:
+        return load_state(path, data.device, group.protocol.start_step)
+    except FileNotFoundError:
+        pass
+    except RecordError as error:
+        checkpointer.tell(f"{error}; trained again")
+        remove(path)
     algorithm = build(group, data)
     done = 0
     if (snapshot := checkpointer.load(data.device)) is not None:

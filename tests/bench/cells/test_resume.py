@@ -99,7 +99,7 @@ def test_a_torn_snapshot_is_removed_and_the_training_starts_over(cell, tmp_path,
     assert load_snapshot(path, "cpu").step == 3
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(RecordError, match="is not a whole snapshot"):
+    with pytest.raises(RecordError, match="is not the snapshot it is named after"):
         load_snapshot(path, "cpu")
     assert Checkpointer(path).load("cpu") is None
     assert not path.exists()

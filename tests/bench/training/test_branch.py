@@ -109,7 +109,7 @@ def test_a_state_survives_the_file(cell, tmp_path):
     float_phase.train_step(algorithm, data, 1)
     state = capture(algorithm)
     save_state(tmp_path / "s.safetensors", state, 1)
-    loaded = load_state(tmp_path / "s.safetensors", "cpu")
+    loaded = load_state(tmp_path / "s.safetensors", "cpu", 1)
     assert equal(state, loaded)
     again = float_phase.build(chosen.group, data)
     restore(again, loaded)
@@ -123,8 +123,8 @@ def test_half_a_checkpoint_is_an_error_and_is_trained_again(cell, tmp_path):
     path = tmp_path / "float.safetensors"
     whole = float_phase.float_phase(chosen.group, data, path, ignore)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(RecordError, match="not a whole checkpoint"):
-        load_state(path, "cpu")
+    with pytest.raises(RecordError, match="is not the float phase it is named after"):
+        load_state(path, "cpu", chosen.group.protocol.start_step)
     assert equal(float_phase.float_phase(chosen.group, data, path, ignore), whole)
 
 

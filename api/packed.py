@@ -34,7 +34,7 @@ def load_packed(path: str | PathLike[str], model: Model) -> Model:
         RecordError: the file is not whole, or the model has other tensors, shapes or types than the file. The model
             is unchanged then, except where it shares one tensor between two names that differ in the file.
     """
-    packed = read_model(Path(path))
+    packed = read_model(Path(path).resolve())
     state = packed.state()
     _check_fit(Path(path), state, model)
     model.load_state_dict(state)

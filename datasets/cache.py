@@ -1,7 +1,8 @@
 """A folder of images as one memory-mapped uint8 file, built once.
 
     CACHE/NAME-SIZE-KEY/images.u8    N images of 3 x SIZE x SIZE bytes
-    CACHE/NAME-SIZE-KEY/meta.json    count, size, hash of the content
+    CACHE/NAME-SIZE-KEY/meta.json    count, size, hash of the content, checksum of all this and the pixels
+    CACHE/NAME-SIZE-KEY/checked.json when the checksum was last compared
 
 KEY hashes paths, sizes and times of the files, so a changed source gets another folder; old ones may be deleted. A
 build works in a hidden folder and is renamed when complete: a killed build leaves nothing that could be mistaken for
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
 import socket
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DataError
+from .cache_check import image_sum, joined_sum, note_checked, pixel_checksum, was_checked
 from .decode import decode_all
 from .scan import Listing
 
@@ -32,15 +35,22 @@ Progress = Callable[[int, int], None]
 _SHOWN = 5
 DECODER = 2
 """Raised whenever the same file is decoded to other pixels."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Meta:
-    """This is what a cache holds beside the pixels; it is equal on every machine for equal files."""
+    """This is what a cache holds beside the pixels; ``fingerprint`` is equal on every machine for equal files."""
 
     count: int
     size: int
     fingerprint: str
+    checksum: str = ""
+
+    @property
+    def said(self) -> str:
+        """The checksum covers this beside the pixels."""
+        return f"{self.count} {self.size} {self.fingerprint}"
 
 
 def cache_key(listing: Listing, size: int) -> str:
@@ -59,12 +69,14 @@ def write_pixels(listing: Listing, size: int, out: IO[bytes], progress: Progress
     """
     content = hashlib.sha256(f"{size}\n".encode())
     broken: list[str] = []
+    sums: list[bytes] = []
     total = len(listing.entries)
     decoded = decode_all([listing.root / entry.path for entry in listing.entries], size, workers)
     for done, (entry, image) in enumerate(zip(listing.entries, decoded, strict=True), start=1):
         if image.error:
             broken.append(f"{listing.root / entry.path} ({image.error})")
         out.write(image.pixels.data)
+        sums.append(image_sum(image.pixels))
         content.update(entry.path.encode(errors="surrogateescape") + b"\0" + image.digest)
         if progress is not None:
             progress(done, total)
@@ -73,20 +85,25 @@ def write_pixels(listing: Listing, size: int, out: IO[bytes], progress: Progress
         raise DataError(
             f"{len(broken)} of {total} images cannot be read: {'; '.join(broken[:_SHOWN])}{more}; replace or remove them"
         )
-    return Meta(total, size, content.hexdigest()[:16])
+    meta = Meta(total, size, content.hexdigest()[:16])
+    return replace(meta, checksum=joined_sum(sums, meta.said))
 
 
 def _open(folder: Path, count: int, size: int) -> tuple[Meta, NDArray[np.uint8]] | None:
-    """A complete cache, or None."""
+    """A complete cache with the pixels that were written to it, or None."""
     try:
         meta = Meta(**json.loads((folder / "meta.json").read_text()))
         images = folder / "images.u8"
         if (meta.count, meta.size, images.stat().st_size) != (count, size, count * 3 * size * size):
             return None
-        mapped = np.memmap(images, np.uint8, "r", shape=(count, 3, size, size))
-    except (OSError, ValueError, TypeError):
+        mapped = np.asarray(np.memmap(images, np.uint8, "r", shape=(count, 3, size, size)))
+        if not was_checked(folder, images):
+            if pixel_checksum(mapped, meta.said) != meta.checksum:
+                return None
+            note_checked(folder, images)
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
-    return meta, np.asarray(mapped)
+    return meta, mapped
 
 
 def _sweep(cache_dir: Path, host: str) -> None:
@@ -119,6 +136,7 @@ def _build(folder: Path, listing: Listing, size: int, progress: Progress | None,
             out.flush()
             os.fsync(out.fileno())
         (work / "meta.json").write_text(json.dumps(asdict(meta)))
+        note_checked(work, work / "images.u8")
         if folder.exists() and _open(folder, count, size) is None:
             shutil.rmtree(folder)  # damaged
         work.rename(folder)
@@ -153,6 +171,8 @@ def cached_images(
     count = len(listing.entries)
     found = _open(folder, count, size)
     if found is None:
+        if folder.exists():
+            _LOG.warning("quantdg: the image cache %s is not what was written there; built again", folder)
         _build(folder, listing, size, progress, workers=workers)
         found = _open(folder, count, size)
     if found is None:

@@ -82,7 +82,7 @@ def write_files(
         float_file=(scratch / "float.safetensors").stat().st_size,
         float_runtime_file=float_file.stat().st_size if float_file else 0,
         runtime_file=integer_file.stat().st_size if integer_file else 0,
-        packed_file=write_packed(scratch / "packed.safetensors", model.rest, model.sites, model.aliases),
+        packed_file=write_packed(scratch / "packed.safetensors", model.rest, model.sites, model.aliases, key=model.key),
         compressed_file=write_compressed(out.with_suffix(".safetensors.zst"), model.rest, model.sites, model.aliases),
         codes=sum(-(-s.weight.codes.numel() * s.weight.bits // 8) for s in model.sites.values()),
         scales=sum(_bytes(grid_tensors(site.key(name), site.weight)) for name, site in model.sites.items()),

@@ -20,7 +20,6 @@ from ...core.machine import exit_cause
 from ..experiment.component import Component
 from ..experiment.grid import Experiment
 from ..models.base import DGModel
-from ..packed.file import read_model
 from ..results.folder import is_regular
 from ..results.latency import Latency
 from ..results.provenance import machine
@@ -28,6 +27,7 @@ from ..results.record import Record
 from ..results.store import RunStore
 from ..training.data import load_dataset
 from .interleaved import sample_interleaved
+from .stored import read_cell
 
 ROUNDS, SECONDS, BATCHES = 30, 30.0, (1, 32)
 RUNTIME, ARITHMETIC = "torch eager", "float32"
@@ -89,8 +89,7 @@ def _network(
     component: Component, record: Record, store: RunStore, shape: tuple[int, int, int], classes: int
 ) -> DGModel:
     network: DGModel = component.build(shape, classes)
-    assert record.sizes is not None
-    network.load_state_dict(read_model(store.path(record.sizes.path)).state())
+    network.load_state_dict(read_cell(store, record).state())
     return network.eval()
 
 

@@ -88,16 +88,26 @@ class StoredCell:
 
 def open_cell(store: RunStore, record: Record, paths: Paths) -> StoredCell:
     """Read the packed weights and the data set of a cell; RecordError where it has no stored model."""
-    if record.sizes is None or not record.sizes.path:
-        raise RecordError(
-            f"a cell to deploy must have a stored model, {record.key} is {record.status}: {record.reason or 'none'}"
-        )
+    model = read_cell(store, record)
     settings = record.settings["dataset"]
     dataset = load_dataset(installed("dataset", settings), paths)
     if dataset.fingerprint != settings["fingerprint"]:
         raise RecordError(f"the data set must be the one that {record.key} was trained on; this one has other images")
     network = _untrained(record.settings["model"]).build(dataset.shape, len(dataset.classes))
-    return StoredCell(record, network, read_model(store.path(record.sizes.path)), dataset)
+    return StoredCell(record, network, model, dataset)
+
+
+def read_cell(store: RunStore, record: Record) -> PackedModel:
+    """Read the packed model of a cell; RecordError where it has none, or another than the one its record was made with."""
+    path = store.model_path(record)
+    if path is None or record.sizes is None:
+        raise RecordError(
+            f"a cell to deploy must have a stored model, {record.key} is {record.status}: {record.reason or 'none'}"
+        )
+    try:
+        return read_model(path, record.key, record.sizes.checksum)
+    except RecordError as error:
+        raise RecordError(f"{error}; run the cell again with --force {record.key}") from error
 
 
 def _untrained(model: dict[str, Any]) -> Component:

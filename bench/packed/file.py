@@ -16,14 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from ...core.errors import RecordError, one_line
 from ...quantizers.export import QTensor, SiteExport
 from ...quantizers.names import weight_key
+from ..results.codec import WRONG
 from ..results.files import write_atomic
+from ..results.folder import read_file
+from ..results.seal import check_seal, metadata, sealed
 from .aliases import read_aliases
 from .header import SiteHeader, read_header, write_entry
 
@@ -63,7 +66,10 @@ def grid_tensors(key: str, q: QTensor) -> dict[str, Tensor]:
 
 
 def packed_bytes(
-    floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport], aliases: Mapping[str, str] | None = None
+    floats: Mapping[str, Tensor],
+    sites: Mapping[str, SiteExport],
+    aliases: Mapping[str, str] | None = None,
+    key: str = "",
 ) -> bytes:
     """Return the file's content.
 
@@ -71,6 +77,7 @@ def packed_bytes(
         floats: the float state dict; the weights of ``sites`` are left out of the file.
         sites: from `Quantizer.export`.
         aliases: further names, each with the one whose tensor it shares.
+        key: of the cell it belongs to, empty for none; goes into the header.
     """
     tensors: dict[str, Tensor] = {}
     header: dict[str, Any] = {}
@@ -81,22 +88,27 @@ def packed_bytes(
     replaced = {site.key(name) for name, site in sites.items()}
     tensors.update({n: t.detach().cpu().contiguous() for n, t in floats.items() if n not in replaced})
     shared = {_ALIASES: json.dumps(dict(aliases))} if aliases else {}
-    return save(tensors, {_META: json.dumps(header), **shared})
+    said = {"kind": "packed model", **({"key": key} if key else {})}
+    return sealed(save(tensors, {_META: json.dumps(header), **shared}), said)
 
 
 @dataclass(frozen=True)
 class PackedModel:
-    """This is a packed file in memory: the float rest by state-dict name, the quantized layers by name.
+    """This is a packed file in memory.
 
     Attributes:
-        rest: what is stored in float.
-        sites: the quantized layers.
+        rest: float tensors by state-dict name.
+        sites: quantized layers by name.
         aliases: further state-dict names, each with the one whose tensor it shares.
+        checksum: of the file; empty for one of before 0.4.
+        key: of the cell it belongs to; empty for none.
     """
 
     rest: dict[str, Tensor]
     sites: dict[str, SiteExport]
     aliases: dict[str, str] = field(default_factory=dict)
+    checksum: str = ""
+    key: str = ""
 
     @property
     def weights(self) -> dict[str, QTensor]:
@@ -151,19 +163,28 @@ def _check_levels(name: str, levels: Tensor, highest: int, lowest: int) -> None:
         )
 
 
-def read_model(path: Path) -> PackedModel:
-    """Read the whole content of a packed file; RecordError where it is not whole or its header lies."""
+def read_model(path: Path, key: str = "", checksum: str = "") -> PackedModel:
+    """Read the whole content of a packed file.
+
+    Args:
+        path: of a regular file.
+        key: of the cell it must belong to; empty for any.
+        checksum: it must have this one; empty for any, and for none, as files of before 0.4.
+
+    Raises:
+        RecordError: it is not whole, not the wanted one, or its header lies.
+    """
     try:
-        with safe_open(path, framework="pt") as file:
-            meta = file.metadata()
-            entries = read_header(meta[_META])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        data = read_file(path)
+        found = check_seal(data, {"key": key} if key else {}, wanted=checksum)
+        said = metadata(data)
+        entries, tensors = read_header(said[_META]), load(data)
         sites = {name: _unpack_site(name, tensors, entry) for name, entry in entries.items()}
         stored = {*tensors, *(site.key(name) for name, site in sites.items())}
-        aliases = read_aliases(meta.get(_ALIASES), stored)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, RecordError) as error:
+        aliases = read_aliases(said.get(_ALIASES), stored)
+    except (SafetensorError, OSError, RuntimeError, RecordError, *WRONG) as error:
         raise RecordError(f"{path} is not a packed model ({one_line(error)})") from error
-    return PackedModel(tensors, sites, aliases)
+    return PackedModel(tensors, sites, aliases, found, key=said.get("key", ""))
 
 
 def write_packed(
@@ -171,9 +192,11 @@ def write_packed(
     floats: Mapping[str, Tensor],
     sites: Mapping[str, SiteExport],
     aliases: Mapping[str, str] | None = None,
+    *,
+    key: str = "",
 ) -> int:
     """Write the file, read it back, check every weight bit for bit; returns its bytes."""
-    write_atomic(path, packed_bytes(floats, sites, aliases))
+    write_atomic(path, packed_bytes(floats, sites, aliases, key))
     check_weights(path, read_model(path), sites)
     return path.stat().st_size
 

@@ -11,6 +11,7 @@ from torch import nn
 from ...core.errors import QuantizerError
 from ...quantizers.base import Quantizer
 from ...quantizers.export import QTensor
+from ..results.folder import inside
 from ..results.record import Sizes
 from .aliases import aliases_of
 from .file import PackedModel, read_model, write_packed
@@ -40,16 +41,18 @@ def write_model(
     aliases = aliases_of({n: state[n] for n in names}, {site.key(name) for name, site in sites.items()})
     whole = torch.contiguous_format
     floats = {n: state[n].detach().cpu().clone(memory_format=whole) for n in sorted(names) if n not in aliases}
-    path = Path("models") / f"{key}.safetensors"
-    packed = write_packed(root / path, floats, sites, aliases)
-    model = read_model(root / path)
+    path = f"models/{key}.safetensors"
+    place = inside(root, path)
+    packed = write_packed(place, floats, sites, aliases, key=key)
+    model = read_model(place, key)
     sizes = Sizes(
         float_file=len(save(floats)),
         packed_file=packed,
         codes=sum(-(-q.codes.numel() * q.bits // 8) for q in model.weights.values()),
         scales=sum(_grid_bytes(q) for q in model.weights.values()),
         rest=sum(t.numel() * t.element_size() for t in model.rest.values()),
-        path=str(path),
+        path=path,
+        checksum=model.checksum,
     )
     return sizes, model
 

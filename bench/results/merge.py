@@ -14,6 +14,7 @@ from .codec import WRONG, complaint
 from .files import remove, write_first
 from .folder import listed, read_file
 from .record import Record, fingerprint
+from .seal import check_seal
 from .store import CELLS, RunStore
 from .verdict_rules import fix_rules, read_rules
 
@@ -81,13 +82,18 @@ def _leaving_out(merged: Merged, path: Path) -> Iterator[None]:
         merged.skipped.append(f"left out: {complaint(str(path), 'record', error)}")
 
 
-def _copy(source: RunStore, target: RunStore, name: str, merged: Merged) -> None:
-    """Copy a file of this name, unless the target has one; what is no regular file is left out."""
+def _copy(source: RunStore, target: RunStore, name: str, merged: Merged, *, record: Record | None = None) -> None:
+    """Copy a file of this name, unless the target has one; what is no regular file is left out.
+
+    Also left out is a file that is not the model of ``record``.
+    """
     path = target.path(name)
     if path.exists():
         return
     try:
         data = read_file(source.path(name))
+        if record is not None:
+            _check_model(data, name, record)
     except FileNotFoundError:
         return
     except RecordError as error:
@@ -98,6 +104,13 @@ def _copy(source: RunStore, target: RunStore, name: str, merged: Merged) -> None
         write_first(path, data)
 
 
+def _check_model(data: bytes, name: str, record: Record) -> None:
+    try:
+        check_seal(data, {"key": record.key}, wanted=record.sizes.checksum if record.sizes is not None else "")
+    except RecordError as error:
+        raise RecordError(f"{name} is not the model of its record ({error})") from error
+
+
 def _merge_record(record: Record, store: RunStore, target: RunStore, known: str, merged: Merged) -> None:
     """Take a record over as it is; ``known`` is the key of the same cell in the target, another one across schemas."""
     there = target.read(known)
@@ -106,7 +119,7 @@ def _merge_record(record: Record, store: RunStore, target: RunStore, known: str,
             target.delete(known)
             merged.upgraded += there is not None
         if record.sizes is not None and record.sizes.path:
-            _copy(store, target, record.sizes.path, merged)
+            _copy(store, target, record.sizes.path, merged, record=record)
         _copy(store, target, f"{CELLS}/{record.key}.json", merged)
         merged.copied += there is None
     elif record.status == "done" and (difference := _difference(there, record)):

@@ -117,7 +117,8 @@ class Sizes:
 
     ``float_file`` holds the whole network in float32, ``packed_file`` integer codes, scales and the float rest;
     ``codes``, ``scales`` and ``rest`` are the tensor bytes inside the packed file. ``path`` is relative to the run
-    folder and may be empty.
+    folder and may be empty. ``checksum`` is the packed file's (`quantdg.bench.results.seal`), empty in records of before
+    0.4, whose files are read unchecked.
     """
 
     float_file: int
@@ -126,6 +127,7 @@ class Sizes:
     scales: int
     rest: int
     path: str = ""
+    checksum: str = ""
 
 
 @dataclass(frozen=True)

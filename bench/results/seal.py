@@ -34,13 +34,13 @@ def sealed(data: bytes, said: Mapping[str, str]) -> bytes:
     return b"".join([len(text).to_bytes(_LENGTH, "little"), text, tensors])
 
 
-def check_seal(data: bytes, said: Mapping[str, str], *, needed: bool = True) -> str:
+def check_seal(data: bytes, said: Mapping[str, str], *, wanted: str | None = None) -> str:
     """Check a file against its checksum, and that it says of itself what is wanted.
 
     Args:
         data: the whole file.
         said: what it must say.
-        needed: whether a file without a checksum is refused; one that has it is checked in any case.
+        wanted: the checksum it must have; None for any, and empty for any or, as in files of before 0.4, none.
 
     Returns:
         The checksum, empty where there is none.
@@ -55,12 +55,14 @@ def check_seal(data: bytes, said: Mapping[str, str], *, needed: bool = True) -> 
         right = _checksum(header, tensors)
     except WRONG as error:
         raise RecordError(f"its header cannot be read: {type(error).__name__}") from error
-    if not checksum and not needed:
+    if not checksum and wanted == "":
         return ""
     if not checksum:
         raise RecordError("it has no checksum, as those of before version 0.4")
     if checksum != right:
         raise RecordError(f"its content has the checksum {right}, its header says {checksum}: it was changed")
+    if wanted and checksum != wanted:
+        raise RecordError(f"its checksum must be {wanted}, as in the record, it is {checksum}")
     for name, value in said.items():
         if found.get(name) != value:
             raise RecordError(f"{name} must be {value!r}, the file says {found.get(name)!r}")

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..experiment.grid import Cell
+from ..experiment.grid import Cell, Group
 from ..results.record import Labels
+from ..results.seal import is_sealed
 from ..results.store import RunStore
 from ..results.summary import RecordSummary, scan
+from ..training.checkpoint import float_identity
 from .cost import Costs
 from .rerun import MISSING, RerunPolicy, check_force
 
@@ -90,12 +92,13 @@ def make_plan(
     plan = Plan(cells, timed=len(timed))
     names = {cell.key: cell.labels for cell in cells} if policy.force else {}
     check_force(policy, names)
+    doubtful = _Doubts(store)
     open_cells: list[tuple[Cell, Labels]] = []
     plan.notes = dict.fromkeys(cell.quantizer.note for cell in cells if cell.quantizer.note)
     for cell in cells:
         key, summary = cell.key, summaries.get(cell.key)
         state = summary.state if summary else MISSING
-        if policy.runs(key, names.get(key), state):
+        if policy.runs(key, names.get(key), state) or (state == "failed" and doubtful(cell.group, policy)):
             plan.run.append(cell)
             if summary:
                 plan.stale.append(key)
@@ -109,6 +112,24 @@ def make_plan(
         plan.states[state] += 1
     _estimate(plan, open_cells, Costs([*summaries.values(), *timed]), store, policy=policy)
     return plan
+
+
+class _Doubts:
+    """This tells float phases that are stored without saying whose they are; cells that failed may have failed on them."""
+
+    def __init__(self, store: RunStore | None) -> None:
+        self._store = store
+        self._known: dict[str, bool] = {}
+
+    def __call__(self, group: Group, policy: RerunPolicy) -> bool:
+        """Return whether a failed cell of the group is to run again for this reason; looks at each group once."""
+        if self._store is None or policy.overwrite == "never":
+            return False
+        if group.key not in self._known:
+            path = self._store.float_path(group.key)
+            said = float_identity(path, group.protocol.start_step)
+            self._known[group.key] = path.exists() and not is_sealed(path, said)
+        return self._known[group.key]
 
 
 def _estimate(

@@ -16,6 +16,7 @@ from PIL import Image
 
 from quantdg.core.errors import DataError
 from quantdg.datasets import cache as module
+from quantdg.datasets import cache_check
 from quantdg.datasets.folder import load_folder
 
 LOAD = """
@@ -188,3 +189,60 @@ def test_cache_folder_that_cannot_be_made(source: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"cannot write the image cache .* set data\.cache"):
         load_folder("toy", root=source, cache_dir=tmp_path / "file" / "cache", size=32)
+
+
+def _flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", ["first pixel", "last pixel", "fingerprint", "of before 0.4"])
+def test_a_cache_with_other_pixels_is_told_and_built_again(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    cache = tmp_path / "cache"
+    whole = load_folder("toy", root=source, cache_dir=cache, size=32)
+    pixels = [domain.images.copy() for domain in whole.domains]
+    (folder,) = cache.iterdir()
+    meta = folder / "meta.json"
+    if damage in ("first pixel", "last pixel"):
+        _flip(folder / "images.u8", 0 if damage == "first pixel" else -1)
+    else:
+        (folder / "checked.json").unlink()
+        said = json.loads(meta.read_text())
+        meta.write_text(json.dumps(said | ({"fingerprint": "0" * 16} if damage == "fingerprint" else {"checksum": ""})))
+    assert caplog.messages == []
+    again = load_folder("toy", root=source, cache_dir=cache, size=32)
+    assert caplog.messages == [f"quantdg: the image cache {folder} is not what was written there; built again"]
+    assert again.fingerprint == whole.fingerprint
+    assert all(np.array_equal(a, domain.images) for a, domain in zip(pixels, again.domains, strict=True))
+    load_folder("toy", root=source, cache_dir=cache, size=32)
+    assert len(caplog.messages) == 1
+
+
+def test_a_cache_is_checked_once_an_hour_and_when_it_was_touched(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[int] = []
+    whole = cache_check.pixel_checksum
+
+    def noted(images: np.ndarray, said: str) -> str:
+        checked.append(len(images))
+        return whole(images, said)
+
+    monkeypatch.setattr(module, "pixel_checksum", noted)
+
+    def load() -> int:
+        load_folder("toy", root=source, cache_dir=tmp_path / "cache", size=32)
+        return len(checked)
+
+    assert (load(), load()) == (0, 0)
+    (folder,) = (tmp_path / "cache").iterdir()
+    os.utime(folder / "images.u8")
+    assert (load(), load()) == (1, 1)
+    stamp = folder / "checked.json"
+    os.utime(stamp, (stamp.stat().st_mtime - cache_check.CHECK_SECONDS - 1,) * 2)
+    assert (load(), load()) == (2, 2)
+    stamp.write_text("[" * 10**5)
+    assert (load(), load()) == (3, 3)

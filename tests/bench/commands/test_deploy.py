@@ -124,7 +124,8 @@ def test_a_code_book_gets_a_size_and_a_reason(finished):
         )
         for name, s in model.sites.items()
     }
-    write_packed(path, model.rest, sites)
+    write_packed(path, model.rest, sites, record.key)
+    store.write(replace(record, sizes=replace(record.sizes, checksum=read_model(path).checksum)))
     deploy_store(store, [record.key], experiment.paths, DeploySettings())
     d = by_label(store)["lsq W7"]
     assert d.kind == "not exportable"

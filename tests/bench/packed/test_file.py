@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from quantdg.bench.packed.file import pack_codes, packed_bytes, read_model, unpack_codes, write_packed
+from quantdg.bench.results.seal import metadata
 from quantdg.core.errors import RecordError
 from quantdg.quantizers.export import ActQuant, QTensor, SiteExport
 
@@ -75,9 +77,9 @@ def test_a_damaged_file_is_refused(tmp_path, damage):
 def test_a_header_that_lies_about_the_shape_is_refused(tmp_path):
     path = tmp_path / "m.safetensors"
     content = packed_bytes({}, {"conv": SiteExport(qtensor(4))})
-    lie = content.replace(b"[5, 3, 3, 3]", b"[9, 3, 3, 3]")
-    assert lie != content
-    path.write_bytes(lie)
+    lie = metadata(content)["quantdg"].replace("[5, 3, 3, 3]", "[9, 3, 3, 3]")
+    assert lie != metadata(content)["quantdg"]
+    path.write_bytes(save(load(content), {"quantdg": lie}))
     with pytest.raises(RecordError, match="must be 243 numbers of 4 bits"):
         read_model(path).state()
 

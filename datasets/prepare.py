@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import DataError, UnknownNameError
@@ -85,23 +86,37 @@ def _prepare_images(name: str, root: Path, progress: Progress | None, words: str
     base = root if root.name == chosen.folder else root / chosen.folder
     archive = next((a for a in (base.with_name(base.name + end) for end in _ARCHIVES) if a.is_file()), None)
     if archive is not None and not base.exists():
-        _place(archive, base)
+        _place(archive, base, [domain for domain in chosen.domains if domain not in chosen.archives])
     missing = [domain for domain in chosen.domains if not (base / domain).is_dir()]
     for domain in [m for m in missing if m in chosen.archives]:
         file = fetch(chosen.archives[domain], base / f".{domain}.zip", progress=progress)
-        _place(file, base / domain)
-        file.unlink()
+        try:
+            _place(file, base / domain)
+        finally:
+            file.unlink()  # a damaged one is fetched again
         missing.remove(domain)
     if missing:
-        raise DataError(f"{base} has no folder {', '.join(missing)}. {words}")
+        again = f" Remove {base}, so that {archive} is unpacked again." if archive is not None else ""
+        raise DataError(f"{base} has no folder {', '.join(missing)}. {words}{again}")
 
 
-def _place(archive: Path, target: Path) -> None:
-    """Unpack to ``target``: the folder of that name inside the archive, or else all of it."""
+def _place(archive: Path, target: Path, wanted: Sequence[str] = ()) -> None:
+    """Unpack to ``target``: the folder of that name inside the archive, or else all of it.
+
+    Raises DataError, with nothing at ``target``, where it is damaged, empty or without one of the folders ``wanted``.
+    """
     work = target.with_name(f".{target.name}-unpacked")
     shutil.rmtree(work, ignore_errors=True)
     try:
         inside = unpack(archive, work) / target.name
-        (inside if inside.is_dir() else work).rename(target)
+        found = inside if inside.is_dir() else work
+        lacking = [name for name in wanted if not (found / name).is_dir()]
+        if lacking or not any(found.iterdir()):
+            there = ", ".join(sorted(path.name for path in found.iterdir())[:8]) or "nothing"
+            raise DataError(
+                f"{archive} must hold the folders {', '.join(wanted) or 'of a data set'}, it has {there}; put the right "
+                "archive in its place"
+            )
+        found.rename(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -2,67 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
-import stat
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from lzma import LZMAError
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
 
 from ..core.errors import DataError
+from .archive import DAMAGED, Member, members
 
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, RuntimeError, NotImplementedError)
-
-
-def _safe(archive: Path, name: str) -> PurePosixPath:
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in (path.parts or ("",))[0] or "\0" in name:
-        raise DataError(f"{archive} has an entry {name!r} outside of its own folder; do not use this archive")
-    return path
-
-
-def _zip_members(archive: Path, source: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:
-    for info in source.infolist():
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise DataError(f"{archive} has a link {info.filename!r}; unpack it by hand if you trust it")
-        if not info.is_dir():
-            with source.open(info) as file:
-                yield info.filename, file
-
-
-def _tar_members(archive: Path, source: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
-    for info in source:
-        file = source.extractfile(info) if info.isreg() else None
-        if file is not None:
-            yield info.name, file
-        elif not info.isdir():
-            raise DataError(f"{archive} has a link or device {info.name!r}; unpack it by hand if you trust it")
-
-
-@contextmanager
-def _members(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as zipped:
-            yield _zip_members(archive, zipped)
-    elif tarfile.is_tarfile(archive):
-        with tarfile.open(archive) as tarred:
-            yield _tar_members(archive, tarred)
-    else:
-        raise DataError(f"{archive} is neither a zip nor a tar archive; fetch it again")
+SHARE = 0.95
+"""Of the free space that an archive may fill."""
 
 
 def unpack(archive: Path, target: Path) -> Path:
     """Unpack into the new folder ``target``; links are refused, devices and permissions are not taken over.
 
     Raises:
-        DataError: ``target`` exists, the archive is missing, damaged, of another kind or has entries that point
-            outside, or the disk is full. Nothing is left behind then.
+        DataError: ``target`` exists, the archive is missing, damaged, of another kind, larger than the disk or has
+            entries that point outside, or the disk is full. Nothing is left behind then.
     """
     if target.exists():
         raise DataError(f"{target} exists already; remove it to unpack {archive.name} again")
@@ -71,17 +29,34 @@ def unpack(archive: Path, target: Path) -> Path:
     work = target.with_name(f".unpack-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         work.mkdir(parents=True)
-        with _members(archive) as members:
-            for name, file in members:
-                path = work / _safe(archive, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("wb") as out:
-                    shutil.copyfileobj(file, out, 1 << 20)
+        free, total = shutil.disk_usage(work).free, 0
+        with members(archive) as found:
+            for member in found:
+                total += member.size
+                if total > SHARE * free:
+                    raise DataError(
+                        f"{archive} unpacks to {total / 2**30:.3g} GiB or more, {free / 2**30:.3g} GiB are free; free some space"
+                    )
+                _write(member, work / member.path)
         work.rename(target)
-    except _DAMAGED as error:
-        raise DataError(f"{archive} is damaged: {error}; fetch it again") from error
+    except DAMAGED as error:
+        raise DataError(f"{archive} is damaged: {error or type(error).__name__}; fetch it again") from error
     except OSError as error:
-        raise DataError(f"cannot unpack {archive} to {target}: {error.strerror or error}; free some space") from error
+        raise DataError(_said(archive, target, error)) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
+
+
+def _write(member: Member, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as out:
+        shutil.copyfileobj(member.file, out, 1 << 20)
+
+
+def _said(archive: Path, target: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"cannot unpack {archive} to {target}: {error.strerror}; free some space"
+    if error.errno in (None, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL):
+        return f"{archive} is damaged: {error.strerror or error}; fetch it again"
+    return f"cannot unpack {archive} to {target}: {error.strerror or error}; make the folder writable"

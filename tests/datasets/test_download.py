@@ -204,6 +204,40 @@ def test_prepare_unpacks_an_archive_that_lies_beside(tmp_path: Path, top: str) -
     assert (tmp_path / "PACS" / "photo" / "dog" / "1.jpg").read_text() == "photo"
 
 
+@pytest.mark.parametrize("inside", [{}, {"thesis.tex": "x"}, {"PACS/photo/dog/1.jpg": "x"}, {"PACS/x.zip": "y"}])
+def test_an_archive_without_the_domains_blocks_no_right_one(tmp_path: Path, inside: dict[str, str]) -> None:
+    def write(members: dict[str, str]) -> None:
+        with zipfile.ZipFile(tmp_path / "PACS.zip", "w") as archive:
+            for name, text in members.items():
+                archive.writestr(name, text)
+
+    write(inside)
+    with pytest.raises(DataError, match="PACS.zip must hold the folders .*sketch, it has "):
+        prepare("pacs", tmp_path)
+    assert names(tmp_path) == ["PACS.zip"]
+    write({f"PACS/{domain}/dog/1.jpg": domain for domain in PACS})
+    prepare("pacs", tmp_path)
+    assert names(tmp_path) == ["PACS", "PACS.zip"]
+
+
+def test_a_damaged_archive_that_was_fetched_is_fetched_again(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("sketch/dog/1.jpg", b"one" * 1000)
+    small = replace(IMAGE_SETS["domain_net"], domains=("sketch",), archives={"sketch": server.url})
+    monkeypatch.setitem(IMAGE_SETS, "domain_net", small)
+    whole = buffer.getvalue()
+    server.content, server.cut = whole[:100] + b"two" + whole[103:], 10**9
+    with pytest.raises(DataError, match="is damaged"):
+        prepare("domain_net", tmp_path)
+    assert names(tmp_path / "domain_net") == []
+    server.content = whole
+    prepare("domain_net", tmp_path)
+    assert names(tmp_path / "domain_net") == ["sketch"]
+
+
 def test_prepare_fetches_the_domains_that_domain_net_lacks(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, entry_points, version
 
 from .completion import completion
-from .errors import QuantDGError, UnknownNameError
+from .errors import QuantDGError, UnknownNameError, one_line
 from .streams import drop_output, open_streams
+from .text import say
 
 Command = Callable[[Sequence[str]], int]
 
@@ -28,8 +29,16 @@ def commands() -> dict[str, Callable[[], Command]]:
 def _usage() -> str:
     lines = ["usage: quantdg [--version] COMMAND [...]", ""]
     for name, load in sorted(commands().items()):
-        lines.append(f"  {name:10} {(load().__doc__ or '').strip().splitlines()[0]}")
+        lines.append(f"  {name:10} {_summary(load)}")
     return "\n".join([*lines, "", "quantdg COMMAND --help tells more."])
+
+
+def _summary(load: Callable[[], Command]) -> str:
+    """The first line of a command's docstring; why it cannot be loaded, for one of another package."""
+    try:
+        return (load().__doc__ or "").strip().partition("\n")[0]
+    except Exception as error:  # noqa: BLE001 - an import may raise anything
+        return f"broken: {one_line(error)}"
 
 
 def _version() -> str:
@@ -43,10 +52,10 @@ def _version() -> str:
 def dispatch(argv: Sequence[str]) -> int:
     """Run one command; errors propagate."""
     if not argv or argv[0] in ("-h", "--help"):
-        print(_usage())
+        say(_usage())
         return 0
     if argv[0] == "--version":
-        print(_version())
+        say(_version())
         return 0
     known = commands()
     if argv[0] not in known:
@@ -62,10 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except QuantDGError as error:
-        print(f"quantdg: error: {error}", file=sys.stderr)
+        say(f"quantdg: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("quantdg: stopped", file=sys.stderr)
+        say("quantdg: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
         drop_output()
@@ -73,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         drop_output()
         place = repr(error.filename) if error.filename else "the output or a connection"
-        print(
+        say(
             f"quantdg: error: cannot use {place} ({error.strerror or error}); repair that and try again",
             file=sys.stderr,
         )

@@ -10,6 +10,8 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from .text import say
+
 BASH = """\
 # quantdg completion bash >> ~/.bashrc
 _quantdg() {
@@ -61,7 +63,8 @@ def completion(argv: Sequence[str]) -> int:
     if options.line is not None:
         from .cli import commands  # noqa: PLC0415 - the command line finds this command among others
 
-        sys.stdout.writelines(f"{word}\n" for word in candidates(options.line, commands()))
+        for word in candidates(options.line, commands()):
+            say(word)
     elif options.shell is None:
         completion_parser().error(f"a shell is wanted, one of {', '.join(SCRIPTS)}")
     else:

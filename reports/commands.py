@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from ..core.paths import output_file, output_folder, user_path
+from ..core.text import say
 
 
 def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
@@ -26,11 +27,11 @@ def report(argv: Sequence[str]) -> int:
     options = report_parser().parse_args(argv)
     out = options.out or options.runs / "report"
     made = Report.of(options.runs, options.margin, options.alpha, options.accuracy_from)
-    print(made.summary())
+    say(made.summary())
     files = made.write(out)
-    print(f"\n{len(files)} files in {out}; start with {out / 'report.md'}")
+    say(f"\n{len(files)} files in {out}; start with {out / 'report.md'}")
     if options.html:
-        print(f"page: {write_html(made, options.html)}")
+        say(f"page: {write_html(made, options.html)}")
     return 0
 
 
@@ -48,7 +49,7 @@ def verdict(argv: Sequence[str]) -> int:
     from .report import Report
 
     options = verdict_parser().parse_args(argv)
-    print(Report.of(options.runs, options.margin, options.alpha).words())
+    say(Report.of(options.runs, options.margin, options.alpha).words())
     return 0
 
 

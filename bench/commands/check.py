@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from ...core.text import say
+
 
 def check(argv: Sequence[str]) -> int:
     """Run the contract tests on a quantizer class given as PACKAGE.MODULE:CLASS."""
@@ -14,7 +16,7 @@ def check(argv: Sequence[str]) -> int:
 
     results = run_checks(find_quantizer(name))
     for result in results:
-        print(f"{result.status:8} {result.name}" + (f": {result.message}" if result.message else ""))
+        say(f"{result.status:8} {result.name}" + (f": {result.message}" if result.message else ""))
     return int(any(r.status == "failed" for r in results))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...core.errors import ConfigError
 from ...core.paths import default_cache, output_file, user_path
+from ...core.text import say
 from ..results.deployment import Deployment
 
 
@@ -46,7 +47,7 @@ def deploy(argv: Sequence[str]) -> int:
             stop_if_disk_failed(error, out)
             raise
     write_deployment(store.root, deployment)
-    print(comparison(deployment, out))
+    say(comparison(deployment, out))
     return 1 if deployment.same_model is False else 0
 
 

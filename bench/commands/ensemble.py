@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...core.paths import default_cache, user_path
+from ...core.text import say
 
 
 def ensemble(argv: Sequence[str]) -> int:
@@ -23,10 +24,8 @@ def ensemble(argv: Sequence[str]) -> int:
     result = cells.combine_cells(members, options.how)
     for member, accuracy in zip(members, result.single, strict=True):
         label = member.record.labels
-        print(
-            f"{member.record.key}  {label.algorithm} {label.quantizer} {label.bits} seed {label.seed}  {accuracy:.4f}"
-        )
-    print(f"{result.how} of {len(result.members)}: {result.accuracy:.4f} on the whole target, {result.bytes} bytes")
+        say(f"{member.record.key}  {label.algorithm} {label.quantizer} {label.bits} seed {label.seed}  {accuracy:.4f}")
+    say(f"{result.how} of {len(result.members)}: {result.accuracy:.4f} on the whole target, {result.bytes} bytes")
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from ...core.paths import output_folder, user_path
+from ...core.text import say
 
 
 def merge(argv: Sequence[str]) -> int:
@@ -14,7 +15,7 @@ def merge(argv: Sequence[str]) -> int:
 
     options = merge_parser().parse_args(argv)
     merged = merge_runs(options.folders, options.out)
-    print(merged.text())
+    say(merged.text())
     return 1 if merged.conflicts else 0
 
 

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ...core.text import say
+
 if TYPE_CHECKING:
     from ...datasets.inventory import Inventory
 
@@ -24,7 +26,7 @@ def prepare(argv: Sequence[str]) -> int:
     experiment = load(overrides)
     if not experiment.dataset.origin:  # another package's loader says itself what it needs
         fetch(experiment.dataset.name, experiment.paths.data_root)
-    print(inventory_text(inspect(load_dataset(experiment.dataset, experiment.paths))))
+    say(inventory_text(inspect(load_dataset(experiment.dataset, experiment.paths))))
     return 0
 
 

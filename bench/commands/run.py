@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.errors import ConfigError
+from ...core.text import say
 from ..sweep.rerun import RerunPolicy
 
 _POLICY = ("overwrite", "retry", "force")
@@ -25,8 +26,8 @@ def run(argv: Sequence[str]) -> int:
     parser = run_parser()
     options = parser.parse_intermixed_args(argv)
     if options.help:
-        print(parser.format_help())
-        print(config.help_text())
+        say(parser.format_help())
+        say(config.help_text())
         return 0
     policy, overrides = read_policy(options)
     experiment = config.load(overrides)
@@ -34,7 +35,7 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError("--measure goes with --plan, which starts nothing; write quantdg run --plan --measure ...")
     if options.plan:
         launcher = experiment.launcher
-        print(
+        say(
             session.plan_run(experiment, policy, options.measure).text(
                 jobs_of(launcher), launcher.device.startswith("cuda")
             )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from ...core.text import say
+
 
 def show(argv: Sequence[str]) -> int:
     """Show every setting of a part, or what is stored of a cell."""
     options = show_parser().parse_args(argv)
-    print(_cells(options.words[0], options) if len(options.words) == 1 else _part(options.words))
+    say(_cells(options.words[0], options) if len(options.words) == 1 else _part(options.words))
     return 0
 
 

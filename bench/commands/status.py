@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from ...core.paths import user_path
+from ...core.text import say
 
 
 def status(argv: Sequence[str]) -> int:
@@ -13,7 +14,7 @@ def status(argv: Sequence[str]) -> int:
     from ..results.store import RunStore
     from ..sweep.status import read_status
 
-    print(read_status(RunStore(status_parser().parse_args(argv).folder)).text())
+    say(read_status(RunStore(status_parser().parse_args(argv).folder)).text())
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...core.errors import ConfigError, MissingPackageError, QuantDGError
+from ...core.errors import ConfigError, MissingPackageError, QuantDGError, one_line
 from ...quantizers.base import Quantizer
 from .component import import_object
 from .load import GROUPS, choices, hydra
@@ -28,8 +28,11 @@ def _quantizer_note(name: str) -> str:
         return f"unavailable: {error}"
     except QuantDGError as error:
         return f"broken: {error}"
-    missing = kind.missing()
-    return f"unavailable: {missing}" if missing else kind.reference
+    try:
+        missing = kind.missing()
+        return f"unavailable: {missing}" if missing else str(kind.reference)
+    except Exception as error:  # noqa: BLE001 - a class of another package may do anything
+        return f"broken: {one_line(error)}"
 
 
 def find_quantizer(quantizer: str) -> type[Quantizer]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from ...core.errors import ConfigError, MissingPackageError
+from ...core.errors import ConfigError, MissingPackageError, QuantDGError, one_line
 from ...quantizers.base import Quantizer
 from ...quantizers.spec import QuantSpec
 from .type_check import check_settings
@@ -28,12 +28,15 @@ def import_object(path: str) -> Any:
         if error.name and not f"{module}.".startswith(f"{error.name}."):
             raise MissingPackageError(f"{path} needs {error.name}, which is not installed here; install it") from error
         raise _not_importable(path, error) from error
-    except (ImportError, AttributeError, ValueError) as error:
+    except QuantDGError:
+        raise
+    except Exception as error:  # a module of another package may raise anything
         raise _not_importable(path, error) from error
 
 
 def _not_importable(path: str, error: Exception) -> ConfigError:
-    return ConfigError(f"_target_ must name something importable, {path!r} is not ({error})")
+    said = one_line(error, kind=not isinstance(error, (ImportError, AttributeError, ValueError)))
+    return ConfigError(f"_target_ must name something importable, {path!r} is not ({said})")
 
 
 INLINE = "import "

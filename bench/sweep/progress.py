@@ -8,6 +8,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ...core.text import printable
 from ..results.record import Record
 
 LINE_SECONDS = 60
@@ -18,6 +19,11 @@ def progress_bar(console: Console) -> Progress:
     """Make the bar of a run, with its time so far and the time left."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
     return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
+
+
+def tell(console: Console, text: str) -> None:
+    """Print a line in which nothing is markup or a command to the terminal, however long it is."""
+    console.print(printable(text), markup=False, soft_wrap=True, highlight=False)
 
 
 class Watch:
@@ -57,7 +63,7 @@ class Watch:
             )
 
     def _say(self, text: str) -> None:
-        self.progress.console.print(text, markup=False, soft_wrap=True, highlight=False)
+        tell(self.progress.console, text)
 
     def _record(self, record: Record) -> None:
         self.cells += 1
@@ -70,4 +76,4 @@ class Watch:
         if record.status == "failed":
             label = record.labels
             where = f"{label.dataset}/{label.target} seed {label.seed} {label.algorithm} {label.quantizer} {label.bits}"
-            self.progress.console.print(f"failed: {where}: {record.reason}", markup=False, soft_wrap=True)
+            self._say(f"failed: {where}: {record.reason}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from rich.console import Console
 
@@ -25,7 +26,7 @@ from ..results.summary import scan
 from ..results.verdict_rules import fix_rules
 from ..training.data import load_dataset
 from .plan import Plan, Refusals, make_plan
-from .progress import Watch, progress_bar
+from .progress import Watch, progress_bar, tell
 from .requested import write_grid
 from .rerun import RerunPolicy
 from .stale import delete_stale
@@ -107,7 +108,7 @@ def run_experiment(experiment: Experiment, console: Console | None = None, polic
     delete_stale(store, made, policy)
     _announce(experiment, made, console)
     if launcher.engine != "local" and made.run:
-        followed = submit_cells(made.run, store, experiment.paths, launcher, say=console.print)
+        followed = submit_cells(made.run, store, experiment.paths, launcher, say=partial(tell, console))
         if not followed:
             return 0
     elif made.run:
@@ -116,9 +117,9 @@ def run_experiment(experiment: Experiment, console: Console | None = None, polic
     if experiment.deploy is not None:
         deploy_store(store, [c.key for c in cells], experiment.paths, experiment.deploy, watch=_deployed(console))
     statuses = Counter(r.status for c in cells if (r := store.read(c.key)))
-    console.print("cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
+    tell(console, "cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
     if statuses["failed"]:
-        console.print("failed cells stay as they are; --retry failed runs them again")
+        tell(console, "failed cells stay as they are; --retry failed runs them again")
     return statuses["failed"] + unmeasured
 
 
@@ -127,31 +128,29 @@ def _measure(store: RunStore, cells: list[Cell], experiment: Experiment, console
     try:
         measure_store(store, [c.key for c in cells], experiment)
     except MeasurementError as error:
-        console.print(f"latency: {error}", markup=False, soft_wrap=True)
+        tell(console, f"latency: {error}")
         return 1
     return 0
 
 
 def _deployed(console: Console) -> Callable[[Deployment], None]:
-    def tell(made: Deployment) -> None:
+    def watch(made: Deployment) -> None:
         label = made.labels
-        console.print(
-            f"deployed {label.quantizer} {label.bits}: {made.kind} {made.reason}", markup=False, soft_wrap=True
-        )
+        tell(console, f"deployed {label.quantizer} {label.bits}: {made.kind} {made.reason}")
 
-    return tell
+    return watch
 
 
 def _announce(experiment: Experiment, made: Plan, console: Console) -> None:
     protocol, weights = experiment.protocol, experiment.model.options.get("weights")
-    console.print(
+    tell(
+        console,
         f"protocol {protocol.name}: {protocol.steps} steps, quantized after {protocol.start_step}, weights "
         f"{weights or 'none'}, BatchNorm {protocol.bn}, {len(made.cells)} cells, {len(made.cells) - len(made.run)} done before, "
         f"{max(1, jobs_of(experiment.launcher))} at a time",
-        soft_wrap=True,
     )
     for note in made.notes:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
+        tell(console, f"note: {note}")
 
 
 def _run_here(made: Plan, cells: list[Cell], store: RunStore, experiment: Experiment, console: Console) -> None:
@@ -161,7 +160,7 @@ def _run_here(made: Plan, cells: list[Cell], store: RunStore, experiment: Experi
             run_cells(made.run, store, experiment.paths, experiment.launcher, watch=watch)
     except KeyboardInterrupt:
         stored = sum(store.cell_path(cell.key).exists() for cell in cells)
-        console.print(f"stopped; {stored} of {len(cells)} cells are stored, the same command goes on")
+        tell(console, f"stopped; {stored} of {len(cells)} cells are stored, the same command goes on")
         raise
 
 

@@ -212,7 +212,7 @@ def test_an_archive_without_the_domains_blocks_no_right_one(tmp_path: Path, insi
                 archive.writestr(name, text)
 
     write(inside)
-    with pytest.raises(DataError, match="PACS.zip must hold the folders .*sketch, it has "):
+    with pytest.raises(DataError, match=r"PACS.zip must hold the folders .*sketch, it has "):
         prepare("pacs", tmp_path)
     assert names(tmp_path) == ["PACS.zip"]
     write({f"PACS/{domain}/dog/1.jpg": domain for domain in PACS})

@@ -94,9 +94,9 @@ def test_one_runtime_without_its_package_leaves_the_other(finished, monkeypatch)
 def test_a_control_in_float32_stands_for_nothing(finished):
     store, experiment, keys = finished
     record = store.read(keys["float float"])
-    control = replace(record, key="control", labels=replace(record.labels, quantizer="freeze"))
+    control = replace(record, key=16 * "c", labels=replace(record.labels, quantizer="freeze"))
     store.write(control)
-    deploy_store(store, [record.key, "control"], experiment.paths, DeploySettings(cells="representatives"))
+    deploy_store(store, [record.key, control.key], experiment.paths, DeploySettings(cells="representatives"))
     assert [d.key for d in deployments(store.root)] == [record.key]
 
 
@@ -116,16 +116,14 @@ def test_sizes_are_those_of_the_files(finished):
 def test_a_code_book_gets_a_size_and_a_reason(finished):
     store, experiment, keys = finished
     record = store.read(keys["lsq W7"])
-    path = store.root / record.sizes.path
-    model = read_model(path)
+    model = read_model(store.model_path(record))
     sites = {
         name: SiteExport(
             replace(s.weight, codes=s.weight.codes - s.weight.codes.min(), levels=torch.linspace(-1, 1, 128))
         )
         for name, s in model.sites.items()
     }
-    write_packed(path, model.rest, sites, record.key)
-    store.write(replace(record, sizes=replace(record.sizes, checksum=read_model(path).checksum)))
+    store_model(store, record, model.rest, sites)
     deploy_store(store, [record.key], experiment.paths, DeploySettings())
     d = by_label(store)["lsq W7"]
     assert d.kind == "not exportable"
@@ -170,21 +168,28 @@ def test_the_command(finished, tmp_path, capsys):
     assert by_label(store)["lsq W7A8"].runtime == "onnxruntime"
 
 
-def change_inputs(path, *, shift=0.0, factor=1.0):
+def store_model(store, record, rest, sites):
+    """Store another packed model for a record, which then counts as its own."""
+    path = store.model_path(record)
+    write_packed(path, rest, sites, record.key)
+    store.write(replace(record, sizes=replace(record.sizes, checksum=read_model(path).checksum)))
+
+
+def change_inputs(store, key, *, shift=0.0, factor=1.0):
     """Give every layer of a packed file another input grid."""
-    model = read_model(path)
+    model = read_model(store.model_path(store.read(key)))
     sites = {
         n: replace(s, act=replace(s.act, zero_point=s.act.zero_point + shift, scale=factor * s.act.scale))
         for n, s in model.sites.items()
     }
-    write_packed(path, model.rest, sites)
+    store_model(store, store.read(key), model.rest, sites)
 
 
 def test_the_runtime_is_held_against_the_network_that_was_trained(finished, tmp_path, capsys):
     """A file that is consistent with itself, but not with its record, is not the same model."""
     store, _, keys = finished
+    change_inputs(store, keys["lsq W7A8"], factor=1.1)
     record = store.read(keys["lsq W7A8"])
-    change_inputs(store.root / record.sizes.path, factor=1.1)
     arguments = [f"{store.root}/{record.key}", "--out", str(tmp_path / "m.onnx"), "--rounds", "7", "--threads", "1"]
     assert deploy([*arguments, "--runtime", "onnxruntime"]) == 1
     d = by_label(store)["lsq W7A8"]
@@ -199,7 +204,7 @@ def test_the_runtime_is_held_against_the_network_that_was_trained(finished, tmp_
 def test_a_zero_point_that_is_not_whole_has_no_integer_form(finished):
     store, experiment, keys = finished
     key = keys["lsq W7A8"]
-    change_inputs(store.root / store.read(key).sizes.path, shift=0.34)
+    change_inputs(store, key, shift=0.34)
     deploy_store(store, [key], experiment.paths, DeploySettings())
     d = by_label(store)["lsq W7A8"]
     assert d.kind == "not exportable"

@@ -14,13 +14,16 @@ from .spec import QuantSpec, Rule, SiteSpec
 
 if TYPE_CHECKING:
     from .apot import APoT
+    from .cga import CGA
     from .dorefa import DoReFa
     from .duq import DuQ
     from .float_ import Float
     from .freeze import Freeze
+    from .grid_pull import GridPull
     from .inq import INQ
     from .iterative_freezing import IterativeFreezing
     from .k_means import KMeans
+    from .kure import KURE
     from .lsq import LSQ
     from .min_max import MinMax
     from .mse import MSE
@@ -40,7 +43,9 @@ if TYPE_CHECKING:
     from .uniform_noise import UniformNoise
 
 __all__ = [
+    "CGA",
     "INQ",
+    "KURE",
     "LSQ",
     "MSE",
     "NNILSQ",
@@ -53,6 +58,7 @@ __all__ = [
     "DuQ",
     "Float",
     "Freeze",
+    "GridPull",
     "IterativeFreezing",
     "KMeans",
     "MinMax",
@@ -82,13 +88,16 @@ __all__ = [
 
 _HOMES = {
     "APoT": "apot",
+    "CGA": "cga",
     "DoReFa": "dorefa",
     "DuQ": "duq",
     "Float": "float_",
     "Freeze": "freeze",
+    "GridPull": "grid_pull",
     "INQ": "inq",
     "IterativeFreezing": "iterative_freezing",
     "KMeans": "k_means",
+    "KURE": "kure",
     "LSQ": "lsq",
     "MSE": "mse",
     "MinMax": "min_max",

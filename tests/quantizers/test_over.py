@@ -1,4 +1,4 @@
-"""Methods over another quantizer's grid: Quant-Noise, Toggle, iterative freezing; and stochastic rounding."""
+"""Methods over another quantizer's grid: Quant-Noise, toggling, freezing, annealing, penalties; stochastic rounding."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from torch import Tensor, nn
 
 from quantdg.core.errors import ConfigError, UnknownNameError
 from quantdg.quantizers.base import Quantizer
+from quantdg.quantizers.cga import CGA, AnnealingQuant
 from quantdg.quantizers.contract.toy_net import float_net
 from quantdg.quantizers.draws import Draws
+from quantdg.quantizers.grid_pull import GridPull, PulledQuant
 from quantdg.quantizers.iterative_freezing import FreezingQuant, IterativeFreezing
+from quantdg.quantizers.kure import KURE, kurtosis
 from quantdg.quantizers.layers import sites_of
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.min_max import MinMaxQuant
@@ -174,6 +177,95 @@ def test_stochastic_rounding_in_a_network_follows_the_weight() -> None:
     assert int(site.weight_quant.draws.steps_done) == 1
 
 
+def test_the_pull_by_hand() -> None:
+    quant = PulledQuant(grid(), ramp=0, train_float=False)
+    w = torch.tensor([0.4, 1.3, 9.0], requires_grad=True)
+    far = quant.distance(w)
+    assert far.sum().item() == pytest.approx(0.25)
+    far.sum().backward()
+    assert w.grad is not None
+    assert w.grad.tolist() == pytest.approx([0.8, 0.6, 0.0])
+
+
+def test_the_pull_rises_over_its_ramp() -> None:
+    quant = PulledQuant(grid(), ramp=4, train_float=False)
+    w = torch.tensor([0.4])
+    seen = []
+    for step in range(1, 6):
+        seen.append(quant.distance(w).item() / 0.16)
+        quant.advance(w, step)
+    assert seen == pytest.approx([0, 0.1464466, 0.5, 0.8535534, 1], abs=1e-5)
+
+
+def test_the_pull_away_has_osciquants_gradient_and_trains_in_float() -> None:
+    w = torch.tensor([0.4, 1.3, 2.4], requires_grad=True)  # inside the grid of scale 1
+    quant = grid()
+    released = (quant(w).square() - w.square()).sum()  # OsciQuant's term, its quantizer straight through
+    (expected,) = torch.autograd.grad(released, w)
+    (got,) = torch.autograd.grad(-PulledQuant(quant, ramp=0, train_float=True).distance(w).sum(), w)
+    assert got.tolist() == pytest.approx(expected.tolist(), abs=1e-6)
+    assert PulledQuant(quant, ramp=0, train_float=True).train()(w).tolist() == w.tolist()
+
+
+def test_the_penalties_are_sums_and_means_over_layers() -> None:
+    spec = QuantSpec(weight_bits=3)
+    total, mean = GridPull(spec, weight=2.0), GridPull(spec, weight=2.0, aggregate="mean")
+    model = prepared(total)
+    by_hand = [site.weight_quant.distance(site.latent) for _, site in sites_of(model)]
+    got = total.penalty(model)
+    assert got is not None
+    assert got.item() == pytest.approx(2 * sum(d.sum().item() for d in by_hand), rel=1e-5)
+    got = mean.penalty(model)
+    assert got is not None
+    assert got.item() == pytest.approx(2 * sum(d.mean().item() for d in by_hand), rel=1e-5)
+    kure = KURE(spec, weight=3.0)
+    got = kure.penalty(model)
+    assert got is not None
+    terms = [(kurtosis(site.latent).item() - 1.8) ** 2 for _, site in sites_of(model)]
+    assert got.item() == pytest.approx(3 * sum(terms) / len(terms), rel=1e-5)
+
+
+def test_the_kurtosis_by_hand() -> None:
+    w = torch.tensor([1.0, 1.0, -1.0, -1.0])
+    assert kurtosis(w).item() == pytest.approx(0.5625)  # unbiased deviation: (3/4)^2
+    assert (kurtosis(w) - 1.8).square().item() == pytest.approx(1.5314063)
+    uniform = torch.linspace(-1, 1, 100_001)
+    assert kurtosis(uniform).item() == pytest.approx(1.8, abs=1e-3)
+    assert kurtosis(torch.ones(3)).item() == 0
+
+
+def test_annealing_frees_only_weights_near_an_edge_between_codes_in_use() -> None:
+    weight = torch.tensor([0.502, 0.49, -2.0, 1.0, 1.499])
+    quant = AnnealingQuant(grid(), weight, start=0, margin=0.005).train()
+    assert quant.free.tolist() == [True, False, False, False, False]  # 1.499 rounds to 1, the highest code in use
+    x = weight.clone().requires_grad_()
+    quant(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1, 0, 0, 0, 0]
+
+
+def test_annealing_puts_back_what_stands_still_and_waits_for_its_start() -> None:
+    weight = torch.tensor([0.5, 0.3, -2.0, 2.0])
+    quant = AnnealingQuant(grid(), weight, start=2, margin=0.005).train()
+    weight += 0.1
+    quant.advance(weight, 1)
+    assert weight.tolist() == pytest.approx([0.6, 0.4, -1.9, 2.1])
+    weight -= 0.1
+    quant.advance(weight, 2)  # annealing begins: .5 is free
+    weight += 0.1
+    quant.advance(weight, 3)
+    assert weight.tolist() == pytest.approx([0.6, 0.3, -2.0, 2.0])
+
+
+@pytest.mark.parametrize("base", sorted(BASES))
+def test_annealing_takes_uniform_grids_alone(base: str) -> None:
+    reason = (
+        CGA(base=base).supports(float_net(), QuantSpec(weight_bits=4, act_bits=8 if base == "pact" else None)).reason
+    )
+    uniform = base not in ("apot", "power_of_two", "normal_float", "k_means", "dorefa")
+    assert ("needs a uniform grid" in reason) is not uniform
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -183,6 +275,10 @@ def test_stochastic_rounding_in_a_network_follows_the_weight() -> None:
         (lambda: QuantNoise(base_settings={"x": 1}), ConfigError, "base_settings must be settings of lsq"),
         (lambda: Toggle(period=0), ConfigError, "period must be at least 1"),
         (lambda: IterativeFreezing(start=0.1, end=0.2), ConfigError, "thresholds must fall"),
+        (lambda: GridPull(aggregate="median"), ConfigError, "aggregate must be one of sum, mean, got 'median'"),
+        (lambda: GridPull(ramp=-1), ConfigError, "ramp must be at least 0"),
+        (lambda: KURE(target=0.5), ConfigError, "target at least 1, got 1.0 and 0.5"),
+        (lambda: CGA(margin=0), ConfigError, "margin above 0 to 0.5"),
         (lambda: IterativeFreezing(steps=0), ConfigError, "steps must be at least 1"),
         (lambda: QuantNoise(base="dorefa", averaged="keep"), ConfigError, "averaged must be one of average for dorefa"),
     ],

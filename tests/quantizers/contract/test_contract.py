@@ -6,15 +6,18 @@ from importlib.util import find_spec
 import pytest
 
 from quantdg.quantizers.apot import APoT
+from quantdg.quantizers.cga import CGA
 from quantdg.quantizers.contract.checks import CHECKS, run_checks
 from quantdg.quantizers.contract.trial import specs
 from quantdg.quantizers.dorefa import DoReFa
 from quantdg.quantizers.duq import DuQ
 from quantdg.quantizers.float_ import Float
 from quantdg.quantizers.freeze import Freeze
+from quantdg.quantizers.grid_pull import GridPull
 from quantdg.quantizers.inq import INQ
 from quantdg.quantizers.iterative_freezing import IterativeFreezing
 from quantdg.quantizers.k_means import KMeans
+from quantdg.quantizers.kure import KURE
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.min_max import MinMax
 from quantdg.quantizers.mse import MSE
@@ -115,6 +118,24 @@ class TestStochasticRounding(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return StochasticRounding
+
+
+class TestGridPull(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(GridPull, ramp=5, aggregate="mean")
+
+
+class TestKURE(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(KURE, train_float=True, base="mse")
+
+
+class TestCGA(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(CGA, start=2, margin=0.3)
 
 
 class TestLSQ(QuantizerContract):

@@ -9,7 +9,7 @@ QuantDGError                 every error this package raises on purpose
 │   ├── NoMatchError         a rule whose pattern matches no layer
 │   └── PackedModelError     the stored model is not the one that was measured
 ├── MissingPackageError      an optional package is not installed; carries the pip line
-├── DivergedError            training produced a loss that is not finite
+├── DivergedError            training produced a number that is not finite
 └── MeasurementError         a process that measures time ended without a result
 """
 
@@ -68,7 +68,7 @@ class MissingPackageError(QuantDGError):
 
 
 class DivergedError(QuantDGError):
-    """Training produced a loss that is not finite."""
+    """Training produced a loss, or a result, that is not finite."""
 
 
 class MeasurementError(QuantDGError):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...core.errors import MissingPackageError, PackedModelError, QuantDGError
+from ...core.errors import MissingPackageError, QuantDGError
 from ...quantizers.base import Quantizer
 from ..algorithms.base import Algorithm
 from ..averaging.base import WeightAverage
@@ -23,7 +23,6 @@ from ..experiment.launcher import Launcher
 from ..flatness.deployed import flatness_of
 from ..packed.proof import prove_packed
 from ..packed.size import write_model
-from ..results.files import remove
 from ..results.logits import Logits, spread
 from ..results.provenance import provenance
 from ..results.record import HEADLINE, LAST, ORACLE, Record, Row, Sizes, Status, pack_bits
@@ -135,11 +134,7 @@ def _store_model(cell: Cell, branch: Branch, data: CellData, root: Path) -> tupl
     sizes, model = write_model(network, branch.quantizer, branch.float_names, root, key=cell.key)
     images = spread(len(data.target_in) + len(data.target_out), len(data.dataset.classes))
     x = torch.cat([batch for batch, _ in data.evaluation(data.target, images)])
-    try:
-        logits = prove_packed(network, model, data.initial_network(cell.group.model), x)
-    except PackedModelError:
-        remove(root / sizes.path)
-        raise
+    logits = prove_packed(network, model, data.initial_network(cell.group.model), x)
     return sizes, Logits.of(images, logits.cpu().numpy())
 
 

@@ -21,6 +21,7 @@ from ..training.checkpointer import Checkpointer, StoppedError
 from ..training.data import CellData
 from ..training.float_phase import float_phase
 from .execute import cell_incompatibility, open_data, result_of, without_result
+from .failure import CellFailedError, check_finite, failed_record
 from .lease import Lease, LeaseLostError, Leases
 from .lease_file import Holder
 
@@ -51,6 +52,7 @@ class Job:
         report: told training steps as they are done.
         stop: asked between steps; true ends the job with StoppedError once its training is saved.
         tell: told in a line what is wrong with a stored state, which is then trained again.
+        debug: a cell that fails ends the job with CellFailedError, and nothing of it is stored.
     """
 
     store: RunStore
@@ -59,6 +61,7 @@ class Job:
     report: Callable[[int], None] = _ignore
     stop: Callable[[], bool] = _never
     tell: Callable[[str], None] = _ignore
+    debug: bool = False
     leases: Leases = field(init=False)
     _data: tuple[str, CellData] | None = None
     _float: tuple[str, State] | None = None
@@ -112,12 +115,15 @@ class Job:
         began = time.perf_counter()
         try:
             record = self._run(cell, lease)
+            check_finite(record)
         except (_BusyError, LeaseLostError, StoppedError, StorageError):
             raise
         except UnmatchedError as error:
             record = without_result(cell, "unsupported", one_line(error), self.launcher)
-        except Exception as error:  # noqa: BLE001 - any other failure is a result of this cell
-            record = without_result(cell, "failed", one_line(error), self.launcher)
+        except Exception as error:  # any other failure is a result of this cell
+            if self.debug:
+                raise CellFailedError(cell) from error
+            record = failed_record(cell, error, self.store, self.launcher)
         record.timings["total_s"] = round(time.perf_counter() - began, 3)
         return record
 

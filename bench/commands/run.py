@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import pdb  # noqa: T100 - opened by --debug
+import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,9 +19,10 @@ _POLICY = ("overwrite", "retry", "force")
 def run(argv: Sequence[str]) -> int:
     """Train the cells of a grid that have no record yet, then print the tables.
 
-    ``quantdg run [--plan [--measure]] [--retry failed] [--force PATTERN] [group=choice] [setting=value] ...``
+    ``quantdg run [--plan [--measure]] [--debug] [--retry failed] [--force PATTERN] [group=choice] [setting=value] ...``
     """
     from ...core.cli import dispatch
+    from ..cells.failure import CellFailedError
     from ..engines.capacity import jobs_of
     from ..experiment import load as config
     from ..sweep import session
@@ -41,9 +45,22 @@ def run(argv: Sequence[str]) -> int:
             )
         )
         return 0
-    failed = session.run_experiment(experiment, policy=policy)
+    try:
+        failed = session.run_experiment(experiment, policy=policy, debug=options.debug)
+    except CellFailedError as failure:
+        return _show_failure(failure)
     dispatch(["report", str(experiment.paths.out)])
     return 1 if failed else 0
+
+
+def _show_failure(failure: Exception) -> int:
+    """Print what went wrong, and where somebody sits at a terminal open the debugger there."""
+    error = failure.__cause__ or failure
+    traceback.print_exception(error)
+    print(failure, file=sys.stderr)
+    if sys.stdin is not None and sys.stdin.isatty():
+        pdb.post_mortem(error.__traceback__)
+    return 1
 
 
 def run_parser() -> argparse.ArgumentParser:
@@ -53,6 +70,11 @@ def run_parser() -> argparse.ArgumentParser:
     parser.add_argument("--plan", action="store_true", help="say what would run and what it would cost, then stop")
     parser.add_argument(
         "--measure", action="store_true", help="with --plan: time some steps where no cell has been run"
+    )
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="run cells in this process and stop at the first that fails, with its traceback, in a terminal in the debugger",
     )
     parser.add_argument("--retry", default=None, help="failed: run failed cells again")
     parser.add_argument("--force", default=[], action="append", metavar="PATTERN", help="run these cells again")

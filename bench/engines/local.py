@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
@@ -39,16 +40,19 @@ POLL_SECONDS = 0.5
 EARLY_DEATHS = 10
 
 
-def run_cells(cells: list[Cell], store: RunStore, paths: Paths, launcher: Launcher, watch: Watcher) -> None:
+def run_cells(
+    cells: list[Cell], store: RunStore, paths: Paths, launcher: Launcher, watch: Watcher, *, debug: bool = False
+) -> None:
     """Run cells to their records; returns when each has one, by this driver or another.
 
+    With ``debug`` they run in this process, and the first that fails raises CellFailedError.
     KeyboardInterrupt lets the processes save their trainings first; a second one kills them. Raises StorageError.
     """
-    if jobs_of(launcher):
+    if jobs_of(launcher) and not debug:
         _Pool(CellQueue(cells, lambda key: store.float_path(key).exists()), store, paths, launcher, watch=watch).run()
         return
     use_deterministic(launcher.threads)
-    job = Job(store, paths, launcher, lambda steps: watch("steps", steps), tell=lambda line: watch("note", line))
+    job = Job(store, paths, launcher, partial(watch, "steps"), tell=partial(watch, "note"), debug=debug)
     for record in job.execute(cells, lambda left, holder: watch("waiting", waiting_line(left, str(holder)))):
         watch("record", record)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     D = TypeVar("D", bound=DataclassInstance)
 
+MOST_NAMED = 3
 NO_MORE: frozenset[str] = frozenset()
 WRONG = (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What decoding raises, and looking into JSON that has another form."""
@@ -109,7 +110,8 @@ def encoded(record: DataclassInstance) -> str:
         wrong = [f"{path} is {value}" for path, value in _numbers(raw, "") if not math.isfinite(value)]
         if not wrong:
             raise
-        raise RecordError(f"a record holds finite numbers only, but {', '.join(wrong)}") from None
+        more = f" and {len(wrong) - MOST_NAMED} more are not" if len(wrong) > MOST_NAMED else ""
+        raise RecordError(f"a record holds finite numbers only, but {', '.join(wrong[:MOST_NAMED])}{more}") from None
 
 
 def _numbers(value: object, path: str) -> Iterator[tuple[str, float]]:

@@ -18,7 +18,7 @@ from .seal import check_seal
 from .store import CELLS, RunStore
 from .verdict_rules import fix_rules, read_rules
 
-_MACHINE = ("provenance", "timings")
+_MACHINE = ("provenance", "timings", "logits", "log")
 """What two runs of one cell may differ in."""
 
 
@@ -120,6 +120,8 @@ def _merge_record(record: Record, store: RunStore, target: RunStore, known: str,
             merged.upgraded += there is not None
         if record.sizes is not None and record.sizes.path:
             _copy(store, target, record.sizes.path, merged, record=record)
+        if record.log:
+            _copy(store, target, record.log, merged)
         _copy(store, target, f"{CELLS}/{record.key}.json", merged)
         merged.copied += there is None
     elif record.status == "done" and (difference := _difference(there, record)):

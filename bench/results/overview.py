@@ -13,6 +13,7 @@ from .record import Record
 from .store import RunStore
 from .summary import RecordSummary, scan
 
+TRACEBACK_LINES = 4
 LINES = 35
 """A list is cut after so many, unless all is asked for."""
 
@@ -41,7 +42,14 @@ def cell_overview(store: RunStore, key: str, *, full: bool) -> str:
     record = store.load(key)
     with reading(str(store.cell_path(key)), "record"):
         head = f"{record.labels.path}  {key}"
-        lines = [head, *_standing(record), *_accuracies(record), *_size(record), *_layers(record)]
+        lines = [
+            head,
+            *_standing(record),
+            *_traceback(store, record, full),
+            *_accuracies(record),
+            *_size(record),
+            *_layers(record),
+        ]
         if full:
             lines += ["", *_sites(record), "", *(f"{name}={value}" for name, value in _leaves(record.settings))]
         return "\n".join(lines)
@@ -57,6 +65,15 @@ def _standing(record: Record) -> Iterator[str]:
     facts += [str(value) for value in (machine.get("cpu"), machine.get("device"), made.get("created")) if value]
     if facts:
         yield ", ".join(facts)
+
+
+def _traceback(store: RunStore, record: Record, full: bool) -> Iterator[str]:
+    """The end of a failed cell's traceback, all of it where ``full``."""
+    text = store.read_log(record)
+    if text is not None:
+        lines = [line for line in text.rstrip().splitlines() if line]
+        yield f"traceback: {store.log_path(record.key)}"
+        yield from (f"  {line}" for line in (lines if full else lines[-TRACEBACK_LINES:]))
 
 
 def _accuracies(record: Record) -> Iterator[str]:

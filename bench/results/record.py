@@ -144,6 +144,7 @@ class Record:
         plan: sites, skipped (name, reason), parameters, frozen; ``match`` where the noise was matched.
         audit: site name -> evidence that the quantizer worked.
         noise: site name -> std(w_q - w) / std(w) at insertion and then at each checkpoint of ``curve``.
+        log: where a failed cell's traceback is, relative to the run folder; empty for others and before 0.4.
         logits: of the iid weights on some target images; None in records of before 0.4.
         flatness: of the iid weights, see docs/flatness.md; empty where it was not measured.
         timings: seconds by phase, and ms for a step.
@@ -171,6 +172,7 @@ class Record:
     role: str = ""
     meaning: str = ""
     logits: Logits | None = None
+    log: str = ""
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:

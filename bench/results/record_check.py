@@ -27,6 +27,8 @@ def check_content(record: Any, name: str, key: str | None) -> None:
         raise RecordError(
             f"{name} must have its model at models/{record.key}.safetensors, got {record.sizes.path[:80]!r}"
         )
+    if record.log not in ("", f"log/{record.key}.txt"):
+        raise RecordError(f"{name} must have its log at log/{record.key}.txt, got {record.log[:80]!r}")
     if record.role and record.role not in ROLES:
         raise RecordError(f"role of {name} must be one of {', '.join(ROLES)}, got {record.role!r}; run the cell again")
     if record.status == "done" and not record.rows:

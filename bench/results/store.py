@@ -3,6 +3,7 @@
 RUNS/run.json              schema version
 RUNS/cells/KEY.json        one record a cell
 RUNS/latency/NAME.json     latency measurements
+RUNS/log/KEY.txt           traceback of a failed cell
 RUNS/models/KEY.safetensors   packed models
 RUNS/float/GROUP.safetensors  shared float phases
 RUNS/plans/NAME.json       the cells that were asked for
@@ -102,7 +103,7 @@ class RunStore:
 
     def delete(self, key: str) -> None:
         """Remove the record ``key`` and what an interrupted training of it has left."""
-        remove(self.cell_path(key), self.snapshot_path(key))
+        remove(self.cell_path(key), self.snapshot_path(key), self.log_path(key))
 
     def delete_float(self, group: str) -> None:
         """Remove a float phase and what an interrupted training of it has left."""
@@ -134,6 +135,28 @@ class RunStore:
     def model_path(self, record: Record) -> Path | None:
         """Return where the packed model of a cell is; None where it has none."""
         return self.path(record.sizes.path) if record.sizes is not None and record.sizes.path else None
+
+    def discard_model(self, key: str) -> None:
+        """Remove the packed model of a cell that has no result."""
+        remove(self.path(f"models/{key}.safetensors"))
+
+    def log_path(self, key: str) -> Path:
+        """Return where the traceback of a failed cell is or will be."""
+        return self.path(f"log/{key}.txt")
+
+    def write_log(self, key: str, text: str) -> str:
+        """Store the traceback of a failed cell; returns its place as a record names it."""
+        write_atomic(self.log_path(key), text)
+        return f"log/{key}.txt"
+
+    def read_log(self, record: Record) -> str | None:
+        """Return the traceback of a failed cell; None where its record names none or the file is gone."""
+        if not record.log:
+            return None
+        try:
+            return read_text(self.path(record.log))
+        except FileNotFoundError:
+            return None
 
     def write_latency(self, latency: Latency) -> None:
         """Store a measurement atomically; a newer one of the same kind replaces it."""

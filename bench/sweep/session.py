@@ -8,7 +8,7 @@ from functools import partial
 
 from rich.console import Console
 
-from ...core.errors import MeasurementError
+from ...core.errors import ConfigError, MeasurementError
 from ..cells.dry_build import try_parts
 from ..cells.execute import incompatibility
 from ..cells.temporary import mark_temporary_folder
@@ -31,6 +31,11 @@ from .requested import write_grid
 from .rerun import RerunPolicy
 from .stale import delete_stale
 from .timing import time_kinds, timing_kind
+
+FAILED = (
+    "failed cells stay as they are, quantdg show CELL has the traceback; --retry failed runs them again, with --debug up to "
+    "the first failure"
+)
 
 
 def load_and_plan(experiment: Experiment) -> list[Cell]:
@@ -85,18 +90,23 @@ def pending_cells(cells: list[Cell], store: RunStore, policy: RerunPolicy | None
     return make_plan(cells, store, policy or RerunPolicy(), {}).run
 
 
-def run_experiment(experiment: Experiment, console: Console | None = None, policy: RerunPolicy | None = None) -> int:
+def run_experiment(
+    experiment: Experiment, console: Console | None = None, policy: RerunPolicy | None = None, debug: bool = False
+) -> int:
     """Run what is missing; returns the number of failed cells, plus one where latencies could not be measured.
 
-    Ctrl-C leaves a folder that goes on.
+    Ctrl-C leaves a folder that goes on. With ``debug`` cells run in this process, one after the other.
 
     Raises:
+        CellFailedError: the first failure, with ``debug``.
         StorageError: the folder cannot be written; the cells stored so far stay.
     """
     console, policy = console or Console(stderr=True), policy or RerunPolicy()
     launcher = experiment.launcher
     if launcher.engine == "local":
         check_device(launcher)
+    elif debug:
+        raise ConfigError(f"--debug runs cells in this process, got launcher={launcher.engine}; write launcher=local")
     cells = load_and_plan(experiment)
     store = RunStore(experiment.paths.out, create=True)
     mark_temporary_folder()
@@ -112,14 +122,14 @@ def run_experiment(experiment: Experiment, console: Console | None = None, polic
         if not followed:
             return 0
     elif made.run:
-        _run_here(made, cells, store, experiment, console=console)
+        _run_here(made, cells, store, experiment, console=console, debug=debug)
     unmeasured = _measure(store, cells, experiment, console=console)
     if experiment.deploy is not None:
         deploy_store(store, [c.key for c in cells], experiment.paths, experiment.deploy, watch=_deployed(console))
     statuses = Counter(r.status for c in cells if (r := store.read(c.key)))
     tell(console, "cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
     if statuses["failed"]:
-        tell(console, "failed cells stay as they are; --retry failed runs them again")
+        tell(console, FAILED)
     return statuses["failed"] + unmeasured
 
 
@@ -153,11 +163,13 @@ def _announce(experiment: Experiment, made: Plan, console: Console) -> None:
         tell(console, f"note: {note}")
 
 
-def _run_here(made: Plan, cells: list[Cell], store: RunStore, experiment: Experiment, console: Console) -> None:
+def _run_here(
+    made: Plan, cells: list[Cell], store: RunStore, experiment: Experiment, console: Console, debug: bool
+) -> None:
     try:
         with progress_bar(console) as progress:
             watch = Watch(progress, _steps(made.run, store))
-            run_cells(made.run, store, experiment.paths, experiment.launcher, watch=watch)
+            run_cells(made.run, store, experiment.paths, experiment.launcher, watch=watch, debug=debug)
     except KeyboardInterrupt:
         stored = sum(store.cell_path(cell.key).exists() for cell in cells)
         tell(console, f"stopped; {stored} of {len(cells)} cells are stored, the same command goes on")

@@ -60,9 +60,18 @@ def test_bytes_that_are_no_text_are_damaged() -> None:
     assert summarize("k", b'{"schema": 2, "status": "\xff"}', 0.0).state == DAMAGED
 
 
+NEW = ("images_changed", "recorded_images", "recorded_difference", "recorded_limit", "recorded_changed")
+"""What a deployment says since 0.4."""
+
+
+def without_new(text: str) -> str:
+    """The same file as version 0.3 would have written it."""
+    return json.dumps({name: value for name, value in json.loads(text).items() if name not in NEW}, indent=1)
+
+
 def test_measurements_of_version_0_3_are_written_back_to_the_byte() -> None:
     latencies, deployments = sorted(OLD.glob("*/latency/*.json")), sorted(OLD.glob("*/deploy/*.json"))
     assert latencies
     assert deployments
     assert all(Latency.from_json(p.read_text()).to_json() == p.read_text() for p in latencies)
-    assert all(Deployment.from_json(p.read_text()).to_json() == p.read_text() for p in deployments)
+    assert all(without_new(Deployment.from_json(p.read_text()).to_json()) == p.read_text() for p in deployments)

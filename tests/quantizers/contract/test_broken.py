@@ -1,5 +1,6 @@
 """Each contract check fails on a quantizer that is broken in just that way."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from quantdg.quantizers.base import Audit, Support
 from quantdg.quantizers.contract.checks import CHECKS, run_check, run_checks
 from quantdg.quantizers.contract.declaration import check_declaration
 from quantdg.quantizers.contract.toy_net import ToyNet
+from quantdg.quantizers.fake_quant import FakeQuant, QParams
 from quantdg.quantizers.lsq import LSQ, LSQQuant
 from quantdg.quantizers.spec import Rule
 from quantdg.quantizers.torch_ao_learnable import TorchAOLearnable
@@ -177,23 +179,35 @@ class ExportsAnotherInputScale(LSQ):
         return {n: replace(s, act=s.act and replace(s.act, scale=2 * s.act.scale)) for n, s in out.items()}
 
 
-class OffsetQuant(LSQQuant):
-    """LSQ+: a learned offset that is no whole number of codes."""
+class OffsetQuant(FakeQuant):
+    """LSQ+: a learned scale and a learned offset, which is no whole number of codes."""
 
     def __init__(self, bits):
-        super().__init__(bits, (), signed=None)
-        self.offset = nn.Parameter(torch.zeros(()))
+        super().__init__()
+        self.qmax = 2**bits - 1
+        self.step = nn.Parameter(torch.ones(()))
+        self.beta = nn.Parameter(torch.zeros(()))
+        self.register_buffer("low", torch.tensor(0.0))
+        self.register_buffer("high", torch.tensor(0.0))
 
-    def start_from(self, x):
-        super().start_from(x)
-        self.offset.data = 0.34 * self.step_size.data
+    def restart(self):
+        self.low.zero_()
+        self.high.zero_()
 
     def forward(self, x):
-        return super().forward(x - self.offset) + self.offset
+        if self.calibrating:
+            self.low.copy_(torch.minimum(self.low, x.min()))
+            self.high.copy_(torch.maximum(self.high, x.max()))
+            self.step.data = (self.high - self.low) / self.qmax
+            self.beta.data = self.low.clone()
+        share = 1 / math.sqrt(x[0].numel() * self.qmax)
+        step, beta = (p * share + (p - p * share).detach() for p in (self.step, self.beta))
+        v = ((x - beta) / step).clamp(0, self.qmax)
+        return (v + (v.round() - v).detach()) * step + beta
 
     def qparams(self, x=None):
-        q = super().qparams()
-        return q._replace(zero_point=-self.offset.detach() / q.scale)
+        step = self.step.detach()
+        return QParams(step, -self.beta.detach() / step, 0, self.qmax)
 
 
 class LearnsAnOffset(LSQ):

@@ -10,10 +10,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...core.errors import ConfigError
+from ...core.errors import ConfigError, QuantDGError, one_line
+from ...datasets.base import DomainDataset
 from ...quantizers.layers import choose
 from ..experiment.component import Component, import_object
 from ..experiment.grid import Experiment
+
+
+def build_network(model: Component, dataset: DomainDataset) -> nn.Module:
+    """Build the network of an experiment; ConfigError, with the library's words, where its settings make none."""
+    try:
+        network: nn.Module = model.build(dataset.shape, len(dataset.classes))
+    except QuantDGError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"model {model.name} must be one that can be built, {model.options} gives {one_line(error)}; change these settings"
+        ) from error
+    return network
 
 
 def try_parts(experiment: Experiment, network: nn.Module, sources: int) -> None:

@@ -32,7 +32,7 @@ def check_memory(experiment: Experiment, dataset: DomainDataset, cells: int) -> 
     """
     launcher, shape = experiment.launcher, dataset.shape
     local = launcher.engine == "local"
-    limit = free_gb() if local else launcher.memory_gb if launcher.engine == "slurm" else None
+    limit = free_gb() if local else launcher.memory_gb if launcher.engine in ("slurm", "ray") else None
     images = experiment.protocol.batch_size * (len(dataset.domains) - 1)
     processes = max(1, min(jobs_of(launcher), cells)) if local else 1
     fewest = processes * images * prod(shape) * 4 / GB

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ...core.errors import ConfigError
 from ...core.repeats import refuse_repeats
+from .launcher import MOST_THREADS
 from .offers import find_offer
 
 CELLS = ("all", "representatives")
@@ -43,7 +44,8 @@ class DeploySettings:
                 f"deploy.batches must be numbers above 0, got {self.batches}; write deploy.batches=[1,32]"
             )
         refuse_repeats("deploy.batches", self.batches)
-        if self.rounds < 7 or (self.threads is not None and self.threads < 1):
+        if self.rounds < 7 or (self.threads is not None and not 1 <= self.threads <= MOST_THREADS):
             raise ConfigError(
-                f"deploy.rounds must be at least 7 and deploy.threads at least 1, got {self.rounds} and {self.threads}"
+                f"deploy.rounds must be at least 7 and deploy.threads from 1 to {MOST_THREADS}, got {self.rounds} and "
+                f"{self.threads}"
             )

@@ -12,6 +12,8 @@ from .engine_options import OPTIONS
 from .offers import find_offer
 from .type_check import check_settings, check_types, hints_of
 
+MOST_THREADS = 1024
+
 
 @dataclass(frozen=True)
 class Launcher:
@@ -19,7 +21,7 @@ class Launcher:
 
     Attributes:
         jobs: processes at a time; 0 runs in this process; None: as many as cores allow.
-        threads: of each process. Results are bit-identical for a fixed number only.
+        threads: of each process, 1 to 1024. Results are bit-identical for a fixed number only.
         device: ``cpu``, ``cuda`` (all GPUs in turn) or one of them, ``cuda:1``.
         engine: ``local``, ``slurm``, ``ray``, or the name of another package's.
         checkpoint_seconds: a training is saved at most so often, at least 0.
@@ -46,6 +48,10 @@ class Launcher:
             check_settings("launcher.options", OPTIONS[self.engine], self.options)
             OPTIONS[self.engine](**self.options)
         self._at_least("threads", 1, example=1)
+        if self.threads > MOST_THREADS:
+            raise ConfigError(
+                f"launcher.threads must be at most {MOST_THREADS}, got {self.threads}; write launcher.threads=1"
+            )
         if self.jobs is not None:
             self._at_least("jobs", 0, example=1)
         self._at_least("checkpoint_seconds", 0, example=60)

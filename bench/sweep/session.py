@@ -9,7 +9,7 @@ from functools import partial
 from rich.console import Console
 
 from ...core.errors import ConfigError, MeasurementError
-from ..cells.dry_build import try_parts
+from ..cells.dry_build import build_network, try_parts
 from ..cells.execute import incompatibility
 from ..cells.temporary import mark_temporary_folder
 from ..deploy.latency import measure_store
@@ -50,7 +50,7 @@ def load_and_plan(experiment: Experiment) -> list[Cell]:
     experiment.check_size(len(domains))
     for target in experiment.targets or ():
         dataset.index(target)
-    network = experiment.model.build(dataset.shape, len(dataset.classes))
+    network = build_network(experiment.model, dataset)
     try_parts(experiment, network, len(domains) - 1)
     cells = experiment.cells(domains, dataset.fingerprint)
     prime_keys(cells)
@@ -60,7 +60,7 @@ def load_and_plan(experiment: Experiment) -> list[Cell]:
 def find_refusals(experiment: Experiment) -> Refusals:
     """Find which combinations will be refused, without training; unavailable ones are among them."""
     dataset = load_dataset(experiment.dataset, experiment.paths)
-    network = experiment.model.build(dataset.shape, len(dataset.classes))
+    network = build_network(experiment.model, dataset)
     sources = len(dataset.domains) - 1
     refusals = {}
     for algorithm in experiment.algorithms:

@@ -146,6 +146,12 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
         (["run", "--plan", f"seeds=[{10**30}]"], "seeds must be a whole number up to"),
         (["run", "--plan", "model.width=-1"], "model.width must be at least 1, got -1"),
         (["run", "--plan", "model.width=0"], "model.width must be at least 1, got 0"),
+        (
+            ["run", "--plan", "model.width=10000000"],
+            "model convnet must be one that can be built, .* gives RuntimeError: ",
+        ),
+        (["run", "--plan", "launcher.threads=1025"], "launcher.threads must be at most 1024, got 1025"),
+        (["run", "--plan", "deploy=quick", "deploy.threads=1025"], "deploy.threads from 1 to 1024, got 7 and 1025"),
         (["run", "--plan", "seeds=20250101"], "this one has 20,250,101 or more; write fewer seeds"),
         (["run", "--plan", "seeds=1001"], "this one has 10,010 or more; .* or max_cells=10010"),
         (["run", "--plan", f"out={'a' * 300}"], "out must be a path with at most 255 bytes a name"),

@@ -10,6 +10,7 @@ from ..cells.execute import cell_incompatibility, open_data
 from ..experiment.grid import Cell, Paths
 from ..experiment.launcher import Launcher
 from ..experiment.protocol import train_mode
+from ..results.logits import spread
 from ..results.record import Labels
 from ..results.summary import RecordSummary
 from ..training.branch import insert_quantizer
@@ -86,5 +87,5 @@ def _evaluated(cell: Cell, data: CellData, checks: int) -> int:
     """Images that a branch evaluates."""
     source = sum(map(len, data.validation.values()))
     target = len(data.target_in) + len(data.target_out)
-    averages = len(cell.averages)
-    return checks * (source + len(data.target_out)) + SELECTIONS * target + averages * (source + target)
+    averages, recorded = len(cell.averages), len(spread(target, len(data.dataset.classes)))
+    return checks * (source + len(data.target_out)) + SELECTIONS * target + averages * (source + target) + recorded

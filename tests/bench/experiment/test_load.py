@@ -287,3 +287,8 @@ def test_null_in_a_rule_means_float_inputs(tmp_path):
 )
 def test_a_network_is_called_by_its_architecture(words, label):
     assert config.load([*words, "protocol=scratch"]).model.architecture == label
+
+
+def test_the_catalogue_runs_every_quantizer():
+    names = [quantizer.name for quantizer in config.load(["experiment=catalogue"]).quantizers]
+    assert sorted(names) == sorted(name for group, name in FILES if group == "quantizer")

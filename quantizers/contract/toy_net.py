@@ -110,11 +110,13 @@ def float_net(steps: int = 60) -> ToyNet:
     return copy.deepcopy(_float_net(steps))
 
 
-def train_step(net: nn.Module, optimizer: torch.optim.Optimizer, step: int, penalty: Tensor | None) -> float:
-    """Train one step on the batch number ``step`` and return the loss, ``penalty`` included."""
+def train_step(
+    net: nn.Module, optimizer: torch.optim.Optimizer, step: int, penalty: Tensor | None, *, brightness: float = 1.0
+) -> float:
+    """Train one step on the batch number ``step``, times ``brightness``; return the loss, ``penalty`` included."""
     x, labels = images(100 + step)
     optimizer.zero_grad()
-    loss = F.cross_entropy(net(x), labels)
+    loss = F.cross_entropy(net(brightness * x), labels)
     loss = loss if penalty is None else loss + penalty
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()

@@ -26,6 +26,7 @@ from .trial import (
 )
 
 STEPS = 25
+_BEYOND = 32.0
 
 
 def check_supports(make: MakeQuantizer) -> Skip | None:
@@ -83,12 +84,15 @@ def check_learning_rates(make: MakeQuantizer) -> Skip | None:
 
 
 def check_everything_trains(make: MakeQuantizer) -> Skip | None:
-    """In real steps each site's weight and each learned quantizer parameter gets a gradient and moves."""
+    """In real steps each site's weight and each learned quantizer parameter gets a gradient and moves.
+
+    The last two steps see inputs beyond every range, since an offset learns from clipped inputs only.
+    """
     for t in trials(make):
         before = {n: p.detach().clone() for n, p in t.net.named_parameters()}
         largest = dict.fromkeys(before, 0.0)
-        for _ in range(STEPS):
-            t.train(1)
+        for brightness in [1.0] * STEPS + [_BEYOND] * 2:
+            t.train(1, brightness)
             for name, p in t.net.named_parameters():
                 if p.grad is not None:
                     largest[name] = max(largest[name], float(p.grad.abs().max()))

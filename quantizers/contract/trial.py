@@ -45,13 +45,13 @@ class Trial:
     optimizer: torch.optim.Adam
     done: int = 0
 
-    def train(self, steps: int) -> list[float]:
-        """Take real training steps as the harness does and return the losses."""
+    def train(self, steps: int, brightness: float = 1.0) -> list[float]:
+        """Take real training steps as the harness does, on inputs times ``brightness``, and return the losses."""
         self.net.train()
         losses = []
         for _ in range(steps):
             penalty = self.quantizer.penalty(self.net)
-            losses.append(train_step(self.net, self.optimizer, self.done, penalty))
+            losses.append(train_step(self.net, self.optimizer, self.done, penalty, brightness=brightness))
             self.done += 1
             self.quantizer.on_step(self.net, self.done)
         return losses

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from quantdg.core.errors import ConfigError
 from quantdg.quantizers.fake_quant import SMALLEST_SCALE
 from quantdg.quantizers.insertion import latent_parameter
-from quantdg.quantizers.lsq import LSQ, LSQQuant
+from quantdg.quantizers.lsq import LSQ, LSQQuant, OffsetQuant
 from quantdg.quantizers.spec import QuantSpec
 
 
@@ -113,3 +114,56 @@ def test_averaged_scales_stay_or_start_anew():
         model[0].weight_quant.step_size.data.fill_(0.5)
         assert quantizer.after_average(model, [torch.ones(1, 2)]) == policy
         assert model[0].weight_quant.step_size.item() == pytest.approx(expected)
+
+
+def test_the_start_of_lsq_plus_by_hand():
+    w = torch.tensor([-0.2, -0.1, 0.1, 0.4])  # mean .05, unbiased deviation .2645751
+    quant = LSQQuant(4, start="lsq_plus")
+    quant.start_from(w)
+    assert quant.step_size.item() == pytest.approx(0.1054657, abs=1e-6)
+    rows = LSQQuant(4, (2, 1), start="lsq_plus")
+    rows.start_from(torch.stack([w, -2 * w]))
+    assert rows.step_size.flatten().tolist() == pytest.approx([0.1054657, 0.2109314], abs=1e-6)
+
+
+def test_the_gradient_factor_of_the_whole_tensor_is_smaller_by_the_root_of_the_channels():
+    w = torch.randn(16, 30, generator=torch.Generator().manual_seed(0))
+    grads = []
+    for gradient in ("scale", "tensor"):
+        quant = LSQQuant(4, (16, 1), gradient=gradient)
+        quant.start_from(w)
+        quant(w).square().sum().backward()
+        grads.append(quant.step_size.grad)
+    assert torch.allclose(grads[0], 4 * grads[1])
+
+
+def test_an_offset_by_hand():
+    quant = OffsetQuant(2)
+    quant.step_size.data.fill_(0.25)
+    quant.offset.data.fill_(-0.1)
+    x = torch.tensor([[-0.3, 0.2, 1.1]])  # (x - beta) / s = -.8, 1.2, 4.8; codes 0 to 3
+    y = quant(x)
+    assert y.flatten().tolist() == pytest.approx([-0.1, 0.15, 0.65])
+    weights = torch.tensor([[1.0, 10.0, 100.0]])
+    (y * weights).sum().backward()
+    assert quant.offset.grad.item() == pytest.approx(101)  # 1 outside, 0 inside
+    assert quant.step_size.grad.item() == pytest.approx((-0.2 * 10 + 3 * 100) / 9**0.5)  # times 1 / sqrt(3 * 3)
+    assert quant.qparams().zero_point.item() == pytest.approx(0.4)
+
+
+def test_an_offset_starts_at_the_smallest_input_and_is_exported_as_it_is():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 4))
+    quantizer = LSQ(QuantSpec(4, 4, rules=()), offset=True)
+    quantizer.prepare(model, torch.randn(8, 6))
+    quantizer.calibrate(model, [torch.randn(64, 6) - 0.37])
+    act = quantizer.export(model)["0"].act
+    quant = model[0].act_quant
+    assert act.zero_point == pytest.approx((-quant.offset / quant.step_size).item())
+    assert act.zero_point != round(act.zero_point)
+
+
+@pytest.mark.parametrize("setting", [{"start": "lsq+"}, {"gradient": "channel"}])
+def test_what_lsq_refuses(setting):
+    with pytest.raises(ConfigError, match="of lsq must be one of"):
+        LSQ(**setting)

@@ -48,6 +48,12 @@ class TestFloat(QuantizerContract):
         return Float
 
 
+class TestLSQPlus(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(LSQ, start="lsq_plus", gradient="tensor", offset=True)
+
+
 class TestMinMax(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):

@@ -51,7 +51,8 @@ class Quantized:
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle by the float class, since a class made here has no module to be found in."""
         reduced = cast("tuple[Any, ...]", super().__reduce_ex__(protocol))
-        if reduced[0] is not copyreg.__newobj__:  # type: ignore[attr-defined]
+        made_here = _SWAPPED.get((self.float_class, self.quantized)) is cast(Any, type(self))
+        if not made_here or reduced[0] is not copyreg.__newobj__:  # type: ignore[attr-defined]
             return reduced
         return _blank, (self.float_class, self.quantized), *reduced[2:]
 

@@ -101,11 +101,14 @@ class SiteQuantizer(Quantizer):
         Raises:
             NoMatchError: a rule of the spec matches no layer.
         """
-        for site in choose(model, spec)[0]:
-            reason = self.refuses(site)
-            if reason:
-                return Support(False, f"{site.name}: {reason}")
-        return Support(True)
+        sites, skipped = choose(model, spec)
+        if not sites:
+            why = "; ".join(f"{layer.name}: {layer.reason}" for layer in skipped[:3])
+            return Support(
+                False, f"no layer of this model is quantized ({why or 'it has no convolution and no nn.Linear'})"
+            )
+        reasons = [f"{site.name}: {reason}" for site in sites if (reason := self.refuses(site))]
+        return Support(not reasons, reasons[0] if reasons else "")
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Swap the layers' classes, then run ``example`` once so that all state exists.

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...core.errors import ConfigError, QuantDGError, one_line
 from ...datasets.base import DomainDataset
@@ -28,6 +28,28 @@ def build_network(model: Component, dataset: DomainDataset) -> nn.Module:
             f"model {model.name} must be one that can be built, {model.options} gives {one_line(error)}; change these settings"
         ) from error
     return network
+
+
+def try_network(network: nn.Module, shape: tuple[int, int, int]) -> None:
+    """Run a copy of a network on two images in each mode; ConfigError unless it gives logits (2, classes).
+
+    Args:
+        network: not changed.
+        shape: (C, H, W) of the images.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        for training in (True, False):
+            mode = "training" if training else "evaluation"
+            try:
+                logits = deepcopy(network).train(training)(torch.rand(2, *shape))
+            except Exception as error:
+                raise ConfigError(
+                    f"the network must run on images of shape {shape}, but in {mode} it ends with {one_line(error)}; "
+                    "choose another size of images or another model"
+                ) from error
+            if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 2:
+                found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+                raise ConfigError(f"the network must return logits (N, classes), but in {mode} 2 images give {found}")
 
 
 def try_parts(experiment: Experiment, network: nn.Module, sources: int) -> None:

@@ -18,7 +18,7 @@ from ..experiment.component import Component
 from ..experiment.grid import Paths
 from ..experiment.registry import installed
 from ..models.base import DGModel
-from ..models.weights import is_file
+from ..models.weights import is_file, without_weights
 from ..packed.file import PackedModel, read_model
 from ..results.record import HEADLINE, Record, unpack_bits
 from ..results.store import RunStore
@@ -93,7 +93,8 @@ def open_cell(store: RunStore, record: Record, paths: Paths) -> StoredCell:
     dataset = load_dataset(installed("dataset", settings), paths)
     if dataset.fingerprint != settings["fingerprint"]:
         raise RecordError(f"the data set must be the one that {record.key} was trained on; this one has other images")
-    network = _untrained(record.settings["model"]).build(dataset.shape, len(dataset.classes))
+    with without_weights():
+        network = _untrained(record.settings["model"]).build(dataset.shape, len(dataset.classes))
     return StoredCell(record, network, model, dataset)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
 
-from ...core.errors import ConfigError, MissingPackageError, UnknownNameError
+from ...core.errors import ConfigError, MissingPackageError, UnknownNameError, one_line
 from .base import DGModel, Normalisation, normalisation
 from .vision import stages
-from .weights import is_file, load_backbone
+from .weights import is_file, load_backbone, loading, not_at_hand
 
 PIP_LINE = "pip install 'quantdg[timm]'"
 
@@ -45,7 +46,7 @@ def timm_model(
     name = arch if tag is None else f"{arch}.{tag}"
     if tag is not None and name not in timm.list_pretrained(arch):
         raise UnknownNameError("timm weights", name, timm.list_pretrained(arch))
-    network: nn.Module = timm.create_model(name, pretrained=tag is not None, num_classes=0, in_chans=shape[0])
+    network = _create(timm, name, tag, shape)
     width = getattr(network, "head_hidden_size", getattr(network, "num_features", None))
     if not isinstance(width, int):
         raise ConfigError(
@@ -55,6 +56,34 @@ def timm_model(
         load_backbone(network, weights)
     expected = normalisation(inputs) if inputs or tag is None else _expected(network)
     return DGModel(network, width, classes, stages=stages(arch), inputs=expected)
+
+
+def _create(timm: Any, name: str, tag: str | None, shape: tuple[int, int, int]) -> Any:
+    """Build the network, for the data's image size where the architecture is of one size."""
+    card = timm.get_pretrained_cfg(name)
+    sized = card is not None and card.fixed_input_size and tuple(card.input_size[1:]) != shape[1:]
+    options = {"img_size": shape[1:]} if sized else {}
+    pretrained = tag is not None and loading()
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=shape[0], **options)
+    except Exception as error:
+        if pretrained and not isinstance(error, TypeError | AssertionError):
+            raise not_at_hand(str(tag), name, _places(card), error) from error
+        if sized:
+            raise ConfigError(
+                f"timm's {name} is made for images of {card.input_size[1]} x {card.input_size[2]} and cannot be built for "
+                f"{shape[1]} x {shape[2]} ({one_line(error)}); choose another size or model"
+            ) from error
+        raise
+
+
+def _places(card: Any) -> str:
+    """Where timm looks: the folder of the hub, or the file of an address."""
+    if card.hf_hub_id:
+        from huggingface_hub.constants import HF_HUB_CACHE  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
+
+        return f"{card.hf_hub_id} below {HF_HUB_CACHE}"
+    return str(Path(torch.hub.get_dir()) / "checkpoints" / Path(card.url).name)
 
 
 def _expected(network: Any) -> Normalisation:

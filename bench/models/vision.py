@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+import torch
 from torch import nn
 from torchvision import models
 
 from ...core.errors import ConfigError, UnknownNameError
 from .base import DGModel, normalisation
-from .weights import HEADS, is_file, load_backbone
+from .weights import AUXILIARY, HEADS, is_file, load_backbone, loading, not_at_hand
 
 STAGES = {
     "resnet": ("layer1", "layer2", "layer3"),
@@ -46,15 +49,40 @@ def vision(
     options: dict[str, Any] = {"weights": None if from_file else weights}
     if arch.startswith("vit") and options["weights"] is None:
         options["image_size"] = shape[1]
-    featurizer, width = without_head(_create(arch, options), arch)
+    featurizer, width = without_head(_without_auxiliary(_create(arch, options)), arch)
     if weights is not None and from_file:
         load_backbone(featurizer, weights)
     named = inputs if inputs or not options["weights"] else "imagenet"
     return DGModel(featurizer, width, classes, stages=stages(arch), inputs=normalisation(named))
 
 
+class _MNASNet(models.MNASNet):  # type: ignore[misc]
+    """MNASNet as torchvision builds it today, which loads plain state dicts, too."""
+
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> None:
+        super()._load_from_state_dict(state_dict, prefix, {"version": 2, **local_metadata}, *args, **kwargs)
+
+
+def _without_auxiliary(network: nn.Module) -> nn.Module:
+    """Take off what only training computes: GoogLeNet's and Inception's further classifiers, which make it a tuple."""
+    if isinstance(network, models.GoogLeNet | models.Inception3):
+        network.aux_logits = False
+        for name in AUXILIARY:
+            if hasattr(network, name):
+                setattr(network, name, None)
+    if isinstance(network, models.MNASNet):
+        network.__class__ = _MNASNet
+    return network
+
+
 def _create(arch: str, options: dict[str, Any]) -> nn.Module:
+    """Build a network of torchvision; where weights are not to be loaded, their name is checked all the same."""
     try:
+        if options["weights"] is not None and not loading():
+            models.get_model_weights(arch)[options["weights"]]
+            options = {**options, "weights": None}
         network: nn.Module = models.get_model(arch, **options)
     except (ValueError, KeyError, AssertionError) as error:
         names = ", ".join(w.name for w in models.get_model_weights(arch))
@@ -62,6 +90,12 @@ def _create(arch: str, options: dict[str, Any]) -> nn.Module:
             f"torchvision cannot build {arch} with {options} ({error}); its weights are {names}, and image sides of a "
             "vision transformer are multiples of the patch"
         ) from error
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        if options["weights"] is None:
+            raise
+        url = models.get_model_weights(arch)[options["weights"]].url
+        place = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+        raise not_at_hand(options["weights"], arch, str(place), error) from error
     return network
 
 

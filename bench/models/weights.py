@@ -4,20 +4,49 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from ...core.errors import ConfigError
+from ...core.errors import ConfigError, one_line
 from ...core.paths import user_path
 
 FOLDER = "QUANTDG_WEIGHTS"
 SUFFIX = ".safetensors"
 HEADS = ("fc", "classifier", "heads", "head")
 """Names that classifiers go by; a file may hold one or not, ours is new in any case."""
+AUXILIARY = ("aux1", "aux2", "AuxLogits")
+"""Names of the additional classifiers of GoogLeNet and Inception, which are left out."""
 _SHOWN = 5
+_LOADING = ContextVar("loading", default=True)
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Let networks be built with fresh weights within the context: for a plan, and where stored ones follow."""
+    token = _LOADING.set(False)
+    try:
+        yield
+    finally:
+        _LOADING.reset(token)
+
+
+def loading() -> bool:
+    """Return whether pre-trained weights are to be loaded."""
+    return _LOADING.get()
+
+
+def not_at_hand(weights: str, arch: str, places: str, error: Exception) -> ConfigError:
+    """Make the error for weights of a package that are not on disk and cannot be downloaded, or are damaged."""
+    return ConfigError(
+        f"model.weights={weights} of {arch} must be on disk or downloadable, looked for {places} ({one_line(error)}); "
+        f"run once with a network, copy the file there, or write model.weights=FILE.safetensors below {FOLDER}"
+    )
 
 
 def is_file(weights: str | None) -> bool:
@@ -49,15 +78,18 @@ def load_backbone(module: nn.Module, name: str) -> None:
     """Load a file into a featurizer; a classifier in the file is left out.
 
     Raises:
-        ConfigError: no such file, not safetensors, or keys missing, unexpected or of another shape, listing them.
+        ConfigError: no such file, not safetensors, or keys missing, unexpected, of another shape or not finite, listing
+            them.
     """
+    if not loading():
+        return
     path = find_weights(name)
     try:
         found = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ConfigError(f"model.weights must be a safetensors file, {path} is not ({error})") from error
-    found = {key: t for key, t in found.items() if key.split(".")[0] not in HEADS}
     expected = module.state_dict()
+    found = {key: t for key, t in found.items() if key in expected or key.split(".")[0] not in (*HEADS, *AUXILIARY)}
     problems = {
         "missing": sorted(expected.keys() - found.keys()),
         "unexpected": sorted(found.keys() - expected.keys()),
@@ -66,6 +98,7 @@ def load_backbone(module: nn.Module, name: str) -> None:
             for k in expected.keys() & found.keys()
             if found[k].shape != expected[k].shape
         ),
+        "not finite": sorted(k for k, t in found.items() if t.is_floating_point() and not bool(t.isfinite().all())),
     }
     wrong = "; ".join(f"{len(keys)} {what}: {_first(keys)}" for what, keys in problems.items() if keys)
     if wrong:

@@ -42,7 +42,7 @@ class _Layer:
     def hear(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """Keep what the trained layer gives."""
         if isinstance(_first(output), Tensor):
-            self.heard.append(_first(output))
+            self.heard.append(_first(output).clone())  # an activation in place may follow
 
     def before(self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Keep how the stored layer is called, before its input is rounded."""

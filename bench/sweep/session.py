@@ -9,7 +9,7 @@ from functools import partial
 from rich.console import Console
 
 from ...core.errors import ConfigError, MeasurementError
-from ..cells.dry_build import build_network, try_parts
+from ..cells.dry_build import build_network, try_network, try_parts
 from ..cells.execute import incompatibility
 from ..cells.temporary import mark_temporary_folder
 from ..deploy.latency import measure_store
@@ -20,6 +20,7 @@ from ..engines.local import run_cells
 from ..engines.memory import check_memory
 from ..experiment.grid import Cell, Experiment
 from ..experiment.keys import prime_keys
+from ..models.weights import without_weights
 from ..results.deployment import Deployment
 from ..results.store import RunStore
 from ..results.summary import scan
@@ -41,7 +42,7 @@ FAILED = (
 def load_and_plan(experiment: Experiment) -> list[Cell]:
     """Return all cells of the grid, once every name, option and layer rule in it is known to fit.
 
-    Loads the data set, so that its domains are known and its cache is built once.
+    Loads the data set, and weights unless `without_weights`, so that its domains are known and its cache is built once.
     """
     for group, component in experiment.components():
         component.check(group)
@@ -51,6 +52,7 @@ def load_and_plan(experiment: Experiment) -> list[Cell]:
     for target in experiment.targets or ():
         dataset.index(target)
     network = build_network(experiment.model, dataset)
+    try_network(network, dataset.shape)
     try_parts(experiment, network, len(domains) - 1)
     cells = experiment.cells(domains, dataset.fingerprint)
     prime_keys(cells)
@@ -75,11 +77,13 @@ def find_refusals(experiment: Experiment) -> Refusals:
 def plan_run(experiment: Experiment, policy: RerunPolicy | None = None, measure: bool = False) -> Plan:
     """Plan what `run_experiment` would do; nothing changes. ``measure`` times kinds the folder has no cells of."""
     store = RunStore(experiment.paths.out) if (experiment.paths.out / "run.json").exists() else None
-    cells, timed = load_and_plan(experiment), []
+    with without_weights():
+        cells, refusals = load_and_plan(experiment), find_refusals(experiment)
+    timed = []
     if measure:
         known = {timing_kind(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()
         timed = time_kinds(cells, known, experiment.paths, experiment.launcher)
-    made = make_plan(cells, store, policy or RerunPolicy(), find_refusals(experiment), timed=timed)
+    made = make_plan(cells, store, policy or RerunPolicy(), refusals, timed=timed)
     if made.run:
         check_memory(experiment, load_dataset(experiment.dataset, experiment.paths), len(made.run))
     return made

@@ -43,6 +43,7 @@ CHECKS: tuple[Check, ...] = (
     checks_input_grid.check_input_grid,
     checks_grid.check_codes_fit,
     checks_grid.check_plan_is_true,
+    checks_grid.check_sites_act,
     checks_grid.check_audit,
     checks_training.check_unmatched_rule,
     checks_training.check_global_rng,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from ..acting import idle_sites
 from ..export import QTensor
 from ..insertion import latent_parameter
 from ..spec import QuantSpec
-from .toy_net import accuracy, float_net, logits
+from .toy_net import accuracy, float_net, images, logits
 from .trial import MakeQuantizer, Skip, expect, functional_weights, start, trials
 
 NO_SITES = Skip("it plans no quantized layer")
@@ -96,6 +97,16 @@ def check_plan_is_true(make: MakeQuantizer) -> Skip | None:
             asked = t.spec.site(site.name)
             expect(asked == site, t.spec, f"{site.name} is planned as {site}, the spec asks for {asked}")
         expect(set(t.quantizer.export(t.net)) == planned, t.spec, f"export must hold exactly {sorted(planned)}")
+    return None
+
+
+def check_sites_act(make: MakeQuantizer) -> Skip | None:
+    """In training and in evaluation the output depends on every planned site as it is exported, and on no float weight."""
+    for t in trials(make):
+        if not t.plan.sites:
+            return NO_SITES
+        idle = idle_sites(t.net, t.quantizer.export(t.net), images(0)[0])
+        expect(not idle, t.spec, "; ".join(f"{name}: {reason}" for name, reason in idle.items()))
     return None
 
 

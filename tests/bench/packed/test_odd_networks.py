@@ -38,7 +38,7 @@ class Convolutions(nn.Module):
     def forward(self, x):
         x = self.stem(x).relu()
         x = x + self.a(x)
-        return self.pool(self.b(x).relu())
+        return self.pool(self.b(x).relu_())
 
 
 class OneWeight(nn.Module):

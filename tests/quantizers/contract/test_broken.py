@@ -245,6 +245,25 @@ class HidesASite(LSQ):
         return {name: site for name, site in super().export(model).items() if name in {s.name for s in self.plan.sites}}
 
 
+class TrainsInFloat(LSQ):
+    def prepare(self, model, example):
+        plan = super().prepare(model, example)
+        for site in plan.sites:
+            layer = model.get_submodule(site.name)
+            layer.__class__ = type(
+                layer.__class__.__name__, (layer.__class__,), {"forward": self.forward_of(type(layer))}
+            )
+        return plan
+
+    @staticmethod
+    def forward_of(kind):
+        def forward(layer, x):
+            own = kind.forward(layer, x)
+            return layer._conv_forward(x, layer._parameters["weight"], layer.bias) if layer.training else own
+
+        return forward
+
+
 class AnotherName(LSQ):
     def audit(self, model):
         return Audit("pact", super().audit(model).sites)
@@ -294,6 +313,7 @@ BROKEN = {
     "input_grid": (CutsItsOffset, "codes away; return from qparams what forward does"),
     "codes_fit": (MoreBitsThanStated, "codes span"),
     "plan_is_true": (HidesASite, "the plan differs"),
+    "sites_act": (TrainsInFloat, "training multiplies by its float weight"),
     "audit": (AnotherName, "'pact'"),
     "unmatched_rule": (IgnoresRules, "went unnoticed"),
     "global_rng": (DrawsGlobally, "global random generator"),

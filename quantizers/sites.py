@@ -103,18 +103,15 @@ class SiteQuantizer(Quantizer):
         """
         sites, skipped = choose(model, spec)
         if not sites:
-            why = "; ".join(f"{layer.name}: {layer.reason}" for layer in skipped[:3])
-            return Support(
-                False, f"no layer of this model is quantized ({why or 'it has no convolution and no nn.Linear'})"
-            )
-        reasons = [f"{site.name}: {reason}" for site in sites if (reason := self.refuses(site))]
-        return Support(not reasons, reasons[0] if reasons else "")
+            why = "; ".join(f"{layer.name}: {layer.reason}" for layer in skipped[:3]) or "it has none that can be"
+            return Support(False, f"no layer of this model is quantized ({why})")
+        reason = next((f"{site.name}: {why}" for site in sites if (why := self.refuses(site))), "")
+        return Support(not reason, reason)
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Swap the layers' classes, then run ``example`` once so that all state exists.
 
-        A weight that this forward does not read becomes float again and is listed as skipped; the input of a layer
-        whose weight is read without calling it stays float and is listed in ``plan.float_inputs``.
+        A weight that this forward does not read is skipped; an input that it does not quantize is in ``float_inputs``.
 
         Raises:
             NoMatchError: a rule of the spec matches no layer.

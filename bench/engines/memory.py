@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...core.errors import ConfigError
 from ...datasets.base import DomainDataset
 from ..experiment.grid import Experiment
+from ..models.weights import without_weights
 from .capacity import free_gb, jobs_of
 
 GB = 2**30
@@ -38,7 +39,8 @@ def check_memory(experiment: Experiment, dataset: DomainDataset, cells: int) -> 
     fewest = processes * images * prod(shape) * 4 / GB
     if limit is None or launcher.device != "cpu" or fewest * MOST_PER_PIXEL < limit:
         return
-    network = experiment.model.build(shape, len(dataset.classes))
+    with without_weights():
+        network = experiment.model.build(shape, len(dataset.classes))
     need = images * (2 * prod(shape) * 4 + kept_bytes(network, shape)) / GB
     if need * processes > limit:
         raise ConfigError(

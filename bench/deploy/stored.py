@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from ..experiment.registry import installed
 from ..models.base import DGModel
 from ..models.weights import is_file, without_weights
 from ..packed.file import PackedModel, read_model
+from ..results.codec import reading
 from ..results.record import HEADLINE, Record, unpack_bits
 from ..results.store import RunStore
 from ..training.data import load_dataset
@@ -89,6 +91,8 @@ class StoredCell:
 def open_cell(store: RunStore, record: Record, paths: Paths) -> StoredCell:
     """Read the packed weights and the data set of a cell; RecordError where it has no stored model."""
     model = read_cell(store, record)
+    with reading(str(store.cell_path(record.key)), "record"):
+        msgspec.convert(record.settings, _Settings)
     settings = record.settings["dataset"]
     dataset = load_dataset(installed("dataset", settings), paths)
     if dataset.fingerprint != settings["fingerprint"]:
@@ -96,6 +100,30 @@ def open_cell(store: RunStore, record: Record, paths: Paths) -> StoredCell:
     with without_weights():
         network = _untrained(record.settings["model"]).build(dataset.shape, len(dataset.classes))
     return StoredCell(record, network, model, dataset)
+
+
+class _Part(msgspec.Struct):
+    component: str
+    name: str
+    options: dict[str, Any]
+
+
+class _Data(_Part):
+    fingerprint: str
+
+
+class _Protocol(msgspec.Struct):
+    holdout: float
+
+
+class _Settings(msgspec.Struct):
+    """What is needed of a record's settings to open its cell."""
+
+    dataset: _Data
+    model: _Part
+    protocol: _Protocol
+    target: str
+    seed: int
 
 
 def read_cell(store: RunStore, record: Record) -> PackedModel:

@@ -181,6 +181,21 @@ def test_a_name_that_is_taken_is_refused(tmp_path):
     assert "'lsq' of stranger 1.0 is there already; rename it" in done.stderr
 
 
+@pytest.mark.parametrize("error", ["raise RuntimeError('boom')", "raise SystemError", "1 +", "import no_such_module"])
+def test_a_plugin_that_does_not_import_breaks_neither_list_nor_help(tmp_path, error):
+    site = tmp_path / "site"
+    install(
+        site, entry_points="[quantdg.quantizers]\nbroken = broken_part:X\n[quantdg.commands]\nbroken = broken_part:x\n"
+    )
+    (site / "broken_part.py").write_text(error)
+    for words in (["list"], ["--help"]):
+        done = quantdg(site, *words)
+        assert done.returncode == 0, done.stderr
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith("  broken ")]
+        assert "broken: " in line or "unavailable: " in line
+    assert "lsq" in quantdg(site, "list").stdout
+
+
 def test_a_part_named_by_its_path_trains_but_opens_nowhere(tmp_path):
     site, runs = install(tmp_path / "site", entry_points=""), tmp_path / "runs"
     done = quantdg(site, "run", *SHORT, "model=convnet", "model._target_=stranger.tiny", "~model.width", f"out={runs}")

@@ -171,7 +171,7 @@ def test_the_command(finished, tmp_path, capsys):
 def store_model(store, record, rest, sites):
     """Store another packed model for a record, which then counts as its own."""
     path = store.model_path(record)
-    write_packed(path, rest, sites, record.key)
+    write_packed(path, rest, sites, key=record.key)
     store.write(replace(record, sizes=replace(record.sizes, checksum=read_model(path).checksum)))
 
 

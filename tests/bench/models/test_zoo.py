@@ -1,4 +1,4 @@
-"""The model zoo: 40 architectures, each quantized, trained for a step, packed, reloaded and equal; or refused before.
+"""The model zoo: 45 architectures, each quantized, trained for a step, packed, reloaded and equal; or refused before.
 
 pytest -m slow tests/bench/models/test_zoo.py -rP
 """
@@ -13,6 +13,7 @@ from quantdg.bench.packed.proof import prove_packed
 from quantdg.bench.packed.size import write_model
 from quantdg.bench.training.branch import check_sites_act
 from quantdg.core.errors import ConfigError, QuantizerError
+from quantdg.quantizers.insertion import sites_of
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.spec import QuantSpec
 
@@ -113,3 +114,29 @@ def test_an_architecture_is_quantized_and_reloaded_or_refused(arch, size, tmp_pa
         assert REFUSED[arch] in found
     else:
         assert found.startswith("equal: ")
+
+
+def beit():
+    timm = pytest.importorskip("timm")
+    options = {"img_size": 32, "depth": 2, "embed_dim": 48, "num_heads": 2, "num_classes": 0}
+    return timm.create_model("beit_base_patch16_224", **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arch", "size", "count"), [("swin_t", 64, 52), ("swin_v2_t", 64, 76), ("vit_b_16", 32, 49), ("beit", 32, 9)]
+)
+def test_the_scale_of_each_site_reaches_the_output(arch, size, count):
+    torch.manual_seed(0)
+    network, x = beit() if arch == "beit" else build(arch, size), torch.randn(2, 3, size, size)
+    LSQ(QuantSpec(2, rules=() if arch == "beit" else QuantSpec().rules)).prepare(network, x)
+    sites = dict(sites_of(network.eval()))
+    assert len(sites) == count
+    with torch.no_grad():
+        before = network(x)
+        for name, site in sites.items():
+            scale = site.weight_quant.step_size
+            kept = scale.clone()
+            scale.mul_(50)
+            assert not torch.equal(network(x), before), name
+            scale.copy_(kept)

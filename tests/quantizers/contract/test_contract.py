@@ -63,7 +63,7 @@ class TestMinMax(QuantizerContract):
 class TestMSE(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
-        return partial(MSE, power=2.4, refresh=2)
+        return partial(MSE, power=2.4, refresh=10)
 
 
 class TestPercentile(QuantizerContract):

@@ -19,6 +19,7 @@ SMALL = ["mobilenet_v3_small", "mnasnet0_5", "squeezenet1_1"]
 LARGE = ["alexnet", "vgg11", "convnext_tiny", "googlenet", "inception_v3"]
 
 
+@pytest.mark.filterwarnings("ignore:The default weight initialization")
 @pytest.mark.parametrize("arch", [*SMALL, *(pytest.param(arch, marks=pytest.mark.slow) for arch in LARGE)])
 def test_torchvisions_own_weights_fit_as_a_file(arch, tmp_path):
     torch.manual_seed(0)

@@ -57,7 +57,7 @@ def _show_failure(failure: Exception) -> int:
     """Print what went wrong, and where somebody sits at a terminal open the debugger there."""
     error = failure.__cause__ or failure
     traceback.print_exception(error)
-    print(failure, file=sys.stderr)
+    say(str(failure), sys.stderr)
     if sys.stdin is not None and sys.stdin.isatty():
         pdb.post_mortem(error.__traceback__)
     return 1

@@ -63,7 +63,6 @@ class Reader:
         self.deployed: list[Deployment] = []
         self.problems: list[tuple[str, str]] = []
         self.provenance: Counter[tuple[str, str]] = Counter()
-        self._seen: dict[str, tuple[Any, ...]] = {}
         self.measured = MetricReader()
 
     def read(self) -> None:
@@ -93,13 +92,6 @@ class Reader:
         path = self.root / "cells" / f"{record.key}.json"
         try:
             labels, rows = _labels(record), _rows(record)
-            result = (record.status, *((row["selection"], row["accuracy"]) for row in rows if row["selection"]))
-            seen = self._seen.get(labels["key"])
-            if seen is not None:
-                if seen != result:
-                    raise RecordError("two files hold this key with different results; the first one counts")
-                return
-            self._seen[labels["key"]] = result
             known = {"status": record.status, "reason": str(record.reason)}
             self.cells += [{**labels, **known, **row} for row in rows]
             self.sizes += size_row(record)

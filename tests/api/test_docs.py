@@ -18,7 +18,7 @@ def test_every_python_block_runs(tmp_path, monkeypatch, capsys):
         exec(compile(block, "docs/python.md", "exec"), names)  # noqa: S102 - our own page
     assert names["codes"].dtype.is_signed
     assert names["size"] == (tmp_path / "m.safetensors").stat().st_size
-    assert "<QuantizedModel pact W4A8: 2 layers quantized, 0 steps>" in capsys.readouterr().out
+    assert "<QuantizedModel pact W4A8 mixed: 2 layers quantized, 0 steps>" in capsys.readouterr().out
     assert (tmp_path / "report" / "report.md").exists()
     assert len(names["runs"].accuracy)
 

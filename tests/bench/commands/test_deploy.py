@@ -271,7 +271,7 @@ def test_finding_a_cell(finished):
         ({"cells": "some"}, ConfigError, r"deploy\.cells must be one of all, representatives"),
         ({"batches": ()}, ConfigError, r"deploy\.batches must be numbers above 0"),
         ({"rounds": 3}, ConfigError, r"deploy\.rounds must be at least 7"),
-        ({"threads": 0}, ConfigError, r"deploy\.threads at least 1"),
+        ({"threads": 0}, ConfigError, r"deploy\.threads from 1 to 1024"),
     ],
 )
 def test_settings_out_of_range(options, error, message):

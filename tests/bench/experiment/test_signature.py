@@ -35,7 +35,7 @@ def anything(**options: Any) -> None:
 
 def test_keywords_that_are_passed_on_are_those_of_the_parent() -> None:
     settings = settings_of("quantizer", Mine)
-    assert list(settings) == ["pull", "lr_ratio", "averaged", "scale_factor"]
+    assert list(settings) == ["pull", "lr_ratio", "averaged", "scale_factor", "start", "gradient", "offset"]
     assert settings["pull"].default == 0.5
     assert settings["pull"].meaning == "how strongly it pulls, at least 0."
     assert settings["lr_ratio"].meaning.startswith("learning rate of the quantizer's parameters over the base rate")

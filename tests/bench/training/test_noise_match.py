@@ -109,9 +109,7 @@ def test_a_noise_out_of_reach_names_the_nearest(cell):
 
 
 def test_start_steps_are_protocols_of_their_own_each_with_its_float_row():
-    cells = load_and_plan(
-        config.load(["quantizer=[float,lsq]", "seeds=1", "targets=[thick]", "start_steps=[20,40]"])
-    )
+    cells = load_and_plan(config.load(["quantizer=[float,lsq]", "seeds=1", "targets=[thick]", "start_steps=[20,40]"]))
     assert [(c.group.protocol.start_step, c.labels.quantizer) for c in cells] == [
         (20, "float"),
         (20, "lsq"),

@@ -11,7 +11,7 @@ import copy
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +41,9 @@ PRODUCTS = {
 def watched(model: nn.Module) -> Iterator[set[FakeQuant]]:
     """Collect the fake quantizers that run within the context."""
     ran: set[FakeQuant] = set()
-    handles = [q.register_forward_hook(lambda q, inputs, output: ran.add(q)) for q in fake_quants(model)]
+    handles = [
+        q.register_forward_hook(lambda q, inputs, output: ran.add(cast("FakeQuant", q))) for q in fake_quants(model)
+    ]
     try:
         yield ran
     finally:

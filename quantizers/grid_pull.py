@@ -16,7 +16,7 @@ Wenshøj et al., "Oscillations Make Neural Networks Robust to Quantization", arX
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from ..core.errors import ConfigError
 from .fake_quant import FakeQuant, QParams
 from .layers import sites_of
 from .over import OverQuant, OverQuantizer
-from .spec import QuantSpec, SiteSpec
+from .spec import QuantSpec, SiteSpec, check_choice
 
 Aggregate = Literal["sum", "mean"]
 
@@ -103,8 +103,7 @@ class GridPull(OverQuantizer):
         **options: Any,
     ) -> None:
         super().__init__(spec, **options)
-        if aggregate not in get_args(Aggregate):
-            raise ConfigError(f"aggregate must be one of {', '.join(get_args(Aggregate))}, got {aggregate!r}")
+        check_choice("aggregate", aggregate, Aggregate)
         if ramp < 0:
             raise ConfigError(f"ramp must be at least 0, got {ramp}; write ramp=0 for a constant penalty")
         self.weight, self.ramp, self.aggregate, self.train_float = weight, ramp, aggregate, train_float

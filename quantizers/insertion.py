@@ -164,8 +164,8 @@ def insert(
 ) -> Site:
     """Make a Parameter of ``model`` a site with these fake quantizers."""
     module: Any = model.get_submodule(module_name(name, parameter))
-    taken = module.quantized if isinstance(module, Quantized) else ()
-    layer = module.float_class if isinstance(module, Quantized) else type(module)
+    already = isinstance(module, Quantized)
+    taken, layer = (module.quantized, module.float_class) if already else ((), type(module))
     setattr(module, f"{parameter}_quant", weight_quant.train(module.training))
     if act_quant is not None or not taken:
         module.act_quant = None if act_quant is None else act_quant.train(module.training)

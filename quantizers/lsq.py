@@ -23,15 +23,14 @@ the paper searches the start of inputs by least squares, here it is as above).
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import ConfigError
 from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, scale_shape, shared_dims
 from .sites import SiteQuantizer
-from .spec import IntegerRange, QuantSpec, SiteSpec, integer_range
+from .spec import IntegerRange, QuantSpec, SiteSpec, check_choice, integer_range
 
 Start = Literal["lsq", "lsq_plus"]
 GradientFactor = Literal["scale", "tensor"]
@@ -227,13 +226,11 @@ class LSQ(SiteQuantizer):
         offset: bool = False,
     ) -> None:
         super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, scale_factor=scale_factor)
-        for setting, value, known in (
-            ("start", start, get_args(Start)),
-            ("gradient", gradient, get_args(GradientFactor)),
-        ):
-            if value not in known:
-                raise ConfigError(f"{setting} of {self.name} must be one of {', '.join(known)}, got {value!r}")
-        self.start, self.gradient, self.offset = start, gradient, offset
+        check_choice(f"start of {self.name}", start, Start)
+        check_choice(f"gradient of {self.name}", gradient, GradientFactor)
+        self.start: Start = start
+        self.gradient: GradientFactor = gradient
+        self.offset = offset
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make a scale of signed codes for each output channel or for the tensor."""

@@ -13,17 +13,16 @@ straight through is ours.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ..core.errors import ConfigError
 from .fake_quant import FakeQuant
 from .inq import powers_of_two
 from .levels import LevelsQuant, largest
 from .sites import SiteQuantizer
-from .spec import QuantSpec, SiteSpec
+from .spec import QuantSpec, SiteSpec, check_choice
 
 Rounding = Literal["linear", "log"]
 
@@ -73,9 +72,8 @@ class PowerOfTwo(SiteQuantizer):
 
     def __init__(self, spec: QuantSpec | None = None, *, rounding: Rounding = "linear", **options: Any) -> None:
         super().__init__(spec, **options)
-        if rounding not in get_args(Rounding):
-            raise ConfigError(f"rounding must be one of {', '.join(get_args(Rounding))}, got {rounding!r}")
-        self.rounding = rounding
+        check_choice("rounding", rounding, Rounding)
+        self.rounding: Rounding = rounding
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make the levels."""

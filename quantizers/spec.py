@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from ..core.errors import ConfigError, NoMatchError
 from .names import WEIGHT, module_name, weight_key
@@ -17,12 +17,18 @@ SAME: Same = "same"
 GRANULARITIES: tuple[Granularity, ...] = ("per_channel", "per_tensor")
 
 
-def check_bits(what: str, bits: int | None) -> None:
+def check_bits(what: str, bits: object) -> None:
     """Raise ConfigError unless ``bits`` is None or a whole number from 2 to 8."""
     if bits is None:
         return
     if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
         raise ConfigError(f"{what} must be a whole number from 2 to 8, got {bits!r}; write for example {what}=7")
+
+
+def check_choice(what: str, value: object, literal: Any) -> None:
+    """Raise ConfigError unless ``value`` is one of the values of a Literal type."""
+    if value not in get_args(literal):
+        raise ConfigError(f"{what} must be one of {', '.join(map(str, get_args(literal)))}, got {value!r}")
 
 
 class IntegerRange(NamedTuple):

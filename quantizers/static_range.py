@@ -15,7 +15,7 @@ CVPR 2018; straight-through: Bengio et al., arXiv 1308.3432.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from torch import Tensor
 from ..core.errors import ConfigError
 from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, flatten_scale, scale_shape, shared_dims
 from .sites import SiteQuantizer
-from .spec import IntegerRange, QuantSpec, SiteSpec, integer_range
+from .spec import IntegerRange, QuantSpec, SiteSpec, check_choice, integer_range
 
 Gradient = Literal["clipped", "straight"]
 
@@ -195,9 +195,9 @@ class StaticRangeQuantizer(SiteQuantizer):
         self.refresh = self.usual_refresh if refresh is None else refresh
         if self.refresh < 0:
             raise ConfigError(f"refresh must be at least 0, got {refresh}; write refresh=0 for ranges set once")
-        if gradient not in get_args(Gradient):
-            raise ConfigError(f"gradient must be one of {', '.join(get_args(Gradient))}, got {gradient!r}")
-        self.narrow, self.gradient = narrow, gradient
+        check_choice("gradient", gradient, Gradient)
+        self.narrow = narrow
+        self.gradient: Gradient = gradient
 
     @abstractmethod
     def make(self, codes: IntegerRange, shape: tuple[int, ...], *, symmetric: bool, scale_factor: float) -> StaticQuant:

@@ -15,15 +15,14 @@ Reference: Liu et al., "Oscillation-free Quantization for Low-bit Vision Transfo
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ..core.errors import ConfigError
 from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, shared_dims
 from .sites import SiteQuantizer
-from .spec import QuantSpec, SiteSpec, integer_range
+from .spec import QuantSpec, SiteSpec, check_choice, integer_range
 
 Backward = Literal["statsq", "n2uq"]
 
@@ -98,9 +97,8 @@ class StatsQ(SiteQuantizer):
 
     def __init__(self, spec: QuantSpec | None = None, *, backward: Backward = "statsq", **options: Any) -> None:
         super().__init__(spec, **options)
-        if backward not in get_args(Backward):
-            raise ConfigError(f"backward must be one of {', '.join(get_args(Backward))}, got {backward!r}")
-        self.backward = backward
+        check_choice("backward", backward, Backward)
+        self.backward: Backward = backward
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make the grid."""

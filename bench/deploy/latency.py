@@ -57,7 +57,8 @@ def measure_store(store: RunStore, keys: Sequence[str], experiment: Experiment) 
     dataset = load_dataset(experiment.dataset, experiment.paths)
     arguments = (store, records, experiment.model, dataset.shape, len(dataset.classes), experiment.launcher.threads)
     context = multiprocessing.get_context("forkserver")
-    ours, theirs = context.Pipe(duplex=False)
+    pipes: Any = context.Pipe(duplex=False)  # its class differs by system
+    ours, theirs = pipes
     process = context.Process(target=_measure_or_tell, args=(theirs, *arguments))
     process.start()
     theirs.close()

@@ -69,7 +69,7 @@ def _create(timm: Any, name: str, tag: str | None, shape: tuple[int, int, int]) 
     except Exception as error:
         if pretrained and not isinstance(error, TypeError | AssertionError):
             raise not_at_hand(str(tag), name, _places(card), error) from error
-        if sized:
+        if sized and card is not None:
             raise ConfigError(
                 f"timm's {name} is made for images of {card.input_size[1]} x {card.input_size[2]} and cannot be built for "
                 f"{shape[1]} x {shape[2]} ({one_line(error)}); choose another size or model"

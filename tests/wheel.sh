@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 venv/bin/quantdg --version
 venv/bin/quantdg completion --line "venv/bin/quantdg run quantizer=[tern" | grep ternary
-venv/bin/quantdg list | grep -A20 '^quantizer:' | grep ternary
+venv/bin/quantdg list | grep -A60 '^quantizer:' | grep ternary
 venv/bin/quantdg check ternary
 venv/bin/quantdg run quantizer=[float,ternary,nni_qat] quantizer.ternary.spec.weight_bits=2 targets=[thick] seeds=1 protocol.steps=12 protocol.start_step=6 out=runs/wheel
 venv/bin/quantdg report runs/wheel --html page.html | grep "unavailable"

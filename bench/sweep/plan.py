@@ -10,9 +10,10 @@ from ..experiment.grid import Cell, Group
 from ..results.record import Labels
 from ..results.seal import is_sealed
 from ..results.store import RunStore
-from ..results.summary import RecordSummary, scan
+from ..results.summary import DAMAGED, RecordSummary, scan
 from ..training.checkpoint import float_identity
 from .cost import Costs
+from .models import changed_model
 from .rerun import MISSING, RerunPolicy, check_force
 
 Refusals = Mapping[tuple[str, str, str], str]
@@ -98,6 +99,10 @@ def make_plan(
     for cell in cells:
         key, summary = cell.key, summaries.get(cell.key)
         state = summary.state if summary else MISSING
+        changed = changed_model(store, key, summary.modified) if store and summary and state == "done" else ""
+        if changed:
+            state = DAMAGED
+            plan.notes[f"the packed model of {cell.labels.path} ({key}) counts as damaged: {changed}"] = None
         if policy.runs(key, names.get(key), state) or (state == "failed" and doubtful(cell.group, policy)):
             plan.run.append(cell)
             if summary:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, scale_shape, shared_dims
+from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, midpoints, scale_shape, shared_dims
 from .sites import SiteQuantizer
 from .spec import SiteSpec
 
@@ -51,7 +51,7 @@ class _ClipToLevels(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, levels: Tensor) -> Tensor:
         v = x / scale
-        rounded = levels[torch.bucketize(v, (levels[1:] + levels[:-1]) / 2)]
+        rounded = levels[torch.bucketize(v, midpoints(levels))]
         ctx.save_for_backward(v, rounded, scale)
         return rounded * scale
 

@@ -49,10 +49,8 @@ class AnnealingQuant(OverQuant):
     @torch.no_grad()
     def _choose(self, weight: Tensor) -> None:
         q = self.inner.qparams(weight)
-        shape = [1] * weight.dim()
-        if q.axis is not None:
-            shape[q.axis] = -1
-        v = weight / q.scale.reshape(shape) + q.zero_point.reshape(shape)
+        scale, zero = q.against(weight)
+        v = weight / scale + zero
         codes = v.round().clamp(q.qmin, q.qmax)
         below = v.floor()
         inner = (below >= codes.min()) & (below < codes.max())
@@ -80,7 +78,7 @@ def _rounds_to_nearest(base: SiteQuantizer, site: SiteSpec) -> bool:
     q = quant.qparams(probe)
     if q.levels is not None:
         return False
-    scale, zero = (t.reshape(-1, 1) for t in (q.scale, q.zero_point))
+    scale, zero = q.against(probe)
     nearest = ((probe / scale + zero).round().clamp(q.qmin, q.qmax) - zero) * scale
     return bool(torch.isclose(quant(probe), nearest, atol=1e-6).float().mean() > 0.9)
 

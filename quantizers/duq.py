@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .fake_quant import FakeQuant, QParams, scale_shape
-from .levels import largest
+from .fake_quant import FakeQuant, QParams, largest, scale_shape
 from .sites import SiteQuantizer
 from .spec import SiteSpec, integer_range
 

@@ -36,6 +36,16 @@ def flatten_scale(scale: Tensor, per_channel: bool) -> Tensor:
     return scale.reshape(-1 if per_channel else ())
 
 
+def largest(x: Tensor, per_channel: bool) -> Tensor:
+    """Compute the largest |x|, shape (channels, 1, ...) or (); at least `SMALLEST_SCALE`."""
+    return x.detach().abs().amax(shared_dims(x, per_channel), keepdim=per_channel).clamp_min(SMALLEST_SCALE)
+
+
+def midpoints(levels: Tensor) -> Tensor:
+    """Return the edges between rising levels at which a value is as near to one as to the other."""
+    return (levels[1:] + levels[:-1]) / 2
+
+
 class QParams(NamedTuple):
     """This holds the grid of a fake quantizer as numbers.
 
@@ -54,6 +64,13 @@ class QParams(NamedTuple):
     qmax: int
     axis: int | None = None
     levels: Tensor | None = None
+
+    def against(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scale and zero point in shapes that broadcast against ``x``."""
+        shape = [1] * x.dim()
+        if self.axis is not None:
+            shape[self.axis] = -1
+        return self.scale.reshape(shape), self.zero_point.reshape(shape)
 
     @classmethod
     def symmetric(cls, scale: Tensor, codes: IntegerRange) -> QParams:
@@ -150,16 +167,22 @@ def frozen_ranges(model: nn.Module) -> Iterator[None]:
 
 def to_qtensor(value: Tensor, q: QParams, bits: int) -> QTensor:
     """Recover the integer codes from a fake-quantized tensor; this is exact for values that lie on the grid."""
-    shape = [1] * value.dim()
-    if q.axis is not None:
-        shape[q.axis] = -1
-    scale, zero = q.scale.detach().float(), q.zero_point.detach().float()
-    units = value.detach() / scale.reshape(shape)
-    if q.levels is None:
-        codes = torch.round(units + zero.reshape(shape))
-    else:
-        codes = torch.bucketize(units, (q.levels[1:] + q.levels[:-1]) / 2)
-    return QTensor(codes.to(torch.int16), scale, zero, bits, axis=q.axis, levels=q.levels)
+    q = q._replace(scale=q.scale.detach().float(), zero_point=q.zero_point.detach().float())
+    scale, zero = q.against(value)
+    units = value.detach() / scale
+    codes = torch.round(units + zero) if q.levels is None else torch.bucketize(units, midpoints(q.levels))
+    return QTensor(codes.to(torch.int16), q.scale, q.zero_point, bits, axis=q.axis, levels=q.levels)
+
+
+@torch.no_grad()
+def codes_of(quant: FakeQuant, weight: Tensor, bits: int) -> QTensor:
+    """Return the integers of a weight as an evaluation has them, whatever mode its fake quantizer is in."""
+    training = quant.training
+    quant.eval()
+    try:
+        return to_qtensor(quant(weight), quant.qparams(weight), bits)
+    finally:
+        quant.train(training)
 
 
 def to_act_quant(name: str, q: QParams, bits: int) -> ActQuant:

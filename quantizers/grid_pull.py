@@ -32,10 +32,7 @@ Aggregate = Literal["sum", "mean"]
 
 def ends_of(q: QParams, like: Tensor) -> tuple[Tensor, Tensor]:
     """Return the lowest and the highest value of a grid, each broadcasting against a weight shaped as ``like``."""
-    shape = [1] * like.dim()
-    if q.axis is not None:
-        shape[q.axis] = -1
-    scale, zero = q.scale.reshape(shape), q.zero_point.reshape(shape)
+    scale, zero = q.against(like)
     if q.levels is not None:
         return q.levels[0] * scale, q.levels[-1] * scale
     return (q.qmin - zero) * scale, (q.qmax - zero) * scale

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..core.errors import ConfigError
 from .export import QTensor
-from .fake_quant import FakeQuant
+from .fake_quant import FakeQuant, codes_of
 from .oscillation import Oscillations
 from .over import OverQuant, OverQuantizer
 from .spec import QuantSpec, SiteSpec
@@ -46,7 +46,7 @@ class FreezingQuant(OverQuant):
     ) -> None:
         super().__init__(inner)
         self.bits, self.thresholds, self.steps = bits, thresholds, steps
-        codes = self.codes(weight, bits).codes
+        codes = codes_of(inner, weight, bits).codes
         self.oscillations = Oscillations(codes)
         self.register_buffer("frozen", torch.zeros_like(codes, dtype=torch.bool))
         self.register_buffer("fixed", codes.clone())
@@ -61,24 +61,19 @@ class FreezingQuant(OverQuant):
         q = self.inner.qparams(x)
         return QTensor(self.fixed, q.scale, q.zero_point, self.bits, axis=q.axis, levels=q.levels).dequantize()
 
-    def in_training(self, x: Tensor, quantized: Tensor) -> Tensor:
-        """Return the base's output, and the fixed value where a weight is frozen."""
-        return torch.where(self.frozen, self._value(x), quantized)
-
     def forward(self, x: Tensor) -> Tensor:
-        """Hold the frozen weights in every forward."""
-        return self.in_training(x, self.inner(x))
+        """Return the base's output, and the fixed value where a weight is frozen, in evaluation too."""
+        return torch.where(self.frozen, self._value(x), self.inner(x))
 
     @torch.no_grad()
     def advance(self, weight: Tensor, step: int) -> None:
         """Count what oscillated, freeze what did so too often, and put frozen weights on their value."""
         super().advance(weight, step)
-        codes = torch.where(self.frozen, self.fixed, self.codes(weight, self.bits).codes)
+        codes = torch.where(self.frozen, self.fixed, codes_of(self.inner, weight, self.bits).codes)
         self.oscillations.update(codes)
         new = (self.oscillations.rate > self.threshold(step)) & ~self.frozen
         q = self.inner.qparams(weight)
-        top = q.qmax if q.levels is None else len(q.levels) - 1
-        mean = self.oscillations.mean.round().clamp(0 if q.levels is not None else q.qmin, top)
+        mean = self.oscillations.mean.round().clamp(q.qmin, q.qmax)
         self.fixed.copy_(torch.where(new, mean.to(self.fixed.dtype), self.fixed))
         self.frozen |= new
         weight.copy_(torch.where(self.frozen, self._value(weight), weight))

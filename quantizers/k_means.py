@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
-from .fake_quant import FakeQuant
-from .levels import LevelsQuant, largest, midpoints
+from .fake_quant import FakeQuant, largest, midpoints
+from .levels import LevelsQuant
 from .sites import SiteQuantizer
 from .spec import QuantSpec, SiteSpec
 

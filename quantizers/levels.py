@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, shared_dims
+from .fake_quant import FakeQuant, QParams, largest, midpoints
 
 
 class _OntoLevels(torch.autograd.Function):
@@ -32,16 +32,6 @@ class _OntoLevels(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             of_levels = torch.zeros_like(levels).index_add(0, index.flatten(), (grad * scale).flatten())
         return grad, None, of_levels, None
-
-
-def midpoints(levels: Tensor) -> Tensor:
-    """Return the edges between rising levels at which a value is as near to one as to the other."""
-    return (levels[1:] + levels[:-1]) / 2
-
-
-def largest(x: Tensor, per_channel: bool) -> Tensor:
-    """Compute the largest |x|, shape (channels, 1, ...) or (); at least `SMALLEST_SCALE`."""
-    return x.detach().abs().amax(shared_dims(x, per_channel), keepdim=per_channel).clamp_min(SMALLEST_SCALE)
 
 
 class LevelsQuant(FakeQuant):

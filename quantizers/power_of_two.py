@@ -18,9 +18,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from .fake_quant import FakeQuant
+from .fake_quant import FakeQuant, largest
 from .inq import powers_of_two
-from .levels import LevelsQuant, largest
+from .levels import LevelsQuant
 from .sites import SiteQuantizer
 from .spec import QuantSpec, SiteSpec, check_choice
 

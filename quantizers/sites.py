@@ -18,7 +18,7 @@ from ..core.errors import ConfigError, QuantizerError
 from .acting import keep_acting, watched
 from .base import Audit, Plan, Quantizer, SiteAudit, Support, noise_to_signal
 from .export import QTensor, SiteExport
-from .fake_quant import FakeQuant, calibrating, fake_quants, to_act_quant, to_qtensor
+from .fake_quant import FakeQuant, calibrating, codes_of, fake_quants, to_act_quant
 from .insertion import Site, insert, latent_parameter, leave_fast_path, sites_of
 from .layers import choose
 from .names import WEIGHT
@@ -167,11 +167,9 @@ class SiteQuantizer(Quantizer):
         """Let each fake quantizer put its parameters back into their range, and those of weights move their schedules."""
         for quant in fake_quants(model):
             quant.project()
-        latent = {
-            id(site.weight_quant): site for _, site in sites_of(model)
-        }  # one fake quantizer may serve tied layers
-        for site in latent.values():
-            site.weight_quant.advance(site.latent, step)
+        latent = {site.weight_quant: site.latent for _, site in sites_of(model)}  # once where layers are tied
+        for quant, weight in latent.items():
+            quant.advance(weight, step)
 
     def after_average(self, model: nn.Module, batches: Iterable[Tensor]) -> str:
         """Apply the policy ``averaged`` and return its name."""
@@ -227,15 +225,9 @@ class SiteQuantizer(Quantizer):
         start = self._origin[name].to(now.device)
         return float(((now - start).abs() / start.abs().masked_fill(start == 0, 1)).max())
 
-    @torch.no_grad()
     def _weight(self, site: Site) -> QTensor:
         bits = next(s.weight_bits for s in self.plan.sites if s.name == site.name)
-        weight, quant = site.latent, site.weight_quant
-        training, quant.training = quant.training, False
-        try:
-            return to_qtensor(quant(weight), quant.qparams(weight), bits)
-        finally:
-            quant.training = training
+        return codes_of(site.weight_quant, site.latent, bits)
 
     @torch.no_grad()
     def export(self, model: nn.Module) -> dict[str, SiteExport]:

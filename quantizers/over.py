@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError, UnknownNameError
-from .export import QTensor
-from .fake_quant import FakeQuant, QParams, to_qtensor
+from .fake_quant import FakeQuant, QParams
 from .sites import SiteQuantizer
 from .spec import QuantSpec, SiteSpec
 
@@ -76,16 +74,6 @@ class OverQuant(FakeQuant):
         """Let the base move its schedule."""
         self.inner.advance(weight, step)
 
-    @torch.no_grad()
-    def codes(self, x: Tensor, bits: int) -> QTensor:
-        """Return the base's integers for the weight ``x`` as an evaluation would have them."""
-        training = self.inner.training
-        self.inner.eval()
-        try:
-            return to_qtensor(self.inner(x), self.inner.qparams(x), bits)
-        finally:
-            self.inner.train(training)
-
 
 class OverQuantizer(SiteQuantizer):
     """A method over the grid of another quantizer.
@@ -94,10 +82,7 @@ class OverQuantizer(SiteQuantizer):
         spec: what to quantize.
         base: the quantizer whose grid it is, one of `BASES`.
         base_settings: the base's own settings by name.
-        lr_ratio: as for `Quantizer`.
-        seed: as for `Quantizer`.
-        averaged: as for the base.
-        scale_factor: as for the base.
+        options: the settings of `SiteQuantizer`, with what they mean for the base.
     """
 
     fixed_scale_reason = ""
@@ -108,24 +93,15 @@ class OverQuantizer(SiteQuantizer):
         *,
         base: str = "lsq",
         base_settings: Mapping[str, Any] | None = None,
-        lr_ratio: float = 0.1,
-        seed: int = 0,
-        averaged: str | None = None,
-        scale_factor: float = 1.0,
+        **options: Any,
     ) -> None:
-        super().__init__(spec, lr_ratio=lr_ratio, seed=seed)
         kind = base_class(base)
-        common: dict[str, Any] = {
-            "lr_ratio": lr_ratio,
-            "seed": seed,
-            "averaged": averaged,
-            "scale_factor": scale_factor,
-        }
         try:
-            self.base = kind(spec, **common, **(base_settings or {}))
+            self.base = kind(spec, **options, **(base_settings or {}))
         except TypeError as error:
             raise ConfigError(f"base_settings must be settings of {base}: {error}; write base_settings={{}}") from error
-        self.averaged, self.scale_factor = self.base.averaged, scale_factor
+        super().__init__(spec, lr_ratio=self.base.lr_ratio, seed=self.base.seed)
+        self.averaged, self.scale_factor = self.base.averaged, self.base.scale_factor
 
     @abstractmethod
     def over(self, inner: FakeQuant, weight: Tensor, site: SiteSpec) -> OverQuant:

@@ -2,9 +2,10 @@ r"""INQ: weights become powers of two in portions, the largest first, and each p
 
     m = max|w|,  n1 = floor(log2(4 m / 3)),  n2 = n1 + 1 - 2^(b-2),  levels {0, +-2^n2, ..., +-2^n1}
 
-A weight goes to the level whose neighbours' midpoints enclose it; one on a midpoint goes outward (paper, equation 4). At insertion and after each ``every`` steps the
-largest |w| among those still free are put on their levels and never move again, until the accumulated portions say
-(.5, .75, .875, 1 in the paper); the free ones train in float and make up for the error. m is that of insertion.
+A weight goes to the level whose neighbours' midpoints enclose it; one on a midpoint goes outward (paper, equation 4). At
+insertion and after each ``every`` steps the largest |w| among those still free are put on their levels and never move
+again, until the accumulated portions say (.5, .75, .875, 1 in the paper); the free ones train in float and make up for
+the error. m is that of insertion.
 
 An evaluation sees every weight on its level, also those still free: that is the model that would be deployed. So a
 checkpoint before the last portion pays for rounding what was not yet trained for it. With portions used up all the
@@ -22,11 +23,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.errors import ConfigError
-from .fake_quant import FakeQuant, QParams, shared_dims
-from .layers import sites_of
+from .fake_quant import FakeQuant, QParams, midpoints, shared_dims
 from .sites import SiteQuantizer
 from .spec import QuantSpec, SiteSpec
 
@@ -47,8 +47,14 @@ class INQQuant(FakeQuant):
             weight still free.
         bits: 2 to 8.
         per_channel: one top for each index of dimension 0, else one for the tensor as in the paper.
+
+    Attributes:
+        every: optimizer steps between two portions.
+        portions: accumulated share of the weights held; the first at insertion.
     """
 
+    every: int = 1
+    portions: tuple[float, ...] = ()
     levels: Tensor
     top: Tensor
     kept: Tensor
@@ -64,8 +70,7 @@ class INQQuant(FakeQuant):
     def on_grid(self, x: Tensor) -> Tensor:
         """Put every value on its level."""
         sizes = self.levels[len(self.levels) // 2 :]
-        edges = (sizes[1:] + sizes[:-1]) / 2
-        nearest = sizes[torch.bucketize(x.detach().abs() / self.top, edges, right=True)]
+        nearest = sizes[torch.bucketize(x.detach().abs() / self.top, midpoints(sizes), right=True)]
         return torch.where(x < 0, -nearest, nearest) * self.top
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,6 +87,13 @@ class INQQuant(FakeQuant):
             score = torch.where(free, x.detach().abs(), -1.0)
             chosen = score.flatten().topk(wanted).indices
             self.kept.view(-1)[chosen] = self.on_grid(x).reshape(-1)[chosen]
+
+    def advance(self, weight: Tensor, step: int) -> None:
+        """Hold the next portion when it is due, and undo what the optimizer's momentum did to held weights."""
+        number, left = divmod(step, self.every)
+        if left == 0 and number < len(self.portions):
+            self.hold(weight, self.portions[number])
+        weight.copy_(torch.where(torch.isinf(self.kept), weight, self.kept))
 
     def qparams(self, x: Tensor | None = None) -> QParams:
         """Return the code book with scale 2^n1."""
@@ -129,15 +141,6 @@ class INQ(SiteQuantizer):
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make a grid below the largest weight and hold the first portion."""
         quant = INQQuant(weight, site.weight_bits, site.per_channel)
+        quant.every, quant.portions = self.every, self.portions
         quant.hold(weight, self.portions[0])
         return quant
-
-    @torch.no_grad()
-    def on_step(self, model: nn.Module, step: int) -> None:
-        """Hold the next portion when it is due, and undo what the optimizer's momentum did to held weights."""
-        number, left = divmod(step, self.every)
-        for _, site in sites_of(model):
-            weight, quant = site.latent, site.weight_quant
-            if left == 0 and number < len(self.portions):
-                quant.hold(weight, self.portions[number])
-            weight.copy_(torch.where(torch.isinf(quant.kept), weight, quant.kept))

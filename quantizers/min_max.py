@@ -14,7 +14,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .spec import IntegerRange
 from .static_range import Range, StaticQuant, StaticRangeQuantizer
 
 
@@ -35,9 +34,6 @@ class MinMax(StaticRangeQuantizer):
     """Min-max rounds weights within their own extremes."""
 
     name = "min_max"
+    kind = MinMaxQuant
     reference = "Jacob et al., Quantization and Training of Neural Networks, CVPR 2018"
     meaning = "rounding within the extremes of the weight"
-
-    def make(self, codes: IntegerRange, shape: tuple[int, ...], *, symmetric: bool, scale_factor: float) -> StaticQuant:
-        """Make a `MinMaxQuant`."""
-        return MinMaxQuant(codes, shape, symmetric=symmetric, gradient=self.gradient, scale_factor=scale_factor)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
-from .spec import IntegerRange, QuantSpec
+from .spec import QuantSpec
 from .static_range import Range, StaticQuant, StaticRangeQuantizer, grid_of
 
 FACTORS = tuple(1 - step / 100 for step in range(80))
@@ -59,6 +59,7 @@ class MSE(StaticRangeQuantizer):
     """
 
     name = "mse"
+    kind = MSEQuant
     reference = "Choukroun et al., Low-bit Quantization, arXiv 1902.06822"
     meaning = "rounding within the range of the smallest rounding error"
     usual_refresh = 0
@@ -69,8 +70,6 @@ class MSE(StaticRangeQuantizer):
             raise ConfigError(f"power must be above 0, got {power}; write power=2 for least squares or power=2.4")
         self.power = power
 
-    def make(self, codes: IntegerRange, shape: tuple[int, ...], *, symmetric: bool, scale_factor: float) -> StaticQuant:
-        """Make an `MSEQuant`."""
-        return MSEQuant(
-            codes, shape, power=self.power, symmetric=symmetric, gradient=self.gradient, scale_factor=scale_factor
-        )
+    def settings(self) -> dict[str, Any]:
+        """Return ``power``."""
+        return {"power": self.power}

@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor
 
 from ..core.errors import ConfigError
-from .spec import IntegerRange, QuantSpec
+from .spec import QuantSpec
 from .static_range import Range, StaticQuant, StaticRangeQuantizer
 
 
@@ -58,6 +58,7 @@ class Percentile(StaticRangeQuantizer):
     """
 
     name = "percentile"
+    kind = PercentileQuant
     reference = "Wu et al., Integer Quantization for Deep Learning Inference, arXiv 2004.09602"
     meaning = "rounding within a range that clips the rarest weights"
 
@@ -67,8 +68,6 @@ class Percentile(StaticRangeQuantizer):
             raise ConfigError(f"share must lie above 0.5 and be at most 1, got {share}; write for example share=0.999")
         self.share = share
 
-    def make(self, codes: IntegerRange, shape: tuple[int, ...], *, symmetric: bool, scale_factor: float) -> StaticQuant:
-        """Make a `PercentileQuant`."""
-        return PercentileQuant(
-            codes, shape, share=self.share, symmetric=symmetric, gradient=self.gradient, scale_factor=scale_factor
-        )
+    def settings(self) -> dict[str, Any]:
+        """Return ``share``."""
+        return {"share": self.share}

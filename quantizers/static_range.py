@@ -161,19 +161,24 @@ class StaticQuant(FakeQuant):
 class StaticRangeQuantizer(SiteQuantizer):
     """The weights' ranges are those of the weights, and are set anew each ``refresh`` steps; inputs are calibrated once.
 
-    A subclass names its fake quantizer by overriding `make`.
+    A subclass names its fake quantizer, and with `settings` what that takes beside the arguments of `StaticQuant`.
+
+    Attributes:
+        kind: the fake quantizer of weights, and of inputs unless ``input_kind`` names another.
+        usual_refresh: the value of ``refresh`` where none is given.
 
     Args:
         spec: what to quantize; inputs get unsigned codes and a zero point.
-        lr_ratio: as for `Quantizer`; without effect, since nothing is learned.
-        seed: as for `Quantizer`; without effect, since nothing is drawn.
-        averaged: after weight averaging, ``recalibrate`` sets all ranges anew, ``keep`` leaves them.
-        scale_factor: factor on the weights' ranges, > 0.
         refresh: optimizer steps between two settings of the weights' ranges; 0: only at insertion.
         narrow: leave out the lowest signed code of weights, so that the codes are symmetric around 0.
         gradient: ``clipped``: 0 for weights and inputs beyond the range; ``straight``: 1 for all.
+        averaged: after weight averaging, ``recalibrate`` sets all ranges anew, ``keep`` leaves them.
+        scale_factor: factor on the weights' ranges, > 0.
+        options: the other settings of `SiteQuantizer`, without effect, since nothing is learned or drawn.
     """
 
+    kind: ClassVar[type[StaticQuant]]
+    input_kind: ClassVar[type[StaticQuant] | None] = None
     fixed_scale_reason = ""
     affine = True
     averages = ("recalibrate", "keep")
@@ -183,15 +188,12 @@ class StaticRangeQuantizer(SiteQuantizer):
         self,
         spec: QuantSpec | None = None,
         *,
-        lr_ratio: float = 0.1,
-        seed: int = 0,
-        averaged: str | None = None,
-        scale_factor: float = 1.0,
         refresh: int | None = None,
         narrow: bool = False,
         gradient: Gradient = "clipped",
+        **options: Any,
     ) -> None:
-        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, scale_factor=scale_factor)
+        super().__init__(spec, **options)
         self.refresh = self.usual_refresh if refresh is None else refresh
         if self.refresh < 0:
             raise ConfigError(f"refresh must be at least 0, got {refresh}; write refresh=0 for ranges set once")
@@ -199,15 +201,20 @@ class StaticRangeQuantizer(SiteQuantizer):
         self.narrow = narrow
         self.gradient: Gradient = gradient
 
-    @abstractmethod
-    def make(self, codes: IntegerRange, shape: tuple[int, ...], *, symmetric: bool, scale_factor: float) -> StaticQuant:
-        """Make the method's fake quantizer; arguments as for `StaticQuant`."""
+    def settings(self) -> dict[str, Any]:
+        """Return what ``kind`` takes beside the arguments of `StaticQuant`, by name."""
+        return {}
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make a range for each output channel or for the tensor."""
-        codes = integer_range(site.weight_bits, narrow=self.narrow)
-        shape = scale_shape(weight, site.per_channel)
-        quant = self.make(codes, shape, symmetric=site.symmetric, scale_factor=self.scale_factor).to(weight.device)
+        quant = self.kind(
+            integer_range(site.weight_bits, narrow=self.narrow),
+            scale_shape(weight, site.per_channel),
+            symmetric=site.symmetric,
+            gradient=self.gradient,
+            scale_factor=self.scale_factor,
+            **self.settings(),
+        ).to(weight.device)
         quant.refresh = self.refresh
         quant.observe(weight)
         return quant
@@ -215,4 +222,6 @@ class StaticRangeQuantizer(SiteQuantizer):
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:
         """Make one range for the tensor, unsigned codes and a zero point."""
         assert site.act_bits is not None
-        return self.make(integer_range(site.act_bits, signed=False), (), symmetric=False, scale_factor=1.0)
+        codes = integer_range(site.act_bits, signed=False)
+        kind = self.input_kind or self.kind
+        return kind(codes, (), symmetric=False, gradient=self.gradient, scale_factor=1.0, **self.settings())

@@ -17,16 +17,17 @@ import torch
 from torch import Tensor
 
 from .draws import Draws
-from .fake_quant import FakeQuant, scale_shape
+from .fake_quant import FakeQuant
 from .min_max import MinMax, MinMaxQuant
-from .spec import SiteSpec, integer_range
+from .spec import SiteSpec
+from .static_range import Grid
 
 
 class _Stochastic(torch.autograd.Function):
     """Rounds v = x / s + z down after adding u; straight-through inside the codes."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, grid: Any, draw: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, grid: Grid, draw: Tensor) -> Tensor:
         v = x / grid.scale + grid.zero_point
         ctx.save_for_backward((v >= grid.codes.qmin) & (v <= grid.codes.qmax))
         return torch.floor(v + draw).clamp_(*grid.codes).sub_(grid.zero_point).mul_(grid.scale)
@@ -58,18 +59,14 @@ class StochasticRounding(MinMax):
     """Stochastic rounding rounds weights up or down at random in training, without bias; inputs as `MinMax`."""
 
     name = "stochastic_rounding"
+    kind = StochasticQuant
+    input_kind = MinMaxQuant
     reference = "Gupta et al., Deep Learning with Limited Numerical Precision, ICML 2015"
     meaning = "rounding up or down at random, without bias"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """Make a range for each output channel or for the tensor."""
-        quant = StochasticQuant(
-            integer_range(site.weight_bits, narrow=self.narrow),
-            scale_shape(weight, site.per_channel),
-            symmetric=site.symmetric,
-            gradient=self.gradient,
-            scale_factor=self.scale_factor,
-        )
-        quant.draws, quant.refresh = Draws(self.seed, site.name), self.refresh
-        quant.observe(weight)
+        """Make a range for each output channel or for the tensor, and the layer's draws."""
+        quant = super().weight_quantizer(weight, site)
+        assert isinstance(quant, StochasticQuant)
+        quant.draws = Draws(self.seed, site.name)
         return quant

@@ -144,6 +144,10 @@ class LSQQuant(FakeQuant):
         """Return the fake-quantized tensor; calibration sets the scale first."""
         if self.calibrating:
             self.start_from(x)
+        return self.rounded(x)
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """Return x on the grid of the present scale."""
         sharing = 1 if self.gradient == "tensor" else self.step_size.numel()
         shared = x[0].numel() if self.is_input else x.numel() // sharing
         grad_scale = 1 / math.sqrt(shared * self.codes.qmax)
@@ -171,21 +175,13 @@ class OffsetQuant(LSQQuant):
     def start_from(self, x: Tensor) -> None:
         """Set the offset to the smallest input and the scale by what is above it, means over several calls."""
         self.offset.lerp_(x.min(), 1 / (int(self.batches) + 1))
-        scale = self.scale_factor * self.initial(x - x.min(), False, self.codes.qmax)
-        self.step_size.lerp_(scale, 1 / (int(self.batches) + 1))
-        self.batches += 1
-
-    def restart(self) -> None:
-        """Forget the values seen so far."""
-        self.batches.zero_()
+        super().start_from(x - x.min())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the fake-quantized input; calibration sets scale and offset first."""
         if self.calibrating:
             self.start_from(x)
-        grad_scale = 1 / math.sqrt(x[0].numel() * self.codes.qmax)
-        shifted: Tensor = _RoundToScale.apply(x - self.offset, self.step_size, self.codes, grad_scale)
-        return shifted + self.offset
+        return self.rounded(x - self.offset) + self.offset
 
     def qparams(self, x: Tensor | None = None) -> QParams:
         """Return the learned scale, and the offset as a zero point that need not be whole."""

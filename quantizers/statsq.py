@@ -62,22 +62,22 @@ class StatsQuant(FakeQuant):
         mean = x.detach().abs().mean(shared_dims(x, self.per_channel), keepdim=self.per_channel)
         return mean.clamp_min(SMALLEST_SCALE)
 
-    def _scale(self, x: Tensor) -> Tensor:
+    def _scale(self, mean: Tensor) -> Tensor:
         factor: float = self.scale_factor / 2.0 ** (self.bits - 2)
-        return self._mean(x) * factor
+        return mean * factor
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the quantized weight."""
-        slope = None
+        mean, slope = self._mean(x), None
         if self.backward_pass == "n2uq":
-            slope = 2 ** (self.bits - 1) / ((2**self.bits - 1) * self._mean(x))
-        out: Tensor = _OntoOddMultiples.apply(x, self._scale(x), 2 ** (self.bits - 1), slope)
+            slope = 2 ** (self.bits - 1) / ((2**self.bits - 1) * mean)
+        out: Tensor = _OntoOddMultiples.apply(x, self._scale(mean), 2 ** (self.bits - 1), slope)
         return out
 
     def qparams(self, x: Tensor | None = None) -> QParams:
         """Return scale sf / n of the weight ``x``, zero point n - 1/2, codes 0 to 2n - 1."""
         assert x is not None, "the grid of StatsQ is a function of the weight"
-        q = QParams.symmetric(self._scale(x), integer_range(self.bits, signed=False))
+        q = QParams.symmetric(self._scale(self._mean(x)), integer_range(self.bits, signed=False))
         return q._replace(zero_point=torch.full_like(q.scale, 2 ** (self.bits - 1) - 0.5))
 
 

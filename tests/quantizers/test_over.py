@@ -49,6 +49,19 @@ def test_every_base_is_named_so_and_evaluates_the_same_under_a_method(base: str)
     assert torch.equal(plain(x), over(x))
 
 
+@pytest.mark.parametrize("base", sorted(BASES))
+def test_an_audit_in_training_moves_no_range_of_the_base(base: str) -> None:
+    quantizer = QuantNoise(QuantSpec(weight_bits=4, act_bits=8 if base == "pact" else None), base=base)
+    model = prepared(quantizer).train()
+    _, site = next(sites_of(model))
+    site.latent.data *= 2  # an observing base would follow
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    quantizer.audit(model)
+    quantizer.export(model)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(module.training for module in site.weight_quant.modules())
+
+
 def test_share_one_of_quant_noise_trains_as_its_base_does() -> None:
     spec, losses = QuantSpec(weight_bits=4), []
     for quantizer in (LSQ(spec), QuantNoise(spec, share=1.0)):

@@ -55,18 +55,25 @@ class Listing:
 
 
 def _images(tree: Tree, root: Path, domain: str, label: str) -> Iterator[Entry]:
+    start = _start(root)
     for file in tree.files(root / domain / label):
         if file.name.lower().endswith(EXTENSIONS):
             state = state_of(file.path)
-            yield Entry(_relative(file.path, root), domain, label, state.st_size, mtime=state.st_mtime_ns)
+            yield Entry(_relative(file.path, start), domain, label, state.st_size, mtime=state.st_mtime_ns)
 
 
-def _relative(path: str, root: Path) -> str:
-    return path[len(str(root / "x")) - 1 :].replace(os.sep, "/")
+def _start(root: Path) -> int:
+    """Where in the path of a file below ``root`` its relative path begins; found once, not for each image."""
+    return len(str(root / "x")) - 1
+
+
+def _relative(path: str, start: int) -> str:
+    return path[start:].replace(os.sep, "/")
 
 
 def _check_links(tree: Tree, root: Path, entries: Sequence[Entry]) -> None:
-    twins = [(_relative(link, root), _relative(file, root)) for link, file in tree.twins()]
+    start = _start(root)
+    twins = [(_relative(link, start), _relative(file, start)) for link, file in tree.twins()]
     paths = {entry.path for entry in entries} if twins else set()
     for link, file in twins:
         if link in paths and file in paths:

@@ -78,6 +78,8 @@ def metadata(data: bytes) -> dict[str, str]:
 def is_sealed(path: Path, said: Mapping[str, str]) -> bool:
     """Return whether a file says these things of itself, by its header alone: nothing is said about its tensors."""
     try:
+        if not path.is_file():  # the opening of a pipe would never end
+            return False
         with path.open("rb") as file:
             length = int.from_bytes(file.read(_LENGTH), "little")
             if length > min(_MOST_HEADER, os.fstat(file.fileno()).st_size):

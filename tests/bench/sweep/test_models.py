@@ -68,3 +68,15 @@ def test_a_model_that_is_touched_or_taken_away_changes_nothing(finished):
     path.rename(path.with_suffix(".away"))  # records may travel without their models
     assert plan_run(experiment, RerunPolicy(), False).run == []
     path.with_suffix(".away").rename(path)
+
+
+def test_a_pipe_in_the_place_of_a_model_is_not_waited_for(finished):
+    experiment, store, keys = finished
+    path = store.path(f"models/{keys['lsq']}.safetensors")
+    path.rename(path.with_suffix(".away"))
+    os.mkfifo(path)
+    os.utime(path, (1, 1))
+    plan = plan_run(experiment, RerunPolicy(), False)
+    assert [cell.key for cell in plan.run] == [keys["lsq"]]
+    assert "must be a regular file, not a pipe" in plan.text(1)
+    path.with_suffix(".away").replace(path)

@@ -20,7 +20,7 @@ from .launcher import Launcher
 from .noise_match import MatchRule
 from .protocol import Protocol
 
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
 """Raised whenever a change makes the same settings train differently."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import pdb  # noqa: T100 - opened by --debug
 import sys
 import traceback
 from collections.abc import Sequence
@@ -55,6 +54,8 @@ def run(argv: Sequence[str]) -> int:
 
 def _show_failure(failure: Exception) -> int:
     """Print what went wrong, and where somebody sits at a terminal open the debugger there."""
+    import pdb  # noqa: T100 - for whoever asked for --debug
+
     error = failure.__cause__ or failure
     traceback.print_exception(error)
     say(str(failure), sys.stderr)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from ...core.text import say
 from ..cells.cleanup import remove_leftovers
 from ..cells.execute import without_result
 from ..cells.job import Job
@@ -35,7 +36,7 @@ def run_portion(cells: Portion, store: RunStore, paths: Paths, launcher: Launche
     """Run a portion in this process, on the cluster; returns how many cells have no result."""
     keep_freed_memory()
     use_deterministic(launcher.threads)
-    job = job or Job(store, paths, launcher, tell=print)
+    job = job or Job(store, paths, launcher, tell=say)
     return sum(record.status == "failed" for record in job.execute(cells, lambda *_: None))
 
 

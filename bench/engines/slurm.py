@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from ...core.errors import ConfigError, MissingPackageError, RecordError
+from ...core.text import say
 from ..cells.job import Job
 from ..experiment.engine_options import SlurmOptions
 from ..experiment.grid import Cell, Paths
@@ -42,7 +43,7 @@ class SlurmTask:
 
     def __call__(self, cells: Portion) -> int:
         """Run the cells; returns how many failed."""
-        self._job = Job(self.store, self.paths, self.launcher, tell=print)
+        self._job = Job(self.store, self.paths, self.launcher, tell=say)
         return run_portion(cells, self.store, self.paths, self.launcher, job=self._job)
 
     def checkpoint(self, cells: Portion) -> Any:

@@ -1,12 +1,12 @@
 """A cell that fails keeps its reason and its traceback at the first try, and the others go on."""
 
 import io
+import pdb  # noqa: T100
 import sys
 
 import pytest
 
 from quantdg.bench.cells.failure import CellFailedError
-from quantdg.bench.commands import run as run_module
 from quantdg.bench.commands.run import run
 from quantdg.bench.commands.show import show
 from quantdg.bench.results.merge import merge_runs
@@ -145,7 +145,7 @@ def test_debug_opens_the_debugger_in_a_terminal(quick, monkeypatch):
             return True
 
     monkeypatch.setattr(sys, "stdin", Terminal())
-    monkeypatch.setattr(run_module.pdb, "post_mortem", opened.append)
+    monkeypatch.setattr(pdb, "post_mortem", opened.append)
     assert run([*words(experiment), "--debug"]) == 1
     (traceback,) = opened
     while traceback.tb_next:

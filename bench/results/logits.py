@@ -50,4 +50,9 @@ class Logits:
 def spread(count: int, classes: int) -> NDArray[np.int64]:
     """Return the places of at most 32 images, spread over a domain of ``count``; fewer where there are many classes."""
     wanted = min(MOST_IMAGES, max(FEWEST_IMAGES, MOST_VALUES // classes))
+    return evenly(wanted, count)
+
+
+def evenly(wanted: int, count: int) -> NDArray[np.int64]:
+    """Return ``wanted`` places of ``count``, the first and the last among them; all where there are no more."""
     return np.linspace(0, count - 1, min(wanted, count)).astype(np.int64)

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import msgspec
@@ -86,6 +86,9 @@ class Labels:
     def path(self) -> str:
         """A pattern is matched against this, for example ``digits/thick/0/erm/lsq/W7``."""
         return "/".join(map(str, (self.dataset, self.target, self.seed, self.algorithm, self.quantizer, self.bits)))
+
+
+LABELS = tuple(field.name for field in fields(Labels))
 
 
 @dataclass(frozen=True)

@@ -136,9 +136,13 @@ class RunStore:
         """Return where the packed model of a cell is; None where it has none."""
         return self.path(record.sizes.path) if record.sizes is not None and record.sizes.path else None
 
+    def packed_path(self, key: str) -> Path:
+        """Return where the packed model of a cell is or will be, whatever its record says."""
+        return self.path(f"models/{key}.safetensors")
+
     def discard_model(self, key: str) -> None:
         """Remove the packed model of a cell that has no result."""
-        remove(self.path(f"models/{key}.safetensors"))
+        remove(self.packed_path(key))
 
     def log_path(self, key: str) -> Path:
         """Return where the traceback of a failed cell is or will be."""
@@ -166,24 +170,27 @@ class RunStore:
 
     def read(self, key: str) -> Record | None:
         """Return the record ``key``, or None where there is none or only a damaged one."""
-        path = self.cell_path(key)
         try:
-            return self._parse(read_text(path), path)
-        except (FileNotFoundError, RecordError):
+            return self.load(key)
+        except RecordError:
             return None
 
     def load(self, key: str) -> Record:
         """Return the record ``key``; RecordError, which says why, where there is none or only a damaged one."""
-        path = self.cell_path(key)
-        try:
-            return self._parse(read_text(path), path)
-        except FileNotFoundError as error:
-            raise RecordError(f"{path} is not there; give the key of a cell of this folder") from error
+        return self._parse(self._text(key), self.cell_path(key))
 
     def stored(self, key: str) -> Any:
         """Return the JSON of a record that can be read, as it is stored; RecordError for any other."""
-        self.load(key)
-        return json.loads(read_text(self.cell_path(key)))
+        text = self._text(key)
+        self._parse(text, self.cell_path(key))
+        return json.loads(text)
+
+    def _text(self, key: str) -> str:
+        path = self.cell_path(key)
+        try:
+            return read_text(path)
+        except FileNotFoundError as error:
+            raise RecordError(f"{path} is not there; give the key of a cell of this folder") from error
 
     def _parse(self, text: str, path: Path) -> Record:
         return Record.from_json(text, str(path), path.stem)

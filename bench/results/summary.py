@@ -6,7 +6,6 @@ A record is whole here exactly where it is whole for a report, so that what coun
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,7 +13,7 @@ import msgspec
 from ...core.errors import RecordError
 from .codec import WRONG, complaint, form
 from .folder import MOST_TEXT, entries, read_with_status
-from .record import REQUIRED, SCHEMA, Labels, Record, RecordHead
+from .record import LABELS, REQUIRED, SCHEMA, Labels, Record, RecordHead
 from .record_check import check_content
 from .store import CELLS, RunStore
 
@@ -45,7 +44,6 @@ class RecordSummary(NamedTuple):
 
 
 _HEAD = msgspec.json.Decoder(RecordHead)
-_LABELS = tuple(field.name for field in fields(Labels))
 
 
 def _form(text: bytes, key: str) -> Any:
@@ -66,7 +64,7 @@ def summarize(key: str, text: bytes, modified: float) -> RecordSummary:
     except (RecordError, *WRONG) as error:
         said = str(error) if isinstance(error, RecordError) else complaint(key, "record", error)
         return RecordSummary(key, DAMAGED, None, said, modified=modified)
-    labels = Labels(*(getattr(found.labels, name) for name in _LABELS))
+    labels = Labels(*(getattr(found.labels, name) for name in LABELS))
     if found.status != "done":
         return RecordSummary(key, found.status, labels, found.reason, modified=modified)
     took, protocol = found.timings, found.settings.get("protocol")

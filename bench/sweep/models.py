@@ -19,7 +19,7 @@ def changed_model(store: RunStore, key: str, stored: float) -> str:
         key: of the cell.
         stored: when its record was written, seconds of the file system's clock.
     """
-    path = store.path(f"models/{key}.safetensors")
+    path = store.packed_path(key)
     try:
         touched = path.stat().st_mtime
     except OSError:

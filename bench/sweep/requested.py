@@ -14,7 +14,7 @@ from ...core.errors import RecordError
 from ..results.codec import WRONG
 from ..results.files import write_first
 from ..results.folder import check_key
-from ..results.record import Labels, fingerprint
+from ..results.record import LABELS, Labels, fingerprint
 from ..results.store import RunStore, Unreadable, parsed
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def _parse(text: str, path: Path) -> list[RequestedCell]:
     try:
         groups = msgspec.json.decode(text, type=dict[str, _Node])
         found = [
-            RequestedCell(cell.key, group, cell.labels(), node.steps[0], shared_steps=node.steps[1])
+            RequestedCell(str(key), group, _labels(values), node.steps[0], shared_steps=node.steps[1])
             for group, node in groups.items()
-            for cell in node.cells
+            for key, *values in node.cells
         ]
         for cell in found:
             check_key(cell.key, "a cell")
@@ -75,23 +75,11 @@ def _parse(text: str, path: Path) -> list[RequestedCell]:
     return found
 
 
-class _Entry(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """A key and `Labels`."""
-
-    key: str
-    dataset: str
-    target: str
-    seed: int
-    algorithm: str
-    quantizer: str
-    bits: str
-    model: str
-    protocol: str
-
-    def labels(self) -> Labels:
-        return Labels(*msgspec.structs.astuple(self)[1:])
+def _labels(values: Sequence[str | int]) -> Labels:
+    return msgspec.convert(dict(zip(LABELS, values, strict=True)), Labels)
 
 
 class _Node(msgspec.Struct):
     steps: tuple[int, int]
-    cells: list[_Entry]
+    cells: list[list[str | int]]
+    """Each a key, then the values of `Labels` in order."""

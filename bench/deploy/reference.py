@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from ...quantizers.export import ActQuant
 from ..packed.file import PackedModel
-from ..packed.twin import Twin
+from ..packed.twin import NOISE_FACTOR, Twin
 
 WEIGHTS_ONLY_LIMIT = 1e-4
-NOISE_FACTOR = 2.0
 
 Array = NDArray[np.float32]
 

@@ -22,6 +22,7 @@ from ..models.base import DGModel
 from ..models.weights import is_file, without_weights
 from ..packed.file import PackedModel, read_model
 from ..results.codec import reading
+from ..results.logits import evenly
 from ..results.record import HEADLINE, Record, unpack_bits
 from ..results.store import RunStore
 from ..training.data import load_dataset
@@ -52,8 +53,7 @@ class StoredCell:
 
     def sample(self, count: int) -> Array:
         """Return at most ``count`` normalised target images, spread over the domain."""
-        total = len(self._target.labels)
-        return self._normal(self._target.images[np.linspace(0, total - 1, min(count, total)).astype(int)])
+        return self._normal(self._target.images[evenly(count, len(self._target.labels))])
 
     def trained(self) -> RecordedLogits | None:
         """Return the logits in the record with their images; None where the record is older, RecordError where they lie."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 
 from torch import Tensor
 
 from ...core.errors import RecordError
+from .header import read_object
 
 
 def aliases_of(state: Mapping[str, Tensor], quantized: Collection[str]) -> dict[str, str]:
@@ -34,12 +34,7 @@ def read_aliases(text: str | None, stored: Collection[str]) -> dict[str, str]:
     """Parse the aliases of a header; RecordError unless each stands for a tensor of the file and has none of its own."""
     if text is None:
         return {}
-    try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"the aliases must be JSON ({type(error).__name__})") from error
-    if not isinstance(raw, dict):
-        raise RecordError(f"the aliases must be an object of names, got {type(raw).__name__}")
+    raw = read_object(text, "aliases", "names")
     for name, kept in raw.items():
         if name in stored or not isinstance(kept, str) or kept not in stored:
             raise RecordError(f"the alias {name!r} must stand for another tensor of the file")

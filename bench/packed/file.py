@@ -196,9 +196,23 @@ def write_packed(
     key: str = "",
 ) -> int:
     """Write the file, read it back, check every weight bit for bit; returns its bytes."""
-    write_atomic(path, packed_bytes(floats, sites, aliases, key))
-    check_weights(path, read_model(path), sites)
+    store_packed(path, floats, sites, aliases, key=key)
     return path.stat().st_size
+
+
+def store_packed(
+    path: Path,
+    floats: Mapping[str, Tensor],
+    sites: Mapping[str, SiteExport],
+    aliases: Mapping[str, str] | None = None,
+    *,
+    key: str = "",
+) -> PackedModel:
+    """Do as `write_packed`, and return what was read back."""
+    write_atomic(path, packed_bytes(floats, sites, aliases, key))
+    model = read_model(path, key)
+    check_weights(path, model, sites)
+    return model
 
 
 def check_weights(path: Path, model: PackedModel, sites: Mapping[str, SiteExport]) -> None:

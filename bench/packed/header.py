@@ -60,14 +60,20 @@ def write_entry(site: SiteExport, offset: int) -> dict[str, Any]:
     return entry if site.parameter == WEIGHT else {**entry, "parameter": site.parameter}
 
 
-def read_header(text: str) -> dict[str, SiteHeader]:
-    """Parse a header and check each entry; RecordError names the first that is wrong."""
+def read_object(text: str, what: str, members: str) -> dict[str, Any]:
+    """Parse a JSON object; RecordError, which names ``what`` it is and its ``members``, for anything else."""
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"the header must be JSON ({type(error).__name__})") from error
+        raise RecordError(f"the {what} must be JSON ({type(error).__name__})") from error
     if not isinstance(raw, dict):
-        raise RecordError(f"the header must be an object of layers, got {type(raw).__name__}")
+        raise RecordError(f"the {what} must be an object of {members}, got {type(raw).__name__}")
+    return raw
+
+
+def read_header(text: str) -> dict[str, SiteHeader]:
+    """Parse a header and check each entry; RecordError names the first that is wrong."""
+    raw = read_object(text, "header", "layers")
     return {name: _entry(name, entry) for name, entry in raw.items()}
 
 

@@ -14,7 +14,7 @@ from ...quantizers.export import QTensor
 from ..results.folder import inside
 from ..results.record import Sizes
 from .aliases import aliases_of
-from .file import PackedModel, read_model, write_packed
+from .file import PackedModel, store_packed
 
 
 @torch.no_grad()
@@ -43,11 +43,10 @@ def write_model(
     floats = {n: state[n].detach().cpu().clone(memory_format=whole) for n in sorted(names) if n not in aliases}
     path = f"models/{key}.safetensors"
     place = inside(root, path)
-    packed = write_packed(place, floats, sites, aliases, key=key)
-    model = read_model(place, key)
+    model = store_packed(place, floats, sites, aliases, key=key)
     sizes = Sizes(
         float_file=len(save(floats)),
-        packed_file=packed,
+        packed_file=place.stat().st_size,
         codes=sum(-(-q.codes.numel() * q.bits // 8) for q in model.weights.values()),
         scales=sum(_grid_bytes(q) for q in model.weights.values()),
         rest=sum(t.numel() * t.element_size() for t in model.rest.values()),

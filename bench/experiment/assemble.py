@@ -25,7 +25,7 @@ from .noise_match import read_match
 from .offers import own_options
 from .protocol import Protocol
 from .registry import origin_of
-from .signature import settings_of
+from .signature import free_parameters
 from .type_check import check_settings
 
 Node = Mapping[str, Any]
@@ -129,7 +129,7 @@ def _options(group: str, choice: str, target: str, node: Node) -> dict[str, Any]
     if not further:
         return options
     try:
-        known = settings_of(group, import_object(target))
+        known = free_parameters(group, import_object(target))
     except QuantDGError:  # whoever needs the part will say why it cannot be imported
         return options
     same = {key for key in further if key in known and _text(options[key]) == _text(known[key].default)}

@@ -10,7 +10,7 @@ from typing import Any, cast
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import OverrideType
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -72,8 +72,9 @@ def load(overrides: Sequence[str]) -> Experiment:
     with hydra():
         overrides = quote_words(overrides)
         try:
-            _check_choices(overrides)
-            config, chosen = _composed(_reaching(overrides))
+            parsed = OverridesParser.create().parse_overrides(overrides)
+            _check_choices(parsed)
+            config, chosen = _composed(_reaching(parsed))
             _check_names(config)
             return assemble(config, chosen, _reference(config))
         except OverrideParseException as error:
@@ -94,14 +95,14 @@ def _composed(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]
     return config, chosen
 
 
-def _reaching(overrides: Sequence[str]) -> list[str]:
-    """The overrides; those of a part's settings also reach what its configuration file does not list."""
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    inner = [o.type is OverrideType.CHANGE and o.key_or_group.partition(".")[0] in COMPONENTS for o in parsed]
-    return [
-        f"++{word}" if reaches and "." in o.key_or_group else word
-        for word, o, reaches in zip(overrides, parsed, inner, strict=True)
-    ]
+def _reaching(overrides: Sequence[Override]) -> list[str]:
+    """The words; those of a part's settings also reach what its configuration file does not list."""
+    words = []
+    for override in overrides:
+        group, dot, _ = override.key_or_group.partition(".")
+        inner = override.type is OverrideType.CHANGE and dot and group in COMPONENTS
+        words.append(f"{'++' if inner else ''}{override.input_line}")
+    return words
 
 
 def _check_names(config: Mapping[str, Any]) -> None:
@@ -120,9 +121,9 @@ def _check_names(config: Mapping[str, Any]) -> None:
             raise UnknownNameError(f"{group} chosen for this run", name, chosen)
 
 
-def _check_choices(overrides: Sequence[str]) -> None:
+def _check_choices(overrides: Sequence[Override]) -> None:
     """Groups take names; Hydra would raise errors of its own for numbers, and mix the files of a list."""
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    for override in overrides:
         group, value = override.key_or_group, override.value()
         if not group:
             raise ConfigError(f"a setting needs a name, got {override.input_line!r}; write NAME=VALUE")

@@ -72,15 +72,18 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
         return inspect.signature(function)
 
 
-def settings_of(group: str, factory: Callable[..., Any]) -> dict[str, Setting]:
-    """Return what a configuration of this group may give to ``factory``, by name, in the order of its signature."""
-    meanings = _meanings(factory)
+def free_parameters(group: str, factory: Callable[..., Any]) -> dict[str, Parameter]:
+    """Return the parameters that a configuration of this group may give, by name, in the order of the signature."""
     count, names = HANDED.get(group, (0, ()))
-    parameters = list(parameters_of(factory)[0].values())[count:]
+    return {p.name: p for p in list(parameters_of(factory)[0].values())[count:] if p.name not in names}
+
+
+def settings_of(group: str, factory: Callable[..., Any]) -> dict[str, Setting]:
+    """Return `free_parameters` with what the docstrings say of them."""
+    meanings = _meanings(factory)
     return {
-        p.name: Setting(p.name, p.annotation, p.default, meanings.get(p.name, ""))
-        for p in parameters
-        if p.name not in names
+        name: Setting(name, p.annotation, p.default, meanings.get(name, ""))
+        for name, p in free_parameters(group, factory).items()
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from ...core.errors import ConfigError, UnknownNameError
 from ...core.numbers import check_numbers
-from .signature import parameters_of, settings_of
+from .signature import free_parameters, parameters_of
 
 _WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -37,7 +37,7 @@ def check_settings(what: str, kind: Callable[..., Any], values: Mapping[str, Any
 
     Where a ``group`` is named, what the harness hands over to its parts itself cannot be set either.
     """
-    known = settings_of(group, kind)
+    known = free_parameters(group, kind)
     if not parameters_of(kind)[1]:
         for name in values:
             if name not in known:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from rich.console import Console
+from torch import nn
 
 from ...core.errors import ConfigError, MeasurementError
 from ..cells.dry_build import build_network, try_network, try_parts
@@ -44,6 +45,11 @@ def load_and_plan(experiment: Experiment) -> list[Cell]:
 
     Loads the data set, and weights unless `without_weights`, so that its domains are known and its cache is built once.
     """
+    return _checked(experiment)[0]
+
+
+def _checked(experiment: Experiment) -> tuple[list[Cell], nn.Module]:
+    """Do as `load_and_plan`, and return the network as well, built for the checks and not trained."""
     for group, component in experiment.components():
         component.check(group)
     dataset = load_dataset(experiment.dataset, experiment.paths)
@@ -56,13 +62,18 @@ def load_and_plan(experiment: Experiment) -> list[Cell]:
     try_parts(experiment, network, len(domains) - 1)
     cells = experiment.cells(domains, dataset.fingerprint)
     prime_keys(cells)
-    return cells
+    return cells, network
 
 
-def find_refusals(experiment: Experiment) -> Refusals:
-    """Find which combinations will be refused, without training; unavailable ones are among them."""
+def find_refusals(experiment: Experiment, network: nn.Module | None = None) -> Refusals:
+    """Find which combinations will be refused, without training; unavailable ones are among them.
+
+    Args:
+        experiment: what is to run.
+        network: of it, where one is built already.
+    """
     dataset = load_dataset(experiment.dataset, experiment.paths)
-    network = build_network(experiment.model, dataset)
+    network = build_network(experiment.model, dataset) if network is None else network
     sources = len(dataset.domains) - 1
     refusals = {}
     for algorithm in experiment.algorithms:
@@ -78,7 +89,8 @@ def plan_run(experiment: Experiment, policy: RerunPolicy | None = None, measure:
     """Plan what `run_experiment` would do; nothing changes. ``measure`` times kinds the folder has no cells of."""
     store = RunStore(experiment.paths.out) if (experiment.paths.out / "run.json").exists() else None
     with without_weights():
-        cells, refusals = load_and_plan(experiment), find_refusals(experiment)
+        cells, network = _checked(experiment)
+        refusals = find_refusals(experiment, network)
     timed = []
     if measure:
         known = {timing_kind(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()

@@ -110,6 +110,7 @@ class APoT(SiteQuantizer):
     averages = ("average", "recalibrate")
     reference = "Li et al., Additive Powers-of-Two Quantization, ICLR 2020 (scale preserving)"
     meaning = "rounding onto sums of powers of two below a learned clip"
+    family = "non-uniform"
 
     def refuses(self, site: SiteSpec) -> str:
         """Refuse widths without published levels."""

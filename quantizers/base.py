@@ -22,6 +22,26 @@ from .spec import QuantSpec, SiteSpec
 Role = Literal["baseline", "control", "method"]
 """What a quantizer is in a comparison: the reference without quantization, a control, or a method under test."""
 
+Family = Literal[
+    "float",
+    "uniform",
+    "learned",
+    "estimator",
+    "schedule",
+    "penalty",
+    "non-uniform",
+    "post-training",
+    "data-free",
+    "control",
+    "other",
+]
+"""Where a quantizer stands in the literature, in the order tables list them.
+
+``uniform``: an even grid computed from the weights; ``learned``: scales or clips are trained; ``estimator``: another gradient
+than straight-through; ``schedule``: when, or which weights, are rounded; ``penalty``: a term of the loss; ``non-uniform``:
+uneven levels; ``post-training``: a finished float network is rounded; ``data-free``: without images of the task.
+"""
+
 
 class Support(NamedTuple):
     """A quantizer answers whether it can handle a model; a refusal becomes a cell of the table with its reason."""
@@ -113,6 +133,7 @@ class Quantizer(ABC):
         reference: the paper or the software it comes from.
         role: ``method`` for what is compared, ``control`` for what explains a gain of methods by a part of them,
             ``baseline`` for training without quantization.
+        family: where it stands in the literature, one of `Family`; ``other`` where none of them fits.
         meaning: one plain phrase that says what it does to the weights; the verdict names a control by it.
         requires: pip line by importable package, for an optional backend.
         double_backward: whether its operators can be differentiated twice.
@@ -126,6 +147,7 @@ class Quantizer(ABC):
     name: ClassVar[str]
     reference: ClassVar[str]
     role: ClassVar[Role] = "method"
+    family: ClassVar[Family] = "other"
     meaning: ClassVar[str] = ""
     requires: ClassVar[Mapping[str, str]] = {}
     double_backward: ClassVar[bool] = True

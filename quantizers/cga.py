@@ -97,6 +97,7 @@ class CGA(OverQuantizer):
     name = "cga"
     reference = "Liu et al., Oscillation-free Quantization, ICML 2023 (confidence-guided annealing)"
     meaning = "rounding, with all weights but those near an edge standing still at the end"
+    family = "schedule"
 
     def __init__(
         self,

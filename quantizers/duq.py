@@ -76,6 +76,7 @@ class DuQ(SiteQuantizer):
     averages = ("average", "recalibrate")
     reference = "Park and Yoo, PROFIT, ECCV 2020 (DuQ)"
     meaning = "rounding between a learned clip and a learned scale"
+    family = "learned"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make two scales for each output channel or for the tensor."""

@@ -21,6 +21,7 @@ class Float(Quantizer):
     reference = "full-precision training"
     role = "baseline"
     meaning = "no quantization"
+    family = "float"
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Insert nothing; the spec is not read."""

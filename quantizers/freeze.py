@@ -37,6 +37,7 @@ class Freeze(Quantizer):
     reference = "control: float weights frozen at the start step"
     role = "control"
     meaning = "freezing the convolutions at the same step"
+    family = "control"
 
     def supports(self, model: nn.Module, spec: QuantSpec) -> Support:
         """Refuse bits for layer inputs, which would stand in the cell's label and mean nothing."""

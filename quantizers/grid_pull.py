@@ -88,6 +88,7 @@ class GridPull(OverQuantizer):
     name = "grid_pull"
     reference = "Nagel et al., ICML 2022 (dampening); OsciQuant, arXiv 2502.00490 (weight below 0)"
     meaning = "rounding, with a penalty on the distance to the grid"
+    family = "penalty"
 
     def __init__(
         self,

@@ -52,6 +52,7 @@ class KURE(OverQuantizer):
     name = "kure"
     reference = "Shkolnik et al., Robust Quantization, NeurIPS 2020"
     meaning = "rounding, with a penalty that makes weights uniform"
+    family = "penalty"
 
     def __init__(
         self,

@@ -208,6 +208,7 @@ class LSQ(SiteQuantizer):
     averages = ("average", "recalibrate")
     reference = "Esser et al., Learned Step Size Quantization, ICLR 2020"
     meaning = "rounding with a learned scale"
+    family = "learned"
 
     def __init__(
         self,

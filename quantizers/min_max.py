@@ -37,3 +37,4 @@ class MinMax(StaticRangeQuantizer):
     kind = MinMaxQuant
     reference = "Jacob et al., Quantization and Training of Neural Networks, CVPR 2018"
     meaning = "rounding within the extremes of the weight"
+    family = "uniform"

@@ -62,6 +62,7 @@ class MSE(StaticRangeQuantizer):
     kind = MSEQuant
     reference = "Choukroun et al., Low-bit Quantization, arXiv 1902.06822"
     meaning = "rounding within the range of the smallest rounding error"
+    family = "uniform"
     usual_refresh = 0
 
     def __init__(self, spec: QuantSpec | None = None, *, power: float = 2.0, **options: Any) -> None:

@@ -89,6 +89,7 @@ class NNILSQ(NNISiteQuantizer):
     name = "nni_lsq"
     reference = "Esser et al., ICLR 2020, in NNI 3.0"
     meaning = "rounding with a learned scale, as NNI implements it"
+    family = "learned"
     nni_class = "LsqQuantizer"
 
     def __init__(

@@ -26,6 +26,7 @@ class NNIQAT(NNISiteQuantizer):
     name = "nni_qat"
     reference = "Jacob et al., CVPR 2018, in NNI 3.0"
     meaning = "rounding within moving-average ranges, as NNI implements it"
+    family = "uniform"
     double_backward = False
     affine = True
     averages = ("recalibrate", "keep")

@@ -165,6 +165,7 @@ class PACT(SiteQuantizer):
     averages = ("average", "recalibrate")
     reference = "Choi et al., PACT, arXiv 1805.06085; SAWB weights, MLSys 2019"
     meaning = "rounding below a clip from the weight's moments, with learned clips on inputs"
+    family = "learned"
 
     def __init__(
         self,

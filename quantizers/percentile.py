@@ -61,6 +61,7 @@ class Percentile(StaticRangeQuantizer):
     kind = PercentileQuant
     reference = "Wu et al., Integer Quantization for Deep Learning Inference, arXiv 2004.09602"
     meaning = "rounding within a range that clips the rarest weights"
+    family = "uniform"
 
     def __init__(self, spec: QuantSpec | None = None, *, share: float = 0.999, **options: Any) -> None:
         super().__init__(spec, **options)

@@ -58,6 +58,7 @@ class QuantNoise(OverQuantizer):
     name = "quant_noise"
     reference = "Fan et al., Training with Quantization Noise, ICLR 2021"
     meaning = "rounding a random share of the weights at each step"
+    family = "schedule"
 
     def __init__(self, spec: QuantSpec | None = None, *, share: float = 0.5, **options: Any) -> None:
         super().__init__(spec, **options)

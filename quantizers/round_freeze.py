@@ -57,6 +57,7 @@ class RoundFreeze(SiteQuantizer):
     reference = "control: released behaviour of Javed et al., QT-DoG, ICML 2025"
     role = "control"
     meaning = "rounding once and freezing"
+    family = "control"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Fix the scale from the weight as it is now."""

@@ -63,6 +63,7 @@ class StochasticRounding(MinMax):
     input_kind = MinMaxQuant
     reference = "Gupta et al., Deep Learning with Limited Numerical Precision, ICML 2015"
     meaning = "rounding up or down at random, without bias"
+    family = "uniform"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make a range for each output channel or for the tensor, and the layer's draws."""

@@ -60,6 +60,7 @@ class Toggle(OverQuantizer):
     name = "toggle"
     reference = "after Shin et al., HLHLp, AAAI 2020 (our reading of the abstract)"
     meaning = "rounding in every second block of steps"
+    family = "schedule"
 
     def __init__(self, spec: QuantSpec | None = None, *, period: int = 20, **options: Any) -> None:
         super().__init__(spec, **options)

@@ -151,6 +151,7 @@ class TorchAO(SiteQuantizer):
     fixed_scale_reason = ""
     reference = "Jacob et al., CVPR 2018, in torch.ao.quantization"
     meaning = "rounding within moving-average ranges, as torch.ao implements it"
+    family = "uniform"
     affine = True
     averages = ("recalibrate", "keep")
 

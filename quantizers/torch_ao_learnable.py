@@ -78,6 +78,7 @@ class TorchAOLearnable(SiteQuantizer):
     fixed_scale_reason = ""
     reference = "torch.ao.quantization _LearnableFakeQuantize, after LSQ"
     meaning = "rounding with a learned scale, as torch.ao implements it"
+    family = "learned"
     double_backward = False
     affine = True
     averages = ("average", "recalibrate")

@@ -64,6 +64,7 @@ class UniformNoise(SiteQuantizer):
     reference = "control: noise of the size of LSQ's rounding error, without rounding"
     role = "control"
     meaning = "noise of the same size"
+    family = "control"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make noise as wide as the scale LSQ would start from, times scale_factor."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import get_args
 
-from ..base import Role
+from ..base import Family, Role
 from .trial import MakeQuantizer, Skip, expect, specs
 
 
 def check_declaration(make: MakeQuantizer) -> Skip | None:
-    """The class names its role and says in one line what it does; a class with a name of its own does not inherit it."""
+    """The class names its role and family and says in one line what it does; a class with a name of its own does not inherit it."""
     for spec in specs(make)[:1]:
         kind = type(make(spec))
         roles = get_args(Role)
         expect(kind.role in roles, spec, f"role must be one of {', '.join(roles)}, got {kind.role!r}")
+        families = get_args(Family)
+        expect(kind.family in families, spec, f"family must be one of {', '.join(families)}, got {kind.family!r}")
         meaning = kind.meaning
         one_line = isinstance(meaning, str) and bool(meaning.strip()) and len(meaning.splitlines()) == 1
         expect(one_line, spec, f"meaning must be one line that says what the method does, got {meaning!r}")

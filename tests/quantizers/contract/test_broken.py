@@ -30,6 +30,10 @@ class Unheard(LSQ):
     role = "treatment"  # pyright: ignore[reportAssignmentType]
 
 
+class OfNoFamily(LSQ):
+    family = "magic"  # pyright: ignore[reportAssignmentType]
+
+
 class SpeaksForAnother(LSQ):
     name = "other"
 
@@ -335,6 +339,7 @@ def test_a_check_fails_on_the_bug_it_is_for(check):
     [
         (SaysTooMuch, "got 'rounding\\nand more'"),
         (Unheard, "one of baseline, control, method"),
+        (OfNoFamily, "family must be one of"),
         (SpeaksForAnother, "own"),
     ],
 )

@@ -56,7 +56,7 @@ class DANN(Algorithm):
     ) -> None:
         if not (weight >= 0 and gradient_penalty >= 0 and d_steps >= 0 and width >= 1):
             raise ConfigError(
-                "algorithm.dann needs weight, gradient_penalty and d_steps of at least 0 and width of at least 1, got "
+                f"algorithm.{type(self).__name__.lower()} needs weight, gradient_penalty and d_steps of at least 0 and width of at least 1, got "
                 f"{weight}, {gradient_penalty}, {d_steps} and {width}; DomainBed uses 1, 0, 1 and 256"
             )
         super().__init__(network, num_domains, optimizer)
@@ -87,8 +87,20 @@ class DANN(Algorithm):
     def descend(self, minibatches: Minibatches) -> dict[str, float]:
         """Take one step of the player whose turn it is."""
         if self.discriminates:
-            return self.step(lambda: self.domain_losses(minibatches), self.discriminator.parameters(), penalised=False)
+            return self.step(lambda: self.domain_losses(minibatches), self.adversary(), penalised=False)
         return self.step(lambda: self.losses(minibatches), self.network.parameters())
+
+    def adversary(self) -> list[nn.Parameter]:
+        """Return the parameters that the discriminator's updates move."""
+        return list(self.discriminator.parameters())
+
+    def judged(self, features: Tensor, minibatches: Minibatches) -> Tensor:
+        """Return what the discriminator sees of features (N, d)."""
+        return features
+
+    def confusion(self, logits: Tensor, domains: Tensor, minibatches: Minibatches) -> Tensor:
+        """Compute the discriminator's mean loss, from its logits (N, domains) and the true domains (N,)."""
+        return F.cross_entropy(logits, domains)
 
     def domain_losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
         """Compute what the discriminator minimises."""
@@ -98,10 +110,11 @@ class DANN(Algorithm):
 
     def _domain_loss(self, features: Tensor, minibatches: Minibatches) -> Tensor:
         domains = torch.cat([torch.full((len(y),), d) for d, (_, y) in enumerate(minibatches)]).to(features.device)
-        loss = F.cross_entropy(self.discriminator(features), domains)
+        loss = self.confusion(self.discriminator(self.judged(features, minibatches)), domains, minibatches)
         if self.gradient_penalty == 0:
             return loss
-        total = F.cross_entropy(self.discriminator(features.requires_grad_()), domains, reduction="sum")
+        judged = self.judged(features.requires_grad_(), minibatches)
+        total = F.cross_entropy(self.discriminator(judged), domains, reduction="sum")
         (gradient,) = torch.autograd.grad(total, features, create_graph=True)
         return loss + self.gradient_penalty * gradient.square().sum(1).mean()
 

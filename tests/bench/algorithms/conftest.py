@@ -3,9 +3,12 @@
 import pytest
 import torch
 
+from quantdg.bench.algorithms.cdann import CDANN
 from quantdg.bench.algorithms.coral import CORAL
 from quantdg.bench.algorithms.dann import DANN
+from quantdg.bench.algorithms.eqrm import EQRM
 from quantdg.bench.algorithms.erm import ERM
+from quantdg.bench.algorithms.fish import Fish
 from quantdg.bench.algorithms.fishr import Fishr
 from quantdg.bench.algorithms.groupdro import GroupDRO
 from quantdg.bench.algorithms.irm import IRM
@@ -36,6 +39,9 @@ ALGORITHMS = {
     "dann": (DANN, {"gradient_penalty": 0.1}),
     "sagnet": (SagNet, {}),
     "mldg": (MLDG, {}),
+    "fish": (Fish, {}),
+    "eqrm": (EQRM, {"burn_in": 2, "lr": 1e-3}),
+    "cdann": (CDANN, {"gradient_penalty": 0.1}),
 }
 
 

@@ -1,10 +1,11 @@
-"""Algorithms with several players or passes: DANN, SagNet, MLDG."""
+"""Algorithms with several players or passes: DANN, CDANN, SagNet, MLDG."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from quantdg.bench.algorithms.cdann import CDANN, balanced_weights
 from quantdg.bench.algorithms.dann import BETAS, DANN
 from quantdg.bench.algorithms.mldg import MLDG
 from quantdg.bench.algorithms.sagnet import SagNet, mix_style, swap_content
@@ -94,6 +95,32 @@ def test_dann_gradient_penalty_is_the_squared_gradient_of_the_discriminator():
         rows.append(float(gradient.square().sum()))
     total = float(algorithm.domain_losses(data)["loss"].detach())
     assert total == pytest.approx(plain + 3 * sum(rows) / 8, rel=1e-5)
+
+
+def test_cdann_weighs_the_classes_of_a_batch_alike():
+    truth = F.one_hot(torch.tensor([0, 0, 0, 2]), 4).float()
+    assert torch.allclose(balanced_weights(truth), torch.tensor([1, 1, 1, 3]) / 6)
+    soft = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.0, 1.0]])  # counts 1 and 2
+    assert torch.allclose(balanced_weights(soft), torch.tensor([0.375, 0.375, 0.25]))
+
+
+def test_cdann_judges_features_and_class_together_and_moves_the_embedding_with_the_discriminator():
+    algorithm, data = CDANN(network(), 2, adam, weight=0.7), vectors(4, 5)
+    x, y = (torch.cat([b[i] for b in data]) for i in (0, 1))
+    domains, embedding = torch.tensor([0] * 4 + [1] * 5), algorithm.class_embeddings
+    features = algorithm.network.featurizer(x)
+    each = F.cross_entropy(algorithm.discriminator(features + embedding(y)), domains, reduction="none")
+    balanced = sum(each[y == k].mean() for k in (0, 1)) / 2
+    risk = F.cross_entropy(algorithm.network.classifier(features), y)
+    assert float(algorithm.domain_losses(data)["loss"].detach()) == pytest.approx(float(balanced.detach()), rel=1e-6)
+    terms = algorithm.losses(data)
+    assert float(terms["loss"].detach()) == pytest.approx(float((risk - 0.7 * balanced).detach()), rel=1e-6)
+    moved = []
+    for _ in range(4):
+        before = values(embedding)
+        algorithm.update(data)
+        moved.append(not same(embedding, before))
+    assert moved == [False, True, False, True]
 
 
 def test_sagnet_mixes_style_and_swaps_content():

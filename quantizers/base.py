@@ -19,6 +19,8 @@ from ..core.errors import ConfigError
 from .export import SiteExport
 from .spec import QuantSpec, SiteSpec
 
+Beyond = Literal["stopped", "passed", "any"]
+"""What a straight-through estimator does with the gradient of weights outside its grid."""
 Role = Literal["baseline", "control", "method"]
 """What a quantizer is in a comparison: the reference without quantization, a control, or a method under test."""
 
@@ -95,6 +97,8 @@ class SiteAudit:
         scale_moved: largest |s - s_0| / |s_0| over the layer's learned quantizer parameters (scales, clips, zero
             points), or None where nothing is learned; |s| for those that start at 0, as zero points do.
         scale_gradient: largest |gradient| on them after the last optimizer step, or None.
+        dead: share of the weights that lie inside the grid and get no gradient, 0 to 1, where the class says by
+            `Quantizer.dead_weights` that there are some, else None.
     """
 
     levels_used: int
@@ -104,6 +108,7 @@ class SiteAudit:
     _: KW_ONLY
     scale_moved: float | None = None
     scale_gradient: float | None = None
+    dead: float | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,8 @@ class Quantizer(ABC):
         meaning: one plain phrase that says what it does to the weights; the verdict names a control by it.
         requires: pip line by importable package, for an optional backend.
         double_backward: whether its operators can be differentiated twice.
+        beyond: the gradient of weights beyond the grid: ``stopped``, ``passed``, or ``any`` where it differs by weight.
+        dead_weights: says why weights inside the grid may get no gradient, or is empty: then none of them is left without.
 
     Args:
         spec: what to quantize.
@@ -151,6 +158,8 @@ class Quantizer(ABC):
     meaning: ClassVar[str] = ""
     requires: ClassVar[Mapping[str, str]] = {}
     double_backward: ClassVar[bool] = True
+    beyond: Beyond = "stopped"
+    dead_weights: str = ""
 
     def __init__(self, spec: QuantSpec | None = None, *, lr_ratio: float = 0.1, seed: int = 0) -> None:
         if not lr_ratio > 0:

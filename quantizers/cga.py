@@ -97,6 +97,7 @@ class CGA(OverQuantizer):
     name = "cga"
     reference = "Liu et al., Oscillation-free Quantization, ICML 2023 (confidence-guided annealing)"
     meaning = "rounding, with all weights but those near an edge standing still at the end"
+    dead_weights = "only weights near an edge are free"
     family = "schedule"
 
     def __init__(

@@ -105,6 +105,8 @@ class GridPull(OverQuantizer):
         if ramp < 0:
             raise ConfigError(f"ramp must be at least 0, got {ramp}; write ramp=0 for a constant penalty")
         self.weight, self.ramp, self.aggregate, self.train_float = weight, ramp, aggregate, train_float
+        if train_float:
+            self.beyond = "passed"
 
     def over(self, inner: FakeQuant, weight: Tensor, site: SiteSpec) -> OverQuant:
         """Make a `PulledQuant`."""

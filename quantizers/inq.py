@@ -118,6 +118,7 @@ class INQ(SiteQuantizer):
     averages = ("keep",)
     reference = "Zhou et al., Incremental Network Quantization, ICLR 2017"
     meaning = "putting weights onto powers of two in portions, the largest first"
+    dead_weights = "what is on its level stays there"
     family = "non-uniform"
 
     def __init__(

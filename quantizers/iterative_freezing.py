@@ -93,6 +93,7 @@ class IterativeFreezing(OverQuantizer):
     name = "iterative_freezing"
     reference = "Nagel et al., Overcoming Oscillations in Quantization-Aware Training, ICML 2022"
     meaning = "rounding, with the codes of oscillating weights fixed"
+    dead_weights = "codes of weights that oscillated are fixed"
     family = "schedule"
 
     def __init__(

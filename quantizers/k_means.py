@@ -62,6 +62,7 @@ class KMeans(SiteQuantizer):
     fixed_scale_reason = ""
     reference = "Han et al., Deep Compression, ICLR 2016 (weights train on)"
     meaning = "rounding onto a code book of the weights' clusters"
+    beyond = "passed"
     family = "non-uniform"
 
     def __init__(

@@ -69,6 +69,8 @@ class KURE(OverQuantizer):
                 f"weight must be at least 0 and target at least 1, got {weight} and {target}; the release has 1 and 1.8"
             )
         self.weight, self.target, self.train_float = weight, target, train_float
+        if train_float:
+            self.beyond = "passed"
 
     def over(self, inner: FakeQuant, weight: Tensor, site: SiteSpec) -> OverQuant:
         """Leave the base's fake quantizer as it is, or hide it from training."""

@@ -45,6 +45,7 @@ class NormalFloat(SiteQuantizer):
     fixed_scale_reason = ""
     reference = "Dettmers et al., QLoRA, NeurIPS 2023 (NF4, here trained through)"
     meaning = "rounding onto quantiles of a normal distribution"
+    beyond = "passed"
     family = "non-uniform"
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:

@@ -102,6 +102,7 @@ class OverQuantizer(SiteQuantizer):
             raise ConfigError(f"base_settings must be settings of {base}: {error}; write base_settings={{}}") from error
         super().__init__(spec, lr_ratio=self.base.lr_ratio, seed=self.base.seed)
         self.averaged, self.scale_factor = self.base.averaged, self.base.scale_factor
+        self.beyond, self.dead_weights = self.base.beyond, self.dead_weights or self.base.dead_weights
 
     @abstractmethod
     def over(self, inner: FakeQuant, weight: Tensor, site: SiteSpec) -> OverQuant:

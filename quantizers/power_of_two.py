@@ -69,6 +69,7 @@ class PowerOfTwo(SiteQuantizer):
     fixed_scale_reason = "its levels are powers of two below the largest weight"
     reference = "Miyashita et al., arXiv 1603.01025; levels of Zhou et al., INQ, ICLR 2017"
     meaning = "rounding onto powers of two"
+    beyond = "passed"
     family = "non-uniform"
 
     def __init__(self, spec: QuantSpec | None = None, *, rounding: Rounding = "linear", **options: Any) -> None:

@@ -65,6 +65,7 @@ class QuantNoise(OverQuantizer):
         if not 0 < share <= 1:
             raise ConfigError(f"share must lie above 0 and be at most 1, got {share}; write for example share=0.5")
         self.share = share
+        self.beyond = "any"
 
     def over(self, inner: FakeQuant, weight: Tensor, site: SiteSpec) -> OverQuant:
         """Make a `PartlyQuant`."""

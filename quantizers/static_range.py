@@ -200,6 +200,7 @@ class StaticRangeQuantizer(SiteQuantizer):
         check_choice("gradient", gradient, Gradient)
         self.narrow = narrow
         self.gradient: Gradient = gradient
+        self.beyond = "passed" if gradient == "straight" else "stopped"
 
     def settings(self) -> dict[str, Any]:
         """Return what ``kind`` takes beside the arguments of `StaticQuant`, by name."""

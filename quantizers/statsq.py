@@ -94,6 +94,7 @@ class StatsQ(SiteQuantizer):
     fixed_scale_reason = ""
     reference = "Liu et al., Oscillation-free Quantization, ICML 2023; grid of N2UQ, CVPR 2022"
     meaning = "rounding onto odd multiples of a share of the mean weight"
+    beyond = "passed"
     family = "uniform"
 
     def __init__(self, spec: QuantSpec | None = None, *, backward: Backward = "statsq", **options: Any) -> None:

@@ -27,7 +27,21 @@ def test_the_workflow_runs_what_a_user_runs_on_the_oldest_and_the_newest_python(
     pythons = [job["strategy"]["matrix"]["python"] for job in jobs.values()]
     assert pythons == [["3.10", "3.13"]] * 2
     commands = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
-    assert commands == {"pinned": [".ci/run"], "unpinned": ["make test wheel CONSTRAINTS="]}
+    newest, oldest = commands.pop("unpinned")
+    assert commands == {"pinned": [".ci/run"]}
+    assert newest == "make test wheel CONSTRAINTS="
+    assert oldest.endswith("make test wheel CONSTRAINTS=oldest.txt\n")
+
+
+def test_the_weekly_run_has_the_oldest_supported_torch():
+    job = read(".github/workflows/ci.yml")["jobs"]["unpinned"]
+    assert job["strategy"]["matrix"]["torch"] == ["newest"]
+    assert job["strategy"]["matrix"]["include"] == [{"python": "3.10", "torch": "oldest"}]
+    (oldest,) = (step["run"] for step in job["steps"] if "'oldest'" in step.get("if", ""))
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for package in ("torch", "torchvision"):
+        bound = project.partition(f'"{package}>=')[2].partition('"')[0]
+        assert f"{package}=={bound}.*" in oldest
 
 
 def test_hooks_call_the_tools_of_the_environment():

@@ -46,6 +46,7 @@ class Ternary(SiteQuantizer):
     name = "ternary"
     reference = "Li et al., Ternary Weight Networks, arXiv 1605.04711"
     meaning = "rounding to three values a channel"
+    beyond = "passed"
 
     def refuses(self, site: SiteSpec) -> str:
         """Refuse other bits than 2, which three levels need, and one scale for the tensor."""

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from ...core.errors import MissingPackageError
 from . import declaration as checks_declaration
+from . import gradient as checks_gradient
 from . import grid as checks_grid
 from . import input_grid as checks_input_grid
 from . import state as checks_state
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     checks_training.check_optimizer_covers,
     checks_training.check_learning_rates,
     checks_training.check_everything_trains,
+    checks_gradient.check_edge_gradient,
     checks_grid.check_levels,
     checks_grid.check_accuracy,
     checks_grid.check_scale_contract,

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from ..base import Plan, Quantizer
+from ..fake_quant import frozen_ranges
+from ..insertion import latent_parameter
 from ..spec import QuantSpec
 from .toy_net import LR, ToyNet, calibration, float_net, images, logits, train_step
 
@@ -118,19 +120,18 @@ class _Spy(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in (F.conv2d, F.linear) and self.calling:
             weight = args[1] if len(args) > 1 else kwargs["weight"]
-            self.weights[self.calling[-1]] = weight.detach().clone()
-            self.inputs[self.calling[-1]] = args[0].detach().clone()
+            self.weights[self.calling[-1]] = weight.clone()
+            self.inputs[self.calling[-1]] = args[0].clone()
         return func(*args, **kwargs)
 
 
-@torch.no_grad()
-def _spy_on(net: nn.Module, call: Callable[[], object]) -> _Spy:
-    """Make ``call`` in eval mode and note what the layers of ``net`` compute with."""
+def _spy_on(net: nn.Module, call: Callable[[], object], *, train: bool = False) -> _Spy:
+    """Make ``call``, in training mode with ranges held or in eval mode, and note what the layers of ``net`` compute with."""
     training = net.training
-    net.eval()
+    net.train(train)
     spy = _Spy(net)
     try:
-        with spy:
+        with spy, torch.set_grad_enabled(train), frozen_ranges(net):
             call()
     finally:
         for handle in spy.handles:
@@ -146,10 +147,34 @@ def functional_weights(net: nn.Module) -> dict[str, Tensor]:
 
 def functional_input(net: nn.Module, name: str, values: Tensor) -> Tensor:
     """Return what the layer ``name`` really computes with where its input holds ``values`` (n,)."""
+    spy, _ = _with_input(net, name, values, train=False)
+    return spy.inputs[name].flatten()[: len(values)]
+
+
+def input_slopes(net: nn.Module, name: str, values: Tensor) -> Tensor:
+    """Return the derivative of a training forward's quantized input by the values (n,) that the input holds."""
+    spy, filled = _with_input(net, name, values, train=True)
+    return _slopes(spy.inputs[name], filled).flatten()[: len(values)]
+
+
+def weight_slopes(net: nn.Module) -> dict[str, Tensor]:
+    """Return by layer name the derivative of the sum of a training forward's weight by each latent weight that trains."""
+    weights = _spy_on(net, lambda: net(images(0)[0]), train=True).weights
+    latent = {name: latent_parameter(net, f"{name}.weight") for name in weights}
+    return {name: _slopes(weights[name], w) for name, w in latent.items() if w.requires_grad}
+
+
+def _slopes(quantized: Tensor, x: Tensor) -> Tensor:
+    if not quantized.requires_grad:
+        return torch.zeros_like(x)
+    (found,) = torch.autograd.grad(quantized, x, torch.ones_like(quantized), allow_unused=True)
+    return torch.zeros_like(x) if found is None else found
+
+
+def _with_input(net: nn.Module, name: str, values: Tensor, *, train: bool) -> tuple[_Spy, Tensor]:
     layer: Any = net.get_submodule(name)
     shape = (layer.in_channels, 8, 8) if isinstance(layer, nn.Conv2d) else (layer.weight.shape[1],)
     size = math.prod(int(n) for n in shape)
     count = -(-len(values) // size)
-    filled = values.repeat(-(-count * size // len(values)))[: count * size]
-    seen = _spy_on(net, lambda: layer(filled.reshape(count, *shape))).inputs[name]
-    return seen.flatten()[: len(values)]
+    filled = values.repeat(-(-count * size // len(values)))[: count * size].reshape(count, *shape).requires_grad_(train)
+    return _spy_on(net, lambda: layer(filled), train=train), filled

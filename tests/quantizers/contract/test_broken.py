@@ -10,6 +10,7 @@ from torch import nn
 from quantdg.quantizers.base import Audit, Support
 from quantdg.quantizers.contract.checks import CHECKS, run_check, run_checks
 from quantdg.quantizers.contract.declaration import check_declaration
+from quantdg.quantizers.contract.gradient import check_edge_gradient
 from quantdg.quantizers.contract.toy_net import ToyNet
 from quantdg.quantizers.fake_quant import FakeQuant, QParams
 from quantdg.quantizers.lsq import LSQ, LSQQuant
@@ -66,6 +67,35 @@ class DetachedScale(LSQQuant):
     def forward(self, x):
         scale = self.step_size.detach()
         return x + ((x / scale).round().clamp(*self.codes) * scale - x).detach() + 0 * self.step_size
+
+
+class RoundsThenClamps(LSQQuant):
+    """As torchao's primitives and BRECQ do: whole outer bins sit on the bound of torch.clamp."""
+
+    def forward(self, x):
+        scale = self.step_size
+        v = x / scale
+        rounded = v + (v.round() - v).detach()
+        inside = (rounded.detach() > self.codes.qmin) & (rounded.detach() < self.codes.qmax)
+        return torch.where(inside, rounded, rounded.detach().clamp(*self.codes)) * scale
+
+
+class LeavesTheMaskToClamp(WithQuant):
+    quant = RoundsThenClamps
+
+
+class PassesWhatIsClipped(WithQuant):
+    quant = LSQQuant
+
+    def weight_quantizer(self, weight, site):
+        quant = super().weight_quantizer(weight, site)
+        quant.register_forward_hook(lambda module, inputs, out: out.detach() + inputs[0] - inputs[0].detach())
+        return quant
+
+
+class MasksInputsByTheirCode(LSQ):
+    def act_quantizer(self, site):
+        return RoundsThenClamps(site.act_bits, (), signed=None)
 
 
 class ScaleNeverLearns(WithQuant):
@@ -302,6 +332,7 @@ BROKEN = {
     "optimizer_covers": (ForgetsItsGroup, "in 0 optimizer groups"),
     "learning_rates": (FullRate, "weight_decay"),
     "everything_trains": (ScaleNeverLearns, "got no gradient"),
+    "edge_gradient": (LeavesTheMaskToClamp, "on an outermost code; mask the value before rounding"),
     "levels": (DeadLevels, "codes"),
     "accuracy": (ConstantStart, "after calibration"),
     "scale_contract": (LosesTheScale, "on the scale of w"),
@@ -330,6 +361,19 @@ BROKEN = {
 def test_a_check_fails_on_the_bug_it_is_for(check):
     broken, part = BROKEN[check.__name__.removeprefix("check_")]
     result = run_check(check, broken)
+    assert result.status == "failed"
+    assert part in result.message
+
+
+@pytest.mark.parametrize(
+    ("broken", "part"),
+    [
+        (PassesWhatIsClipped, "have a gradient that is not stopped"),
+        (MasksInputsByTheirCode, "inputs inside the grid get no gradient"),
+    ],
+)
+def test_gradients_at_the_ends_of_grids(broken, part):
+    result = run_check(check_edge_gradient, broken)
     assert result.status == "failed"
     assert part in result.message
 

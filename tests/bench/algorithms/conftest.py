@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from quantdg.bench.algorithms.arm import ARM
 from quantdg.bench.algorithms.cdann import CDANN
 from quantdg.bench.algorithms.coral import CORAL
 from quantdg.bench.algorithms.dann import DANN
@@ -14,6 +15,7 @@ from quantdg.bench.algorithms.groupdro import GroupDRO
 from quantdg.bench.algorithms.irm import IRM
 from quantdg.bench.algorithms.mldg import MLDG
 from quantdg.bench.algorithms.mmd import MMD
+from quantdg.bench.algorithms.mtl import MTL
 from quantdg.bench.algorithms.rsc import RSC
 from quantdg.bench.algorithms.sagnet import SagNet
 from quantdg.bench.algorithms.sd import SD
@@ -41,6 +43,8 @@ ALGORITHMS = {
     "mldg": (MLDG, {}),
     "fish": (Fish, {}),
     "eqrm": (EQRM, {"burn_in": 2, "lr": 1e-3}),
+    "mtl": (MTL, {}),
+    "arm": (ARM, {"support": 3, "width": 2}),
     "cdann": (CDANN, {"gradient_penalty": 0.1}),
 }
 

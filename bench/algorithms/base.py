@@ -17,7 +17,7 @@ from ...core.errors import ConfigError, DivergedError
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..schedules.base import Constant, Schedule
-from ..step_rules.base import Plain, StepRule, Terms
+from ..step_rules.base import Extra, Plain, StepRule, Terms
 from ..transforms.base import Minibatches, Transform, class_probabilities
 
 __all__ = ["Algorithm", "Minibatches", "Terms", "class_probabilities", "concatenate", "domain_risks", "split_domains"]
@@ -88,11 +88,14 @@ class Algorithm(nn.Module, ABC):
         """
         moving = None if parameters is None else [p for p in parameters if p.requires_grad]
 
-        def gradients() -> Terms:
+        def gradients(extra: Extra | None = None) -> Terms:
             self.optimizer.zero_grad(set_to_none=True)
             terms = losses()
             penalty = self.penalty() if penalised else None
             loss = terms["loss"] if penalty is None else terms["loss"] + penalty
+            if extra is not None:
+                trained = [p for p in self.parameters() if p.requires_grad] if moving is None else moving
+                loss = loss + extra(loss, trained)
             if not bool(torch.isfinite(loss)):
                 raise DivergedError(
                     f"the training loss is {float(loss.detach())}; lower protocol.lr or the quantizer's lr_ratio"

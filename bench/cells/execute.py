@@ -33,9 +33,14 @@ from ..training.evaluation import SourceScore, evaluate, evaluate_sources
 
 
 def incompatibility(
-    algorithm: Component, quantizer: QuantizerComponent, sources: int, network: Callable[[], nn.Module]
+    algorithm: Component,
+    quantizer: QuantizerComponent,
+    sources: int,
+    network: Callable[[], nn.Module],
+    *,
+    step_rule: Component | None = None,
 ) -> tuple[Status, str] | None:
-    """Return why an algorithm and a quantizer cannot run together on ``sources`` source domains, or None."""
+    """Return why an algorithm, under a step rule, and a quantizer cannot run together on so many source domains, or None."""
     try:
         kind: type[Quantizer] = import_object(quantizer.target)
         missing = kind.missing()
@@ -46,13 +51,19 @@ def incompatibility(
     method: type[Algorithm] = import_object(algorithm.target)
     if sources < method.min_domains:
         return "unsupported", f"{algorithm.name} needs {method.min_domains} source domains, there are {sources}"
-    if method.double_backward and not kind.double_backward:
-        return "unsupported", f"{algorithm.name} needs a double backward, {quantizer.name} has none"
+    twice = algorithm.name if method.double_backward else _twice(step_rule)
+    if twice and not kind.double_backward:
+        return "unsupported", f"{twice} needs a double backward, {quantizer.name} has none"
     if quantizer.spec is not None:
         ok, reason = quantizer.create(0).supports(network(), quantizer.spec)
         if not ok:
             return "unsupported", reason
     return None
+
+
+def _twice(step_rule: Component | None) -> str:
+    """The step rule's name where it differentiates a gradient."""
+    return step_rule.name if step_rule is not None and step_rule.build().double_backward else ""
 
 
 def cell_incompatibility(cell: Cell, data: CellData) -> tuple[Status, str] | None:
@@ -62,8 +73,9 @@ def cell_incompatibility(cell: Cell, data: CellData) -> tuple[Status, str] | Non
         need = import_object(transform.target).min_domains
         if len(data.sources) < need:
             return "unsupported", f"{transform.name} needs {need} source domains, there are {len(data.sources)}"
+    sources, rule = len(data.sources), group.step_rule
     return incompatibility(
-        group.algorithm, cell.quantizer, len(data.sources), lambda: data.initial_network(group.model)
+        group.algorithm, cell.quantizer, sources, lambda: data.initial_network(group.model), step_rule=rule
     )
 
 

@@ -14,6 +14,16 @@ from ...quantizers.fake_quant import frozen_ranges
 
 Terms = dict[str, Tensor]
 """Scalars by name; ``loss`` is what is minimised."""
+Extra = Callable[[Tensor, Sequence[nn.Parameter]], Tensor]
+"""From the loss, before its backward, and the parameters that move, to a scalar that is added to it."""
+
+
+class Gradients(Protocol):
+    """One pass at the present weights; a rule may make several."""
+
+    def __call__(self, extra: Extra | None = None) -> Terms:
+        """Clear the gradients, run forward and backward; return the terms, without ``extra``."""
+        ...
 
 
 class Trained(Protocol):
@@ -36,10 +46,16 @@ class Trained(Protocol):
 
 
 class StepRule(ABC):
-    """A rule turns gradients into one step of ``algorithm.optimizer``."""
+    """A rule turns gradients into one step of ``algorithm.optimizer``.
+
+    Attributes:
+        double_backward: whether it differentiates a gradient of the network, which some quantizers cannot.
+    """
+
+    double_backward: bool = False
 
     @abstractmethod
-    def step(self, algorithm: Trained, gradients: Callable[[], Terms]) -> Terms:
+    def step(self, algorithm: Trained, gradients: Gradients) -> Terms:
         """Take one step.
 
         Args:
@@ -54,7 +70,7 @@ class StepRule(ABC):
 class Plain(StepRule):
     """It makes one pass, then the optimizer's step."""
 
-    def step(self, algorithm: Trained, gradients: Callable[[], Terms]) -> Terms:
+    def step(self, algorithm: Trained, gradients: Gradients) -> Terms:
         """Compute gradients, take the optimizer's step."""
         terms = gradients()
         algorithm.optimizer.step()

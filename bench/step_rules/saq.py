@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ...core.errors import ConfigError
 from ...quantizers.layers import sites_of
-from .base import Terms, Trained
+from .base import Gradients, Terms, Trained
 from .two_pass import TINY, TwoPass, moved, norm_of, perturbable
 
 
@@ -40,7 +40,7 @@ class SAQ(TwoPass):
         self.rho = rho
         self._seen: dict[nn.Module, Tensor] = {}
 
-    def look(self, algorithm: Trained, gradients: Callable[[], Terms]) -> Terms:
+    def look(self, algorithm: Trained, gradients: Gradients) -> Terms:
         """Make the first pass and note the gradient of every quantized weight."""
         self._seen = {}
         with ExitStack() as hooks:

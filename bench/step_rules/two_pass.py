@@ -10,13 +10,13 @@ and those buffers. A rule says what is perturbed, by how much, and how the two g
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from .base import StepRule, Terms, Trained, assign, unobserved
+from .base import Gradients, StepRule, Terms, Trained, assign, unobserved
 
 TINY = 1e-12
 
@@ -36,7 +36,7 @@ class TwoPass(StepRule):
     def perturbed(self, algorithm: Trained) -> AbstractContextManager[None]:
         """Move the network within the context, by the gradients that are there; afterwards it is as before, bit for bit."""
 
-    def step(self, algorithm: Trained, gradients: Callable[[], Terms]) -> Terms:
+    def step(self, algorithm: Trained, gradients: Gradients) -> Terms:
         """Make two passes, then the optimizer's step from the weights before them."""
         own = _own_buffers(algorithm)
         before = [b.clone() for b in own]
@@ -52,7 +52,7 @@ class TwoPass(StepRule):
         algorithm.optimizer.step()
         return terms
 
-    def look(self, algorithm: Trained, gradients: Callable[[], Terms]) -> Terms:
+    def look(self, algorithm: Trained, gradients: Gradients) -> Terms:
         """Make the first pass; a rule that needs more than the parameters' gradients notes it here."""
         return gradients()
 
@@ -69,8 +69,13 @@ class TwoPass(StepRule):
 
 def perturbable(optimizer: torch.optim.Optimizer, quantizer_too: bool = False) -> list[nn.Parameter]:
     """Return the parameters with a gradient, without the quantizer's unless asked for."""
+    return [p for p in weights_of(optimizer, quantizer_too) if p.grad is not None]
+
+
+def weights_of(optimizer: torch.optim.Optimizer, quantizer_too: bool = False) -> list[nn.Parameter]:
+    """Return the parameters, without the quantizer's unless asked for."""
     groups = [g for g in optimizer.param_groups if quantizer_too or not g.get("quantizer", False)]
-    return [p for g in groups for p in g["params"] if p.grad is not None]
+    return [p for g in groups for p in g["params"]]
 
 
 def norm_of(grads: list[Tensor]) -> Tensor:

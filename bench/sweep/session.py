@@ -78,7 +78,7 @@ def find_refusals(experiment: Experiment, network: nn.Module | None = None) -> R
     refusals = {}
     for algorithm in experiment.algorithms:
         for quantizer in experiment.quantizers:
-            refused = incompatibility(algorithm, quantizer, sources, lambda: network)
+            refused = incompatibility(algorithm, quantizer, sources, lambda: network, step_rule=experiment.step_rule)
             if refused:
                 bits = quantizer.spec.label if quantizer.spec else "float"
                 refusals[algorithm.name, quantizer.name, bits] = refused[1]

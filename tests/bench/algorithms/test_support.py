@@ -12,10 +12,10 @@ from quantdg.bench.sweep.session import run_experiment
 ONE = {"erm", "groupdro", "sd", "rsc", "sagnet"}
 
 
-def answer(algorithm, quantizer, sources):
-    experiment = config.load([f"algorithm=[{algorithm}]", f"quantizer=[{quantizer}]"])
-    parts = experiment.algorithms[0], experiment.quantizers[0]
-    return incompatibility(*parts, sources, lambda: convnet((3, 16, 16), 10, width=4))
+def answer(algorithm, quantizer, sources, *words):
+    experiment = config.load([f"algorithm=[{algorithm}]", f"quantizer=[{quantizer}]", *words])
+    parts, rule = (experiment.algorithms[0], experiment.quantizers[0]), experiment.step_rule
+    return incompatibility(*parts, sources, lambda: convnet((3, 16, 16), 10, width=4), step_rule=rule)
 
 
 def test_algorithms_that_compare_domains_need_two(name):
@@ -29,6 +29,14 @@ def test_a_double_backward_is_asked_only_of_quantizers_that_have_one(monkeypatch
     monkeypatch.setattr(ERM, "double_backward", True)
     reason = ("unsupported", f"erm needs a double backward, {quantizer} has none")
     assert answer("erm", quantizer, 4) == (reason if refused else None)
+
+
+@pytest.mark.parametrize("form", ["finite_difference", "double_backward"])
+def test_a_step_rule_asks_for_a_double_backward_too(form):
+    reason = ("unsupported", "gradient_l1 needs a double backward, torch_ao_learnable has none")
+    words = ["step_rule=gradient_l1", f"step_rule.form={form}"]
+    assert answer("erm", "lsq", 4, *words) is None
+    assert answer("erm", "torch_ao_learnable", 4, *words) == (reason if form == "double_backward" else None)
 
 
 def test_the_reason_is_in_the_record(quick, monkeypatch):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from quantdg.bench.algorithms.base import Algorithm
 from quantdg.bench.models.base import DGModel
 from quantdg.bench.step_rules.base import Plain, StepRule
-from quantdg.bench.step_rules.gradient_l1 import GradientL1
+from quantdg.bench.step_rules.gradient_l1 import Form, GradientL1
 from quantdg.bench.step_rules.sagm import SAGM
 from quantdg.bench.step_rules.sam import SAM
 from quantdg.bench.step_rules.saq import SAQ
@@ -21,6 +21,7 @@ from quantdg.quantizers.round_freeze import RoundFreeze
 from quantdg.quantizers.spec import QuantSpec
 
 RATE = 0.1
+FORMS = ("finite_difference", "double_backward")
 
 
 class Problem(Algorithm):
@@ -74,28 +75,88 @@ def residual(w: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(("weight", "radius"), [(1.0, 0.1), (0.5, 0.2), (0.01, 10.0)])
-def test_gradient_l1_is_the_penalty_exactly_on_a_quadratic(weight: float, radius: float) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_gradient_l1_is_the_penalty_exactly_on_a_quadratic(weight: float, radius: float, form: Form) -> None:
     # g = (3, -1), grad |g|_1 = r |x|_1 x = (12, -4); lam = weight * radius = .1 in all three
-    used = Problem([1.0, 2.0], residual, GradientL1(radius=radius, weight=weight)).used()
+    used = Problem([1.0, 2.0], residual, GradientL1(radius=radius, weight=weight, form=form)).used()
     assert used.tolist() == pytest.approx([4.2, -1.4], abs=1e-4)
 
 
-def test_gradient_l1_is_the_double_backward_of_a_logistic_loss_to_first_order() -> None:
-    def logistic(w: Tensor) -> Tensor:
-        return torch.log1p(torch.exp(-(w[0] + 0.5 * w[1] ** 2)))
-
-    w = torch.tensor([0.2, -0.4], requires_grad=True)
-    (g,) = torch.autograd.grad(logistic(w), w, create_graph=True)
-    (penalty,) = torch.autograd.grad(g.abs().sum(), w)
-    lam = 1e-3
-    used = Problem([0.2, -0.4], logistic, GradientL1(radius=lam)).used()
-    assert used.tolist() == pytest.approx((g.detach() + lam * penalty).tolist(), abs=1e-4)
+@pytest.mark.parametrize("form", FORMS)
+def test_gradient_l1_of_a_logistic_loss_by_hand(form: Form) -> None:
+    # L = log(1 + e^-w): |L'| = .5 and d|L'|/dw = -.25 at 0; the finite difference is off by r^2 / 16
+    lam = 1e-2
+    used = Problem([0.0, 0.0], lambda w: torch.log1p(torch.exp(-w[0])), GradientL1(radius=lam, form=form)).used()
+    assert used.tolist() == pytest.approx([-0.5 - 0.25 * lam, 0], abs=1e-5)
 
 
-def test_the_radius_of_a_width_is_half_the_scale_of_its_widest_grid() -> None:
-    problem = Problem([1.0, -2.0], quadratic, GradientL1(bits=4))
-    problem.update([])
-    assert (problem.seen[1] - problem.seen[0]).tolist() == pytest.approx([2 / 15, -2 / 15])
+class TwoLayers(Algorithm):
+    """A ReLU net with biases, in double precision."""
+
+    def __init__(self, rule: StepRule) -> None:
+        torch.manual_seed(0)
+        hidden = nn.Sequential(nn.Flatten(), nn.Linear(5, 8), nn.ReLU())
+        super().__init__(DGModel(hidden, 8, 3).double(), 1, lambda params: torch.optim.SGD(params, lr=RATE))
+        self.rule = rule
+
+    def losses(self, minibatches: Any) -> dict[str, Tensor]:
+        ((x, y),) = minibatches
+        return {"loss": nn.functional.cross_entropy(self.predict(x), y)}
+
+
+def two_layers() -> list[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    return [(torch.randn(64, 5, dtype=torch.double, generator=generator), torch.arange(64) % 3)]
+
+
+def after(rule: StepRule, steps: int = 1) -> TwoLayers:
+    algorithm = TwoLayers(rule)
+    for _ in range(steps):
+        algorithm.update(two_layers())
+    return algorithm
+
+
+def moves(rule: StepRule) -> list[Tensor]:
+    start, end = TwoLayers(Plain()), after(rule)
+    return [b.detach() - a.detach() for a, b in zip(start.parameters(), end.parameters(), strict=True)]
+
+
+def test_both_forms_of_gradient_l1_agree_on_a_relu_net() -> None:
+    plain, one, two = (moves(rule) for rule in (Plain(), *(GradientL1(radius=1e-4, form=form) for form in FORMS)))
+    for p, a, b in zip(plain, one, two, strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=float(1e-3 * b.norm()))
+        assert torch.allclose(a - p, b - p, rtol=1e-3, atol=float(1e-3 * (b - p).norm()))
+        assert not torch.equal(b, p)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gradient_l1_of_weight_0_is_the_plain_step_bit_for_bit(form: Form) -> None:
+    assert all(torch.equal(a, b) for a, b in zip(moves(Plain()), moves(GradientL1(weight=0, form=form)), strict=True))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gradient_l1_trains_to_a_smaller_norm(form: Form) -> None:
+    def end(rule: StepRule) -> tuple[float, float]:
+        algorithm = after(rule, 200)
+        loss = algorithm.losses(two_layers())["loss"]
+        weights = [p for p in algorithm.parameters() if p.dim() > 1]
+        return sum(float(g.abs().sum()) for g in torch.autograd.grad(loss, weights)), float(loss.detach())
+
+    (plain, loss), (norm, other) = end(Plain()), end(GradientL1(radius=0.02, form=form))
+    assert norm < 0.95 * plain
+    assert other == pytest.approx(loss, rel=0.1)
+
+
+def test_a_double_backward_through_numbers_is_refused_not_skipped() -> None:
+    problem = Problem([1.0, 2.0], lambda w: 3 * w[0], GradientL1(form="double_backward"))
+    with pytest.raises(ConfigError, match=r"depends on the weights, .* write step_rule.form=finite_difference"):
+        problem.update([])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_radius_of_a_width_is_half_the_scale_of_its_widest_grid(form: Form) -> None:
+    used = Problem([1.0, -2.0], quadratic, GradientL1(bits=4, form=form)).used()
+    assert used.tolist() == pytest.approx([1 + 2 / 15, -6 - 3 * 2 / 15], abs=1e-5)
 
 
 def quantized(rule: StepRule, kind: type = LSQ) -> Problem:
@@ -162,7 +223,8 @@ def test_saq_perturbs_frozen_weights_too() -> None:
         (lambda: SAGM(alpha=-1), "alpha at least 0, got 0.05 and -1"),
         (lambda: SAQ(rho=0), "step_rule.rho must be above 0, got 0"),
         (lambda: GradientL1(radius=0), "step_rule.radius must be above 0"),
-        (lambda: GradientL1(weight=2), "weight above 0 to 1, got 0.001 and 2"),
+        (lambda: GradientL1(weight=2), "weight from 0 to 1, got 0.001 and 2"),
+        (lambda: GradientL1(form="triple"), "step_rule.form must be one of finite_difference, double_backward, got"),
         (lambda: GradientL1(bits=9), "bits must be null or from 2 to 8, got 9"),
     ],
 )

@@ -5,13 +5,55 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from ...core.text import say
+from ...core.text import printable, say
 
 
 def list_components(argv: Sequence[str]) -> int:
-    """List every component with its reference and, where it cannot run here, the reason."""
-    argparse.ArgumentParser("quantdg list", description=list_components.__doc__).parse_args(argv)
-    from ..experiment.catalogue import text
+    """Name every component; with a group, say what each of its choices is, and of quantizers what each can do."""
+    options = list_components_parser().parse_args(argv)
+    from ..experiment.catalogue import group_named, group_text, text
 
-    say(text())
+    if not options.group:
+        say(text())
+    elif (group := group_named(options.group)) != "quantizer":
+        say(group_text(group))
+    else:
+        _quantizers(in_markdown=options.markdown)
     return 0
+
+
+def list_components_parser() -> argparse.ArgumentParser:
+    """The options of ``quantdg list``."""
+    parser = argparse.ArgumentParser("quantdg list", description=list_components.__doc__)
+    parser.add_argument("group", nargs="?", help="quantizers, algorithms, datasets, ...")
+    parser.add_argument("--markdown", action="store_true", help="the table of quantizers, as the documentation has it")
+    return parser
+
+
+def list_components_words(words: Sequence[str]) -> list[str]:
+    """What the last word may become, for completion."""
+    from ..experiment.load import GROUPS
+
+    return [group for group in GROUPS if group.startswith(words[-1])]
+
+
+def _quantizers(*, in_markdown: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from ..experiment.quantizer_table import QuantizerRow, as_markdown, quantizer_rows
+
+    rows = quantizer_rows()
+    if in_markdown:
+        say(as_markdown(rows))
+        return
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    table = Table(box=None, pad_edge=False)
+    for field in QuantizerRow._fields:
+        table.add_column(field, overflow="fold", no_wrap=field in {"quantizer", "family", "bits"})
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    console.print(table)

@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
-from ...core.errors import ConfigError, MissingPackageError, QuantDGError, one_line
+import inspect
+import textwrap
+from typing import Any
+
+from ...core.errors import ConfigError, MissingPackageError, QuantDGError, UnknownNameError, one_line
 from ...quantizers.base import Quantizer
 from .component import import_object
 from .load import GROUPS, choices, hydra
-from .offers import find_offer, offers
+from .offers import COMPONENTS, find_offer, offers
+
+_WIDTH = 110
 
 
 def text() -> str:
-    """List all groups and choices; quantizers with their reference and, where they cannot run, the pip line."""
+    """Name all choices by group, and below them the quantizers that cannot be used here, each with its reason."""
     lines = []
     with hydra():
-        for group in GROUPS:
-            lines.append(f"{group}:")
-            for name in choices(group):
-                note = _quantizer_note(name) if group == "quantizer" else ""
-                lines.append(f"  {name:20} {note}".rstrip())
-    return "\n".join(lines)
+        names = {group: choices(group) for group in GROUPS}
+    for group, known in names.items():
+        wrapped = textwrap.wrap(", ".join(known), _WIDTH, break_on_hyphens=False, break_long_words=False)
+        lines.append(textwrap.indent("\n".join(wrapped), " " * 14).replace(" " * 14, f"{group + ':':14}", 1))
+    unusable = [(name, reason) for name in names["quantizer"] if (reason := unusable_reason(name))]
+    lines += ["", "cannot be used here:", *(f"  {name:24} {reason}" for name, reason in unusable)] if unusable else []
+    return "\n".join([*lines, "", "quantdg list GROUP says what each is; quantdg show GROUP NAME lists its settings."])
 
 
-def _quantizer_note(name: str) -> str:
+def group_text(group: str) -> str:
+    """Name the choices of one group, each with its paper or with the first sentence of what it says of itself."""
+    with hydra():
+        names = choices(group)
+    return "\n".join(f"  {name:24} {_said_of(group, name)}".rstrip() for name in names)
+
+
+def group_named(word: str) -> str:
+    """Find a group by its name or its plural; UnknownNameError for anything else."""
+    for group in GROUPS:
+        if word in {group, f"{group}s"}:
+            return group
+    raise UnknownNameError("group", word, GROUPS)
+
+
+def unusable_reason(name: str) -> str:
+    """Say why a quantizer cannot be used here, or return an empty string."""
     try:
-        kind = import_object(find_offer("quantizer", name).target)
+        missing = find_quantizer(name).missing()
     except MissingPackageError as error:
         return f"unavailable: {error}"
     except QuantDGError as error:
         return f"broken: {error}"
-    try:
-        missing = kind.missing()
-        return f"unavailable: {missing}" if missing else str(kind.reference)
     except Exception as error:  # noqa: BLE001 - a class of another package may do anything
         return f"broken: {one_line(error)}"
+    return f"unavailable: {missing}" if missing else ""
+
+
+def _said_of(group: str, name: str) -> str:
+    if group not in COMPONENTS:
+        return ""
+    try:
+        part: Any = import_object(find_offer(group, name).target)
+    except QuantDGError as error:
+        return f"unavailable: {error}" if isinstance(error, MissingPackageError) else f"broken: {error}"
+    first = (inspect.getdoc(part) or "").partition("\n\n")[0].replace("\n", " ")
+    return str(getattr(part, "reference", "") or first)
 
 
 def find_quantizer(quantizer: str) -> type[Quantizer]:

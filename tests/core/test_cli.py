@@ -83,11 +83,23 @@ def test_usage_names_every_command(capsys):
     assert set(commands()) >= {"run", "list", "check", "report"}
 
 
-def test_list_names_components_and_references(capsys):
+def test_list_names_every_component_on_one_screen(capsys):
     assert main(["list"]) == 0
     text = capsys.readouterr().out
-    assert "Learned Step Size Quantization" in text
     assert "coral" in text
+    assert "torch_ao_learnable" in text
+    assert len(text.splitlines()) <= 40
+
+
+def test_list_of_a_group_says_what_each_choice_is(capsys):
+    assert main(["list", "quantizers"]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("pact ")]
+    assert "learned" in row
+    assert " 2, 4, 7, 8 " in row
+    assert main(["list", "algorithm"]) == 0
+    assert "correlation-alignment" in capsys.readouterr().out
+    assert main(["list", "quantiser"]) == 2
+    assert "quantizer" in capsys.readouterr().err
 
 
 def test_check_passes_an_own_quantizer_by_the_road_of_a_stranger(capsys):

@@ -7,7 +7,7 @@ step rule turns its gradient into a step, and the quantizer adds its parameters 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -38,6 +38,7 @@ class Algorithm(nn.Module, ABC):
         rule: how a gradient becomes a step.
         schedule: of the learning rates.
         penalty: the quantizer's, part of what is minimised.
+        statistics: mean and deviation per channel by which images in 0..1 were normalised, for losses on pixel values.
 
     Args:
         network: the model to train.
@@ -57,6 +58,7 @@ class Algorithm(nn.Module, ABC):
         self.rule: StepRule = Plain()
         self.schedule: Schedule = Constant()
         self.penalty: Callable[[], Tensor | None] = lambda: None
+        self.statistics: tuple[Sequence[float], Sequence[float]] = ((0.0,), (1.0,))
 
     @abstractmethod
     def losses(self, minibatches: Minibatches) -> Terms:

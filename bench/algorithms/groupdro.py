@@ -2,7 +2,8 @@ r"""Group DRO: minimise the worst source domain's risk by exponentiated weights.
 
     q_d <- q_d * exp(eta * R_d),   q <- q / sum q,   L = sum_d q_d R_d
 
-q starts at ones and is part of the checkpoint.
+q starts at ones and is part of the checkpoint. All domains go through the network at once and share the batch statistics of
+a live BatchNorm; DomainBed sends each by itself.
 
 Reference: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020; defaults of DomainBed
 (MIT).

@@ -10,6 +10,8 @@ The gradient is handed on as that of a linear function, so step rules and penalt
 
 Domains are permuted; the last ``meta_test`` (at most all but one) are for testing and are paired cyclically with the
 others. As in DomainBed, pairs are fewer than domains but G is divided by all domains.
+Live BatchNorm statistics move in the passes at w; DomainBed makes every pass on a clone, so its network keeps those it began
+with.
 
 Reference: Li et al., "Learning to Generalize: Meta-Learning for Domain Generalization", AAAI 2018; pairing and defaults
 of DomainBed (MIT).

@@ -28,6 +28,7 @@ def build(group: Group, data: CellData) -> Algorithm:
         algorithm.add_transform(transform.build())
     algorithm.rule = group.step_rule.build()
     algorithm.schedule = group.schedule.build()
+    algorithm.statistics = data.inputs.mean, data.inputs.std
     return algorithm.to(data.device)
 
 

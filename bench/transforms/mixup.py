@@ -5,6 +5,8 @@ r"""Mixup between domains: train on convex combinations of images and labels fro
 Domains are permuted and each is paired with the next one around the circle; one lambda a pair; the longer batch is cut.
 Labels become class probabilities, so the cross-entropy of any algorithm is lambda CE(f(x), y_i) + (1 - lambda)
 CE(f(x), y_j), and pair number d takes the place of domain d.
+All pairs go through the network at once and share the batch statistics of a live BatchNorm, where DomainBed sends each by
+itself.
 
 References: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018; between domains as in Gulrajani and
 Lopez-Paz, "In Search of Lost Domain Generalization", ICLR 2021 (DomainBed's Mixup, MIT).

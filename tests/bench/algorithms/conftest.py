@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from quantdg.bench.algorithms.arm import ARM
+from quantdg.bench.algorithms.augmix_jsd import AugMixJSD
 from quantdg.bench.algorithms.cdann import CDANN
 from quantdg.bench.algorithms.coral import CORAL
 from quantdg.bench.algorithms.dann import DANN
@@ -43,6 +44,7 @@ ALGORITHMS = {
     "mldg": (MLDG, {}),
     "fish": (Fish, {}),
     "eqrm": (EQRM, {"burn_in": 2, "lr": 1e-3}),
+    "augmix_jsd": (AugMixJSD, {}),
     "mtl": (MTL, {}),
     "arm": (ARM, {"support": 3, "width": 2}),
     "cdann": (CDANN, {"gradient_penalty": 0.1}),

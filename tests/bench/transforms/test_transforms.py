@@ -11,6 +11,7 @@ from quantdg.bench.models.convnet import convnet
 from quantdg.bench.models.mnist_cnn import mnist_cnn
 from quantdg.bench.transforms.mixstyle import MixStyle, mix_styles, partners
 from quantdg.bench.transforms.mixup import Mixup
+from quantdg.bench.transforms.mixup_x import MixupX
 from quantdg.core.errors import ConfigError, UnknownNameError
 
 
@@ -83,6 +84,33 @@ def test_mixup_needs_two_domains():
         erm(1).add_transform(Mixup())
 
 
+@pytest.mark.parametrize(("drawn", "weight", "share"), [(1.0, 1.2, 1.0), (0.0, -0.2, 0.0), (0.5, 0.5, 0.5)])
+def test_mixup_x_extrapolates_images_and_cuts_labels(monkeypatch, drawn, weight, share):
+    """The largest draw of a = 0.2: x = 1.2 x1 - 0.2 x2 with the label of x1."""
+    transform, data = (
+        MixupX(),
+        [(torch.full((2, 3), 1.0), torch.tensor([0, 1])), (torch.zeros(2, 3), torch.tensor([2, 3]))],
+    )
+    transform.attach(erm().network)
+    monkeypatch.setattr(torch, "randperm", torch.arange)
+    monkeypatch.setattr(torch, "rand", lambda n: torch.full((n,), drawn))
+    (x, y), (x2, _) = transform(data)
+    assert torch.allclose(x, torch.full((2, 3), weight))
+    assert torch.allclose(x2, torch.full((2, 3), 1 - weight))
+    assert torch.allclose(y[0], torch.tensor([share, 0, 1 - share, 0]))
+
+
+def test_mixup_x_draws_uniformly_from_its_range():
+    transform = MixupX(reach=0.5)
+    transform.attach(erm().network)
+    torch.manual_seed(0)
+    one = [(torch.full((1, 1), float(d == 0)), torch.tensor([0])) for d in range(2)]
+    drawn = torch.cat([x for _ in range(500) for x, _ in transform(one)])
+    assert float(drawn.min()) < -0.48
+    assert float(drawn.max()) > 1.48
+    assert float(drawn.var()) == pytest.approx(4 / 12, rel=0.1)
+
+
 def test_mixstyle_by_hand():
     x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 5.0]).view(2, 1, 1, 1)
     partner = torch.tensor([1, 0])
@@ -146,6 +174,7 @@ def test_mixstyle_says_where_it_cannot_be_placed():
     ("kind", "options", "message"),
     [
         (Mixup, {"alpha": 0.0}, "transform.mixup.alpha must be above 0, got 0.0; DomainBed uses 0.2"),
+        (MixupX, {"reach": -1.0}, "transform.mixup_x.reach must be at least 0, got -1.0; write for example 0.2"),
         (MixStyle, {"p": 1.5}, "p from 0 to 1 and alpha above 0, got 1.5 and 0.1"),
     ],
 )

@@ -64,6 +64,10 @@ class QuantizedModel:
         own = self.quantizer.penalty(self.model)
         return torch.zeros((), device=next(self.model.parameters()).device) if own is None else own
 
+    def on_loss(self, loss: Tensor) -> None:
+        """Show the loss before its ``backward()``; methods that need its curvature ask for it."""
+        self.quantizer.on_loss(self.model, loss)
+
     def after_step(self) -> None:
         """Must follow each ``optimizer.step()``: schedules and projections of the method happen here."""
         self.steps += 1

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .cga import CGA
     from .dorefa import DoReFa
     from .duq import DuQ
+    from .ewgs import EWGS
     from .float_ import Float
     from .freeze import Freeze
     from .grid_pull import GridPull
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CGA",
+    "EWGS",
     "INQ",
     "KURE",
     "LSQ",
@@ -91,6 +93,7 @@ _HOMES = {
     "CGA": "cga",
     "DoReFa": "dorefa",
     "DuQ": "duq",
+    "EWGS": "ewgs",
     "Float": "float_",
     "Freeze": "freeze",
     "GridPull": "grid_pull",

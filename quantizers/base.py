@@ -127,7 +127,7 @@ class Audit:
 class Quantizer(ABC):
     """A quantizer is one quantization method; the harness owns the loop and calls it in this order.
 
-    supports -> prepare -> calibrate -> param_groups -> (train step -> on_step)* -> audit -> export;
+    supports -> prepare -> calibrate -> param_groups -> (train step, on_loss before its backward -> on_step)* -> audit -> export;
     after_average is called on a model that carries averaged weights.
 
     A method that draws random numbers uses a generator of its own, derived from ``seed``: the
@@ -210,6 +210,9 @@ class Quantizer(ABC):
     def penalty(self, model: nn.Module) -> Tensor | None:
         """Return a scalar to add to the training loss, or None."""
         return None
+
+    def on_loss(self, model: nn.Module, loss: Tensor) -> None:
+        """Look at a step's loss (scalar, penalty included) before its backward, for methods that need its curvature."""
 
     def after_average(self, model: nn.Module, batches: Iterable[Tensor]) -> str:
         """Repair a model whose *parameters* were just averaged, and return the policy's name for the record.

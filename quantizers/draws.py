@@ -8,6 +8,12 @@ import torch
 from torch import Tensor, nn
 
 
+def stream(key: str, device: torch.device) -> torch.Generator:
+    """Make the generator of a key; its numbers depend on the device's kind."""
+    digest = hashlib.sha256(key.encode()).digest()
+    return torch.Generator(device=device).manual_seed(int.from_bytes(digest[:7], "big"))
+
+
 class Draws(nn.Module):
     """It draws anew after each optimizer step, the same for every forward between two of them.
 
@@ -37,6 +43,4 @@ class Draws(nn.Module):
 
     def uniform(self, x: Tensor) -> Tensor:
         """Return this step's draw from [0, 1), of x's shape and dtype; the stream depends on the device's kind."""
-        digest = hashlib.sha256(f"{self.key}/{self._now}".encode()).digest()
-        generator = torch.Generator(device=x.device).manual_seed(int.from_bytes(digest[:7], "big"))
-        return torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        return torch.rand(x.shape, generator=stream(f"{self.key}/{self._now}", x.device), device=x.device, dtype=x.dtype)

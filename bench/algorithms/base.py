@@ -39,6 +39,7 @@ class Algorithm(nn.Module, ABC):
         schedule: of the learning rates.
         penalty: the quantizer's, part of what is minimised.
         statistics: mean and deviation per channel by which images in 0..1 were normalised, for losses on pixel values.
+        on_loss: shows the quantizer what is minimised, before the backward.
 
     Args:
         network: the model to train.
@@ -59,6 +60,7 @@ class Algorithm(nn.Module, ABC):
         self.schedule: Schedule = Constant()
         self.penalty: Callable[[], Tensor | None] = lambda: None
         self.statistics: tuple[Sequence[float], Sequence[float]] = ((0.0,), (1.0,))
+        self.on_loss: Callable[[Tensor], None] = lambda loss: None
 
     @abstractmethod
     def losses(self, minibatches: Minibatches) -> Terms:
@@ -102,6 +104,8 @@ class Algorithm(nn.Module, ABC):
                 raise DivergedError(
                     f"the training loss is {float(loss.detach())}; lower protocol.lr or the quantizer's lr_ratio"
                 )
+            if penalised:
+                self.on_loss(loss)
             loss.backward(inputs=moving)  # type: ignore[no-untyped-call]
             return terms
 

@@ -95,6 +95,7 @@ def insert_quantizer(cell: Cell, data: CellData, state: State) -> tuple[Algorith
         algorithm.add_quantizer_group(group)
     check_groups(algorithm.optimizer, algorithm)
     algorithm.penalty = lambda: quantizer.penalty(network)
+    algorithm.on_loss = lambda loss: quantizer.on_loss(network, loss)
     return algorithm, quantizer, names
 
 

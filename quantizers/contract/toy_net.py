@@ -7,7 +7,7 @@ overridden ``train()``, a residual sum, an attribute of its own, and heavy-taile
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -111,13 +111,23 @@ def float_net(steps: int = 60) -> ToyNet:
 
 
 def train_step(
-    net: nn.Module, optimizer: torch.optim.Optimizer, step: int, penalty: Tensor | None, *, brightness: float = 1.0
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    penalty: Tensor | None,
+    *,
+    brightness: float = 1.0,
+    look: Callable[[Tensor], None] = lambda loss: None,
 ) -> float:
-    """Train one step on the batch number ``step``, times ``brightness``; return the loss, ``penalty`` included."""
+    """Train one step on the batch number ``step``, times ``brightness``; return the loss, ``penalty`` included.
+
+    ``look`` sees the loss before the backward.
+    """
     x, labels = images(100 + step)
     optimizer.zero_grad()
     loss = F.cross_entropy(net(brightness * x), labels)
     loss = loss if penalty is None else loss + penalty
+    look(loss)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return float(loss.detach())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -53,7 +54,8 @@ class Trial:
         losses = []
         for _ in range(steps):
             penalty = self.quantizer.penalty(self.net)
-            losses.append(train_step(self.net, self.optimizer, self.done, penalty, brightness=brightness))
+            look = partial(self.quantizer.on_loss, self.net)
+            losses.append(train_step(self.net, self.optimizer, self.done, penalty, brightness=brightness, look=look))
             self.done += 1
             self.quantizer.on_step(self.net, self.done)
         return losses

@@ -11,6 +11,7 @@ from quantdg.quantizers.contract.checks import CHECKS, run_checks
 from quantdg.quantizers.contract.trial import specs
 from quantdg.quantizers.dorefa import DoReFa
 from quantdg.quantizers.duq import DuQ
+from quantdg.quantizers.ewgs import EWGS
 from quantdg.quantizers.float_ import Float
 from quantdg.quantizers.freeze import Freeze
 from quantdg.quantizers.grid_pull import GridPull
@@ -106,6 +107,12 @@ class TestQuantNoise(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return QuantNoise
+
+
+class TestEWGS(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(EWGS, every=2, batches=2, probes=2)
 
 
 class TestToggle(QuantizerContract):

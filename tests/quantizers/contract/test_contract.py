@@ -14,6 +14,7 @@ from quantdg.quantizers.duq import DuQ
 from quantdg.quantizers.ewgs import EWGS
 from quantdg.quantizers.float_ import Float
 from quantdg.quantizers.freeze import Freeze
+from quantdg.quantizers.gradual_bits import GradualBits
 from quantdg.quantizers.grid_pull import GridPull
 from quantdg.quantizers.inq import INQ
 from quantdg.quantizers.iterative_freezing import IterativeFreezing
@@ -28,6 +29,7 @@ from quantdg.quantizers.normal_float import NormalFloat
 from quantdg.quantizers.pact import PACT
 from quantdg.quantizers.percentile import Percentile
 from quantdg.quantizers.power_of_two import PowerOfTwo
+from quantdg.quantizers.profit import PROFIT
 from quantdg.quantizers.quant_noise import QuantNoise
 from quantdg.quantizers.round_freeze import RoundFreeze
 from quantdg.quantizers.spec import QuantSpec
@@ -113,6 +115,18 @@ class TestEWGS(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return partial(EWGS, every=2, batches=2, probes=2)
+
+
+class TestPROFIT(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(PROFIT, base="lsq", sampling=2, steps=200)
+
+
+class TestGradualBits(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(GradualBits, every=3)
 
 
 class TestToggle(QuantizerContract):

@@ -20,8 +20,8 @@ MAY_IMPORT = {
 LAYERS = {
     "bench": [
         "results",
-        "models averaging step_rules optimizers schedules",
-        "experiment packed",
+        "models step_rules optimizers schedules",
+        "averaging experiment packed",
         "transforms",
         "algorithms",
         "training",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...core.errors import ConfigError, QuantDGError, one_line
 from ...datasets.base import DomainDataset
 from ...quantizers.layers import choose
+from ..averaging.base import training_average
 from ..experiment.component import Component, import_object
 from ..experiment.grid import Experiment
 
@@ -64,6 +65,7 @@ def try_parts(experiment: Experiment, network: nn.Module, sources: int) -> None:
         _try(partial(_algorithm, algorithm, network, sources))
     for part in (*experiment.transforms, experiment.step_rule, experiment.schedule, *experiment.averages):
         _try(part.build)
+    _try(partial(_averages, experiment))
     _try(partial(_optimizer, experiment))
     for quantizer in experiment.quantizers:
         _try(partial(quantizer.create, 0))
@@ -74,6 +76,14 @@ def try_parts(experiment: Experiment, network: nn.Module, sources: int) -> None:
 def _algorithm(algorithm: Component, network: nn.Module, sources: int) -> None:
     """Without an optimizer, the first of which takes two seconds to import torch's compiler."""
     algorithm.build(deepcopy(network), max(sources, import_object(algorithm.target).min_domains), lambda _: None)
+
+
+def _averages(experiment: Experiment) -> None:
+    """Together, as one that takes part in the training must be alone, and it must fit each protocol."""
+    average = training_average([part.build() for part in experiment.averages])
+    if average is not None:
+        for protocol in experiment.protocols():
+            average.begin(protocol.start_step, protocol.steps)
 
 
 def _optimizer(experiment: Experiment) -> None:

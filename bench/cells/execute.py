@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...core.errors import MissingPackageError, QuantDGError
 from ...quantizers.base import Quantizer
@@ -27,6 +27,7 @@ from ..results.logits import Logits, spread
 from ..results.provenance import provenance
 from ..results.record import HEADLINE, LAST, ORACLE, Record, Row, Sizes, Status, pack_bits
 from ..results.roles import Standing
+from ..training.averaging import set_weights
 from ..training.branch import Branch
 from ..training.data import CellData, load_dataset
 from ..training.evaluation import SourceScore, evaluate, evaluate_sources
@@ -151,8 +152,8 @@ def _store_model(cell: Cell, branch: Branch, data: CellData, root: Path) -> tupl
 
 
 def _plan_of(cell: Cell, branch: Branch) -> dict[str, Any]:
-    """What was quantized, how it was matched, and what of the settings did not apply."""
-    further = {"match": branch.match, "note": cell.quantizer.note}
+    """What was quantized, how it was matched, what of the settings did not apply, and what an average replaced."""
+    further = {"match": branch.match, "note": cell.quantizer.note, "averaged": branch.averaged}
     return {**asdict(branch.quantizer.plan), **{name: value for name, value in further.items() if value}}
 
 
@@ -195,15 +196,9 @@ def _rows(branch: Branch, data: CellData) -> dict[str, Row]:
 def _average_row(branch: Branch, data: CellData, average: WeightAverage) -> Row:
     step, weights = average.result()
     network = branch.algorithm.network
-    _copy(dict(network.named_parameters()), weights)
+    set_weights(network, weights)
     policy = branch.quantizer.after_average(network, data.calibration())
     return _row(branch.algorithm, data, step, evaluate_sources(branch.algorithm, data), note=policy)
-
-
-@torch.no_grad()
-def _copy(parameters: dict[str, torch.nn.Parameter], weights: dict[str, Tensor]) -> None:
-    for name, value in weights.items():
-        parameters[name].copy_(value)
 
 
 def _row(algorithm: Algorithm, data: CellData, step: int, source: SourceScore, note: str = "") -> Row:

@@ -80,6 +80,14 @@ class Component:
         return {**own, "origin": self.origin} if self.origin else own
 
     @property
+    def trains(self) -> bool:
+        """Say whether this average takes part in the training; one that cannot be imported counts as an observer."""
+        try:
+            return bool(getattr(import_object(self.target), "trains", False))
+        except QuantDGError:
+            return False
+
+    @property
     def architecture(self) -> str:
         """Return what tables call a model: the ``arch`` of a part of ours that has its file's name, else the name.
 

@@ -85,7 +85,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell is one quantizer on one group; ``averages`` observe its training.
+    """A cell is one quantizer on one group; ``averages`` observe its training, or one takes part in it.
 
     ``match`` chooses its bits or step scale; ``flatness`` is measured afterwards and is no part of the identity.
     """
@@ -117,7 +117,7 @@ class Cell:
             dataset=group.dataset.name,
             target=group.target,
             seed=group.seed,
-            algorithm=group.method,
+            algorithm="+".join([group.method, *(a.name for a in self.averages if a.trains)]),
             quantizer=self.quantizer.name,
             bits=(self.match.label(spec) if self.match else spec.label) if spec else "float",
             model=group.model.architecture,

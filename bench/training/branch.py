@@ -18,6 +18,7 @@ from ..algorithms.base import Algorithm
 from ..averaging.base import WeightAverage
 from ..experiment.grid import Cell
 from ..experiment.protocol import train_mode
+from .averaging import begin_averaging, observe, take_over
 from .checkpoint import Snapshot, State, capture, restore
 from .checkpointer import Checkpointer
 from .data import CellData
@@ -40,7 +41,7 @@ class Branch:
         algorithm: carrying the last step's weights.
         quantizer: prepared on its network.
         selection: the checkpoints each rule chose.
-        averages: by row name, ready for their result.
+        averages: by row name, ready for their result; one that took part in the training has no row of its own.
         audit: taken right after the last step, while its gradients are there.
         curve: one entry a checkpoint.
         step_ms: median wall time of a training step.
@@ -48,6 +49,7 @@ class Branch:
         float_names: state-dict names of the network before prepare.
         match: what `match_cell` chose.
         noise: of each site at insertion and at each checkpoint.
+        averaged: what the record says of an average that took part in the training; empty without one.
     """
 
     algorithm: Algorithm
@@ -61,6 +63,7 @@ class Branch:
     float_names: set[str] = field(default_factory=set)
     match: dict[str, Any] = field(default_factory=dict)
     noise: dict[str, list[float]] = field(default_factory=dict)
+    averaged: dict[str, Any] = field(default_factory=dict)
 
 
 def _at_start(cell: Cell, data: CellData, state: State) -> Algorithm:
@@ -107,6 +110,7 @@ class _Gathered:
     selection: Selection = field(default_factory=Selection)
     curve: list[dict[str, float]] = field(default_factory=list)
     noise: dict[str, list[float]] = field(default_factory=dict)
+    averaged: dict[str, Any] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
     seconds: float = 0.0
     began: float = field(default_factory=time.perf_counter)
@@ -115,6 +119,23 @@ class _Gathered:
         """Return seconds of this branch over all attempts."""
         return self.seconds + time.perf_counter() - self.began
 
+    def branch(self, algorithm: Algorithm, quantizer: Quantizer, audit: Audit, **further: Any) -> Branch:
+        """Return the finished branch."""
+        rows = {name: average for name, average in self.averages.items() if not average.trains}
+        return Branch(
+            algorithm,
+            quantizer,
+            self.selection,
+            rows,
+            audit=audit,
+            curve=self.curve,
+            step_ms=1000 * median(self.times),
+            seconds=self.total(),
+            noise=self.noise,
+            averaged=self.averaged,
+            **further,
+        )
+
     def state(self) -> dict[str, Any]:
         """Return what a snapshot keeps."""
         return {
@@ -122,6 +143,7 @@ class _Gathered:
             "chosen": self.selection.chosen,
             "curve": self.curve,
             "noise": self.noise,
+            "averaged": self.averaged,
             "times": self.times,
             "seconds": self.total(),
         }
@@ -132,7 +154,7 @@ class _Gathered:
             average.restore(saved["averages"][name])
         self.selection.chosen = saved["chosen"]
         self.curve, self.times, self.seconds = saved["curve"], saved["times"], saved["seconds"]
-        self.noise = saved["noise"]
+        self.noise, self.averaged = saved["noise"], saved["averaged"]
 
 
 def train_branch(
@@ -146,6 +168,7 @@ def train_branch(
     gathered = _Gathered({a.name: a.build() for a in cell.averages})
     cell, match = match_cell(cell, data, lambda: _at_start(cell, data, state).network)
     algorithm, quantizer, names = insert_quantizer(cell, data, state)
+    begin_averaging(gathered.averages, algorithm, protocol)
     note_noise(gathered.noise, quantizer, algorithm.network)
     done = _resume(algorithm, gathered, checkpointer, data.device) or protocol.start_step
     report(done - protocol.start_step)
@@ -156,9 +179,10 @@ def train_branch(
         terms = train_step(algorithm, data, step)
         quantizer.on_step(algorithm.network, step - protocol.start_step)
         gathered.times.append(time.perf_counter() - began)
-        weights = dict(algorithm.network.named_parameters())
-        for average in gathered.averages.values():
-            average.after_step(step, weights)
+        observe(gathered.averages, step, algorithm.network, quantizer)
+        if taken := take_over(gathered.averages, step, algorithm, quantizer, data=data):
+            gathered.averaged, gathered.selection = taken, Selection()
+            train_mode(algorithm, freeze_bn=True)
         if protocol.is_check(step):
             if step == protocol.steps:
                 audit = quantizer.audit(algorithm.network)
@@ -167,21 +191,7 @@ def train_branch(
         report(1)
         if step < protocol.steps:
             checkpointer.after_step(partial(_snapshot, step, algorithm, gathered))
-    step_ms, total = 1000 * median(gathered.times), gathered.total()
-    averages, selection, curve = gathered.averages, gathered.selection, gathered.curve
-    return Branch(
-        algorithm,
-        quantizer,
-        selection,
-        averages,
-        audit=audit,
-        curve=curve,
-        step_ms=step_ms,
-        seconds=total,
-        float_names=names,
-        match=match,
-        noise=gathered.noise,
-    )
+    return gathered.branch(algorithm, quantizer, audit, float_names=names, match=match)
 
 
 def _snapshot(step: int, algorithm: Algorithm, gathered: _Gathered) -> Snapshot:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from .toggle import Toggle
     from .torch_ao import TorchAO
     from .torch_ao_learnable import TorchAOLearnable
+    from .torchao_affine import TorchaoAffine
+    from .torchao_intx import TorchaoIntx
+    from .torchao_learnable import TorchaoLearnable
     from .uniform_noise import UniformNoise
 
 __all__ = [
@@ -89,6 +92,9 @@ __all__ = [
     "Toggle",
     "TorchAO",
     "TorchAOLearnable",
+    "TorchaoAffine",
+    "TorchaoIntx",
+    "TorchaoLearnable",
     "UniformNoise",
 ]
 
@@ -107,8 +113,8 @@ _HOMES = {
     "KMeans": "k_means",
     "KURE": "kure",
     "LSQ": "lsq",
-    "MSE": "mse",
     "MinMax": "min_max",
+    "MSE": "mse",
     "NNILSQ": "nni_lsq",
     "NNIQAT": "nni_qat",
     "NormalFloat": "normal_float",
@@ -122,7 +128,10 @@ _HOMES = {
     "StochasticRounding": "stochastic_rounding",
     "Toggle": "toggle",
     "TorchAO": "torch_ao",
+    "TorchaoAffine": "torchao_affine",
+    "TorchaoIntx": "torchao_intx",
     "TorchAOLearnable": "torch_ao_learnable",
+    "TorchaoLearnable": "torchao_learnable",
     "UniformNoise": "uniform_noise",
 }
 

@@ -124,6 +124,14 @@ class Audit:
     sites: Mapping[str, SiteAudit]
 
 
+def _installed(package: str) -> bool:
+    """Say whether a package, dotted where it lies within another, can be found; nothing but its parents is imported."""
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # a parent of it is missing
+        return False
+
+
 class Quantizer(ABC):
     """A quantizer is one quantization method; the harness owns the loop and calls it in this order.
 
@@ -172,7 +180,7 @@ class Quantizer(ABC):
     @classmethod
     def missing(cls) -> str:
         """Return the pip line for what is not installed, or an empty string."""
-        return " and ".join(line for package, line in cls.requires.items() if find_spec(package) is None)
+        return " and ".join(line for package, line in cls.requires.items() if not _installed(package))
 
     def supports(self, model: nn.Module, spec: QuantSpec) -> Support:
         """Say whether ``prepare`` would work with this spec on this float model; this changes nothing."""

@@ -24,7 +24,7 @@ def check_edge_gradient(make: MakeQuantizer) -> Skip | None:
     """What lies inside the grid gets a gradient, on an outermost code too; what lies beyond it gets what ``beyond`` says.
 
     The mask belongs on the value before rounding: torch.clamp after rounding stops the whole outermost bin in one version
-    of torch and passes it in another. A class whose weights stand still for another reason says it in ``dead_weights``.
+    of torch and passes it in another. A class whose weights stand still all the same says why in ``dead_weights``.
     """
     found = [s for s in COARSE if make(s).supports(float_net(), s).ok] or specs(make)
     tried = 0
@@ -36,7 +36,7 @@ def check_edge_gradient(make: MakeQuantizer) -> Skip | None:
                 weight = latent_parameter(t.net, site.key(name)).detach()
                 _check_weight(spec, name, weight, site.weight, slope=slopes[name], quantizer=t.quantizer)
                 tried += 1
-            if site.act is not None:
+            if site.act is not None and not t.quantizer.dead_weights:
                 _check_inputs(spec, name, site.act, partial(input_slopes, t.net, name))
     return None if tried else Skip("no weight that it rounds trains")
 

@@ -1,0 +1,33 @@
+"""Adapters of other libraries keep the contract, each where its library is installed."""
+
+from importlib.util import find_spec
+
+import pytest
+
+from quantdg.quantizers.testing import QuantizerContract
+from quantdg.quantizers.torchao_affine import TorchaoAffine
+from quantdg.quantizers.torchao_intx import TorchaoIntx
+from quantdg.quantizers.torchao_learnable import TorchaoLearnable
+
+needs_torchao = pytest.mark.skipif(find_spec("torchao") is None, reason="pip install 'quantdg[torchao]'")
+
+
+@needs_torchao
+class TestTorchaoIntx(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return TorchaoIntx
+
+
+@needs_torchao
+class TestTorchaoAffine(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return TorchaoAffine
+
+
+@needs_torchao
+class TestTorchaoLearnable(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return TorchaoLearnable

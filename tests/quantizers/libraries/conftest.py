@@ -1,0 +1,75 @@
+"""A net trained by a library's own modules, to compare with the net that an adapter prepared."""
+
+import pytest
+import torch
+from torch import nn
+
+from quantdg.quantizers.insertion import latent_parameter
+from quantdg.quantizers.spec import QuantSpec
+
+LAYERS = ("0", "2", "5")
+RATE = 0.002  # small: a learned scale without a gradient factor stays positive by itself
+
+
+def net():
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+
+
+def batch(seed, count=4):
+    return torch.randn(count, 3, 10, 10, generator=torch.Generator().manual_seed(seed))
+
+
+class Direct(nn.Module):
+    """A layer whose weight, and input where there is a module for it, go through the library's modules."""
+
+    def __init__(self, layer, weight, act):
+        super().__init__()
+        self.layer, self.weight, self.act = layer, weight, act
+
+    def forward(self, x):
+        quantized = {"weight": self.weight(self.layer.weight)}
+        return torch.func.functional_call(self.layer, quantized, (x if self.act is None else self.act(x),))
+
+
+def train(model, after_step, steps=4):
+    optimizer = torch.optim.SGD(model.parameters(), RATE)
+    outputs = []
+    for step in range(1, steps + 1):
+        optimizer.zero_grad()
+        out = model(batch(step))
+        out.square().mean().backward()
+        optimizer.step()
+        after_step(step)
+        outputs.append(out.detach())
+    return outputs
+
+
+@pytest.fixture
+def same_as_direct():
+    """Train both for four steps, and compare every output, weight and learned parameter bit for bit."""
+
+    def compare(quantizer_class, spec, weight_module, act_module=None, *, after_first=lambda model: None, **options):
+        ours = net()
+        quantizer = quantizer_class(QuantSpec(*spec, rules=()), **options)
+        quantizer.prepare(ours, batch(0))
+        theirs = net()
+        for name in LAYERS:
+            layer = theirs.get_submodule(name)
+            act = None if act_module is None else act_module()
+            theirs[int(name)] = Direct(layer, weight_module(layer.weight), act)
+        with torch.no_grad():
+            theirs(batch(0))
+        after_first(theirs)
+        got, expected = train(ours, lambda step: quantizer.on_step(ours, step)), train(theirs, lambda step: None)
+        for a, b in zip(got, expected, strict=True):
+            assert torch.equal(a, b)
+        for name in LAYERS:
+            latent = latent_parameter(ours, f"{name}.weight")
+            assert torch.equal(latent, theirs.get_submodule(name).layer.weight)
+        learned = sum(p.requires_grad for p in theirs.parameters()) - 2 * len(LAYERS)
+        assert len(quantizer.plan.parameters) == learned
+        assert not torch.equal(latent, net()[5].weight)
+        return ours, theirs
+
+    return compare

@@ -99,6 +99,11 @@ class SiteAudit:
         scale_gradient: largest |gradient| on them after the last optimizer step, or None.
         dead: share of the weights that lie inside the grid and get no gradient, 0 to 1, where the class says by
             `Quantizer.dead_weights` that there are some, else None.
+        grid_distance: mean |v - round(v)| of v = w / s + z, how far latent weights are from the nearest value of the
+            uniform grid continued beyond its ends, 0 to 1/2 scales: 1/4 where they lie anywhere, near 0 where they sit
+            on values, near 1/2 where they sit on decision edges. None on a non-uniform grid.
+        oscillation: share of the weights whose code turns back in a step, over the last steps of a training, 0 to 1;
+            see `quantdg.bench.training.oscillation_watch`. None where no training was watched.
     """
 
     levels_used: int
@@ -109,6 +114,8 @@ class SiteAudit:
     scale_moved: float | None = None
     scale_gradient: float | None = None
     dead: float | None = None
+    grid_distance: float | None = None
+    oscillation: float | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .export import QTensor
-from .fake_quant import FakeQuant, frozen_ranges
+from .fake_quant import FakeQuant, QParams, frozen_ranges
 
 FAR = 0.55
 """Distances between two values by which a weight is beyond the grid."""
@@ -65,3 +65,12 @@ def dead_share(quant: FakeQuant, weight: Tensor, q: QTensor) -> float:
     """Compute the share of the weights that lie inside the grid and get no gradient, 0 to 1."""
     dead = zones(weight, q).inside & (slopes(quant, weight) == 0)
     return float(dead.float().mean())
+
+
+def grid_distance(weight: Tensor, q: QParams) -> float | None:
+    """Compute the mean |v - round(v)| of v = w / s + z, 0 to 1/2; None on a non-uniform grid."""
+    if q.levels is not None:
+        return None
+    scale, zero_point = q.against(weight)
+    v = weight / scale + zero_point
+    return float((v - v.round()).abs().mean())

@@ -15,6 +15,21 @@ import torch
 from torch import Tensor, nn
 
 
+def turned(last: Tensor, codes: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """Say which codes turn back.
+
+    Args:
+        last: codes before the step, int16.
+        codes: after it, int16, of the same shape.
+        direction: the last d that was not 0, int8, 0 before any.
+
+    Returns:
+        o_t as booleans, and the direction after the step.
+    """
+    now = torch.sign(last - codes).to(torch.int8)
+    return now * direction == -1, torch.where(now != 0, now, direction)
+
+
 class Oscillations(nn.Module):
     """It follows the codes of one weight.
 
@@ -43,10 +58,9 @@ class Oscillations(nn.Module):
     @torch.no_grad()
     def update(self, codes: Tensor) -> Tensor:
         """Take in the codes after an optimizer step; returns which of them oscillated, of their shape."""
-        now = torch.sign(self.last - codes.to(torch.int16)).to(torch.int8)
-        oscillated = now * self.direction == -1
+        oscillated, direction = turned(self.last, codes.to(torch.int16), self.direction)
         self.rate.lerp_(oscillated.float(), self.momentum)
         self.mean.lerp_(codes.float(), self.momentum)
-        self.direction.copy_(torch.where(now != 0, now, self.direction))
+        self.direction.copy_(direction)
         self.last.copy_(codes)
         return oscillated

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..core.errors import ConfigError, QuantizerError
 from .acting import keep_acting, watched
 from .base import Audit, Plan, Quantizer, SiteAudit, Support, noise_to_signal
-from .edges import dead_share
+from .edges import dead_share, grid_distance
 from .export import QTensor, SiteExport
 from .fake_quant import FakeQuant, calibrating, codes_of, fake_quants, to_act_quant
 from .insertion import Site, insert, latent_parameter, leave_fast_path, sites_of
@@ -215,6 +215,7 @@ class SiteQuantizer(Quantizer):
             weight_moved=self.moved(site.key, weight),
             scale_moved=max((self._scale_moved(n, s) for n, s in scales), default=None),
             scale_gradient=max(gradients, default=None),
+            grid_distance=grid_distance(weight, q),
             dead=dead_share(site.weight_quant, weight, exported) if self.dead_weights else None,
         )
 

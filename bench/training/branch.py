@@ -26,6 +26,7 @@ from .evaluation import evaluate, evaluate_sources
 from .float_phase import StepReport, build, train_step
 from .noise_match import match_cell
 from .optimizer_check import check_groups
+from .oscillation_watch import OscillationWatch
 from .seeds import seed_everything
 from .selection import Checkpoint, Selection
 
@@ -111,6 +112,7 @@ class _Gathered:
     curve: list[dict[str, float]] = field(default_factory=list)
     noise: dict[str, list[float]] = field(default_factory=dict)
     averaged: dict[str, Any] = field(default_factory=dict)
+    oscillations: OscillationWatch = field(default_factory=OscillationWatch)
     times: list[float] = field(default_factory=list)
     seconds: float = 0.0
     began: float = field(default_factory=time.perf_counter)
@@ -144,6 +146,7 @@ class _Gathered:
             "curve": self.curve,
             "noise": self.noise,
             "averaged": self.averaged,
+            "oscillations": self.oscillations.state(),
             "times": self.times,
             "seconds": self.total(),
         }
@@ -155,6 +158,7 @@ class _Gathered:
         self.selection.chosen = saved["chosen"]
         self.curve, self.times, self.seconds = saved["curve"], saved["times"], saved["seconds"]
         self.noise, self.averaged = saved["noise"], saved["averaged"]
+        self.oscillations.restore(saved.get("oscillations", {}))
 
 
 def train_branch(
@@ -179,13 +183,14 @@ def train_branch(
         terms = train_step(algorithm, data, step)
         quantizer.on_step(algorithm.network, step - protocol.start_step)
         gathered.times.append(time.perf_counter() - began)
+        gathered.oscillations.after_step(protocol.steps - step, quantizer, algorithm.network)
         observe(gathered.averages, step, algorithm.network, quantizer)
         if taken := take_over(gathered.averages, step, algorithm, quantizer, data=data):
             gathered.averaged, gathered.selection = taken, Selection()
             train_mode(algorithm, freeze_bn=True)
         if protocol.is_check(step):
             if step == protocol.steps:
-                audit = quantizer.audit(algorithm.network)
+                audit = gathered.oscillations.noted(quantizer.audit(algorithm.network))
             note_noise(gathered.noise, quantizer, algorithm.network)
             _check(algorithm, data, step, terms["loss"], gathered=gathered)
         report(1)

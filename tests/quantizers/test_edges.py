@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from quantdg.quantizers.edges import dead_share, slopes, zones
+from quantdg.quantizers.edges import dead_share, grid_distance, slopes, zones
 from quantdg.quantizers.export import QTensor
 from quantdg.quantizers.fake_quant import FakeQuant, QParams, codes_of
 from quantdg.quantizers.lsq import LSQQuant
@@ -34,6 +34,18 @@ def lsq(scale: float, bits: int) -> LSQQuant:
     quant = LSQQuant(bits)
     quant.step_size.data.fill_(scale)
     return quant
+
+
+def test_the_distance_from_the_grid_by_hand() -> None:
+    """v = (.25, 1.5, 4.9) and 2.3 beyond the grid of 3 bits: (.25 + .5 + .1 + .3) / 4, in scales of .5."""
+    q = QParams.symmetric(torch.tensor(0.5), integer_range(3))
+    assert grid_distance(0.5 * torch.tensor([0.25, 1.5, 4.9, 2.3]), q) == pytest.approx(1.15 / 4)
+    between = q._replace(zero_point=torch.tensor(3.5))  # a grid without a zero: values at odd halves of the scale
+    assert grid_distance(torch.tensor([0.25, -0.75]), between) == pytest.approx(0)
+    assert grid_distance(torch.tensor([0.0, 0.5]), between) == pytest.approx(0.5)
+    anywhere = torch.rand(100_000, generator=torch.Generator().manual_seed(0))
+    assert grid_distance(anywhere, q._replace(scale=torch.tensor(0.01))) == pytest.approx(0.25, abs=0.002)
+    assert grid_distance(anywhere, q._replace(levels=torch.tensor([0.0, 1.0]))) is None
 
 
 def test_the_zones_of_the_reference_vector() -> None:

@@ -152,8 +152,9 @@ def _store_model(cell: Cell, branch: Branch, data: CellData, root: Path) -> tupl
 
 
 def _plan_of(cell: Cell, branch: Branch) -> dict[str, Any]:
-    """What was quantized, how it was matched, what of the settings did not apply, and what an average replaced."""
+    """What was quantized, how it was matched, what of the settings did not apply, and what an average or a step rule did."""
     further = {"match": branch.match, "note": cell.quantizer.note, "averaged": branch.averaged}
+    further["step_rule"] = branch.algorithm.rule.report()
     return {**asdict(branch.quantizer.plan), **{name: value for name, value in further.items() if value}}
 
 

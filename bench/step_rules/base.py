@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,8 @@ class Trained(Protocol):
 class StepRule(ABC):
     """A rule turns gradients into one step of ``algorithm.optimizer``.
 
+    One that has to remember something is an `nn.Module` as well: its buffers are part of the checkpoint.
+
     Attributes:
         double_backward: whether it differentiates a gradient of the network, which some quantizers cannot.
     """
@@ -65,6 +67,10 @@ class StepRule(ABC):
         Returns:
             The terms at the weights before the step.
         """
+
+    def report(self) -> dict[str, Any]:
+        """Return what the record says of the whole training: numbers and texts; empty where there is nothing."""
+        return {}
 
 
 class Plain(StepRule):

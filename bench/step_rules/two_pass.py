@@ -48,7 +48,7 @@ class TwoPass(StepRule):
             assign(own, before)
             gradients()
         assign(own, after)
-        self._mix(kept)
+        self.mix(kept)
         algorithm.optimizer.step()
         return terms
 
@@ -62,7 +62,8 @@ class TwoPass(StepRule):
         return [(p, p.grad.clone()) for p in algorithm.parameters() if p.grad is not None]
 
     @torch.no_grad()
-    def _mix(self, kept: list[tuple[nn.Parameter, Tensor]]) -> None:
+    def mix(self, kept: list[tuple[nn.Parameter, Tensor]]) -> None:
+        """Add the gradients of the first pass, ``kept``, to those that are there, each with its share."""
         for p, grad in kept:
             p.grad = self.first * grad if p.grad is None else p.grad.mul_(self.second).add_(grad, alpha=self.first)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,21 @@ def _deal(labels: NDArray[np.int64], hands: int) -> list[NDArray[np.int64]]:
     return [np.sort(order[hand::hands]) for hand in range(hands)]
 
 
+def _source() -> tuple[Ints, Ints]:
+    """The file of scikit-learn's `load_digits`, (1797, 8, 8) of 0..16 and labels; importing the library takes a second."""
+    spec = find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        raise MissingPackageError("dataset digits needs scikit-learn: pip install scikit-learn")
+    file = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if file.exists():
+        table = np.loadtxt(file, delimiter=",", dtype=np.int64)
+        return table[:, :-1].reshape(-1, 8, 8), table[:, -1]
+    from sklearn.datasets import load_digits as load_source  # noqa: PLC0415  (slow to import)
+
+    source: Any = load_source()
+    return source.images.astype(np.int64), source.target.astype(np.int64)
+
+
 def load_digits_domains(size: int = 16) -> DomainDataset:
     """Build the five domains; the same bytes on every machine.
 
@@ -112,13 +128,8 @@ def load_digits_domains(size: int = 16) -> DomainDataset:
     """
     if not 8 <= size <= 64:
         raise ConfigError(f"digits come in sizes 8..64, got {size}; write size: 16")
-    try:
-        from sklearn.datasets import load_digits as load_source  # noqa: PLC0415  (slow to import)
-    except ImportError as error:
-        raise MissingPackageError("dataset digits needs scikit-learn: pip install scikit-learn") from error
-    source: Any = load_source()
-    glyphs = source.images.astype(np.int64) * 255 // 16
-    labels = source.target.astype(np.int64)
+    pixels, labels = _source()
+    glyphs = pixels * 255 // 16
     domains = tuple(
         Domain(name, style(glyphs[mine], size).astype(np.uint8), labels[mine])
         for (name, style), mine in zip(STYLES.items(), _deal(labels, len(STYLES)), strict=True)

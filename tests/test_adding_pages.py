@@ -3,6 +3,7 @@
 import configparser
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
+from quantdg.core.cli import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -82,9 +84,12 @@ def test_the_page_is_followed(part, tmp_path):
         assert "same model, no image changes" in done.stdout
 
 
-def test_settings_layers_and_bits_are_said_so(tmp_path):
+def test_settings_layers_and_bits_are_said_so(tmp_path, monkeypatch, capsys):
     page = (ROOT / "docs" / "quantizers.md").read_text(encoding="utf-8")
-    done = run("\n".join(blocks(page, "sh")), tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "settings, written quantizer.lsq.SETTING=VALUE:" in done.stdout
-    assert done.stdout.count("to run: ") == page.count("quantdg run --plan")
+    monkeypatch.chdir(tmp_path)
+    for line in "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
+        program, *words = shlex.split(line, comments=True)
+        assert (program, main(words)) == ("quantdg", 0), line
+    said = capsys.readouterr().out
+    assert "settings, written quantizer.lsq.SETTING=VALUE:" in said
+    assert said.count("to run: ") == page.count("quantdg run --plan")

@@ -74,7 +74,6 @@ def try_parts(experiment: Experiment, network: nn.Module, sources: int) -> None:
 
 
 def _algorithm(algorithm: Component, network: nn.Module, sources: int) -> None:
-    """Without an optimizer, the first of which takes two seconds to import torch's compiler."""
     algorithm.build(deepcopy(network), max(sources, import_object(algorithm.target).min_domains), lambda _: None)
 
 

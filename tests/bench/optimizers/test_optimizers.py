@@ -1,5 +1,8 @@
 """One step of each optimizer worked out by hand, and the harness's promises with each of them."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -85,3 +88,14 @@ def test_mldg_steps_inside_as_its_optimizer_would(name):
 def test_wrong_words(words, reason, tmp_path, capsys):
     assert main(["run", "--plan", *words, f"out={tmp_path / 'runs'}"]) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_building_an_optimizer_does_not_import_the_compiler():
+    code = """
+import sys, torch
+from quantdg.bench.optimizers.adam import adam
+adam(torch.nn.Linear(2, 2).parameters(), lr=0.1, weight_decay=0.0)
+print([name for name in ("torch._dynamo", "torch._inductor") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

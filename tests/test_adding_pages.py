@@ -87,7 +87,7 @@ def test_the_page_is_followed(part, tmp_path):
 def test_settings_layers_and_bits_are_said_so(tmp_path, monkeypatch, capsys):
     page = (ROOT / "docs" / "quantizers.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    for line in "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
+    for line in filter(None, "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()):
         program, *words = shlex.split(line, comments=True)
         assert (program, main(words)) == ("quantdg", 0), line
     said = capsys.readouterr().out

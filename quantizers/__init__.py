@@ -14,6 +14,7 @@ from .spec import QuantSpec, Rule, SiteSpec
 
 if TYPE_CHECKING:
     from .apot import APoT
+    from .brevitas_adapter import BrevitasAbsMax, BrevitasDecoupled, BrevitasLearned
     from .cga import CGA
     from .dorefa import DoReFa
     from .duq import DuQ
@@ -62,6 +63,9 @@ __all__ = [
     "APoT",
     "ActQuant",
     "Audit",
+    "BrevitasAbsMax",
+    "BrevitasDecoupled",
+    "BrevitasLearned",
     "DoReFa",
     "DuQ",
     "Float",
@@ -100,6 +104,9 @@ __all__ = [
 
 _HOMES = {
     "APoT": "apot",
+    "BrevitasAbsMax": "brevitas_adapter",
+    "BrevitasDecoupled": "brevitas_adapter",
+    "BrevitasLearned": "brevitas_adapter",
     "CGA": "cga",
     "DoReFa": "dorefa",
     "DuQ": "duq",
@@ -119,9 +126,9 @@ _HOMES = {
     "NNIQAT": "nni_qat",
     "NormalFloat": "normal_float",
     "PACT": "pact",
-    "PROFIT": "profit",
     "Percentile": "percentile",
     "PowerOfTwo": "power_of_two",
+    "PROFIT": "profit",
     "QuantNoise": "quant_noise",
     "RoundFreeze": "round_freeze",
     "StatsQ": "statsq",

@@ -4,12 +4,14 @@ from importlib.util import find_spec
 
 import pytest
 
+from quantdg.quantizers.brevitas_adapter import BrevitasAbsMax, BrevitasDecoupled, BrevitasLearned
 from quantdg.quantizers.testing import QuantizerContract
 from quantdg.quantizers.torchao_affine import TorchaoAffine
 from quantdg.quantizers.torchao_intx import TorchaoIntx
 from quantdg.quantizers.torchao_learnable import TorchaoLearnable
 
 needs_torchao = pytest.mark.skipif(find_spec("torchao") is None, reason="pip install 'quantdg[torchao]'")
+needs_brevitas = pytest.mark.skipif(find_spec("brevitas") is None, reason="pip install 'quantdg[brevitas]'")
 
 
 @needs_torchao
@@ -31,3 +33,24 @@ class TestTorchaoLearnable(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return TorchaoLearnable
+
+
+@needs_brevitas
+class TestBrevitasAbsMax(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return BrevitasAbsMax
+
+
+@needs_brevitas
+class TestBrevitasLearned(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return BrevitasLearned
+
+
+@needs_brevitas
+class TestBrevitasDecoupled(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return BrevitasDecoupled

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from quantdg.quantizers.insertion import latent_parameter
 from quantdg.quantizers.spec import QuantSpec
@@ -21,15 +22,16 @@ def batch(seed, count=4):
 
 
 class Direct(nn.Module):
-    """A layer whose weight, and input where there is a module for it, go through the library's modules."""
+    """A layer whose weight, and input where there is a module for it, go through a library's modules."""
 
-    def __init__(self, layer, weight, act):
+    def __init__(self, layer, weight_fake, act_fake=None):
         super().__init__()
-        self.layer, self.weight, self.act = layer, weight, act
+        self.weight, self.bias = layer.weight, layer.bias
+        self.weight_fake, self.act_fake = weight_fake, act_fake
+        self.compute = F.conv2d if isinstance(layer, nn.Conv2d) else F.linear
 
     def forward(self, x):
-        quantized = {"weight": self.weight(self.layer.weight)}
-        return torch.func.functional_call(self.layer, quantized, (x if self.act is None else self.act(x),))
+        return self.compute(x if self.act_fake is None else self.act_fake(x), self.weight_fake(self.weight), self.bias)
 
 
 def train(model, after_step, steps=4):
@@ -46,18 +48,22 @@ def train(model, after_step, steps=4):
 
 
 @pytest.fixture
+def direct():
+    """The layer of a direct net: ``direct(layer, weight_fake, act_fake)``."""
+    return Direct
+
+
+@pytest.fixture
 def same_as_direct():
     """Train both for four steps, and compare every output, weight and learned parameter bit for bit."""
 
-    def compare(quantizer_class, spec, weight_module, act_module=None, *, after_first=lambda model: None, **options):
+    def compare(quantizer_class, spec, make_layer, *, after_first=lambda model: None, **options):
         ours = net()
         quantizer = quantizer_class(QuantSpec(*spec, rules=()), **options)
         quantizer.prepare(ours, batch(0))
         theirs = net()
         for name in LAYERS:
-            layer = theirs.get_submodule(name)
-            act = None if act_module is None else act_module()
-            theirs[int(name)] = Direct(layer, weight_module(layer.weight), act)
+            theirs[int(name)] = make_layer(theirs.get_submodule(name))
         with torch.no_grad():
             theirs(batch(0))
         after_first(theirs)
@@ -66,7 +72,7 @@ def same_as_direct():
             assert torch.equal(a, b)
         for name in LAYERS:
             latent = latent_parameter(ours, f"{name}.weight")
-            assert torch.equal(latent, theirs.get_submodule(name).layer.weight)
+            assert torch.equal(latent, theirs.get_parameter(f"{name}.weight"))
         learned = sum(p.requires_grad for p in theirs.parameters()) - 2 * len(LAYERS)
         assert len(quantizer.plan.parameters) == learned
         assert not torch.equal(latent, net()[5].weight)

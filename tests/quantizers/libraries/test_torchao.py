@@ -80,17 +80,17 @@ def start_learning(model):
                 module.zero_point.requires_grad_(False)
 
 
-def test_intx_equals_torchao_bit_for_bit(same_as_direct):
-    same_as_direct(TorchaoIntx, (2,), lambda weight: intx(torch.int2))
+def test_intx_equals_torchao_bit_for_bit(same_as_direct, direct):
+    same_as_direct(TorchaoIntx, (2,), lambda layer: direct(layer, intx(torch.int2)))
 
 
-def test_intx_with_a_learned_range_equals_torchao_bit_for_bit(same_as_direct):
+def test_intx_with_a_learned_range_equals_torchao_bit_for_bit(same_as_direct, direct):
     from torchao.quantization.qat import initialize_fake_quantizers  # noqa: PLC0415
 
-    def module(weight):
+    def module(layer):
         made = intx(torch.int4, is_dynamic=False, range_learning=True)
-        initialize_fake_quantizers(made, (weight,))
-        return made
+        initialize_fake_quantizers(made, (layer.weight,))
+        return direct(layer, made)
 
     same_as_direct(TorchaoIntx, (4,), module, range_learning=True)
 
@@ -102,16 +102,20 @@ def test_intx_with_a_learned_range_equals_torchao_bit_for_bit(same_as_direct):
         ("moving_average", "AffineQuantizedMovingAverageMinMaxObserver"),
     ],
 )
-def test_affine_equals_torchao_bit_for_bit(same_as_direct, observer, kind):
-    weight, act = (lambda weight: affine(3, kind, symmetric=True)), (lambda: affine(8, kind, symmetric=False))
-    ours, _ = same_as_direct(TorchaoAffine, (3, 8), weight, act, observer=observer)
+def test_affine_equals_torchao_bit_for_bit(same_as_direct, direct, observer, kind):
+    def module(layer):
+        return direct(layer, affine(3, kind, symmetric=True), affine(8, kind, symmetric=False))
+
+    ours, _ = same_as_direct(TorchaoAffine, (3, 8), module, observer=observer)
     whole = ours.eval()(torch.ones(3, 3, 10, 10))  # a batch of another size
     assert torch.allclose(whole[0], ours(torch.ones(1, 3, 10, 10))[0])
 
 
-def test_learnable_equals_torchao_bit_for_bit(same_as_direct):
-    weight, act = (lambda weight: learnable(4, weight=True)), (lambda: learnable(8, weight=False))
-    same_as_direct(TorchaoLearnable, (4, 8), weight, act, after_first=start_learning)
+def test_learnable_equals_torchao_bit_for_bit(same_as_direct, direct):
+    def module(layer):
+        return direct(layer, learnable(4, weight=True), learnable(8, weight=False))
+
+    same_as_direct(TorchaoLearnable, (4, 8), module, after_first=start_learning)
 
 
 @pytest.mark.parametrize("kind", [TorchaoIntx, TorchaoAffine, TorchaoLearnable])

@@ -27,13 +27,15 @@ def flatness_of(
     Args:
         network: carrying the weights to measure; left in eval mode, otherwise unchanged.
         quantizer: the one prepared on it.
-        twin: a plain network of the same architecture on the same device; overwritten.
+        twin: a plain network of the same architecture on the same device, with the weights that training began from;
+            overwritten.
         float_names: state-dict names of the network before prepare.
         data: as for `measure_flatness`.
         settings: as for `measure_flatness`.
     """
     sites = quantizer.export(network)
     state = deployed_state(network.state_dict(), sites)
+    start = {name: p.detach().clone() for name, p in twin.named_parameters()}
     twin.load_state_dict({name: state[name] for name in float_names})
     grids = {name: site.act for name, site in sites.items() if site.act is not None}
-    return measure_flatness(twin, data, settings, grids, latent=network if sites else None)
+    return measure_flatness(twin, data, settings, grids, network if sites else None, start=start)

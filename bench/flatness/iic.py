@@ -1,19 +1,27 @@
-r"""The log-determinant of the empirical neural tangent kernel.
+r"""The interpolating information criterion and its sharpness term, the log-determinant of the tangent kernel.
 
-It is the sharpness term of the interpolating information criterion:
+    K = J J^T,  J = d logits / d w at w on N / classes images, N rows;   log det K / N = (1 / N) sum_i log(lambda_i(K) + e)
+    IIC = log R + (log det K) / N - log N,   R = |w - w_0|^2 / 2
 
-    K = J J^T,  J = d logits / d w on N images, rows = N * classes;   (1 / rows) * sum_i log(lambda_i(K) + e)
+with e = 1e-6 of the mean eigenvalue, since K is singular to float32 precision on larger sets; the rank above e is reported
+beside. K is summed over blocks of parameters, so that J is never held as a whole. This is the criterion of the isotropic
+regulariser R, whose Hessian is the identity; in general it is log(R(w) - R(w_0)) + (log det K_H + log det H - log det
+H_0) / N - log N. For a linear model IIC + 1 + log(4 pi) is 2 / N times the negative log evidence with the scale of the
+prior at its best value.
 
-with e = 1e-6 of the mean eigenvalue, since K is singular to float32 precision on larger sets. K is summed over blocks
-of parameters, so that J is never held as a whole. The criterion is derived for interpolating models and test data from
-the training distribution: on a shifted domain it describes, it bounds nothing.
+Our reading: w_0 are the weights that training began from, so pretrained ones where there are any; w are the dequantized
+weights, in R as in J; the constraints are the logits, since probabilities have a null direction for each image. A classifier
+never interpolates at finite logits: the criterion holds near interpolation, at stationary points, for test data from the
+training distribution. On a shifted domain it describes, it bounds nothing.
 
 Reference: Hodgkinson et al., "The Interpolating Information Criterion for Overparameterized Models", arXiv 2307.07785;
-"A PAC-Bayesian Perspective on the Interpolating Information Criterion", arXiv 2311.07013.
+"A PAC-Bayesian Perspective on the Interpolating Information Criterion", arXiv 2311.07013 (of which only the abstract could
+be read; the formula is that of the package interpolating-iic).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -82,3 +90,39 @@ def log_det(kernel: Tensor) -> LogDet:
     values = torch.linalg.eigvalsh(kernel.double()).clamp_min(0)
     floor = FLOOR * float(values.mean())
     return LogDet(float((values + floor).log().mean()), int((values > floor).sum()), len(values))
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """The criterion ``value`` is the sum of three terms: ``log_distance``, ``log_det`` and ``log_rows``.
+
+    Attributes:
+        log_distance: log R; minus infinity where the weights have not moved.
+        log_det: mean log eigenvalue of K, as in `LogDet`.
+        log_rows: -log N.
+        rank: eigenvalues of K above the floor; below ``rows`` the determinant is the floor's as much as the network's.
+        rows: N.
+    """
+
+    log_distance: float
+    log_det: float
+    log_rows: float
+    rank: int
+    rows: int
+
+    @property
+    def value(self) -> float:
+        """The sum of the terms."""
+        return self.log_distance + self.log_det + self.log_rows
+
+
+def criterion(found: LogDet, distance: float) -> Criterion:
+    """Put the criterion together from the kernel's `log_det` and ``distance``, R = |w - w_0|^2 / 2, at least 0."""
+    log_distance = math.log(distance) if distance > 0 else -math.inf
+    return Criterion(log_distance, found.value, -math.log(found.rows), rank=found.rank, rows=found.rows)
+
+
+def half_squared_distance(now: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> float:
+    """Compute R in float64, over the parameters in ``now``."""
+    parts = [(p.detach().double() - start[n].to(p.device).double()).square().sum() for n, p in now.items()]
+    return float(torch.stack(parts).sum()) / 2

@@ -17,7 +17,7 @@ from ...quantizers.insertion import latent_parameter
 from ..experiment.flatness import FlatnessSettings
 from ..training.data import CellData
 from .hessian import top_eigenvalue, trace
-from .iic import log_det, tangent_kernel
+from .iic import LogDet, criterion, half_squared_distance, log_det, tangent_kernel
 from .local import local_flatness
 from .network import Batches, float_names, input_grids, logits_of_one, objective
 from .sam import sam_sharpness
@@ -44,6 +44,7 @@ def measure_flatness(
     settings: FlatnessSettings,
     grids: Mapping[str, ActQuant] | None = None,
     latent: nn.Module | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Any]:
     """Measure the flatness of a trained network on its source domains and its target.
 
@@ -56,6 +57,7 @@ def measure_flatness(
         grids: the input quantizers of the deployed network, by layer; applied here.
         latent: the same network with latent weights and the quantizer in place, for the variant labelled ``latent``:
             the parameters that ``network`` has are moved and quantized again, the quantizer's own are not.
+        start: parameters that training began from, by name; without them the information criterion is left out.
 
     Returns:
         ``parameters`` (n), ``gammas`` and for ``deployed`` and ``latent`` the measures, see docs/flatness.md. Only
@@ -72,6 +74,7 @@ def measure_flatness(
         deployed = local(network, chunk=chunk)
     with input_grids(network, grids, rounding=False):
         deployed |= _curvature(network, names, data, batches, settings=settings, chunk=chunk, seed=seed)
+    deployed |= _criteria(network, names, deployed, start)
     out = {"settings": asdict(settings), "parameters": count, "gammas": gammas, "deployed": deployed}
     if latent is not None and settings.latent:
         out["latent"] = local(latent.eval(), chunk=1)  # vmap cannot see through every quantizer
@@ -125,6 +128,21 @@ def _curvature(
             params = {n: latent_parameter(network, n).detach() for n in names}
             kernel = tangent_kernel(partial(logits_of_one, network), params, images)
             out[f"tangent_{place}"] = asdict(log_det(kernel))
+    return out
+
+
+def _criteria(
+    network: nn.Module, names: list[str], deployed: Mapping[str, Any], start: Mapping[str, Tensor] | None
+) -> dict[str, Any]:
+    """The information criterion, on the places where the tangent kernel was measured."""
+    if start is None:
+        return {}
+    distance = half_squared_distance({n: latent_parameter(network, n) for n in names}, start)
+    out = {}
+    for place in ("source", "target"):
+        if f"tangent_{place}" in deployed:
+            found = criterion(LogDet(**deployed[f"tangent_{place}"]), distance)
+            out[f"iic_{place}"] = {**asdict(found), "value": found.value}
     return out
 
 

@@ -12,7 +12,14 @@ from ...bench.results.record import HEADLINE, Record
 
 FLATNESS = ["target", "weights", "measure", "place", "value", "gap"]
 PLACES = ("source", "target")
-SCALARS = {"trace": ("trace", "mean"), "top": ("top eigenvalue", "value"), "tangent": ("log det K", "value")}
+SCALARS = {
+    "trace": ("trace", "mean"),
+    "top eigenvalue": ("top", "value"),
+    "log det K": ("tangent", "value"),
+    "log R": ("iic", "log_distance"),
+    "IIC": ("iic", "value"),
+}
+"""Measure -> where a record has it: entry, without the place, and field."""
 
 
 def flatness_rows(record: Record) -> list[dict[str, Any]]:
@@ -38,6 +45,6 @@ def _values(found: dict[str, Any], settings: dict[str, Any]) -> Iterator[tuple[s
             yield f"F({float(radius):g})", place, value
         for radius, value in zip(settings["rhos"], found.get(f"sam_{place}", ()), strict=False):
             yield f"SAM({float(radius):g})", place, value
-        for key, (name, field) in SCALARS.items():
+        for name, (key, field) in SCALARS.items():
             if f"{key}_{place}" in found:
                 yield name, place, found[f"{key}_{place}"][field]

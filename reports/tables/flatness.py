@@ -25,6 +25,7 @@ _NOTES = (
     "F(r): rise of the loss on random directions that move a parameter by r in root mean square.",
     "SAM(r): rise along the gradient over the length r.",
     "deployed: dequantized weights; latent: the weights before rounding are moved, then rounded.",
+    "IIC = log R + log det K - log N: information criterion, R = |w - w_0|^2 / 2 from the first weights, N rows of K.",
     "Means over cells; source: training images of the source domains, each domain counting the same.",
 )
 _CORRELATION_NOTES = (
@@ -37,7 +38,7 @@ _CORRELATION_NOTES = (
 
 def _arranged(numbers: pd.DataFrame) -> pd.DataFrame:
     """By weights, then measures as their formulas are read: F, SAM, curvature, tangent."""
-    kinds = ["F", "SAM", *(name for name, _ in SCALARS.values())]
+    kinds = ["F", "SAM", *SCALARS]
     parts = numbers["measure"].str.extract(r"^([^(]*)(?:\((.*)\))?$")
     rank = pd.DataFrame({"kind": parts[0].map(kinds.index), "radius": parts[1].astype(float).fillna(0.0)})
     order = pd.concat([numbers[["weights"]], rank], axis=1).sort_values(["weights", "kind", "radius"], kind="stable")

@@ -145,6 +145,25 @@ def test_a_prepared_network_is_measured_through_its_twin(trained, cell):
     assert found == measure_flatness(plain, data, settings, grids, network)
 
 
+def test_the_criterion_measures_from_the_first_weights_with_the_dequantized_ones(trained, cell):
+    network, plain, _, data = trained("lsq")
+    chosen, _ = cell("quantizer=[lsq]")
+    method = chosen.quantizer.create(0)
+    other = chosen.group.model.build(data.dataset.shape, len(data.dataset.classes))
+    method.prepare(other, next(data.calibration()))
+    other.load_state_dict(network.state_dict())
+    first = data.initial_network(chosen.group.model)
+    settings = replace(SMALL, probes=0, rhos=(), latent=False)
+    found = flatness_of(other, method, data.initial_network(chosen.group.model), plain.state_dict(), data, settings)
+    parameters = zip(plain.parameters(), first.parameters(), strict=True)
+    distance = sum(float((p - q).detach().double().square().sum()) for p, q in parameters) / 2
+    iic, tangent = found["deployed"]["iic_source"], found["deployed"]["tangent_source"]
+    assert iic["log_distance"] == pytest.approx(np.log(distance), rel=1e-9)
+    assert (iic["log_det"], iic["rank"], iic["rows"]) == (tangent["value"], tangent["rank"], tangent["rows"])
+    assert iic["value"] == pytest.approx(np.log(distance) + tangent["value"] - np.log(tangent["rows"]))
+    assert found["deployed"]["iic_target"]["log_distance"] == iic["log_distance"]
+
+
 @pytest.mark.parametrize("rounding", [True, False])
 def test_input_grids(rounding):
     network = nn.Sequential(nn.Identity())

@@ -28,6 +28,7 @@ MEASURED: dict[str, Any] = {
         "trace_source": {"mean": 40.0, "se": 2.0},
         "top_source": {"value": 9.0, "residual": 0.01, "iterations": 5},
         "tangent_target": {"value": -3.5, "rank": 4, "rows": 5},
+        "iic_target": {"log_distance": 2.0, "log_det": -3.5, "log_rows": -1.6, "value": -3.1, "rank": 4, "rows": 5},
     },
     "latent": {"local_source": [0.15, 0.5], "local_target": [0.25, 0.9]},
 }
@@ -50,7 +51,7 @@ def frame(rows: list[dict[str, Any]], **labels: str) -> pd.DataFrame:
 def test_rows_of_a_record(make: Make) -> None:
     record = measured(make("art", rows={"iid": 0.6, "oracle": 0.7}), MEASURED)
     rows = flatness_rows(record)
-    assert [row["gap"] for row in rows] == pytest.approx([100 * ((0.9 + 0.8) / 2 - 0.6)] * 11)
+    assert [row["gap"] for row in rows] == pytest.approx([100 * ((0.9 + 0.8) / 2 - 0.6)] * 13)
     found = {(row["weights"], row["measure"], row["place"]): row["value"] for row in rows}
     assert found == {
         ("deployed", "F(0.01)", "source"): 0.1,
@@ -60,6 +61,8 @@ def test_rows_of_a_record(make: Make) -> None:
         ("deployed", "trace", "source"): 40.0,
         ("deployed", "top eigenvalue", "source"): 9.0,
         ("deployed", "log det K", "target"): -3.5,
+        ("deployed", "log R", "target"): 2.0,
+        ("deployed", "IIC", "target"): -3.1,
         ("latent", "F(0.01)", "source"): 0.15,
         ("latent", "F(0.02)", "source"): 0.5,
         ("latent", "F(0.01)", "target"): 0.25,

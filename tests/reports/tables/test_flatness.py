@@ -88,9 +88,9 @@ def test_the_table_has_means_over_cells(make: Make) -> None:
     assert np.isnan(line["on the target"])
     text = table.text.set_index(["weights", "measure"]).loc[("deployed", "F(0.02)")]
     assert (text["on the source"], text["on the target"], text["cells"]) == ("0.4", "—", "2")
-    measures = ["F(0.01)", "F(0.02)", "SAM(0.05)", "trace", "top eigenvalue", "log det K"]
+    measures = ["F(0.01)", "F(0.02)", "SAM(0.05)", "trace", "top eigenvalue", "log det K", "log R", "IIC"]
     assert list(table.text["measure"]) == [*measures, "F(0.01)", "F(0.02)"]
-    assert list(table.text["weights"]) == ["deployed"] * 6 + ["latent"] * 2
+    assert list(table.text["weights"]) == ["deployed"] * 8 + ["latent"] * 2
 
 
 def test_the_correlation_table_takes_methods_that_every_target_has(make: Make) -> None:

@@ -99,6 +99,7 @@ class SiteAudit:
         scale_gradient: largest |gradient| on them after the last optimizer step, or None.
         dead: share of the weights that lie inside the grid and get no gradient, 0 to 1, where the class says by
             `Quantizer.dead_weights` that there are some, else None.
+        unfit: share of the layer's grids for which the method's own rule fails (SAWB's clip at 7 and 8 bits), 0 to 1, or None.
         grid_distance: mean |v - round(v)| of v = w / s + z, how far latent weights are from the nearest value of the
             uniform grid continued beyond its ends, 0 to 1/2 scales: 1/4 where they lie anywhere, near 0 where they sit
             on values, near 1/2 where they sit on decision edges. None on a non-uniform grid.
@@ -114,6 +115,7 @@ class SiteAudit:
     scale_moved: float | None = None
     scale_gradient: float | None = None
     dead: float | None = None
+    unfit: float | None = None
     grid_distance: float | None = None
     oscillation: float | None = None
 

@@ -124,6 +124,10 @@ class FakeQuant(nn.Module):
             step: optimizer steps done since prepare.
         """
 
+    def unfit(self, x: Tensor) -> float | None:
+        """Return the share of the grids of weight ``x`` for which the method's own rule fails, 0 to 1; None without a rule."""
+        return None
+
     def restart(self) -> None:
         """Forget the ranges seen so far; this is called when a calibration starts."""
 

@@ -70,6 +70,10 @@ class OverQuant(FakeQuant):
         """Return the base's grid."""
         return self.inner.qparams(x)
 
+    def unfit(self, x: Tensor) -> float | None:
+        """Return what the base says."""
+        return self.inner.unfit(x)
+
     def advance(self, weight: Tensor, step: int) -> None:
         """Let the base move its schedule."""
         self.inner.advance(weight, step)

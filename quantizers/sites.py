@@ -216,6 +216,7 @@ class SiteQuantizer(Quantizer):
             scale_moved=max((self._scale_moved(n, s) for n, s in scales), default=None),
             scale_gradient=max(gradients, default=None),
             grid_distance=grid_distance(weight, q),
+            unfit=site.weight_quant.unfit(weight),
             dead=dead_share(site.weight_quant, weight, exported) if self.dead_weights else None,
         )
 

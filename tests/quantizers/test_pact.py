@@ -90,6 +90,33 @@ def test_sawb_falls_back_to_the_largest_weight_where_the_fit_is_negative():
     assert SAWBQuant(7, per_channel=False).clip(torch.tensor([0.5, -0.5])).item() == pytest.approx(0.5)
 
 
+def flat_channels(count):
+    return 2 * torch.rand(5000, count, generator=torch.Generator().manual_seed(0)) - 1
+
+
+def test_sawb_says_on_how_many_channels_its_fit_fails():
+    quant, w = SAWBQuant(7, per_channel=True), flat_channels(27)
+    assert quant.unfit(w) == pytest.approx(0.24, abs=0.02)
+    assert SAWBQuant(7, per_channel=False).unfit(w) == 0
+    assert SAWBQuant(2, per_channel=True).unfit(w) is None  # clips most of the range by design
+    model, quantizer = prepared()
+    assert [site.unfit for site in quantizer.audit(model).sites.values()] == [None, None]
+
+
+def test_the_guard_takes_the_largest_weight_there_and_changes_nothing_elsewhere():
+    w = flat_channels(27)
+    plain, guarded = SAWBQuant(7, per_channel=True).clip(w), SAWBQuant(7, per_channel=True, guard=True).clip(w)
+    largest = w.abs().amax(1, keepdim=True)
+    unfit = SAWBQuant(7, per_channel=True)._fit(w)[0] < largest / 2
+    assert torch.equal(guarded[~unfit], plain[~unfit])
+    assert torch.equal(guarded[unfit], largest[unfit])
+    noise = [(SAWBQuant(7, True, guard=g)(w) - w)[unfit.flatten()].std() / w.std() for g in (False, True)]
+    assert noise[0] > 0.5
+    assert noise[1] < 0.01
+    coarse = [SAWBQuant(2, True, guard=g).clip(w) for g in (False, True)]
+    assert torch.equal(*coarse)
+
+
 @pytest.mark.parametrize("bits", sorted(COEFFICIENTS))
 def test_sawb_has_zero_and_an_odd_number_of_levels(bits):
     values = SAWBQuant(bits, per_channel=False)(torch.linspace(-1, 1, 100_001)).unique()

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .round_freeze import RoundFreeze
     from .statsq import StatsQ
     from .stochastic_rounding import StochasticRounding
+    from .straight_through import StraightThrough
     from .toggle import Toggle
     from .torch_ao import TorchAO
     from .torch_ao_learnable import TorchAOLearnable
@@ -92,6 +93,7 @@ __all__ = [
     "Skipped",
     "StatsQ",
     "StochasticRounding",
+    "StraightThrough",
     "Support",
     "Toggle",
     "TorchAO",
@@ -133,6 +135,7 @@ _HOMES = {
     "RoundFreeze": "round_freeze",
     "StatsQ": "statsq",
     "StochasticRounding": "stochastic_rounding",
+    "StraightThrough": "straight_through",
     "Toggle": "toggle",
     "TorchAO": "torch_ao",
     "TorchaoAffine": "torchao_affine",

@@ -35,6 +35,7 @@ from quantdg.quantizers.round_freeze import RoundFreeze
 from quantdg.quantizers.spec import QuantSpec
 from quantdg.quantizers.statsq import StatsQ
 from quantdg.quantizers.stochastic_rounding import StochasticRounding
+from quantdg.quantizers.straight_through import StraightThrough
 from quantdg.quantizers.testing import QuantizerContract
 from quantdg.quantizers.toggle import Toggle
 from quantdg.quantizers.torch_ao import TorchAO
@@ -127,6 +128,12 @@ class TestGradualBits(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return partial(GradualBits, every=3)
+
+
+class TestStraightThrough(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return StraightThrough
 
 
 class TestToggle(QuantizerContract):

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from .lsq import LSQ
     from .min_max import MinMax
     from .mse import MSE
+    from .nni_bnn import NNIBNN
+    from .nni_dorefa import NNIDoReFa
     from .nni_lsq import NNILSQ
+    from .nni_lsq_plus import NNILSQPlus
     from .nni_qat import NNIQAT
     from .normal_float import NormalFloat
     from .pact import PACT
@@ -57,6 +60,7 @@ __all__ = [
     "KURE",
     "LSQ",
     "MSE",
+    "NNIBNN",
     "NNILSQ",
     "NNIQAT",
     "PACT",
@@ -76,6 +80,8 @@ __all__ = [
     "IterativeFreezing",
     "KMeans",
     "MinMax",
+    "NNIDoReFa",
+    "NNILSQPlus",
     "NormalFloat",
     "Percentile",
     "Plan",
@@ -124,7 +130,10 @@ _HOMES = {
     "LSQ": "lsq",
     "MinMax": "min_max",
     "MSE": "mse",
+    "NNIBNN": "nni_bnn",
+    "NNIDoReFa": "nni_dorefa",
     "NNILSQ": "nni_lsq",
+    "NNILSQPlus": "nni_lsq_plus",
     "NNIQAT": "nni_qat",
     "NormalFloat": "normal_float",
     "PACT": "pact",

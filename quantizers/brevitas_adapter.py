@@ -25,6 +25,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
+from .base import Beyond, Family
 from .fake_quant import FakeQuant, QParams, flatten_scale
 from .library import LibraryQuantizer, imported
 from .spec import SiteSpec, integer_range
@@ -74,11 +75,11 @@ class BrevitasAbsMax(LibraryQuantizer):
     """Brevitas' default weight quantizer, whose gradient goes through the largest weight."""
 
     name = "brevitas_absmax"
-    family = "uniform"
+    family: ClassVar[Family] = "uniform"
     reference = "Brevitas 0.13, Int8WeightPerChannelFloat"
     meaning = "rounding within the weight's range, with a gradient through the range, as Brevitas implements it"
     requires = REQUIRES
-    beyond = "passed"
+    beyond: Beyond = "passed"
     kinds: ClassVar[tuple[str, str]] = ("Int8WeightPerChannelFloat", "Int8WeightPerTensorFloat")
     learned: ClassVar[bool] = False
 

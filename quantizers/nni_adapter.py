@@ -12,7 +12,7 @@ Reference: NNI 3.0, https://github.com/microsoft/nni, package nni.compression.
 from __future__ import annotations
 
 import warnings
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -126,22 +126,32 @@ class NNISiteQuantizer(SiteQuantizer):
     fixed_scale_reason = "NNI sets it, and its arithmetic is kept bit for bit"
     nni_class: str
     quant: type[NNIQuant] = NNIQuant
+    per_tensor_only: ClassVar[str] = ""
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """Use NNI's int type, with codes -(2^(b-1) - 1) .. 2^(b-1) - 1."""
+        """Make the fake quantizer and let it see the weight, so that all its state exists."""
         quiet_backward()
-        config = {
-            "quant_dtype": f"int{site.weight_bits}",
-            "quant_scheme": "symmetric" if site.symmetric else "affine",
-            "granularity": "out_channel" if site.per_channel else "default",
-        }
-        quant = self.quant(self.nni_class, carrier_layer(weight), config, WEIGHT)
+        quant = self.quant(self.nni_class, carrier_layer(weight), self.weight_config(site), WEIGHT)
         quant.scale_factor = self.scale_factor
         quant.calibrating = True
         with torch.no_grad():
             quant(weight)
         quant.calibrating = False
         return quant
+
+    def weight_config(self, site: SiteSpec) -> dict[str, Any]:
+        """Return NNI's configuration of a weight: its int type, with codes -(2^(b-1) - 1) .. 2^(b-1) - 1."""
+        return {
+            "quant_dtype": f"int{site.weight_bits}",
+            "quant_scheme": "symmetric" if site.symmetric else "affine",
+            "granularity": "out_channel" if site.per_channel else "default",
+        }
+
+    def refuses(self, site: SiteSpec) -> str:
+        """Refuse scales per channel where NNI, or an export of what it learns, has none."""
+        if site.per_channel and self.per_tensor_only:
+            return f"{self.name} has one grid for a tensor ({self.per_tensor_only}); write granularity=per_tensor"
+        return super().refuses(site)
 
     def act_config(self, site: SiteSpec) -> dict[str, Any]:
         """Return NNI's configuration of a layer input."""

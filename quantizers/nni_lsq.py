@@ -74,6 +74,13 @@ class PaperNNILSQQuant(NNILSQQuant):
         self.get("scale").data.clamp_(min=SMALLEST_SCALE)
 
 
+def start_all(model: nn.Module) -> None:
+    """Let gradients set every scale of a model from now on."""
+    for quant in fake_quants(model):
+        if isinstance(quant, NNILSQQuant):
+            quant.start()
+
+
 class NNILSQ(NNISiteQuantizer):
     """NNI LSQ runs NNI's LsqQuantizer.
 
@@ -117,6 +124,4 @@ class NNILSQ(NNISiteQuantizer):
     def on_step(self, model: nn.Module, step: int) -> None:
         """Do what NNI's patched optimizer does after its first step."""
         super().on_step(model, step)
-        for quant in fake_quants(model):
-            if isinstance(quant, NNILSQQuant):
-                quant.start()
+        start_all(model)

@@ -13,8 +13,7 @@ from ..edges import FAR, zones
 from ..export import ActQuant, QTensor
 from ..insertion import latent_parameter
 from ..spec import QuantSpec
-from .toy_net import float_net
-from .trial import MakeQuantizer, Skip, expect, input_slopes, specs, start, weight_slopes
+from .trial import MakeQuantizer, Skip, expect, input_slopes, specs, start, supported, weight_slopes
 
 COARSE = (QuantSpec(2), QuantSpec(2, 2))
 """The fewer codes, the more of the values lie on an outermost one."""
@@ -26,7 +25,7 @@ def check_edge_gradient(make: MakeQuantizer) -> Skip | None:
     The mask belongs on the value before rounding: torch.clamp after rounding stops the whole outermost bin in one version
     of torch and passes it in another. A class whose weights stand still all the same says why in ``dead_weights``.
     """
-    found = [s for s in COARSE if make(s).supports(float_net(), s).ok] or specs(make)
+    found = [s for one in COARSE for s in supported(make, [one])] or specs(make)
     tried = 0
     for spec in found:
         t = start(make, spec)

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from ..export import ActQuant
 from ..spec import QuantSpec
-from .toy_net import float_net
-from .trial import MakeQuantizer, Skip, expect, functional_input, start
+from .trial import MakeQuantizer, Skip, expect, functional_input, start, supported
 
 WIDTHS = (2, 4, 8)
 WEIGHT_BITS = (8, 7, 4, 2)
@@ -24,7 +23,7 @@ def check_input_grid(make: MakeQuantizer) -> Skip | None:
     """
     tried = 0
     for bits in WIDTHS:
-        found = [s for s in (QuantSpec(w, bits) for w in WEIGHT_BITS) if make(s).supports(float_net(), s).ok]
+        found = supported(make, (QuantSpec(width, bits) for width in WEIGHT_BITS))
         for spec in found[:1]:
             trial = start(make, spec)
             for steps in (0, 3):

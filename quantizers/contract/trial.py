@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -65,11 +65,23 @@ class Trial:
         return logits(self.net)
 
 
+def supported(make: MakeQuantizer, wanted: Iterable[QuantSpec]) -> list[QuantSpec]:
+    """Return the specs that the quantizer supports on the toy.
+
+    Where it supports none of them, the same with one scale for each tensor count, then also those with a zero point.
+    """
+    net, wanted = float_net(), list(wanted)
+    coarse = [replace(spec, granularity="per_tensor") for spec in wanted]
+    for tried in (wanted, coarse, [replace(spec, symmetric=False) for spec in coarse]):
+        found = [spec for spec in tried if make(spec).supports(net, spec).ok]
+        if found:
+            return found
+    return []
+
+
 def specs(make: MakeQuantizer) -> list[QuantSpec]:
     """Return up to two specs the quantizer supports on the toy: the first weight-only one and the first with inputs."""
-    net = float_net()
-    groups = ([s for s in group if make(s).supports(net, s).ok] for group in (WEIGHT_ONLY, WITH_INPUTS))
-    return [group[0] for group in groups if group]
+    return [spec for group in (WEIGHT_ONLY, WITH_INPUTS) for spec in supported(make, group)[:1]]
 
 
 def start(make: MakeQuantizer, spec: QuantSpec, net: ToyNet | None = None, float_steps: int = 3) -> Trial:

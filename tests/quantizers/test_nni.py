@@ -9,7 +9,10 @@ from torch import nn
 
 from quantdg.core.errors import ConfigError, MissingPackageError
 from quantdg.quantizers.insertion import latent_parameter
+from quantdg.quantizers.nni_bnn import NNIBNN
+from quantdg.quantizers.nni_dorefa import NNIDoReFa
 from quantdg.quantizers.nni_lsq import NNILSQ
+from quantdg.quantizers.nni_lsq_plus import NNILSQPlus
 from quantdg.quantizers.nni_qat import NNIQAT
 from quantdg.quantizers.spec import QuantSpec
 
@@ -80,6 +83,44 @@ def test_the_adapter_equals_nni_used_directly_bit_for_bit(make, name, act):
     assert torch.equal(ours.eval()(batch(9)), theirs.eval()(batch(9)))
 
 
+@pytest.mark.parametrize(
+    "make, name, spec, dtypes",
+    [
+        (NNIDoReFa, "DoReFaQuantizer", QuantSpec(4, None, "per_tensor", rules=()), ("uint4", None)),
+        (NNIBNN, "BNNQuantizer", QuantSpec(2, None, "per_tensor", rules=()), (None, None)),
+        (NNILSQPlus, "LsqPlusQuantizer", QuantSpec(4, 8, "per_tensor", symmetric=False, rules=()), ("int4", "int8")),
+    ],
+)
+def test_the_adapters_of_one_grid_equal_nni_used_directly_bit_for_bit(make, name, spec, dtypes):
+    from nni.compression import quantization  # noqa: PLC0415
+
+    affine = {} if make is NNIBNN else {"quant_scheme": "affine", "granularity": "default"}
+    settings = {"weight": {"quant_dtype": dtypes[0], **affine}}
+    if dtypes[1]:
+        settings["_input_"] = {"quant_dtype": dtypes[1], **affine}
+    config = settings["weight"] | {"op_types": ["Conv2d", "Linear"]}
+    config |= {"target_names": list(settings), "target_settings": settings}
+    theirs = net()
+    backend = getattr(quantization, name)(theirs, [config], None)
+    backend.track_forward(batch(0))
+    ours, quantizer = net(), make(spec)
+    quantizer.prepare(ours, batch(0))
+
+    def as_the_patched_optimizer(step):
+        backend.is_init = True
+        for layer in ("0", "2", "5"):
+            if make is NNIBNN:
+                theirs.get_submodule(layer)._nni_wrapper.weight.data.clamp_(-1, 1)
+
+    expected = train(theirs, as_the_patched_optimizer)
+    for a, b in zip(train(ours, lambda step: quantizer.on_step(ours, step)), expected, strict=True):
+        assert torch.equal(a, b)
+    for layer in ("0", "2", "5"):
+        wrapped = theirs.get_submodule(layer)._nni_wrapper.weight
+        assert torch.equal(latent_parameter(ours, f"{layer}.weight"), wrapped)
+    assert torch.equal(ours.eval()(batch(9)), theirs.eval()(batch(9)))
+
+
 def test_no_second_copy_of_a_weight_enters_the_state_dict():
     model, quantizer = net(), NNIQAT(QuantSpec(7, rules=()))
     floats = set(model.state_dict())
@@ -142,6 +183,49 @@ def test_lsq_scale_gradient_counts_the_whole_tensor():
     quant.get("scale").data.fill_(0.5)
     quant(latent_parameter(model, "0.weight")).sum().backward()
     assert quant.get("scale").grad.item() == pytest.approx((-0.2 + 1) / 2**0.5)
+
+
+def coarse(make, bits, weight, **how):
+    model = nn.Sequential(nn.Linear(3, 1))
+    model[0].weight.data = torch.tensor([weight])
+    quantizer = make(QuantSpec(bits, granularity="per_tensor", rules=(), **how))
+    quantizer.prepare(model, torch.ones(1, 3))
+    return model, quantizer.export(model)["0"].weight
+
+
+def test_dorefa_maps_the_largest_weight_to_one():
+    """2 bit: tanh(.1, -.3, .02) / (2 tanh .3) + 1/2 = (.671, 0, .534), times 3 rounded (2, 0, 2), levels -1, -1/3, 1/3, 1."""
+    _, weight = coarse(NNIDoReFa, 2, [0.1, -0.3, 0.02])
+    assert weight.codes.tolist() == [[2, 0, 2]]
+    assert weight.dequantize()[0].tolist() == pytest.approx([1 / 3, -1, 1 / 3])
+
+
+def test_bnn_takes_the_sign_and_clips_the_weight_after_a_step():
+    model, weight = coarse(NNIBNN, 2, [0.1, -3.0, 0.0])
+    assert weight.dequantize().tolist() == [[1, -1, 1]]
+    quantizer = NNIBNN(QuantSpec(2, granularity="per_tensor", rules=()))
+    quantizer.on_step(model, 1)
+    assert latent_parameter(model, "0.weight").tolist() == [[pytest.approx(0.1), -1, 0]]
+
+
+def test_lsq_plus_as_shipped_has_all_codes_but_one_for_negative_weights():
+    _, weight = coarse(NNILSQPlus, 4, [0.1, -0.05, -3.0], symmetric=False)
+    assert weight.levels.tolist() == list(range(-14, 1))
+    assert weight.dequantize()[0].tolist() == pytest.approx([0, -0.05, -0.14])
+
+
+@pytest.mark.parametrize(
+    "make, spec, why",
+    [
+        (NNIDoReFa, QuantSpec(7, rules=()), "granularity=per_tensor"),
+        (NNIDoReFa, QuantSpec(7, 8, "per_tensor", rules=()), "act_bits=null"),
+        (NNIBNN, QuantSpec(3, granularity="per_tensor", rules=()), "weight_bits=2"),
+        (NNIBNN, QuantSpec(2, 8, "per_tensor", rules=()), "act_bits=null"),
+        (NNILSQPlus, QuantSpec(7, granularity="per_tensor", rules=()), "symmetric=false"),
+    ],
+)
+def test_what_nni_has_not_is_refused_with_what_to_write(make, spec, why):
+    assert why in make(spec).supports(net(), spec).reason
 
 
 def test_an_unknown_start_is_refused():

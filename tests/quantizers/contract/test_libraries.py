@@ -5,6 +5,10 @@ from importlib.util import find_spec
 import pytest
 
 from quantdg.quantizers.brevitas_adapter import BrevitasAbsMax, BrevitasDecoupled, BrevitasLearned
+from quantdg.quantizers.contract.checks import CHECKS, run_check
+from quantdg.quantizers.nni_bnn import NNIBNN
+from quantdg.quantizers.nni_dorefa import NNIDoReFa
+from quantdg.quantizers.nni_lsq_plus import NNILSQPlus
 from quantdg.quantizers.testing import QuantizerContract
 from quantdg.quantizers.torchao_affine import TorchaoAffine
 from quantdg.quantizers.torchao_intx import TorchaoIntx
@@ -54,3 +58,20 @@ class TestBrevitasDecoupled(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return BrevitasDecoupled
+
+
+@pytest.mark.parametrize(
+    "make, fails",
+    [
+        (NNIDoReFa, {"scale_contract"}),
+        (NNIBNN, set()),
+        (
+            NNILSQPlus,
+            {"everything_trains", "accuracy", "scale_contract", "audit", "averaging", "double_backward"},
+        ),
+    ],
+)
+def test_nni_as_shipped_breaks_the_contract_only_by_its_scale_or_start(make, fails):
+    """DoReFa makes the largest weight 1; LSQ+ starts with a scale of 0.01 and one code for positive weights."""
+    pytest.importorskip("nni", reason="pip install 'quantdg[nni]'")
+    assert {name for check in CHECKS for name, status, _ in [run_check(check, make)] if status == "failed"} == fails

@@ -20,6 +20,7 @@ Made = TypeVar("Made")
 
 TABLES = {
     "accuracy": "quantdg.reports.tables.accuracy:accuracy_tables",
+    "robustness": "quantdg.reports.tables.robustness:robustness_tables",
     "size": "quantdg.reports.tables.cost:size_tables",
     "latency": "quantdg.reports.tables.cost:latency_tables",
     "audit": "quantdg.reports.tables.audit:audit_tables",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,15 @@ def _labels(record: Record) -> dict[str, Any]:
 
 def _rows(record: Record) -> list[dict[str, Any]]:
     if record.status != "done":
-        return [{"selection": None, "accuracy": math.nan, "step": -1}]
-    return [{"selection": str(rule), "accuracy": r.target_in, "step": r.step} for rule, r in record.rows.items()]
+        return [{"selection": None, "accuracy": math.nan, "source": math.nan, "step": -1}]
+    return [
+        {"selection": str(rule), "accuracy": r.target_in, "source": _mean(r.source_out), "step": r.step}
+        for rule, r in record.rows.items()
+    ]
+
+
+def _mean(source_out: Mapping[str, float]) -> float:
+    return sum(source_out.values()) / len(source_out) if source_out else math.nan
 
 
 class Reader:

@@ -27,7 +27,7 @@ from .record_rows import AUDIT, CURVE, LATENCY, SIZES
 from .roles import Roles
 from .variants import distinguish
 
-CELL = [*SECTION, *ROW, "target", "seed", "status", "reason", "accuracy", "step", "key"]
+CELL = [*SECTION, *ROW, "target", "seed", "status", "reason", "accuracy", "source", "step", "key"]
 UNKNOWN_SELECTION = "any"
 
 
@@ -37,7 +37,7 @@ class Results:
 
     Attributes:
         cells: one row per (cell, selection rule), columns CELL; ``accuracy`` is on the target's 80 % part,
-            0 to 1, NaN where the cell is not done; the rows of such a cell are those its peers have.
+            ``source`` the mean over domains of source validation, both 0 to 1, NaN where the cell is not done; the rows of such a cell are those its peers have.
         sizes: one row per cell with the bytes of its files.
         audit: one row per cell with evidence that its quantizer worked.
         latency: one row per measurement.

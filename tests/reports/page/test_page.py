@@ -105,7 +105,7 @@ def test_every_number_leads_to_its_records(golden: RunStore, tmp_path: Path) -> 
     (raw,) = re.findall(r'<script type="application/json" id="keys">(.*?)</script>', text)
     keys = json.loads(raw)
     traced = [a["data-k"] or "" for a in page.all("button") if a.get("class") == "trace"]
-    tables = 2 * 2 * 2 + 1 + 2 + 2 + 1  # accuracies, a gain, sizes, latencies, an audit
+    tables = 2 * 2 * 2 + 1 + 2 + 2 + 2 + 1  # accuracies, a gain, robustness, sizes, latencies, an audit
     figures = len(page.all("figure"))
     assert figures == 4
     assert len(traced) == 3 + figures + tables + 2 * 3  # sentences; the paper's art, sketch and mean, float and lsq

@@ -12,6 +12,7 @@ from ..base import Quantizer
 from ..export import SiteExport
 from ..spec import GRANULARITIES, Granularity, QuantSpec
 from .toy_net import calibration, float_net
+from .trial import supported
 
 Make = Callable[[QuantSpec], Quantizer]
 Export = Literal["integers", "no zero", "code book", "float"]
@@ -51,10 +52,7 @@ def facts_of(make: Make) -> Facts:
     """
     untouched, net = float_net(0), float_net(0)
 
-    def supported(spec: QuantSpec) -> bool:
-        return make(spec).supports(untouched, spec).ok
-
-    specs = [spec for width in BITS for spec in (QuantSpec(width), QuantSpec(width, 8)) if supported(spec)]
+    specs = supported(make, [spec for width in BITS for spec in (QuantSpec(width), QuantSpec(width, 8))], untouched)
     spec = specs[-1] if specs else QuantSpec()
     quantizer = make(spec)
     plan = quantizer.prepare(net, calibration(1)[0])
@@ -63,7 +61,7 @@ def facts_of(make: Make) -> Facts:
         return Facts((), (), inputs=False, learns=(), export="float")
     return Facts(
         tuple(sorted({spec.weight_bits for spec in specs})),
-        tuple(kind for kind in GRANULARITIES if supported(replace(spec, granularity=kind))),
+        tuple(kind for kind in GRANULARITIES if make(it := replace(spec, granularity=kind)).supports(untouched, it).ok),
         inputs=any(site.act_bits for site in plan.sites),
         learns=tuple(sorted({name.rpartition(".")[2] for name in plan.parameters})),
         export=_how(quantizer.export(net.eval()).values()),

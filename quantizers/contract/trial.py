@@ -65,12 +65,12 @@ class Trial:
         return logits(self.net)
 
 
-def supported(make: MakeQuantizer, wanted: Iterable[QuantSpec]) -> list[QuantSpec]:
+def supported(make: MakeQuantizer, wanted: Iterable[QuantSpec], net: ToyNet | None = None) -> list[QuantSpec]:
     """Return the specs that the quantizer supports on the toy.
 
     Where it supports none of them, the same with one scale for each tensor count, then also those with a zero point.
     """
-    net, wanted = float_net(), list(wanted)
+    net, wanted = net or float_net(), list(wanted)
     coarse = [replace(spec, granularity="per_tensor") for spec in wanted]
     for tried in (wanted, coarse, [replace(spec, symmetric=False) for spec in coarse]):
         found = [spec for spec in tried if make(spec).supports(net, spec).ok]

@@ -1,5 +1,6 @@
 """The table of docs/quantizers.md, computed anew."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ from torch import nn
 from quantdg.bench.experiment.component import import_object
 from quantdg.bench.experiment.load import load
 from quantdg.quantizers.noise_matching import inserted_noise
-from quantdg.quantizers.spec import QuantSpec
 
 DOC = Path(__file__).parents[2] / "docs" / "quantizers.md"
 LINES = DOC.read_text(encoding="utf-8").partition("## Noise")[2].splitlines()
@@ -20,7 +20,7 @@ BITS = range(8, 1, -1)
 def noise(quantizer, bits):
     layer = nn.Linear(1152, 64)
     layer.weight.data = 0.02 * torch.randn(64, 1152, generator=torch.Generator().manual_seed(0))
-    model, spec = nn.Sequential(layer), QuantSpec(bits, quantizer.spec.act_bits, rules=())
+    model, spec = nn.Sequential(layer), replace(quantizer.spec, weight_bits=bits, rules=())
     kind = import_object(quantizer.target)
     if kind.missing():
         pytest.skip(kind.missing())

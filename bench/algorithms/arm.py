@@ -31,7 +31,7 @@ from ...core.errors import ConfigError
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
-from .base import Algorithm, concatenate, split_domains
+from .base import Algorithm, concatenate, image_channels, split_domains
 
 
 def context_network(channels: int, width: int) -> nn.Sequential:
@@ -69,15 +69,9 @@ class ARM(Algorithm):
             raise ConfigError(
                 f"algorithm.arm needs support and width of at least 1, got {support} and {width}; DomainBed uses 8 and 64"
             )
-        first = next((m for m in network.featurizer.modules() if isinstance(m, nn.Conv2d)), None)
-        if first is None:
-            raise ConfigError(
-                "algorithm.arm computes its context from images by convolution, and this network has none; choose a "
-                "convolutional model, for example model=convnet"
-            )
         super().__init__(network, num_domains, optimizer)
         self.support = support
-        self.context = context_network(first.in_channels, width)
+        self.context = context_network(image_channels(network), width)
         self.optimizer.add_param_group({"params": list(self.context.parameters())})
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:

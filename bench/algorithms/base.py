@@ -20,7 +20,16 @@ from ..schedules.base import Constant, Schedule
 from ..step_rules.base import Extra, Plain, StepRule, Terms
 from ..transforms.base import Minibatches, Transform, class_probabilities
 
-__all__ = ["Algorithm", "Minibatches", "Terms", "class_probabilities", "concatenate", "domain_risks", "split_domains"]
+__all__ = [
+    "Algorithm",
+    "Minibatches",
+    "Terms",
+    "class_probabilities",
+    "concatenate",
+    "domain_risks",
+    "image_channels",
+    "split_domains",
+]
 
 
 class Algorithm(nn.Module, ABC):
@@ -145,6 +154,17 @@ class Algorithm(nn.Module, ABC):
 def concatenate(minibatches: Minibatches) -> tuple[Tensor, Tensor]:
     """Return all domains' images and labels as one batch, in domain order."""
     return torch.cat([x for x, _ in minibatches]), torch.cat([y for _, y in minibatches])
+
+
+def image_channels(network: DGModel) -> int:
+    """Return the channels of the network's images, by its first convolution; ConfigError where it has none."""
+    first = next((m for m in network.featurizer.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None:
+        raise ConfigError(
+            "this algorithm has a convolutional network of its own for the images, and this model has no convolution to "
+            "learn their shape from; choose a convolutional model, for example model=convnet"
+        )
+    return first.in_channels
 
 
 def split_domains(rows: Tensor, minibatches: Minibatches) -> list[Tensor]:

@@ -8,6 +8,7 @@ from quantdg.bench.algorithms.augmix_jsd import AugMixJSD
 from quantdg.bench.algorithms.cdann import CDANN
 from quantdg.bench.algorithms.coral import CORAL
 from quantdg.bench.algorithms.dann import DANN
+from quantdg.bench.algorithms.ddg import DDG
 from quantdg.bench.algorithms.eqrm import EQRM
 from quantdg.bench.algorithms.erm import ERM
 from quantdg.bench.algorithms.fish import Fish
@@ -45,6 +46,7 @@ ALGORITHMS = {
     "fish": (Fish, {}),
     "eqrm": (EQRM, {"burn_in": 2, "lr": 1e-3}),
     "augmix_jsd": (AugMixJSD, {}),
+    "ddg": (DDG, {"width": 2}),
     "mtl": (MTL, {}),
     "arm": (ARM, {"support": 3, "width": 2}),
     "cdann": (CDANN, {"gradient_penalty": 0.1}),

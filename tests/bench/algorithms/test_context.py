@@ -87,5 +87,5 @@ def test_wrong_settings_are_answered_with_what_to_write():
         mtl(ema=0.0)
     with pytest.raises(ConfigError, match=r"got 0 and 2; DomainBed uses 8 and 64"):
         arm(support=0)
-    with pytest.raises(ConfigError, match="this network has none; choose a convolutional model"):
+    with pytest.raises(ConfigError, match="this model has no convolution to learn their shape from; choose"):
         ARM(DGModel(nn.Flatten(), 3, 2), 2, adam)

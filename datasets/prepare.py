@@ -40,12 +40,12 @@ def instructions(name: str, root: Path) -> str:
     if name not in IMAGE_SETS:
         raise UnknownNameError("data set", name, ["digits", "folder", *_FROM_MNIST, *IMAGE_SETS])
     chosen = IMAGE_SETS[name]
+    script = f" DomainBed's script makes this layout where its links still work: python3 -m domainbed.scripts.download --data_dir={root}"
     return (
         f"Fetch {chosen.folder} by hand, from {chosen.page} for example. Put the images at "
         f"{root / chosen.folder}/DOMAIN/CLASS/IMAGE with the domain folders {', '.join(chosen.domains)}; "
         f"{chosen.images:,} images in all. An archive {root / chosen.folder}.zip or .tar.gz with these folders is "
-        "unpacked. DomainBed's script makes this layout where its links still work: "
-        f"python3 -m domainbed.scripts.download --data_dir={root}"
+        f"unpacked.{script if chosen.domainbed else ''}"
     )
 
 

@@ -1,4 +1,4 @@
-"""DomainBed's image sets: their folders and domains, and where a public server hands them out as plain files.
+"""Image sets of many domains, most of them DomainBed's: their folders, and where a public server hands out plain files.
 
 PACS, VLCS and OfficeHome are shared through pages that ask for a browser, and TerraIncognita has to be put together
 from the archive of Caltech Camera Traps, so these are fetched by hand. DomainNet's makers serve one zip a domain.
@@ -22,6 +22,7 @@ class ImageSet:
         images: in all, as published.
         page: of its makers.
         archives: addresses of zip files by domain; empty where files have to be fetched by hand.
+        domainbed: whether DomainBed has it, and a script that fetches it.
     """
 
     folder: str
@@ -29,6 +30,7 @@ class ImageSet:
     images: int
     page: str
     archives: Mapping[str, str] = field(default_factory=dict)
+    domainbed: bool = True
 
 
 IMAGE_SETS = {
@@ -56,5 +58,19 @@ IMAGE_SETS = {
             "real": f"{_VISDA}real.zip",
             "sketch": f"{_VISDA}sketch.zip",
         },
+    ),
+    "office_caltech": ImageSet(
+        "office_caltech",
+        ("amazon", "caltech10", "dslr", "webcam"),
+        2533,
+        "the makers of Office-31 and Caltech-256 (Gong et al., CVPR 2012)",
+        domainbed=False,
+    ),
+    "digits_real": ImageSet(
+        "digits_real",
+        ("mnist", "mnist_m", "usps"),
+        9000,
+        "the makers of MNIST, MNIST-M and USPS, the first 300 images of each digit",
+        domainbed=False,
     ),
 }

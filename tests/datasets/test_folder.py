@@ -15,6 +15,8 @@ from torchvision.transforms import Resize
 from quantdg.core.errors import ConfigError, DataError, UnknownNameError
 from quantdg.datasets.base import DomainDataset
 from quantdg.datasets.folder import load_folder
+from quantdg.datasets.scan import scan
+from quantdg.datasets.sources import IMAGE_SETS
 
 PACS_COUNTS = {
     "art_painting": (379, 255, 285, 184, 201, 295, 449),
@@ -194,12 +196,33 @@ def test_progress_reaches_the_end(tree: Tree) -> None:
     assert seen == [(k, 14) for k in range(1, 15)]
 
 
-def test_pacs_counts(tmp_path: Path) -> None:
-    """The published counts, by domain and class."""
+def real(folder: str) -> Path:
+    """The folder of the real data sets; the test is skipped where this one is not among them."""
     repository = Path(__file__).resolve().parents[2]
     root = Path(os.environ.get("QUANTDG_DATA", repository.parent / "shared" / "data"))
-    if not (root / "PACS").is_dir():
-        pytest.skip("PACS is not here; point QUANTDG_DATA at the folder that holds it")
+    if not (root / folder).is_dir():
+        pytest.skip(f"{folder} is not here; point QUANTDG_DATA at the folder that holds it")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("office_caltech", {"amazon": 958, "caltech10": 1123, "dslr": 157, "webcam": 295}),
+        ("digits_real", {"mnist": 3000, "mnist_m": 3000, "usps": 3000}),
+    ],
+)
+def test_published_counts(name: str, counts: dict[str, int]) -> None:
+    chosen = IMAGE_SETS[name]
+    listing = scan(real(name) / name, chosen.domains)
+    assert {domain: sum(by_class.values()) for domain, by_class in listing.counts().items()} == counts
+    assert sum(counts.values()) == chosen.images
+    assert len(listing.classes) == 10
+
+
+def test_pacs_counts(tmp_path: Path) -> None:
+    """The published counts, by domain and class."""
+    root = real("PACS")
     data = load_folder("pacs", root=root, cache_dir=tmp_path, size=32, folder="PACS")
     assert data.classes == ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")
     assert {d.name: tuple(np.bincount(d.labels).tolist()) for d in data.domains} == PACS_COUNTS

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .power_of_two import PowerOfTwo
     from .profit import PROFIT
     from .quant_noise import QuantNoise
+    from .quanto import Quanto
     from .round_freeze import RoundFreeze
     from .statsq import StatsQ
     from .stochastic_rounding import StochasticRounding
@@ -90,6 +91,7 @@ __all__ = [
     "QuantNoise",
     "QuantSpec",
     "Quantizer",
+    "Quanto",
     "Role",
     "RoundFreeze",
     "Rule",
@@ -141,6 +143,7 @@ _HOMES = {
     "PowerOfTwo": "power_of_two",
     "PROFIT": "profit",
     "QuantNoise": "quant_noise",
+    "Quanto": "quanto",
     "RoundFreeze": "round_freeze",
     "StatsQ": "statsq",
     "StochasticRounding": "stochastic_rounding",

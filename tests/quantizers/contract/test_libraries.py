@@ -1,7 +1,5 @@
 """Adapters of other libraries keep the contract, each where its library is installed."""
 
-from importlib.util import find_spec
-
 import pytest
 
 from quantdg.quantizers.brevitas_adapter import BrevitasAbsMax, BrevitasDecoupled, BrevitasLearned
@@ -9,13 +7,14 @@ from quantdg.quantizers.contract.checks import CHECKS, run_check
 from quantdg.quantizers.nni_bnn import NNIBNN
 from quantdg.quantizers.nni_dorefa import NNIDoReFa
 from quantdg.quantizers.nni_lsq_plus import NNILSQPlus
+from quantdg.quantizers.quanto import Quanto
 from quantdg.quantizers.testing import QuantizerContract
 from quantdg.quantizers.torchao_affine import TorchaoAffine
 from quantdg.quantizers.torchao_intx import TorchaoIntx
 from quantdg.quantizers.torchao_learnable import TorchaoLearnable
 
-needs_torchao = pytest.mark.skipif(find_spec("torchao") is None, reason="pip install 'quantdg[torchao]'")
-needs_brevitas = pytest.mark.skipif(find_spec("brevitas") is None, reason="pip install 'quantdg[brevitas]'")
+needs_torchao = pytest.mark.skipif(bool(TorchaoIntx.missing()), reason="pip install 'quantdg[torchao]'")
+needs_brevitas = pytest.mark.skipif(bool(BrevitasAbsMax.missing()), reason="pip install 'quantdg[brevitas]'")
 
 
 @needs_torchao
@@ -58,6 +57,13 @@ class TestBrevitasDecoupled(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return BrevitasDecoupled
+
+
+@pytest.mark.skipif(bool(Quanto.missing()), reason="pip install 'quantdg[quanto]'")
+class TestQuanto(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return Quanto
 
 
 @pytest.mark.parametrize(

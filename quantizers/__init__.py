@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .ewgs import EWGS
     from .float_ import Float
     from .freeze import Freeze
+    from .gptq import GPTQ
     from .gradual_bits import GradualBits
     from .grid_pull import GridPull
     from .inq import INQ
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .nni_lsq_plus import NNILSQPlus
     from .nni_qat import NNIQAT
     from .normal_float import NormalFloat
+    from .obc import OBC
     from .pact import PACT
     from .percentile import Percentile
     from .power_of_two import PowerOfTwo
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from .quant_noise import QuantNoise
     from .quanto import Quanto
     from .round_freeze import RoundFreeze
+    from .round_to_nearest import RoundToNearest
     from .statsq import StatsQ
     from .stochastic_rounding import StochasticRounding
     from .straight_through import StraightThrough
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CGA",
     "EWGS",
+    "GPTQ",
     "INQ",
     "KURE",
     "LSQ",
@@ -64,6 +68,7 @@ __all__ = [
     "NNIBNN",
     "NNILSQ",
     "NNIQAT",
+    "OBC",
     "PACT",
     "PROFIT",
     "APoT",
@@ -94,6 +99,7 @@ __all__ = [
     "Quanto",
     "Role",
     "RoundFreeze",
+    "RoundToNearest",
     "Rule",
     "SiteAudit",
     "SiteExport",
@@ -124,6 +130,7 @@ _HOMES = {
     "Float": "float_",
     "Freeze": "freeze",
     "GradualBits": "gradual_bits",
+    "GPTQ": "gptq",
     "GridPull": "grid_pull",
     "INQ": "inq",
     "IterativeFreezing": "iterative_freezing",
@@ -138,6 +145,7 @@ _HOMES = {
     "NNILSQPlus": "nni_lsq_plus",
     "NNIQAT": "nni_qat",
     "NormalFloat": "normal_float",
+    "OBC": "obc",
     "PACT": "pact",
     "Percentile": "percentile",
     "PowerOfTwo": "power_of_two",
@@ -145,6 +153,7 @@ _HOMES = {
     "QuantNoise": "quant_noise",
     "Quanto": "quanto",
     "RoundFreeze": "round_freeze",
+    "RoundToNearest": "round_to_nearest",
     "StatsQ": "statsq",
     "StochasticRounding": "stochastic_rounding",
     "StraightThrough": "straight_through",

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
+from .audit import Audit, SiteAudit, noise_to_signal
 from .export import SiteExport
 from .spec import QuantSpec, SiteSpec
+
+__all__ = ["Audit", "Beyond", "Family", "Plan", "Quantizer", "Role", "SiteAudit", "Skipped"]
+__all__ += ["Support", "noise_to_signal"]
 
 Beyond = Literal["stopped", "passed", "any"]
 """What a straight-through estimator does with the gradient of weights outside its grid."""
@@ -78,61 +82,6 @@ class Plan:
     float_inputs: tuple[Skipped, ...] = ()
 
 
-def noise_to_signal(noise: Tensor, weight: Tensor) -> float:
-    """Compute std(noise) / std(weight); a single number has no spread, so both are 0."""
-    if weight.numel() == 1:
-        return 0.0
-    return float(noise.std() / weight.std().clamp_min(1e-12))
-
-
-@dataclass(frozen=True)
-class SiteAudit:
-    """A site's audit is the evidence from one layer that its quantizer worked.
-
-    Attributes:
-        levels_used: distinct weight codes in use, 1 to 2**bits; 0 for a layer that is frozen or perturbed, not quantized.
-        noise_to_signal: std(w_q - w) / std(w) of the latent weight w, >= 0.
-        saturation: share of the weights on the outermost code, 0 to 1.
-        weight_moved: ||w - w_0|| / ||w_0|| since prepare.
-        scale_moved: largest |s - s_0| / |s_0| over the layer's learned quantizer parameters (scales, clips, zero
-            points), or None where nothing is learned; |s| for those that start at 0, as zero points do.
-        scale_gradient: largest |gradient| on them after the last optimizer step, or None.
-        dead: share of the weights that lie inside the grid and get no gradient, 0 to 1, where the class says by
-            `Quantizer.dead_weights` that there are some, else None.
-        unfit: share of the layer's grids for which the method's own rule fails (SAWB's clip at 7 and 8 bits), 0 to 1, or None.
-        grid_distance: mean |v - round(v)| of v = w / s + z, how far latent weights are from the nearest value of the
-            uniform grid continued beyond its ends, 0 to 1/2 scales: 1/4 where they lie anywhere, near 0 where they sit
-            on values, near 1/2 where they sit on decision edges. None on a non-uniform grid.
-        oscillation: share of the weights whose code turns back in a step, over the last steps of a training, 0 to 1;
-            see `quantdg.bench.training.oscillation_watch`. None where no training was watched.
-    """
-
-    levels_used: int
-    noise_to_signal: float
-    saturation: float
-    weight_moved: float
-    _: KW_ONLY
-    scale_moved: float | None = None
-    scale_gradient: float | None = None
-    dead: float | None = None
-    unfit: float | None = None
-    grid_distance: float | None = None
-    oscillation: float | None = None
-
-
-@dataclass(frozen=True)
-class Audit:
-    """An audit is the evidence for every site that a quantizer worked.
-
-    Attributes:
-        quantizer: the name of the quantizer's class.
-        sites: the evidence by the layer's dotted name.
-    """
-
-    quantizer: str
-    sites: Mapping[str, SiteAudit]
-
-
 def _installed(package: str) -> bool:
     """Say whether a package, dotted where it lies within another, can be found; nothing but its parents is imported."""
     try:
@@ -145,7 +94,8 @@ class Quantizer(ABC):
     """A quantizer is one quantization method; the harness owns the loop and calls it in this order.
 
     supports -> prepare -> calibrate -> param_groups -> (train step, on_loss before its backward -> on_step)* -> audit -> export;
-    after_average is called on a model that carries averaged weights.
+    after_average is called on a model that carries averaged weights. With ``post_training`` calibrate comes after the steps,
+    once for each checkpoint that is kept.
 
     A method that draws random numbers uses a generator of its own, derived from ``seed``: the
     global ones belong to the training it is compared in.
@@ -158,6 +108,9 @@ class Quantizer(ABC):
         family: where it stands in the literature, one of `Family`; ``other`` where none of them fits.
         meaning: one plain phrase that says what it does to the weights; the verdict names a control by it.
         requires: pip line by importable package, for an optional backend.
+        post_training: whether training leaves the network float, bit for bit, and `calibrate` quantizes what was trained:
+            from source inputs and the weights as they are, with nothing kept from an earlier call. Between an optimizer
+            step and the next calibrate an evaluation computes with the float weights, and nothing can be exported.
         double_backward: whether its operators can be differentiated twice.
         beyond: the gradient of weights beyond the grid: ``stopped``, ``passed``, or ``any`` where it differs by weight.
         dead_weights: says why weights inside the grid may get no gradient, or is empty: then none of them is left without.
@@ -174,6 +127,7 @@ class Quantizer(ABC):
     family: ClassVar[Family] = "other"
     meaning: ClassVar[str] = ""
     requires: ClassVar[Mapping[str, str]] = {}
+    post_training: ClassVar[bool] = False
     double_backward: ClassVar[bool] = True
     beyond: Beyond = "stopped"
     dead_weights: str = ""

@@ -48,7 +48,9 @@ def observe(averages: Averages, step: int, network: nn.Module, quantizer: Quanti
 
 
 def computed_with(network: nn.Module, quantizer: Quantizer) -> Weights:
-    """Return the weights of sites as an evaluation computes with them, by the name of the Parameter."""
+    """Return the weights of sites as an evaluation computes with them, by the name of the Parameter; none where all are float."""
+    if quantizer.post_training:
+        return {}
     own = dict(network.named_parameters())
     found = {site.key(name): site.weight.dequantize() for name, site in quantizer.export(network).items()}
     return {name: value for name, value in found.items() if name in own}
@@ -66,7 +68,7 @@ def take_over(
     if average is None or not average.replaces(step):
         return {}
     set_weights(algorithm.network, average.result()[1])
-    policy = quantizer.after_average(algorithm.network, data.calibration())
+    policy = "float" if quantizer.post_training else quantizer.after_average(algorithm.network, data.calibration())
     algorithm.reset_optimizer()
     return {"step": step, "policy": policy, **average.report()}
 

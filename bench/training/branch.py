@@ -1,4 +1,7 @@
-"""A branch: one cell from the end of its float phase to the end of the protocol."""
+"""A branch: one cell from the end of its float phase to the end of the protocol.
+
+A post-training quantizer leaves all of it float; what selection chose is quantized when it is over.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ from .averaging import begin_averaging, observe, take_over
 from .checkpoint import Snapshot, State, capture, restore
 from .checkpointer import Checkpointer
 from .data import CellData
-from .evaluation import evaluate, evaluate_sources
+from .finish import quantize_chosen
 from .float_phase import StepReport, build, train_step
 from .noise_match import match_cell
 from .optimizer_check import check_groups
 from .oscillation_watch import OscillationWatch
 from .seeds import seed_everything
-from .selection import Checkpoint, Selection
+from .selection import Checkpoint, Selection, score_checkpoint
 
 FEW = 4
 """Images that show whether a site acts."""
@@ -93,13 +96,16 @@ def insert_quantizer(cell: Cell, data: CellData, state: State) -> tuple[Algorith
     quantizer = cell.quantizer.create(data.seeds.of("quantizer"))
     batches = list(data.calibration())
     quantizer.prepare(network, batches[0])
-    quantizer.calibrate(network, batches)
+    if not quantizer.post_training:
+        quantizer.calibrate(network, batches)
     check_sites_act(network, quantizer, batches[0][:FEW])
     for group in quantizer.param_groups(network, protocol.lr):
         algorithm.add_quantizer_group(group)
     check_groups(algorithm.optimizer, algorithm)
     algorithm.penalty = lambda: quantizer.penalty(network)
     algorithm.on_loss = lambda loss: quantizer.on_loss(network, loss)
+    if quantizer.post_training:
+        quantizer.on_step(network, 0)  # float from here on; that its sites can act has been seen
     return algorithm, quantizer, names
 
 
@@ -196,6 +202,8 @@ def train_branch(
         report(1)
         if step < protocol.steps:
             checkpointer.after_step(partial(_snapshot, step, algorithm, gathered))
+    if quantizer.post_training:
+        audit = quantize_chosen(algorithm, quantizer, data, gathered.selection, noise=gathered.noise)
     return gathered.branch(algorithm, quantizer, audit, float_names=names, match=match)
 
 
@@ -220,14 +228,6 @@ def _check(algorithm: Algorithm, data: CellData, step: int, loss: float, gathere
         average.at_check(step, checkpoint.source.mean_loss)
     gathered.curve.append(_curve_point(checkpoint, loss))
     train_mode(algorithm, freeze_bn=True)
-
-
-def score_checkpoint(algorithm: Algorithm, data: CellData, step: int) -> Checkpoint:
-    """Score source validation and the oracle's 20 % of the target; nothing else of the target is looked at."""
-    source = evaluate_sources(algorithm, data)
-    oracle = evaluate(algorithm, data, data.target, data.target_out)
-    state = {n: t.detach().clone() for n, t in algorithm.network.state_dict().items()}
-    return Checkpoint(step, source, oracle.accuracy, state)
 
 
 def _curve_point(checkpoint: Checkpoint, loss: float) -> dict[str, float]:

@@ -35,7 +35,7 @@ class OscillationWatch:
 
     def after_step(self, left: int, quantizer: Quantizer, network: nn.Module) -> None:
         """Take in the codes after an optimizer step, with ``left`` steps to come; only the last ones are looked at."""
-        if left > WINDOW:
+        if left > WINDOW or quantizer.post_training:
             return
         codes = {name: site.weight.codes.to(torch.int16) for name, site in quantizer.export(network).items()}
         if self.last:

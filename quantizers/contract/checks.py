@@ -15,6 +15,7 @@ from . import declaration as checks_declaration
 from . import gradient as checks_gradient
 from . import grid as checks_grid
 from . import input_grid as checks_input_grid
+from . import post_training as checks_post_training
 from . import state as checks_state
 from . import training as checks_training
 from .toy_net import one_thread
@@ -50,6 +51,7 @@ CHECKS: tuple[Check, ...] = (
     checks_training.check_unmatched_rule,
     checks_training.check_global_rng,
     checks_training.check_averaging,
+    checks_post_training.check_post_training,
     checks_training.check_double_backward,
 )
 """All checks, in the order of `run_checks`."""

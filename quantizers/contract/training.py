@@ -92,7 +92,7 @@ def check_everything_trains(make: MakeQuantizer) -> Skip | None:
         before = {n: p.detach().clone() for n, p in t.net.named_parameters()}
         largest = dict.fromkeys(before, 0.0)
         for brightness in [1.0] * STEPS + [_BEYOND] * 2:
-            t.train(1, brightness)
+            t.step(1, brightness)
             for name, p in t.net.named_parameters():
                 if p.grad is not None:
                     largest[name] = max(largest[name], float(p.grad.abs().max()))

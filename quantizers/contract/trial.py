@@ -49,7 +49,17 @@ class Trial:
     done: int = 0
 
     def train(self, steps: int, brightness: float = 1.0) -> list[float]:
-        """Take real training steps as the harness does, on inputs times ``brightness``, and return the losses."""
+        """Take real training steps as the harness does, on inputs times ``brightness``, and return the losses.
+
+        A post-training quantizer is calibrated after them.
+        """
+        losses = self.step(steps, brightness)
+        if type(self.quantizer).post_training:
+            self.quantizer.calibrate(self.net, calibration(1))
+        return losses
+
+    def step(self, steps: int, brightness: float = 1.0) -> list[float]:
+        """Do what `train` does without calibrating after it."""
         self.net.train()
         losses = []
         for _ in range(steps):

@@ -13,6 +13,7 @@ from quantdg.quantizers.noise_matching import inserted_noise
 
 DOC = Path(__file__).parents[2] / "docs" / "quantizers.md"
 LINES = DOC.read_text(encoding="utf-8").partition("## Noise")[2].splitlines()
+POST_TRAINING = DOC.read_text(encoding="utf-8").partition("## Post-training")[2].partition("\n## ")[0].splitlines()
 ROWS = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in LINES if line.startswith("| `")]
 BITS = range(8, 1, -1)
 
@@ -39,4 +40,5 @@ def test_the_noise_printed_is_the_noise_measured(row):
 
 def test_every_quantizer_with_noise_is_in_the_table():
     files = (Path(__file__).parents[2] / "bench" / "conf" / "quantizer").glob("*.yaml")
-    assert {row[0] for row in ROWS} == {f.stem for f in files} - {"float", "freeze"}
+    by_inputs = {row.split("`")[1] for row in POST_TRAINING if row.startswith("| `")}
+    assert {row[0] for row in ROWS} == {f.stem for f in files} - {"float", "freeze"} - by_inputs

@@ -11,9 +11,13 @@ from quantdg.quantizers.base import Audit, Support
 from quantdg.quantizers.contract.checks import CHECKS, run_check, run_checks
 from quantdg.quantizers.contract.declaration import check_declaration
 from quantdg.quantizers.contract.gradient import check_edge_gradient
+from quantdg.quantizers.contract.post_training import check_post_training
 from quantdg.quantizers.contract.toy_net import ToyNet
 from quantdg.quantizers.fake_quant import FakeQuant, QParams
 from quantdg.quantizers.lsq import LSQ, LSQQuant
+from quantdg.quantizers.post_training import set_quantized
+from quantdg.quantizers.round_to_nearest import RoundToNearest
+from quantdg.quantizers.sites import SiteQuantizer
 from quantdg.quantizers.spec import Rule
 from quantdg.quantizers.torch_ao_learnable import TorchAOLearnable
 from quantdg.quantizers.uniform_noise import NoiseQuant, UniformNoise
@@ -326,6 +330,37 @@ class ClaimsDoubleBackward(TorchAOLearnable):
     double_backward = True
 
 
+class KeepsItsCodes(RoundToNearest):
+    def on_step(self, model, step):
+        pass
+
+
+class RoundsInTraining(RoundToNearest):
+    def weight_quantizer(self, weight, site):
+        return self.base.weight_quantizer(weight, site)
+
+    def on_step(self, model, step):
+        pass
+
+    def calibrate(self, model, batches):
+        SiteQuantizer.calibrate(self, model, batches)
+
+    def _weight(self, site):
+        return SiteQuantizer._weight(self, site)
+
+    def _audit_site(self, site):
+        return SiteQuantizer._audit_site(self, site)
+
+
+class KeepsItsGrid(RoundToNearest):
+    def calibrate(self, model, batches):
+        set_quantized(model, True)
+
+
+class SaysItIsNot(RoundToNearest):
+    post_training = False
+
+
 BROKEN = {
     "declaration": (SaysNothing, "meaning must be one line"),
     "supports": (RefusesSilently, "without a reason"),
@@ -353,6 +388,7 @@ BROKEN = {
     "unmatched_rule": (IgnoresRules, "went unnoticed"),
     "global_rng": (DrawsGlobally, "global random generator"),
     "averaging": (BreaksAverages, "averaging"),
+    "post_training": (KeepsItsCodes, "between training and calibrate the network must be float"),
     "double_backward": (ClaimsDoubleBackward, "declare double_backward = False"),
 }
 
@@ -374,6 +410,20 @@ def test_a_check_fails_on_the_bug_it_is_for(check):
 )
 def test_gradients_at_the_ends_of_grids(broken, part):
     result = run_check(check_edge_gradient, broken)
+    assert result.status == "failed"
+    assert part in result.message
+
+
+@pytest.mark.parametrize(
+    ("broken", "part"),
+    [
+        (RoundsInTraining, "training differs from that of the float network"),
+        (KeepsItsGrid, "is quantized otherwise than a float network with these weights"),
+        (SaysItIsNot, "its family needs post_training = True"),
+    ],
+)
+def test_the_life_of_a_post_training_method(broken, part):
+    result = run_check(check_post_training, broken)
     assert result.status == "failed"
     assert part in result.message
 

@@ -1,5 +1,6 @@
 """Every quantizer and control keeps the contract, by the same class that a stranger subclasses."""
 
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 
@@ -14,6 +15,7 @@ from quantdg.quantizers.duq import DuQ
 from quantdg.quantizers.ewgs import EWGS
 from quantdg.quantizers.float_ import Float
 from quantdg.quantizers.freeze import Freeze
+from quantdg.quantizers.gptq import GPTQ
 from quantdg.quantizers.gradual_bits import GradualBits
 from quantdg.quantizers.grid_pull import GridPull
 from quantdg.quantizers.inq import INQ
@@ -26,13 +28,15 @@ from quantdg.quantizers.mse import MSE
 from quantdg.quantizers.nni_lsq import NNILSQ
 from quantdg.quantizers.nni_qat import NNIQAT
 from quantdg.quantizers.normal_float import NormalFloat
+from quantdg.quantizers.obc import OBC
 from quantdg.quantizers.pact import PACT
 from quantdg.quantizers.percentile import Percentile
 from quantdg.quantizers.power_of_two import PowerOfTwo
 from quantdg.quantizers.profit import PROFIT
 from quantdg.quantizers.quant_noise import QuantNoise
 from quantdg.quantizers.round_freeze import RoundFreeze
-from quantdg.quantizers.spec import QuantSpec
+from quantdg.quantizers.round_to_nearest import RoundToNearest
+from quantdg.quantizers.spec import QuantSpec, Rule
 from quantdg.quantizers.statsq import StatsQ
 from quantdg.quantizers.stochastic_rounding import StochasticRounding
 from quantdg.quantizers.straight_through import StraightThrough
@@ -44,6 +48,16 @@ from quantdg.quantizers.uniform_noise import UniformNoise
 
 needs_nni = pytest.mark.skipif(find_spec("nni") is None, reason="pip install 'quantdg[nni]'")
 SHIPPED_FAILS = {"check_accuracy", "check_scale_contract", "check_averaging"}
+
+
+def on_few_columns(kind, **settings):
+    """Quantizes the first convolution only: what is slow in the number of columns is tried on 27 of them."""
+
+    def make(spec):
+        rules = (*spec.rules, Rule("featurizer.[36]", skip=True))
+        return kind(replace(spec, rules=rules), base="min_max", **settings)
+
+    return make
 
 
 class TestFloat(QuantizerContract):
@@ -170,6 +184,24 @@ class TestCGA(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return partial(CGA, start=2, margin=0.3)
+
+
+class TestRoundToNearest(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(RoundToNearest, base="min_max")
+
+
+class TestGPTQ(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(GPTQ, base="min_max")
+
+
+class TestOBC(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return on_few_columns(OBC)
 
 
 class TestLSQ(QuantizerContract):

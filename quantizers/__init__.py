@@ -13,6 +13,7 @@ from .export import ActQuant, QTensor, SiteExport
 from .spec import QuantSpec, Rule, SiteSpec
 
 if TYPE_CHECKING:
+    from .aoq import AOQ
     from .apot import APoT
     from .brevitas_adapter import BrevitasAbsMax, BrevitasDecoupled, BrevitasLearned
     from .cga import CGA
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .uniform_noise import UniformNoise
 
 __all__ = [
+    "AOQ",
     "CGA",
     "EWGS",
     "GPTQ",
@@ -119,6 +121,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AOQ": "aoq",
     "APoT": "apot",
     "BrevitasAbsMax": "brevitas_adapter",
     "BrevitasDecoupled": "brevitas_adapter",

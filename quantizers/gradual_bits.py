@@ -98,7 +98,7 @@ class GradualBits(OverQuantizer):
     meaning = "rounding to fewer and fewer bits"
     family = "schedule"
 
-    def __init__(self, spec: QuantSpec | None = None, *, start: int = 8, every: int = 20, **options: Any) -> None:
+    def __init__(self, spec: QuantSpec | None = None, *, start: int = 8, every: int = 5, **options: Any) -> None:
         super().__init__(spec, **options)
         check_bits("start", start)
         if every < 1:

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from quantdg.quantizers.aoq import AOQ
 from quantdg.quantizers.apot import APoT
 from quantdg.quantizers.cga import CGA
 from quantdg.quantizers.contract.checks import CHECKS, run_checks
@@ -214,6 +215,12 @@ class TestPACT(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return PACT
+
+
+class TestAOQ(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(AOQ, steps=12, shrink=0.8)
 
 
 class TestAPoT(QuantizerContract):

@@ -116,6 +116,7 @@ def test_the_second_pass_of_a_step_and_copies_leave_the_estimate_alone() -> None
     model, quantizer = prepared(every=1, batches=1, probes=1)
     step(model, quantizer, torch.ones(5), torch.arange(5.0))
     _, site = next(iter(sites_of(model)))
+    quantizer.on_step(model, 1)
     site.weight_quant.held = True
     model(torch.ones(1, 3))
     assert site.weight_quant.seen == []
@@ -123,6 +124,15 @@ def test_the_second_pass_of_a_step_and_copies_leave_the_estimate_alone() -> None
     model(torch.ones(1, 3))
     assert len(site.weight_quant.seen) == 1
     assert next(iter(sites_of(copy.deepcopy(model))))[1].weight_quant.seen == []
+
+
+def test_further_passes_of_a_step_after_its_loss_was_shown_are_left_out() -> None:
+    model, quantizer = prepared(every=1, batches=1, probes=1)
+    step(model, quantizer, torch.ones(5), torch.arange(5.0))
+    model(torch.ones(1, 3)).sum().backward()  # as the other players of SagNet do
+    quantizer.on_step(model, 1)
+    model(torch.ones(1, 3))
+    assert [len(site.weight_quant.seen) for _, site in sites_of(model)] == [1, 1]
 
 
 def test_a_loop_that_shows_no_loss_is_told_so() -> None:

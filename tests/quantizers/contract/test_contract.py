@@ -130,7 +130,7 @@ class TestQuantNoise(QuantizerContract):
 class TestEWGS(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
-        return partial(EWGS, every=2, batches=2, probes=2)
+        return partial(EWGS, every=10, batches=2, probes=1)
 
 
 class TestPROFIT(QuantizerContract):

@@ -6,6 +6,9 @@ r"""AOQ: thresholds and levels of a 2-bit grid part ways; the grid shrinks at fi
     phase 2, to the half:           alpha stays, b is learned
     phase 3:                        b is learned; the loss gets ``pull`` times the sum over layers of ||w - centre of its cell||
 
+BatchNorm that is frozen, as in domain generalization, does not make up for a grid of .3 of its size: on the digits at 2 bits
+(120 steps, seed 0, five targets) the mean accuracy is 24.2 % with the release's ``shrink=0.3`` and 55.4 % with 1, LSQ's 54.9 %.
+
 The opposite of damping oscillations: crossings are wanted early and not at the end. Ours: phases are shares of the steps
 after insertion (in the paper 50, 150 and 300 epochs from scratch); the centres of the outer cells lie where the levels
 would, at 3/2 a alpha; one interval a channel where the spec says so; no teacher. The release has 2 bits alone, and no

@@ -14,7 +14,8 @@ and whose scale learns as it does there; tr H comes from the training batches, s
 probe, beside the memory of a graph: more than the rest of the method. Meant for 3 bits and less: on
 the toy net of the contract delta is .1 to .3 at 2 bits after 60 steps, so that no gradient changes by more than 5 %.
 
-Reference: Lee, Kim and Ham, "Network Quantization with Element-wise Gradient Scaling", CVPR 2021, equations 4 to 8.
+Reference: Lee, Kim and Ham, "Network Quantization with Element-wise Gradient Scaling", CVPR 2021; the release (GPL-3.0)
+was used for its equations alone, as a reader wrote them down.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ learns at the last width; before, its scales stay as they start. Widths the base
 before the end sees the last width, started anew with each phase: the model that would be deployed. Where the spec asks for
 ``start`` bits or more, this is the base itself.
 
-Reference: after Zhuang et al., "Towards Effective Low-bitwidth Convolutional Neural Networks", CVPR 2018, section 3.2
+Reference: after Zhuang et al., "Towards Effective Low-bitwidth Convolutional Neural Networks", CVPR 2018
 (progressive quantization, over DoReFa); one bit at a time, the length of a phase and what learns when are our reading.
 """
 

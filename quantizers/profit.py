@@ -13,7 +13,7 @@ a step, where the paper hooks the training forward; the order of layers is all t
 read without a call is never frozen. The paper's grid is ``base=duq``, without its progressive bits (`gradual_bits`) and
 its teacher.
 
-Reference: Park and Yoo, "PROFIT: A Novel Training Method for sub-4-bit MobileNet Models", ECCV 2020, sections 3 and 4;
+Reference: Park and Yoo, "PROFIT: A Novel Training Method for sub-4-bit MobileNet Models", ECCV 2020;
 the release (MIT) was read for momentum, bound and thirds.
 """
 

@@ -8,7 +8,7 @@ where the grid grows; one that is not masked feels a gradient that its own move 
 `percentile` have the same choice of their own (``gradient``).
 
 Reference: Bengio, Leonard and Courville, "Estimating or Propagating Gradients Through Stochastic Neurons", arXiv
-1308.3432 (identity); Hubara et al., "Binarized Neural Networks", NeurIPS 2016, section 1.3 (masked beyond the clip).
+1308.3432 (identity); Hubara et al., "Binarized Neural Networks", NeurIPS 2016 (masked beyond the clip).
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def test_the_weights_count_in_a_cells_identity_as_the_models():
         ("quantizer.lsq.spec.rules=[{pattern: a, skip: 3}]", "rule.skip must be true or false, got 3"),
         ("~quantizer.lsq._target_", "no quantizer chosen for this run named 'lsq'"),
         ("quantizer=[]", "quantizer needs at least one choice"),
-        ("algorithm=null", "algorithm takes a list of names, got null; write algorithm=.NAME,NAME., there are: coral"),
+        ("algorithm=null", "algorithm takes a list of names, got null; write algorithm=.NAME,NAME., there are: arm"),
         ("dataset=[digits,pacs]", "dataset takes one name, got .digits,pacs."),
         ("~dataset", "dataset cannot be left out"),
         ("deploy=null", "there are: .*none"),

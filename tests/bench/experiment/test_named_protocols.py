@@ -1,11 +1,10 @@
 """The named protocols and the methods' defaults say what the papers and released codes say."""
 
-import inspect
-
 import pytest
 
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.component import import_object
+from quantdg.bench.experiment.signature import parameters_of
 
 COMMON = {
     "batch_size": 32,
@@ -65,6 +64,11 @@ def test_checkpoints_come_where_the_releases_have_them(named, checks):
         ("dann", {"weight": 1.0, "d_steps": 1, "gradient_penalty": 0.0, "width": 256}),
         ("sagnet", {"weight": 0.1}),
         ("mldg", {"beta": 1.0, "meta_test": 2}),
+        ("fish", {"meta_lr": 0.5}),
+        ("eqrm", {"quantile": 0.75, "burn_in": 2500, "lr": 1e-6}),
+        ("cdann", {"weight": 1.0, "d_steps": 1, "gradient_penalty": 0.0, "width": 256}),
+        ("mtl", {"ema": 0.99}),
+        ("arm", {"support": 8, "width": 64}),
     ],
 )
 def test_defaults_of_the_methods_are_domainbeds(method, defaults):
@@ -79,7 +83,7 @@ def test_every_file_lists_every_default_and_the_same_as_the_code(group):
     for chosen in names:
         experiment = config.load([f"{group}=[{chosen}]"])
         (component,) = experiment.algorithms if group == "algorithm" else experiment.averages
-        parameters = inspect.signature(import_object(component.target)).parameters.values()
+        parameters = parameters_of(import_object(component.target))[0].values()
         coded = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         if chosen == "swad_reference":
             coded["variant"] = "reference"

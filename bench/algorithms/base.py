@@ -106,15 +106,13 @@ class Algorithm(nn.Module, ABC):
             terms = losses()
             penalty = self.penalty() if penalised else None
             loss = terms["loss"] if penalty is None else terms["loss"] + penalty
+            refuse_divergence(loss)
+            if penalised:
+                self.on_loss(loss)
             if extra is not None:
                 trained = [p for p in self.parameters() if p.requires_grad] if moving is None else moving
                 loss = loss + extra(loss, trained)
-            if not bool(torch.isfinite(loss)):
-                raise DivergedError(
-                    f"the training loss is {float(loss.detach())}; lower protocol.lr or the quantizer's lr_ratio"
-                )
-            if penalised:
-                self.on_loss(loss)
+                refuse_divergence(loss)
             loss.backward(inputs=moving)  # type: ignore[no-untyped-call]
             return terms
 
@@ -149,6 +147,14 @@ class Algorithm(nn.Module, ABC):
         """Return logits (N, classes)."""
         out: Tensor = self.network(x)
         return out
+
+
+def refuse_divergence(loss: Tensor) -> None:
+    """Raise DivergedError where a loss is not a finite number."""
+    if not bool(torch.isfinite(loss)):
+        raise DivergedError(
+            f"the training loss is {float(loss.detach())}; lower protocol.lr or the quantizer's lr_ratio"
+        )
 
 
 def concatenate(minibatches: Minibatches) -> tuple[Tensor, Tensor]:

@@ -99,14 +99,20 @@ def insert_quantizer(cell: Cell, data: CellData, state: State) -> tuple[Algorith
     if not quantizer.post_training:
         quantizer.calibrate(network, batches)
     check_sites_act(network, quantizer, batches[0][:FEW])
-    for group in quantizer.param_groups(network, protocol.lr):
+    put_into_training(algorithm, quantizer, protocol.lr)
+    return algorithm, quantizer, names
+
+
+def put_into_training(algorithm: Algorithm, quantizer: Quantizer, lr: float) -> None:
+    """Put a prepared quantizer's parameters, penalty and look at the loss into the algorithm's steps."""
+    network = algorithm.network
+    for group in quantizer.param_groups(network, lr):
         algorithm.add_quantizer_group(group)
     check_groups(algorithm.optimizer, algorithm)
     algorithm.penalty = lambda: quantizer.penalty(network)
     algorithm.on_loss = lambda loss: quantizer.on_loss(network, loss)
     if quantizer.post_training:
         quantizer.on_step(network, 0)  # float from here on; that its sites can act has been seen
-    return algorithm, quantizer, names
 
 
 @dataclass

@@ -13,6 +13,7 @@ from .export import ActQuant, QTensor, SiteExport
 from .spec import QuantSpec, Rule, SiteSpec
 
 if TYPE_CHECKING:
+    from .aimet import Aimet
     from .aoq import AOQ
     from .apot import APoT
     from .brevitas_adapter import BrevitasAbsMax, BrevitasDecoupled, BrevitasLearned
@@ -75,6 +76,7 @@ __all__ = [
     "PROFIT",
     "APoT",
     "ActQuant",
+    "Aimet",
     "Audit",
     "BrevitasAbsMax",
     "BrevitasDecoupled",
@@ -122,6 +124,7 @@ __all__ = [
 
 _HOMES = {
     "AOQ": "aoq",
+    "Aimet": "aimet",
     "APoT": "apot",
     "BrevitasAbsMax": "brevitas_adapter",
     "BrevitasDecoupled": "brevitas_adapter",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from quantdg.quantizers.aimet import Aimet
 from quantdg.quantizers.brevitas_adapter import BrevitasAbsMax, BrevitasDecoupled, BrevitasLearned
 from quantdg.quantizers.contract.checks import CHECKS, run_check
 from quantdg.quantizers.nni_bnn import NNIBNN
@@ -64,6 +65,13 @@ class TestQuanto(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return Quanto
+
+
+@pytest.mark.skipif(bool(Aimet.missing()), reason="pip install 'quantdg[aimet]'")
+class TestAimet(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return Aimet
 
 
 @pytest.mark.parametrize(

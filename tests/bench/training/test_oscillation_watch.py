@@ -14,8 +14,8 @@ from quantdg.quantizers.export import QTensor, SiteExport
 class Told:
     """Hands out given codes, one list a step."""
 
-    def __init__(self, *steps):
-        self.steps = iter(steps)
+    def __init__(self, *steps, post_training=False):
+        self.steps, self.post_training = iter(steps), post_training
 
     def export(self, _):
         codes = torch.tensor(next(self.steps), dtype=torch.int8)
@@ -51,7 +51,8 @@ def test_a_watch_goes_on_where_its_state_was_taken():
 
 def test_only_the_last_steps_are_looked_at():
     watch = OscillationWatch()
-    watch.after_step(51, None, None)  # would fail if it asked for codes
+    watch.after_step(51, Told(), None)  # would fail if it asked for codes
+    watch.after_step(0, Told(post_training=True), None)  # there are none before the training has ended
     assert watch.state()["last"] == {}
     assert rate(watch) is None
 

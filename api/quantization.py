@@ -21,7 +21,7 @@ from .choice import make_quantizer
 from .quantized import QuantizedModel
 
 
-def quantize(
+def quantize(  # noqa: PLR0913 - what a spec says, as keywords
     model: nn.Module,
     quantizer: str | type[Quantizer] | Quantizer,
     *,
@@ -29,6 +29,7 @@ def quantize(
     bits: int | None = None,
     act_bits: int | None = None,
     granularity: Granularity | None = None,
+    group_size: int | None = None,
     skip: str | Sequence[str] = (),
     rules: Sequence[Rule] = (),
     **options: Any,
@@ -47,7 +48,8 @@ def quantize(
             moved to the model's device. A single tensor is one batch.
         bits: of the weights, 2 to 8; None: as the method's file says, 7.
         act_bits: of the layers' inputs, 2 to 8; None: as the method's file says, mostly float.
-        granularity: one scale ``per_channel`` (None) or ``per_tensor`` of each weight.
+        granularity: one scale ``per_channel`` (None), ``per_tensor`` of each weight, or ``per_group`` of input channels.
+        group_size: input channels that share a scale, for ``per_group``.
         skip: globs of layer names that stay float, for example ``"head*"``; no layer is skipped unless asked for.
         rules: further bits by layer name, applied after ``skip``.
         options: keyword arguments of the method's class, for example ``lr_ratio`` or ``seed``.
@@ -65,6 +67,7 @@ def quantize(
         "weight_bits": bits,
         "act_bits": act_bits,
         "granularity": granularity,
+        "group_size": group_size,
         "rules": (*(Rule(pattern, skip=True) for pattern in patterns), *rules),
     }
     method = make_quantizer(quantizer, asked, options)

@@ -178,6 +178,6 @@ class AOQ(SiteQuantizer):
 
     def penalty(self, model: nn.Module) -> Tensor | None:
         """Return the term of phase 3, or None before."""
-        quants = {site.weight_quant: site.latent for _, site in sites_of(model)}
+        quants = dict(site.as_seen() for _, site in sites_of(model))
         terms = [quant.far(weight) for quant, weight in quants.items() if quant.phase == 3]
         return self.pull * torch.stack(terms).sum() if terms and self.pull else None

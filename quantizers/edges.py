@@ -11,6 +11,7 @@ does not: everything on an outermost code sits on clamp's bound, where its deriv
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -38,7 +39,7 @@ def zones(weight: Tensor, q: QTensor) -> Zones:
     codes, value = q.codes, q.dequantize()
     top, bottom = codes == codes.max(), codes == codes.min()
     inward = codes - top.to(codes.dtype) + bottom.to(codes.dtype)
-    neighbour = QTensor(inward, q.scale, q.zero_point, q.bits, axis=q.axis, levels=q.levels).dequantize()
+    neighbour = replace(q, codes=inward).dequantize()
     gap = (value - neighbour).abs()
     outward = torch.where(top, weight - value, value - weight)
     edge = (top | bottom) & (outward < -_ON_THE_BOUND * gap)

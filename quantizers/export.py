@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
 import torch
 from torch import Tensor
 
 from .names import WEIGHT, module_name, weight_key
+
+
+def against(values: Tensor, shape: Sequence[int], *, axis: int | None, group_size: int | None = None) -> Tensor:
+    """Return scales or zero points in a shape that broadcasts against a weight.
+
+    Args:
+        values: ``()``; with an axis ``(channels,)``; with groups ``(channels, groups)``.
+        shape: of the weight.
+        axis: the channel dimension, or None for one value.
+        group_size: input channels that share a value, or None.
+    """
+    if group_size is not None:
+        return values.repeat_interleave(group_size, 1).reshape(*shape[:2], *[1] * (len(shape) - 2))
+    spread = [1] * len(shape)
+    if axis is not None:
+        spread[axis] = -1
+    return values.reshape(spread)
 
 
 @dataclass(frozen=True)
@@ -17,11 +35,13 @@ class QTensor:
     Attributes:
         codes: integer tensor of the weight's shape. Uniform grids: signed or unsigned codes;
             with ``levels``: indices into the code book.
-        scale: distance of two neighbouring codes, float32, shape ``(channels,)`` with an ``axis``, else ``()``; positive.
+        scale: distance of two neighbouring codes, float32, positive; shape ``(channels,)`` with an ``axis``,
+            ``(channels, groups)`` with a ``group_size``, else ``()``.
         zero_point: of the scale's shape; whole, or halfway between two codes on a grid without a zero.
         bits: storage width, 2 to 8; at most ``2**bits`` distinct codes.
         axis: the channel dimension, or None for one scale.
         levels: code book of a non-uniform grid, float32, at most ``2**bits`` entries.
+        group_size: so many neighbouring input channels (dimension 1) share a scale, ``axis`` being 0; None for no groups.
     """
 
     codes: Tensor
@@ -31,16 +51,17 @@ class QTensor:
     _: KW_ONLY
     axis: int | None = None
     levels: Tensor | None = None
+    group_size: int | None = None
+
+    def _against(self, values: Tensor) -> Tensor:
+        return against(values, self.codes.shape, axis=self.axis, group_size=self.group_size)
 
     def dequantize(self) -> Tensor:
         """Compute the float32 weight: ``(codes - zero_point) * scale`` or ``levels[codes] * scale``."""
-        shape = [1] * self.codes.dim()
-        if self.axis is not None:
-            shape[self.axis] = -1
         if self.levels is not None:
-            return self.levels[self.codes.long()] * self.scale.reshape(shape)
-        shifted = self.codes.to(torch.float32) - self.zero_point.to(torch.float32).reshape(shape)
-        return shifted * self.scale.reshape(shape)
+            return self.levels[self.codes.long()] * self._against(self.scale)
+        shifted = self.codes.to(torch.float32) - self._against(self.zero_point.to(torch.float32))
+        return shifted * self._against(self.scale)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import QuantizerError
-from .export import ActQuant, QTensor
+from .export import ActQuant, QTensor, against
 from .spec import IntegerRange
 
 SMALLEST_SCALE = 1e-8
@@ -50,12 +50,14 @@ class QParams(NamedTuple):
     """This holds the grid of a fake quantizer as numbers.
 
     Attributes:
-        scale: distance of two neighbouring codes, positive, shape ``(channels,)`` with an ``axis``, else ``()``.
+        scale: distance of two neighbouring codes, positive; shape ``(channels,)`` with an ``axis``, ``(channels, groups)``
+            with a ``group_size``, else ``()``.
         zero_point: the code of the value 0, of the scale's shape.
         qmin: the lowest code.
         qmax: the highest code.
         axis: the channel dimension, or None for one scale.
         levels: code book of a non-uniform grid in units of the scale, rising; None for a uniform grid.
+        group_size: so many input channels share a scale, as in `QTensor`; `quantdg.quantizers.groups` sets it.
     """
 
     scale: Tensor
@@ -64,13 +66,18 @@ class QParams(NamedTuple):
     qmax: int
     axis: int | None = None
     levels: Tensor | None = None
+    group_size: int | None = None
 
     def against(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return scale and zero point in shapes that broadcast against ``x``."""
-        shape = [1] * x.dim()
-        if self.axis is not None:
-            shape[self.axis] = -1
-        return self.scale.reshape(shape), self.zero_point.reshape(shape)
+        axis, size = self.axis, self.group_size
+        scale = against(self.scale, x.shape, axis=axis, group_size=size)
+        return scale, against(self.zero_point, x.shape, axis=axis, group_size=size)
+
+    def qtensor(self, codes: Tensor, bits: int) -> QTensor:
+        """Return codes (int16) on this grid as a `QTensor`."""
+        place = {"axis": self.axis, "group_size": self.group_size}
+        return QTensor(codes, self.scale, self.zero_point, bits, levels=self.levels, **place)
 
     @classmethod
     def symmetric(cls, scale: Tensor, codes: IntegerRange) -> QParams:
@@ -175,7 +182,7 @@ def to_qtensor(value: Tensor, q: QParams, bits: int) -> QTensor:
     scale, zero = q.against(value)
     units = value.detach() / scale
     codes = torch.round(units + zero) if q.levels is None else torch.bucketize(units, midpoints(q.levels))
-    return QTensor(codes.to(torch.int16), q.scale, q.zero_point, bits, axis=q.axis, levels=q.levels)
+    return q.qtensor(codes.to(torch.int16), bits)
 
 
 @torch.no_grad()

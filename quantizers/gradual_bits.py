@@ -104,7 +104,7 @@ class GradualBits(OverQuantizer):
         if every < 1:
             raise ConfigError(f"every must be at least 1, got {every}; write the steps to spend at each width")
         self.start, self.every = start, every
-        self.beyond = "any"
+        self.beyond, self.groups = "any", self.base.groups
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make a grid of each width down to the site's that the base has."""

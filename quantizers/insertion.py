@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..core.errors import QuantizerError
 from .fake_quant import FakeQuant
+from .groups import GroupedQuant, split
 from .names import module_name, site_name, weight_key
 
 
@@ -126,6 +127,13 @@ class Site:
     def weight_quant(self) -> Any:
         """The weight's fake quantizer."""
         return self.module._modules[f"{self.parameter}_quant"]
+
+    def as_seen(self) -> tuple[Any, Tensor]:
+        """Return the method's own fake quantizer and the latent weight in the shape that it sees, group by group or whole."""
+        quant = self.weight_quant
+        if isinstance(quant, GroupedQuant):
+            return quant.inner, split(self.latent, quant.group_size)
+        return quant, self.latent
 
     @property
     def act_quant(self) -> Any:

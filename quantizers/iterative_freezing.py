@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
-from .export import QTensor
 from .fake_quant import FakeQuant, codes_of
 from .oscillation import Oscillations
 from .over import OverQuant, OverQuantizer
@@ -58,8 +57,7 @@ class FreezingQuant(OverQuant):
 
     def _value(self, x: Tensor) -> Tensor:
         """The fixed codes as weights, on the base's present grid."""
-        q = self.inner.qparams(x)
-        return QTensor(self.fixed, q.scale, q.zero_point, self.bits, axis=q.axis, levels=q.levels).dequantize()
+        return self.inner.qparams(x).qtensor(self.fixed, self.bits).dequantize()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the base's output, and the fixed value where a weight is frozen, in evaluation too."""

@@ -69,7 +69,7 @@ def _without_half_tied(
         for parameter, tensor in module._parameters.items():
             if tensor is not None:
                 holders[id(tensor)].append(f"{name}.{parameter}".lstrip("."))
-    grids = {site.key: (site.weight_bits, site.granularity, site.symmetric) for site in sites}
+    grids = {site.key: (site.weight_bits, site.granularity, site.group_size, site.symmetric) for site in sites}
     whole = []
     for site in sites:
         parameter = model.get_submodule(site.module)._parameters[site.parameter]

@@ -149,7 +149,7 @@ class NNISiteQuantizer(SiteQuantizer):
 
     def refuses(self, site: SiteSpec) -> str:
         """Refuse scales per channel where NNI, or an export of what it learns, has none."""
-        if site.per_channel and self.per_tensor_only:
+        if site.granularity != "per_tensor" and self.per_tensor_only:
             return f"{self.name} has one grid for a tensor ({self.per_tensor_only}); write granularity=per_tensor"
         return super().refuses(site)
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..core.errors import ConfigError, UnknownNameError
 from .fake_quant import FakeQuant, QParams
+from .groups import quantizer_of
 from .sites import SiteQuantizer
 from .spec import QuantSpec, SiteSpec
 
@@ -106,6 +107,7 @@ class OverQuantizer(SiteQuantizer):
             raise ConfigError(f"base_settings must be settings of {base}: {error}; write base_settings={{}}") from error
         super().__init__(spec, lr_ratio=self.base.lr_ratio, seed=self.base.seed)
         self.averaged, self.scale_factor = self.base.averaged, self.base.scale_factor
+        self.groups = "none" if self.base.groups == "none" else "whole"
         self.beyond, self.dead_weights = self.base.beyond, self.dead_weights or self.base.dead_weights
 
     @abstractmethod
@@ -114,7 +116,8 @@ class OverQuantizer(SiteQuantizer):
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Put the method around the base's fake quantizer."""
-        return self.over(self.base.weight_quantizer(weight, site).to(weight.device), weight, site)
+        inner = quantizer_of(self.base.weight_quantizer, weight, site, self.base.groups)
+        return self.over(inner.to(weight.device), weight, site)
 
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:
         """Quantize inputs as the base does."""

@@ -27,6 +27,7 @@ from ..core.errors import ConfigError, QuantizerError
 from .base import SiteAudit
 from .export import QTensor
 from .fake_quant import FakeQuant
+from .groups import GroupedQuant
 from .insertion import Site, sites_of
 from .over import OverQuant, OverQuantizer
 from .spec import IntegerRange, QuantSpec, SiteSpec, check_choice
@@ -77,7 +78,7 @@ class PostTrainingQuant(OverQuant):
     error_ratio: Tensor
     undecided: Tensor
 
-    def __init__(self, inner: StaticQuant, weight: Tensor) -> None:
+    def __init__(self, inner: StaticQuant | GroupedQuant, weight: Tensor) -> None:
         super().__init__(inner)
         self.register_buffer("codes", torch.zeros_like(weight, dtype=torch.int8))
         self.register_buffer("quantized", torch.tensor(True))
@@ -190,7 +191,7 @@ class PostTraining(OverQuantizer):
 
     def over(self, inner: FakeQuant, weight: Tensor, site: SiteSpec) -> OverQuant:
         """Start from the nearest codes."""
-        assert isinstance(inner, StaticQuant)
+        assert isinstance(inner, (StaticQuant, GroupedQuant))
         return PostTrainingQuant(inner, weight)
 
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:

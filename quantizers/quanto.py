@@ -114,7 +114,7 @@ class Quanto(LibraryQuantizer):
         for what, bits in (("weight_bits", site.weight_bits), ("act_bits", site.act_bits)):
             if bits not in (WIDTH, None):
                 return f"of quanto only 8-bit codes have a whole zero point, got {what}={bits}; write {what}=8"
-        if not site.per_channel:
+        if site.granularity == "per_tensor":
             return "quanto has no scale of a whole weight; write granularity=per_channel"
         return super().refuses(site)
 

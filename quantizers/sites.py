@@ -20,6 +20,7 @@ from .base import Audit, Plan, Quantizer, SiteAudit, Support, noise_to_signal
 from .edges import dead_share, grid_distance
 from .export import QTensor, SiteExport
 from .fake_quant import FakeQuant, calibrating, codes_of, fake_quants, to_act_quant
+from .groups import Groups, group_reason, quantizer_of
 from .insertion import Site, insert, latent_parameter, leave_fast_path, sites_of
 from .layers import choose
 from .names import WEIGHT
@@ -36,6 +37,7 @@ class SiteQuantizer(Quantizer):
         fixed_scale_reason: says why the scale of the weights cannot be multiplied, or is empty: then
             `weight_quantizer` multiplies the scale it starts from by ``self.scale_factor``.
         affine: whether ``symmetric=False`` is honoured.
+        groups: how scales per group of input channels are honoured, see `quantdg.quantizers.groups`.
         averages: the policies for a model with averaged weights, the default first: ``average`` keeps the averaged
             parameters, ``keep`` the buffers as they are, ``recalibrate`` sets the ranges anew.
 
@@ -53,6 +55,7 @@ class SiteQuantizer(Quantizer):
 
     fixed_scale_reason: str = "its weight quantizer reads no scale_factor"
     affine: ClassVar[bool] = False
+    groups: Groups = "split"
     averages: ClassVar[tuple[str, ...]] = ("average",)
 
     _origin: dict[str, Tensor]
@@ -106,7 +109,8 @@ class SiteQuantizer(Quantizer):
         if not sites:
             why = "; ".join(f"{layer.name}: {layer.reason}" for layer in skipped[:3]) or "it has none that can be"
             return Support(False, f"no layer of this model is quantized ({why})")
-        reason = next((f"{site.name}: {why}" for site in sites if (why := self.refuses(site))), "")
+        pairs = ((s, self.refuses(s) or group_reason(model.get_submodule(s.module), s, self.groups)) for s in sites)
+        reason = next((f"{site.name}: {why}" for site, why in pairs if why), "")
         return Support(not reason, reason)
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
@@ -143,10 +147,10 @@ class SiteQuantizer(Quantizer):
         for spec in chosen:
             weight = latent_parameter(model, spec.key)
             if id(weight) not in made:
-                made[id(weight)] = self.weight_quantizer(weight, spec).to(weight.device)
+                made[id(weight)] = quantizer_of(self.weight_quantizer, weight, spec, self.groups).to(weight.device)
             called = spec.parameter == WEIGHT and spec.act_bits is not None
-            act_quant = self.act_quantizer(spec).to(device) if called else None
-            inserted.append((spec, insert(model, spec.name, spec.parameter, made[id(weight)], act_quant=act_quant)))
+            act = self.act_quantizer(spec).to(device) if called else None
+            inserted.append((spec, insert(model, spec.name, spec.parameter, made[id(weight)], act_quant=act)))
         return inserted
 
     def calibrate(self, model: nn.Module, batches: Iterable[Tensor]) -> None:

@@ -106,7 +106,7 @@ class TorchaoIntx(LibraryQuantizer):
 
     def refuses(self, site: SiteSpec) -> str:
         """Refuse a scale of the whole tensor, and what every weight quantizer with a fixed zero point refuses."""
-        if not site.per_channel:
+        if site.granularity == "per_tensor":
             return "torchao's IntxFakeQuantizer has no scale of a whole tensor; write granularity=per_channel"
         return super().refuses(site)
 

@@ -82,9 +82,9 @@ class UniformNoise(SiteQuantizer):
         """Measure the present noise and the movement of the weights; there are no levels and no saturation."""
         sites = {}
         for name, site in sites_of(model):
-            weight = site.latent
-            ratio = noise_to_signal(site.weight_quant.noise(weight), weight)
-            moved = self.moved(site.key, weight)
+            quant, weight = site.as_seen()
+            ratio = noise_to_signal(quant.noise(weight), weight)
+            moved = self.moved(site.key, site.latent)
             sites[name] = SiteAudit(levels_used=0, noise_to_signal=ratio, saturation=0.0, weight_moved=moved)
         return Audit(self.name, sites)
 

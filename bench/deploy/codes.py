@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,12 +16,12 @@ TINY = torch.finfo(torch.float32).tiny
 
 @dataclass(frozen=True)
 class Codes:
-    """This is a weight ``(values - zero) * scale`` with one scale and zero for each index of dimension 0.
+    """This is a weight ``(values - zero) * scale`` with one scale and zero for each index of dimension 0, or its groups.
 
     Attributes:
         values: codes of the weight, -128 to 127; int16, so that negating -128 is exact.
-        zero: code of 0, -128 to 127; int16, shape (channels,).
-        scale: float64, shape (channels,), >= 0.
+        zero: code of 0, -128 to 127; int16, shape (channels,) or (channels, groups of input channels).
+        scale: float64, of zero's shape, >= 0.
         bias: float64, shape (channels,), or None.
     """
 
@@ -29,6 +29,13 @@ class Codes:
     zero: Tensor
     scale: Tensor
     bias: Tensor | None
+
+    @property
+    def rows(self) -> Tensor:
+        """The values as (channels, ...), or (channels * groups, ...): all that share a scale in one row."""
+        if self.scale.dim() == 1:
+            return self.values
+        return self.values.reshape(self.scale.numel(), -1, *self.values.shape[2:])
 
 
 def integer_reason(site: SiteExport) -> str:
@@ -68,13 +75,18 @@ def to_codes(name: str, q: QTensor, bias: Tensor | None) -> Codes:
     reason = integer_reason(SiteExport(q))
     if reason:
         raise QuantizerError(f"{name} cannot run in integer arithmetic: {reason}")
-    shift, channels = _shift(q), q.codes.shape[0]
+    shift = _shift(q)
+    shape = q.scale.shape if q.group_size is not None else q.codes.shape[:1]
     return Codes(
         (q.codes.to(torch.int16) - shift),
-        (q.zero_point.to(torch.int16) - shift).expand(channels),
-        q.scale.double().expand(channels),
+        (q.zero_point.to(torch.int16) - shift).expand(shape),
+        q.scale.double().expand(shape),
         None if bias is None else bias.detach().double(),
     )
+
+
+def _spread(channels: Tensor, like: Tensor) -> Tensor:
+    return channels.reshape(-1, *[1] * (like.dim() - 1))
 
 
 def fold(codes: Codes, factor: Tensor, shift: Tensor) -> tuple[Codes, int]:
@@ -93,15 +105,14 @@ def fold(codes: Codes, factor: Tensor, shift: Tensor) -> tuple[Codes, int]:
         in int8; where it is not 0 the codes are the given ones.
     """
     sign = torch.where(factor < 0, -1, 1).to(torch.int16)
-    zero = codes.zero * sign
-    values = codes.values * sign.reshape(-1, *[1] * (codes.values.dim() - 1))
-    overflow = (values.flatten(1).amax(1) > HIGH) | (zero > HIGH)
+    zero = codes.zero * _spread(sign, codes.zero)
+    values = codes.values * _spread(sign, codes.values)
+    overflow = (values.flatten(1).amax(1) > HIGH) | (zero.reshape(len(zero), -1).amax(1) > HIGH)
     if bool(overflow.any()):
         return codes, int(overflow.sum())
-    scale = codes.scale * factor.abs()
+    scale = codes.scale * _spread(factor.abs(), codes.scale)
     dead = scale < TINY  # a runtime needs a positive scale; the channel is 0 whatever its codes
-    values = torch.where(
-        dead.reshape(-1, *[1] * (values.dim() - 1)), zero.reshape(-1, *[1] * (values.dim() - 1)), values
-    )
+    rows = replace(codes, values=values).rows
+    values = torch.where(_spread(dead.flatten(), rows), _spread(zero.flatten(), rows), rows).reshape(values.shape)
     bias = shift if codes.bias is None else codes.bias * factor + shift
     return Codes(values, zero, torch.where(dead, 1.0, scale), bias), 0

@@ -64,7 +64,7 @@ def export_pte(module: nn.Module, shape: tuple[int, int, int], path: Path) -> in
     """
     require("executorch", extra="executorch")
     layers = {name: m for name, m in module.named_modules() if isinstance(m, IntegerLayer)}
-    floats = {name for name, layer in layers.items() if bool(layer.zero.any())}
+    floats = {name for name, layer in layers.items() if bool(layer.zero.any()) or layer.grouped}
     with _quiet():
         program = _lower(_with_floats(module, floats), shape)
         while refused := _refused(program):

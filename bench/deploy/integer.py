@@ -47,7 +47,11 @@ def quantize_input(x: Tensor, act: ActQuant, dtype: torch.dtype = torch.uint8) -
 
 
 class IntegerWeight(nn.Module):
-    """This holds a weight as int8 codes; called, it gives the dequantized weight."""
+    """This holds a weight as int8 codes; called, it gives the dequantized weight.
+
+    With scales per group of input channels the codes are kept with each group as a channel of its own, and put into the
+    weight's shape after they are dequantized: every runtime reads scales along dimension 0.
+    """
 
     codes: Tensor
     scale: Tensor
@@ -55,14 +59,20 @@ class IntegerWeight(nn.Module):
 
     def __init__(self, codes: Codes) -> None:
         super().__init__()
-        self.register_buffer("codes", codes.values.to(torch.int8))
-        self.register_buffer("zero", codes.zero.to(torch.int8).contiguous())
-        self.register_buffer("scale", codes.scale.float().contiguous())
+        self.shape = tuple(codes.values.shape)
+        self.register_buffer("codes", codes.rows.to(torch.int8))
+        self.register_buffer("zero", codes.zero.flatten().to(torch.int8).contiguous())
+        self.register_buffer("scale", codes.scale.flatten().float().contiguous())
 
     def forward(self) -> Tensor:
         """Return the dequantized weight."""
         out: Tensor = _OPS.dequantize_per_channel(self.codes, self.scale, self.zero, 0, LOW, HIGH, torch.int8)
-        return out
+        return out.reshape(self.shape) if self.grouped else out
+
+    @property
+    def grouped(self) -> bool:
+        """Say whether scales belong to groups of input channels, which no runtime multiplies in integers."""
+        return self.codes.shape != self.shape
 
 
 class IntegerLayer(IntegerWeight):

@@ -2,7 +2,7 @@
 
 For a site ``conv``, a layer: ``conv.weight.codes`` (uint8, bit-packed, most significant bit first), ``conv.weight.scale``,
 ``conv.weight.zero_point`` where it is not zero, ``conv.weight.levels`` for a non-uniform grid. Everything else
-keeps its state-dict name. Bits, shape, code offset, axis and the input's grid are JSON in the header.
+keeps its state-dict name. Bits, shape, code offset, axis, group size and the input's grid are JSON in the header.
 """
 
 from __future__ import annotations
@@ -150,9 +150,8 @@ def _unpack_site(name: str, tensors: dict[str, Tensor], entry: SiteHeader) -> Si
         raise RecordError(f"scale of {name!r} must be positive, the file has {float(scale.min())}")
     zero = _take(tensors, f"{key}.zero_point", entry.scale_shape, default=0.0)
     codes = plain.to(torch.int16).reshape(entry.shape) + entry.offset
-    return SiteExport(
-        QTensor(codes, scale, zero, bits, axis=entry.axis, levels=levels), entry.act, parameter=entry.parameter
-    )
+    weight = QTensor(codes, scale, zero, bits, axis=entry.axis, levels=levels, group_size=entry.group_size)
+    return SiteExport(weight, entry.act, parameter=entry.parameter)
 
 
 def _check_levels(name: str, levels: Tensor, highest: int, lowest: int) -> None:

@@ -31,6 +31,7 @@ class SiteHeader:
         axis: the scale's dimension of the weight, or None for one scale.
         act: the input's grid, or None.
         parameter: name of the weight within its module.
+        group_size: input channels that share a scale, or None.
     """
 
     bits: int
@@ -40,6 +41,7 @@ class SiteHeader:
     act: ActQuant | None
     _: KW_ONLY
     parameter: str = WEIGHT
+    group_size: int | None = None
 
     @property
     def count(self) -> int:
@@ -49,6 +51,8 @@ class SiteHeader:
     @property
     def scale_shape(self) -> tuple[int, ...]:
         """The scale must have this shape."""
+        if self.group_size is not None:
+            return self.shape[0], self.shape[1] // self.group_size
         return () if self.axis is None else (self.shape[self.axis],)
 
 
@@ -57,7 +61,11 @@ def write_entry(site: SiteExport, offset: int) -> dict[str, Any]:
     q = site.weight
     act = asdict(site.act) if site.act else None
     entry = {"bits": q.bits, "shape": list(q.codes.shape), "offset": offset, "axis": q.axis, "act": act}
-    return entry if site.parameter == WEIGHT else {**entry, "parameter": site.parameter}
+    if site.parameter != WEIGHT:
+        entry["parameter"] = site.parameter
+    if q.group_size is not None:
+        entry["group_size"] = q.group_size
+    return entry
 
 
 def read_object(text: str, what: str, members: str) -> dict[str, Any]:
@@ -91,7 +99,13 @@ def _entry(name: str, raw: Any) -> SiteHeader:
     if not isinstance(parameter, str) or site_name(module_name(name, parameter), parameter) != name:
         raise RecordError(f"the name of {name!r} must end with that of its parameter, got {_short(parameter)}")
     act = _act(name, raw.get("act"))
-    return SiteHeader(raw["bits"], tuple(shape), raw["offset"], raw["axis"], act, parameter=parameter)
+    size = raw.get("group_size")
+    if size is not None and (raw["axis"] != 0 or len(shape) < 2 or not _whole(size, 1, shape[1]) or shape[1] % size):
+        raise RecordError(
+            f"group_size of {name!r} must divide the input channels of the shape {shape} with scales along axis 0, "
+            f"got {_short(size)} and axis {raw['axis']}"
+        )
+    return SiteHeader(raw["bits"], tuple(shape), raw["offset"], raw["axis"], act, parameter=parameter, group_size=size)
 
 
 def _act(name: str, raw: Any) -> ActQuant | None:

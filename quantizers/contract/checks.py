@@ -14,6 +14,7 @@ from ...core.errors import MissingPackageError
 from . import declaration as checks_declaration
 from . import gradient as checks_gradient
 from . import grid as checks_grid
+from . import groups as checks_groups
 from . import input_grid as checks_input_grid
 from . import post_training as checks_post_training
 from . import state as checks_state
@@ -44,6 +45,7 @@ CHECKS: tuple[Check, ...] = (
     checks_grid.check_export,
     checks_grid.check_dequantized_eval,
     checks_input_grid.check_input_grid,
+    checks_groups.check_groups,
     checks_grid.check_codes_fit,
     checks_grid.check_plan_is_true,
     checks_grid.check_sites_act,

@@ -11,6 +11,7 @@ import torch
 from ..base import Quantizer
 from ..export import SiteExport
 from ..spec import GRANULARITIES, Granularity, QuantSpec
+from .groups import GROUP_SIZE
 from .toy_net import calibration, float_net
 from .trial import supported
 
@@ -61,11 +62,15 @@ def facts_of(make: Make) -> Facts:
         return Facts((), (), inputs=False, learns=(), export="float")
     return Facts(
         tuple(sorted({spec.weight_bits for spec in specs})),
-        tuple(kind for kind in GRANULARITIES if make(it := replace(spec, granularity=kind)).supports(untouched, it).ok),
+        tuple(kind for kind in GRANULARITIES if make(it := _with_scales(spec, kind)).supports(untouched, it).ok),
         inputs=any(site.act_bits for site in plan.sites),
         learns=tuple(sorted({name.rpartition(".")[2] for name in plan.parameters})),
         export=_how(quantizer.export(net.eval()).values()),
     )
+
+
+def _with_scales(spec: QuantSpec, kind: Granularity) -> QuantSpec:
+    return replace(spec, granularity=kind, group_size=GROUP_SIZE if kind == "per_group" else None)
 
 
 def _how(sites: Iterable[SiteExport]) -> Export:

@@ -79,15 +79,16 @@ def trained(tmp_path_factory):
     """(arch, quantizer, weight bits, input bits, image side, ..., seed) -> Trained; made once a session."""
     kept: dict[tuple, Trained] = {}
 
-    def make(arch="convnet", quantizer="lsq", weight_bits=7, act_bits=8, size=32, count=16, negative=1 / 6, seed=0):
+    def make(arch="convnet", quantizer="lsq", weight_bits=7, act_bits=8, size=32, count=16, group=None, **options):
         if QUANTIZERS[quantizer].missing():
             pytest.skip(QUANTIZERS[quantizer].missing())
-        key = (arch, quantizer, weight_bits, act_bits, size, count, negative, seed)
+        spec = QuantSpec(weight_bits, act_bits, "per_group" if group else "per_channel", group_size=group)
+        key = (arch, quantizer, spec, size, count, *sorted(options.items()))
         if key not in kept:
-            kept[key] = _make(arch, quantizer, QuantSpec(weight_bits, act_bits), size, count, negative, seed)
+            kept[key] = _make(arch, quantizer, spec, size, count, **options)
         return kept[key]
 
-    def _make(arch, quantizer, spec, size, count, negative, seed):
+    def _make(arch, quantizer, spec, size, count, negative=1 / 6, seed=0):
         torch.manual_seed(seed)
         network = random_batchnorm(build(arch, (3, size, size), 10), negative)
         images = torch.randn(count, 3, size, size)

@@ -28,6 +28,23 @@ def test_folding_by_hand():
     assert folded.bias.tolist() == [2.25, -5.5]
 
 
+def test_folding_scales_of_groups_by_hand():
+    """Two groups of two input channels; the second channel's factor is negative, so its codes and zeros change sign."""
+    values = torch.tensor([[3, -2, 1, 0], [5, -127, 2, 7]], dtype=torch.int16)
+    scale, zero = torch.tensor([[0.5, 2.0], [0.25, 1.0]]), torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+    q = QTensor(values, scale, zero, 8, axis=0, group_size=2)
+    assert q.dequantize().tolist() == [[1.5, -1.0, 0.0, -2.0], [0.75, -32.25, 2.0, 7.0]]
+    folded, overflow = fold(to_codes("fc", q, None), torch.tensor([2.0, -4.0]).double(), torch.zeros(2).double())
+    assert overflow == 0
+    assert folded.values.tolist() == [[3, -2, 1, 0], [-5, 127, -2, -7]]
+    assert folded.scale.tolist() == [[1.0, 4.0], [1.0, 4.0]]
+    assert folded.zero.tolist() == [[0, 1], [-2, 0]]
+    assert folded.rows.shape == (4, 2)
+    dead, _ = fold(to_codes("fc", q, None), torch.tensor([0.0, 1.0]).double(), torch.tensor([4.0, 0.0]).double())
+    assert (dead.scale > 0).all()
+    assert dead.values.tolist() == [[0, 0, 1, 1], [5, -127, 2, 7]]
+
+
 def test_minus_128_under_a_negative_factor_is_counted_and_left():
     codes = to_codes("fc", weight([[-128, 1], [4, -128]]), None)
     same, overflow = fold(codes, torch.tensor([-1.0, 1.0]).double(), torch.zeros(2).double())

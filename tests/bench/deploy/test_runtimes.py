@@ -76,6 +76,22 @@ def test_the_same_large_model(exported, runtime, arch, act_bits):
     check(*exported(arch, "lsq", 7, act_bits), runtime, arch, act_bits)
 
 
+@pytest.mark.parametrize(("act_bits", "integer"), [(None, 0), (8, 1)])
+def test_scales_of_groups_are_run_exactly_and_counted_as_float(trained, tmp_path, act_bits, integer):
+    """The convnet's layers have 3, 16 and 32 inputs: in groups of 8 the first has one group, so it alone is in integers."""
+    t = trained("convnet", "lsq", 4, act_bits, SIZES["convnet"], IMAGES, group=8)
+    assert [tuple(s.weight.scale.shape) for s in t.model.sites.values()] == [(16,), (32, 2), (64, 4)]
+    model, path = build_integer(t.network, t.model.state(), t.model.sites), tmp_path / "m.onnx"
+    assert (model.folded, model.unfolded) == (3, {})
+    export_onnx(model.module, t.shape, path)
+    for runtime in READERS:
+        proof = prover(t.network, t.model, t.images.numpy()).compare(
+            open_model(runtime, path, batch=IMAGES, integer=False)
+        )
+        assert proof.holds, proof
+        assert open_model(runtime, path).layers().integer <= integer
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", READERS)
 @pytest.mark.parametrize(("quantizer", "weight_bits", "act_bits"), METHODS)

@@ -49,6 +49,21 @@ def test_a_file_gives_the_weights_back_bit_for_bit(tmp_path, bits, signed, axis)
     assert torch.equal(model.weights["conv"].codes, q.codes)
 
 
+@pytest.mark.parametrize("zero", [0.0, 3.0])
+def test_scales_of_groups_survive_and_cost_their_bytes(tmp_path, zero):
+    q = qtensor(4, signed=zero == 0)
+    scale = torch.rand(5, 3) + 0.01
+    grouped = QTensor(q.codes, scale, torch.full((5, 3), zero), 4, axis=0, group_size=1)
+    size = write_packed(tmp_path / "g.safetensors", {}, {"conv": SiteExport(grouped)})
+    back = read_model(tmp_path / "g.safetensors").weights["conv"]
+    assert (back.group_size, tuple(back.scale.shape)) == (1, (5, 3))
+    assert torch.equal(back.dequantize(), grouped.dequantize())
+    assert torch.equal(back.dequantize()[:, 1], (q.codes[:, 1] - zero) * scale[:, 1].reshape(5, 1, 1))
+    content = load((tmp_path / "g.safetensors").read_bytes())
+    assert sum(t.numel() * t.element_size() for t in content.values()) == -(-135 // 2) + 60 * (2 if zero else 1)
+    assert size > write_packed(tmp_path / "c.safetensors", {}, {"conv": SiteExport(q)})
+
+
 def test_a_code_book_survives(tmp_path):
     levels = torch.tensor([-1.0, -0.25, 0.0, 0.5])
     q = qtensor(2, signed=False, levels=levels)

@@ -361,6 +361,18 @@ class SaysItIsNot(RoundToNearest):
     post_training = False
 
 
+class ExportsOneGroup(LSQ):
+    def export(self, model):
+        out = super().export(model)
+        first = {n: s.weight.scale[:, 0] for n, s in out.items() if s.weight.group_size}
+        return {
+            n: replace(s, weight=replace(s.weight, scale=first[n], zero_point=first[n] * 0, group_size=None))
+            if n in first
+            else s
+            for n, s in out.items()
+        }
+
+
 BROKEN = {
     "declaration": (SaysNothing, "meaning must be one line"),
     "supports": (RefusesSilently, "without a reason"),
@@ -381,6 +393,7 @@ BROKEN = {
     "export": (ExportsAnotherScale, "not the weight that the forward uses"),
     "dequantized_eval": (ExportsAnotherInputScale, "other logits"),
     "input_grid": (CutsItsOffset, "codes away; return from qparams what forward does"),
+    "groups": (ExportsOneGroup, "scales have shape (16,), not (16, 2)"),
     "codes_fit": (MoreBitsThanStated, "codes span"),
     "plan_is_true": (HidesASite, "the plan differs"),
     "sites_act": (TrainsInFloat, "training multiplies by its float weight"),

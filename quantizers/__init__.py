@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .straight_through import StraightThrough
     from .toggle import Toggle
     from .torch_ao import TorchAO
+    from .torch_ao_fx import TorchAOFX, TorchaoPT2E
     from .torch_ao_learnable import TorchAOLearnable
     from .torchao_affine import TorchaoAffine
     from .torchao_intx import TorchaoIntx
@@ -115,16 +116,18 @@ __all__ = [
     "Support",
     "Toggle",
     "TorchAO",
+    "TorchAOFX",
     "TorchAOLearnable",
     "TorchaoAffine",
     "TorchaoIntx",
     "TorchaoLearnable",
+    "TorchaoPT2E",
     "UniformNoise",
 ]
 
 _HOMES = {
-    "AOQ": "aoq",
     "Aimet": "aimet",
+    "AOQ": "aoq",
     "APoT": "apot",
     "BrevitasAbsMax": "brevitas_adapter",
     "BrevitasDecoupled": "brevitas_adapter",
@@ -135,8 +138,8 @@ _HOMES = {
     "EWGS": "ewgs",
     "Float": "float_",
     "Freeze": "freeze",
-    "GradualBits": "gradual_bits",
     "GPTQ": "gptq",
+    "GradualBits": "gradual_bits",
     "GridPull": "grid_pull",
     "INQ": "inq",
     "IterativeFreezing": "iterative_freezing",
@@ -166,9 +169,11 @@ _HOMES = {
     "Toggle": "toggle",
     "TorchAO": "torch_ao",
     "TorchaoAffine": "torchao_affine",
+    "TorchAOFX": "torch_ao_fx",
     "TorchaoIntx": "torchao_intx",
     "TorchAOLearnable": "torch_ao_learnable",
     "TorchaoLearnable": "torchao_learnable",
+    "TorchaoPT2E": "torch_ao_fx",
     "UniformNoise": "uniform_noise",
 }
 

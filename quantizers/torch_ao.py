@@ -113,13 +113,13 @@ class TorchAOQuant(FakeQuant):
     """This wraps a FakeQuantize module of torch.ao whose observer runs only where ranges may move.
 
     Args:
-        settings: keyword arguments of FakeQuantize and its observer.
+        settings: keyword arguments of ``module`` and its observer.
+        module: the class of the module, FakeQuantize or one with its interface.
     """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], module: Any = FakeQuantize) -> None:
         super().__init__()
-        backend: Any = FakeQuantize
-        self.fake = backend(**settings)
+        self.fake = module(**settings)
         self.fake.disable_observer()
 
     def restart(self) -> None:

@@ -10,6 +10,7 @@ from quantdg.quantizers.nni_dorefa import NNIDoReFa
 from quantdg.quantizers.nni_lsq_plus import NNILSQPlus
 from quantdg.quantizers.quanto import Quanto
 from quantdg.quantizers.testing import QuantizerContract
+from quantdg.quantizers.torch_ao_fx import TorchAOFX, TorchaoPT2E
 from quantdg.quantizers.torchao_affine import TorchaoAffine
 from quantdg.quantizers.torchao_intx import TorchaoIntx
 from quantdg.quantizers.torchao_learnable import TorchaoLearnable
@@ -72,6 +73,19 @@ class TestAimet(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return Aimet
+
+
+class TestTorchAOFX(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return TorchAOFX
+
+
+@needs_torchao
+class TestTorchaoPT2E(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return TorchaoPT2E
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ r"""AIMET: weights and inputs between a learned minimum and a learned maximum.
     x_q = s (clip(round(x / s - o), qmin, qmax) + o)
 
 Gradients reach x inside the range, and minimum and maximum through s and o, without LSQ's gradient factor. Both start from
-calibration (the weight's own range; in the symmetric scheme -8 s .. 7 s at 4 bit, s = max(max / 7, -min / 8)) and both are
+calibration (the weight's own range; in the symmetric scheme -8 s .. 7 s at 4 bit, s = max(max / 7, -min / 8), at 2 bit max|w| / 2) and both are
 parameters from the first moment on. Weights use -2^(b-1) .. 2^(b-1) - 1, inputs 0 .. 2^b - 1, affine.
 
 Ours: AIMET's quantizer returns a tensor of a class of its own, which is made a plain one; its settings, which it adds to a

@@ -3,8 +3,9 @@ r"""What graph rewriting trains with, torch.ao's FX and torchao's PT2E, at the p
 Both flows put the framework's fused module, FusedMovingAvgObsFakeQuantize, at each weight and activation, with the settings
 of their x86 backend at 8 bits, kept here at other widths:
 
-    weights: s = max(-min / 2^(b-1), max / (2^(b-1) - 1)), so that none is clipped at first, codes -2^(b-1) .. 2^(b-1) - 1;   m <- m + 0.01 (batch - m)
-    inputs:  affine; FX has 0 .. 2^(b-1) - 1, half the codes (the library's ``reduce_range``, for CPUs without VNNI), PT2E 0 .. 2^b - 1
+    weights: s = max(-min / 2^(b-1), max / (2^(b-1) - 1)), codes -2^(b-1) .. 2^(b-1) - 1: none is clipped at first
+    inputs:  affine; FX has 0 .. 2^(b-1) - 1, half the codes (its ``reduce_range``, for CPUs without VNNI), PT2E 0 .. 2^b - 1
+    both:    minimum and maximum move by 1 % of each batch, m <- m + 0.01 (batch - m)
     x_q = s (clip(round(x / s) + z, qmin, qmax) - z),   dx_q/dx = 1 inside the range, else 0
 
 Ours: the graph. A rewritten graph has neither the model's class nor its own train(), so that held BatchNorm statistics would

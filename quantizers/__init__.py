@@ -14,8 +14,10 @@ from .spec import QuantSpec, Rule, SiteSpec
 
 if TYPE_CHECKING:
     from .aimet import Aimet
+    from .adaround import AdaRound
     from .aoq import AOQ
     from .apot import APoT
+    from .brecq import BRECQ
     from .brevitas_adapter import BrevitasAbsMax, BrevitasDecoupled, BrevitasLearned
     from .cga import CGA
     from .dorefa import DoReFa
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AOQ",
+    "BRECQ",
     "CGA",
     "EWGS",
     "GPTQ",
@@ -78,6 +81,7 @@ __all__ = [
     "APoT",
     "ActQuant",
     "Aimet",
+    "AdaRound",
     "Audit",
     "BrevitasAbsMax",
     "BrevitasDecoupled",
@@ -129,9 +133,11 @@ _HOMES = {
     "Aimet": "aimet",
     "AOQ": "aoq",
     "APoT": "apot",
+    "AdaRound": "adaround",
     "BrevitasAbsMax": "brevitas_adapter",
     "BrevitasDecoupled": "brevitas_adapter",
     "BrevitasLearned": "brevitas_adapter",
+    "BRECQ": "brecq",
     "CGA": "cga",
     "DoReFa": "dorefa",
     "DuQ": "duq",

@@ -35,8 +35,8 @@ class SiteAudit:
             on values, near 1/2 where they sit on decision edges. None on a non-uniform grid.
         oscillation: share of the weights whose code turns back in a step, over the last steps of a training, 0 to 1;
             see `quantdg.bench.training.oscillation_watch`. None where no training was watched.
-        error_ratio: d^T H d of the codes over that of the nearest codes, see `quantdg.quantizers.layer_wise`; 1 for
-            codes that are the nearest ones or were not chosen by it; None unless the method is a post-training one.
+        error_ratio: change of the layer's outputs (d^T H d, see `quantdg.quantizers.layer_wise`), or of its block's, over
+            that by the nearest codes; 1 for the nearest ones themselves; None unless the method is a post-training one.
         undecided: share of the weights for which the search for codes ended between two of them, 0 to 1; None as above.
     """
 

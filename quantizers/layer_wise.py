@@ -24,7 +24,6 @@ from ..core.errors import QuantizerError
 from .insertion import Site, sites_of
 from .names import WEIGHT
 from .post_training import PostTraining, PostTrainingQuant, Rows
-from .spec import SiteSpec
 
 IMAGES = 16
 """Images whose input columns are in memory at once."""
@@ -125,12 +124,6 @@ class LayerWise(PostTraining):
     @abstractmethod
     def round_rows(self, rows: Rows, hessian: Tensor) -> Rounded:
         """Choose the codes of a layer's rows, given H of shape (groups, columns, columns)."""
-
-    def refuses(self, site: SiteSpec) -> str:
-        """Refuse weights whose inputs no call of their module shows."""
-        if site.parameter != WEIGHT:
-            return f"{self.name} needs the inputs of each weight, an attention multiplies by {site.parameter} itself"
-        return super().refuses(site)
 
     def round_weights(self, model: nn.Module, batches: Sequence[Tensor]) -> None:
         """Go through the layers in the order in which a forward calls them."""

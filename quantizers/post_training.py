@@ -18,7 +18,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from .export import QTensor
 from .fake_quant import FakeQuant
 from .groups import GroupedQuant
 from .insertion import Site, sites_of
+from .names import WEIGHT
 from .over import OverQuant, OverQuantizer
 from .spec import IntegerRange, QuantSpec, SiteSpec, check_choice
 from .static_range import StaticQuant
@@ -163,6 +164,9 @@ def set_quantized(model: nn.Module, quantized: bool) -> None:
 class PostTraining(OverQuantizer):
     """The common part of methods that quantize a finished float network.
 
+    Attributes:
+        needs_inputs: whether the method has to see the inputs that each weight is multiplied with.
+
     Args:
         spec: what to quantize.
         base: whose grid it is, ``mse``, ``min_max`` or ``percentile``.
@@ -172,6 +176,7 @@ class PostTraining(OverQuantizer):
     family = "post-training"
     post_training = True
     averages = ("recalibrate",)
+    needs_inputs: ClassVar[bool] = True
 
     def __init__(self, spec: QuantSpec | None = None, *, base: GridBase = "mse", **options: Any) -> None:
         check_choice("base", base, GridBase)
@@ -197,6 +202,12 @@ class PostTraining(OverQuantizer):
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:
         """Quantize inputs as the base does, in evaluation."""
         return PostTrainingInput(super().act_quantizer(site))
+
+    def refuses(self, site: SiteSpec) -> str:
+        """Refuse weights whose inputs no call of their module shows, where they are needed."""
+        if self.needs_inputs and site.parameter != WEIGHT:
+            return f"{self.name} needs the inputs of each weight, an attention multiplies by {site.parameter} itself"
+        return super().refuses(site)
 
     def calibrate(self, model: nn.Module, batches: Iterable[Tensor]) -> None:
         """Quantize the network as it is now; nothing of an earlier calibration is used.

@@ -24,6 +24,7 @@ class RoundToNearest(PostTraining):
     name = "round_to_nearest"
     reference = "Krishnamoorthi, Quantizing Deep Convolutional Networks, arXiv 1806.08342"
     meaning = "rounding the finished float network"
+    needs_inputs = False
 
     def round_weights(self, model: nn.Module, batches: Sequence[Tensor]) -> None:
         """Take the nearest codes, which each site has already."""

@@ -6,8 +6,10 @@ from importlib.util import find_spec
 
 import pytest
 
+from quantdg.quantizers.adaround import AdaRound
 from quantdg.quantizers.aoq import AOQ
 from quantdg.quantizers.apot import APoT
+from quantdg.quantizers.brecq import BRECQ
 from quantdg.quantizers.cga import CGA
 from quantdg.quantizers.contract.checks import CHECKS, run_checks
 from quantdg.quantizers.contract.trial import specs
@@ -203,6 +205,18 @@ class TestOBC(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return on_few_columns(OBC)
+
+
+class TestAdaRound(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return on_few_columns(AdaRound, iterations=3)
+
+
+class TestBRECQ(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return on_few_columns(BRECQ, iterations=3)
 
 
 class TestLSQ(QuantizerContract):

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ...core.text import printable, say
+
+if TYPE_CHECKING:
+    from ..experiment.quantizer_table import QuantizerRow
+
+_COST_COLUMN = 7
+NONE = "-"
 
 
 def list_components(argv: Sequence[str]) -> int:
@@ -18,7 +25,7 @@ def list_components(argv: Sequence[str]) -> int:
     elif (group := group_named(options.group)) != "quantizer":
         say(group_text(group))
     else:
-        _quantizers(in_markdown=options.markdown)
+        _quantizers(in_markdown=options.markdown, with_cost=options.cost)
     return 0
 
 
@@ -26,6 +33,9 @@ def list_components_parser() -> argparse.ArgumentParser:
     """The options of ``quantdg list``."""
     parser = argparse.ArgumentParser("quantdg list", description=list_components.__doc__)
     parser.add_argument("group", nargs="?", help="quantizers, algorithms, datasets, ...")
+    parser.add_argument(
+        "--cost", action="store_true", help="measure what a training step costs over float (about a second a quantizer)"
+    )
     parser.add_argument("--markdown", action="store_true", help="the table of quantizers, as the documentation has it")
     return parser
 
@@ -37,7 +47,7 @@ def list_components_words(words: Sequence[str]) -> list[str]:
     return [group for group in GROUPS if group.startswith(words[-1])]
 
 
-def _quantizers(*, in_markdown: bool) -> None:
+def _quantizers(*, in_markdown: bool, with_cost: bool) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -45,15 +55,30 @@ def _quantizers(*, in_markdown: bool) -> None:
     from ..experiment.quantizer_table import QuantizerRow, as_markdown, quantizer_rows
 
     rows = quantizer_rows()
+    head, lines = list(QuantizerRow._fields), [list(row) for row in rows]
+    if with_cost:
+        head.insert(_COST_COLUMN, "step / float")
+        costs = _costs(rows)
+        for line in lines:
+            line.insert(_COST_COLUMN, costs.get(line[0], NONE))
     if in_markdown:
-        say(as_markdown(rows))
+        say(as_markdown(head, lines))
         return
     console = Console()
     if not console.is_terminal:
         console.width = 200
     table = Table(box=None, pad_edge=False)
-    for field in QuantizerRow._fields:
+    for field in head:
         table.add_column(field, overflow="fold", no_wrap=field in {"quantizer", "family", "bits"})
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+    for line in lines:
+        table.add_row(*(Text(printable(cell)) for cell in line))
     console.print(table)
+
+
+def _costs(rows: Sequence[QuantizerRow]) -> dict[str, str]:
+    """The ratio of each quantizer that can be used here."""
+    from ..experiment.catalogue import unusable_reason
+    from ..training.step_cost import step_costs
+
+    usable = [row.quantizer for row in rows if not unusable_reason(row.quantizer)]
+    return {name: f"{cost:.2f}" for name, cost in step_costs({n: [f"quantizer=[{n}]"] for n in usable}).items()}

@@ -39,10 +39,9 @@ def quantizer_rows() -> list[QuantizerRow]:
     return sorted(rows, key=lambda row: (families.index(row.family) if row.family in families else 99, row.quantizer))
 
 
-def as_markdown(rows: Sequence[QuantizerRow]) -> str:
-    """Write rows as a Markdown table, one line each."""
-    head = list(QuantizerRow._fields)
-    lines = [head, ["---"] * len(head), *([f"`{row.quantizer}`", *map(_escaped, row[1:])] for row in rows)]
+def as_markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write rows as a Markdown table, one line each, the first cell as code."""
+    lines = [head, ["---"] * len(head), *([f"`{row[0]}`", *map(_escaped, row[1:])] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -13,8 +13,8 @@ from .export import ActQuant, QTensor, SiteExport
 from .spec import QuantSpec, Rule, SiteSpec
 
 if TYPE_CHECKING:
-    from .aimet import Aimet
     from .adaround import AdaRound
+    from .aimet import Aimet
     from .aoq import AOQ
     from .apot import APoT
     from .brecq import BRECQ
@@ -80,8 +80,8 @@ __all__ = [
     "PROFIT",
     "APoT",
     "ActQuant",
-    "Aimet",
     "AdaRound",
+    "Aimet",
     "Audit",
     "BrevitasAbsMax",
     "BrevitasDecoupled",

@@ -73,6 +73,10 @@ class QuantizedModel:
         self.steps += 1
         self.quantizer.on_step(self.model, self.steps)
 
+    def calibrate(self, calibration: Iterable[Batch]) -> None:
+        """Set the ranges anew from inputs; it must follow the last step of post-training methods, which round here."""
+        self.quantizer.calibrate(self.model, inputs_of(calibration, self.model))
+
     def after_average(self, calibration: Iterable[Batch]) -> str:
         """Must follow an averaging of the model's parameters, as in SWA; returns what was done with the ranges."""
         return self.quantizer.after_average(self.model, inputs_of(calibration, self.model))

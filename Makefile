@@ -42,7 +42,7 @@ docs: $(STAMP)
 	$(BIN)/python -c 'import mkdocs, material, mkdocstrings' 2>/dev/null || $(BIN)/pip install --quiet $(PINNED) --editable '.[docs]'
 	$(BIN)/mkdocs build --strict --quiet
 
-ci: coverage lint types wheel docs
+ci: lint types wheel test docs
 
 speed: $(STAMP)
 	$(BIN)/python -m pytest -m speed --benchmark-columns=median,iqr,rounds

@@ -24,12 +24,14 @@ def test_citation_names_this_version():
 
 def test_the_workflow_runs_what_a_user_runs_on_the_oldest_and_the_newest_python():
     jobs = read(".github/workflows/ci.yml")["jobs"]
+    libraries = jobs.pop("libraries")
+    assert "brevitas,aimet" in str(libraries["steps"])
     pythons = [job["strategy"]["matrix"]["python"] for job in jobs.values()]
     assert pythons == [["3.10", "3.13"]] * 2
     commands = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
     newest, oldest = commands.pop("unpinned")
     assert commands == {"pinned": [".ci/run"]}
-    assert newest == "make test wheel CONSTRAINTS="
+    assert newest == "make coverage wheel CONSTRAINTS="
     assert oldest.endswith("make test wheel CONSTRAINTS=oldest.txt\n")
 
 

@@ -57,7 +57,8 @@ def facts_of(make: Make) -> Facts:
     spec = specs[-1] if specs else QuantSpec()
     quantizer = make(spec)
     plan = quantizer.prepare(net, calibration(1)[0])
-    quantizer.calibrate(net, calibration(1))
+    if not quantizer.post_training:  # its search takes seconds and changes none of what is asked
+        quantizer.calibrate(net, calibration(1))
     if not plan.sites:
         return Facts((), (), inputs=False, learns=(), export="float")
     return Facts(

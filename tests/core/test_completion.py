@@ -66,7 +66,7 @@ def test_bash_offers(bash, line, words, offered):
         ("quantdg --v", ["--version"]),
         ("quantdg completion f", ["fish"]),
         ("quantdg report --acc", ["--accuracy-from"]),
-        ("quantdg check torch_ao_", ["torch_ao_learnable"]),
+        ("quantdg check torch_ao_l", ["torch_ao_learnable"]),
         ("quantdg run algorithm=[erm,er", []),
         ("quantdg run quantizer=pact quantizer.p", "quantizer.pact.lr_ratio="),
         ("quantdg run protocol.augment_validation=t", ["protocol.augment_validation=true"]),

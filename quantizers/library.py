@@ -6,6 +6,7 @@ the library's, bit for bit; only insertion, state and the loop are ours.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from importlib import import_module
 from typing import Any
@@ -24,12 +25,16 @@ def imported(module: str, pip: str) -> Any:
     Raises:
         MissingPackageError: it is not installed, or something it needs is not.
     """
+    logged = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # what libraries say of compilers and GPUs that they miss
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             return import_module(module)
     except ImportError as error:
         raise MissingPackageError(f"{module} cannot be imported ({error}); {pip}") from error
+    finally:
+        logging.disable(logged)
 
 
 class LibraryQuantizer(SiteQuantizer):

@@ -169,7 +169,7 @@ class _Gathered:
             average.restore(saved["averages"][name])
         self.selection.chosen = saved["chosen"]
         self.curve, self.times, self.seconds = saved["curve"], saved["times"], saved["seconds"]
-        self.noise, self.averaged = saved["noise"], saved["averaged"]
+        self.noise, self.averaged = saved["noise"], saved.get("averaged", {})
         self.oscillations.restore(saved.get("oscillations", {}))
 
 

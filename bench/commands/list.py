@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ..experiment.quantizer_table import QuantizerRow
 
 _COST_COLUMN = 7
+_WIDE = 140
+_WIDE_ONLY = {"scales", "inputs", "learns", "package", "paper"}
 NONE = "-"
 
 
@@ -67,12 +69,15 @@ def _quantizers(*, in_markdown: bool, with_cost: bool) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 200
+    shown = [k for k, field in enumerate(head) if console.width >= _WIDE or field not in _WIDE_ONLY]
     table = Table(box=None, pad_edge=False)
-    for field in head:
-        table.add_column(field, overflow="fold", no_wrap=field in {"quantizer", "family", "bits"})
+    for k in shown:
+        table.add_column(head[k], overflow="fold", no_wrap=head[k] in {"quantizer", "family", "bits"})
     for line in lines:
-        table.add_row(*(Text(printable(cell)) for cell in line))
+        table.add_row(*(Text(printable(line[k])) for k in shown))
     console.print(table)
+    if len(shown) < len(head):
+        say(f"A terminal of {_WIDE} columns, or --markdown, also shows: {', '.join(sorted(_WIDE_ONLY))}.")
 
 
 def _costs(rows: Sequence[QuantizerRow]) -> dict[str, str]:

@@ -111,6 +111,10 @@ class GroupedQuant(FakeQuant):
         """Let the method forget the ranges seen so far."""
         self.inner.restart()
 
+    def unfit(self, x: Tensor) -> float | None:
+        """Return what the method says of its groups."""
+        return self.inner.unfit(split(x, self.group_size))
+
     def observe(self, x: Tensor) -> None:
         """Let the method take a weight into its ranges, where it has such."""
         cast(Any, self.inner).observe(split(x, self.group_size))

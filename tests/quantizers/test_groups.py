@@ -20,7 +20,7 @@ from quantdg.quantizers.lsq import LSQ, LSQQuant
 from quantdg.quantizers.min_max import MinMax
 from quantdg.quantizers.mse import MSE
 from quantdg.quantizers.obc import OBC
-from quantdg.quantizers.pact import PACT
+from quantdg.quantizers.pact import PACT, SAWBQuant
 from quantdg.quantizers.percentile import Percentile
 from quantdg.quantizers.sites import SiteQuantizer
 from quantdg.quantizers.spec import QuantSpec, Rule, SiteSpec
@@ -271,3 +271,11 @@ def test_codes_chosen_from_inputs_are_better_than_the_nearest_on_scales_of_group
     assert torch.equal(weight.scale, alone.qparams(latent).scale)
     better, nearest = ((x @ (w - latent).T).square().sum() for w in (weight.dequantize(), alone(latent)))
     assert float(better) < 0.8 * float(nearest)
+
+
+def test_groups_that_sawb_does_not_fit_are_counted():
+    quant = GroupedQuant(SAWBQuant(7, per_channel=True), group_size=27, channels=64)
+    weight = torch.rand((64, 54), generator=torch.Generator().manual_seed(0)) * 2 - 1  # uniform: ill conditioned
+    found = quant.unfit(weight)
+    assert found == SAWBQuant(7, per_channel=True).unfit(weight.reshape(128, 27))
+    assert found > 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quantdg.bench.experiment.component import import_object
-from quantdg.bench.experiment.offers import find_offer, offers, own_files, read_settings
+from quantdg.bench.experiment.offers import find_offer, offers, own_settings
 from quantdg.bench.experiment.type_check import check_settings
 from quantdg.core.errors import ConfigError, MissingPackageError
 from quantdg.quantizers.base import Plan, Quantizer
@@ -24,11 +24,7 @@ def quantizer_names() -> list[str]:
 def _of_name(name: str) -> tuple[type[Quantizer], Settings]:
     """The class of a name and its settings: those of its configuration file, none for another package's."""
     offer = find_offer("quantizer", name)
-    settings: Settings = {}
-    if not offer.origin:
-        settings = read_settings(own_files("quantizer")[name])
-        del settings["_target_"]
-    return import_object(offer.target), settings
+    return import_object(offer.target), {} if offer.origin else own_settings("quantizer", name)
 
 
 def _of_class(kind: type[Quantizer]) -> tuple[type[Quantizer], Settings]:

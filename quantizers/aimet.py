@@ -18,10 +18,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
-from .fake_quant import FakeQuant, QParams, flatten_scale, scale_shape
+from .fake_quant import FakeQuant, QParams, calibrating, flatten_scale, scale_shape
 from .library import LibraryQuantizer, imported
 from .spec import IntegerRange, SiteSpec, integer_range
 
@@ -94,14 +93,12 @@ class Aimet(LibraryQuantizer):
     affine = True
     averages = ("average", "recalibrate")
 
-    @torch.no_grad()
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Use signed codes, symmetric or affine, per channel or tensor."""
         shape = scale_shape(weight, site.per_channel)
         quant = AimetQuant(shape, integer_range(site.weight_bits), site.symmetric).to(weight.device)
-        quant.calibrating = True
-        quant(weight)
-        quant.calibrating = False
+        with calibrating(quant):
+            quant(weight)
         return quant
 
     def act_quantizer(self, site: SiteSpec) -> FakeQuant:

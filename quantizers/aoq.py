@@ -30,6 +30,7 @@ from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, shared_dims
 from .layers import sites_of
 from .sites import SiteQuantizer
 from .spec import QuantSpec, SiteSpec, integer_range
+from .step_counter import StepCounter
 
 BITS = 2
 MIDDLE = 1.5
@@ -58,7 +59,7 @@ def cells(x: Tensor, width: Tensor) -> Tensor:
     return torch.floor(x / width).clamp_(-2, 1) + 2
 
 
-class AOQQuant(FakeQuant):
+class AOQQuant(StepCounter, FakeQuant):
     """This fake quantizer has thresholds and levels of its own.
 
     Args:
@@ -75,26 +76,21 @@ class AOQQuant(FakeQuant):
 
     thresholds: Tensor
     alpha: Tensor
-    steps_done: Tensor
 
     def __init__(self, weight: Tensor, *, per_channel: bool, scale_factor: float, steps: int, shrink: float) -> None:
         super().__init__()
         deviation = weight.detach().std(shared_dims(weight, per_channel), keepdim=per_channel).nan_to_num()
         start = (scale_factor * deviation).clamp_min(SMALLEST_SCALE)
-        self.steps, self.shrink, self._now = steps, shrink, 0
+        self.steps, self.shrink = steps, shrink
         self.interval = nn.Parameter(start.clone())
         self.register_buffer("thresholds", start)
         self.register_buffer("alpha", torch.tensor(1.0))
-        self.register_buffer("steps_done", torch.tensor(0))
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._now = int(self.steps_done)
+        self.start_counting()
 
     @property
     def phase(self) -> int:
         """1, 2 or 3."""
-        return 1 + (6 * self._now >= self.steps) + (2 * self._now >= self.steps)
+        return 1 + (6 * self.now >= self.steps) + (2 * self.now >= self.steps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the quantized weight."""
@@ -114,8 +110,7 @@ class AOQQuant(FakeQuant):
 
     def advance(self, weight: Tensor, step: int) -> None:
         """Take the next stair of the shrinking grid where it is due."""
-        self._now = step
-        self.steps_done.fill_(step)
+        self.count(step)
         stair = min(math.floor(STAIRS * 6 * step / self.steps), STAIRS)
         self.alpha.fill_((1 + self.shrink) / 2 + (1 - self.shrink) / 2 * math.cos(math.pi * stair / STAIRS))
 

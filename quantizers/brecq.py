@@ -26,12 +26,11 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import QuantizerError
-from .adaround import Choice, check_positive
 from .fake_quant import fake_quants
 from .insertion import Site
 from .layer_wise import in_order
-from .post_training import PostTraining, PostTrainingQuant, set_quantized
-from .spec import QuantSpec
+from .learned_rounding import Choice, LearnedRounding
+from .post_training import PostTrainingQuant, set_quantized
 
 IMAGES = 32
 
@@ -124,33 +123,12 @@ def _error(block: nn.Module, call: Call) -> Tensor:
     return (out - call.output).square().sum(1).mean()
 
 
-class BRECQ(PostTraining):
-    """BRECQ learns the rounding of a block's layers by the block's output.
-
-    Args:
-        spec: what to quantize.
-        iterations: of Adam a block, above 0.
-        lr: Adam's learning rate, above 0.
-        strength: weight of the term that makes each rounding whole, above 0.
-        options: the settings of `PostTraining`.
-    """
+class BRECQ(LearnedRounding):
+    """BRECQ learns the rounding of a block's layers by the block's output."""
 
     name = "brecq"
     reference = "Li et al., BRECQ, ICLR 2021"
     meaning = "rounding the finished float network up or down as changes a block's output least"
-
-    def __init__(
-        self,
-        spec: QuantSpec | None = None,
-        *,
-        iterations: int = 2000,
-        lr: float = 0.01,
-        strength: float = 1.0,
-        **options: Any,
-    ) -> None:
-        super().__init__(spec, **options)
-        self.iterations, self.lr, self.strength = iterations, lr, strength
-        check_positive(iterations=iterations, lr=lr, strength=strength)
 
     def round_weights(self, model: nn.Module, batches: Sequence[Tensor]) -> None:
         """Go through the blocks in the order in which a forward calls them."""

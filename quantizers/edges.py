@@ -46,6 +46,14 @@ def zones(weight: Tensor, q: QTensor) -> Zones:
     return Zones(edge | ~(top | bottom), edge, (top | bottom) & (outward > FAR * gap))
 
 
+def slope_of(quantized: Tensor, x: Tensor) -> Tensor:
+    """Compute the derivative of the sum of ``quantized`` by each x; 0 where it does not depend on x."""
+    if not quantized.requires_grad:
+        return torch.zeros_like(x)
+    (found,) = torch.autograd.grad(quantized, x, torch.ones_like(quantized), allow_unused=True)
+    return torch.zeros_like(x) if found is None else found
+
+
 def slopes(quant: FakeQuant, weight: Tensor) -> Tensor:
     """Compute the derivative of the sum of a training forward by each weight; neither ranges nor gradients move."""
     training = quant.training
@@ -53,13 +61,9 @@ def slopes(quant: FakeQuant, weight: Tensor) -> Tensor:
     try:
         with frozen_ranges(quant), torch.enable_grad():
             x = weight.detach().clone().requires_grad_()
-            out: Tensor = quant(x)
-            if not out.requires_grad:
-                return torch.zeros_like(x)
-            (found,) = torch.autograd.grad(out, x, torch.ones_like(out), allow_unused=True)
+            return slope_of(quant(x), x)
     finally:
         quant.train(training)
-    return torch.zeros_like(x) if found is None else found
 
 
 def dead_share(quant: FakeQuant, weight: Tensor, q: QTensor) -> float:

@@ -33,6 +33,7 @@ from .grid_pull import ends_of
 from .layers import sites_of
 from .over import OverQuant, OverQuantizer
 from .spec import QuantSpec, SiteSpec
+from .step_counter import StepCounter
 
 
 class _Scaled(torch.autograd.Function):
@@ -57,7 +58,7 @@ class Seen(NamedTuple):
     width: Tensor
 
 
-class EWGSQuant(OverQuant):
+class EWGSQuant(StepCounter, OverQuant):
     """This fake quantizer scales the gradient of its weight.
 
     Args:
@@ -73,20 +74,15 @@ class EWGSQuant(OverQuant):
 
     delta: Tensor
     total: Tensor
-    steps_done: Tensor
 
     def __init__(self, inner: FakeQuant, delta: float | None, *, every: int, batches: int) -> None:
         super().__init__(inner)
         self.estimates, self.every, self.batches = delta is None, every, batches
         self.seen: list[Seen] = []
-        self._now, self._taken = 0, False
+        self._taken = False
         self.register_buffer("delta", torch.tensor(delta or 0.0))
         self.register_buffer("total", torch.tensor(0.0))
-        self.register_buffer("steps_done", torch.tensor(0))
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._now = int(self.steps_done)
+        self.start_counting()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the tensors of a forward out of copies."""
@@ -95,7 +91,7 @@ class EWGSQuant(OverQuant):
     @property
     def due(self) -> bool:
         """Say whether the present step belongs to an estimate and has not been taken into it."""
-        return self.estimates and not self._taken and self._now % self.every < self.batches
+        return self.estimates and not self._taken and self.now % self.every < self.batches
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the base's output; in training the gradient is scaled on its way to ``x``."""
@@ -113,7 +109,7 @@ class EWGSQuant(OverQuant):
     @torch.no_grad()
     def take(self, trace: Tensor, deviation: Tensor, count: int) -> None:
         """Take one batch's trace and deviation of gradients into the estimate; after the last batch, set delta."""
-        part = self._now % self.every
+        part = self.now % self.every
         value = trace / count / (3 * deviation).clamp_min(1e-12)
         self.total.copy_(value if part == 0 else self.total + value)
         if part == self.batches - 1:
@@ -128,8 +124,8 @@ class EWGSQuant(OverQuant):
                 "EWGS must see the loss before its backward, but on_loss was not called; call it, or write delta=0.2 for "
                 "a constant"
             )
-        self.steps_done.fill_(step)
-        self._now, self._taken = step, False
+        self.count(step)
+        self._taken = False
 
 
 class EWGS(OverQuantizer):
@@ -188,7 +184,7 @@ class EWGS(OverQuantizer):
         seen = [s for q in due for s in q.seen]
         values = [s.value for s in seen]
         first = _by_owner(seen, torch.autograd.grad(loss, values, create_graph=True, allow_unused=True))
-        draw = stream(f"{self.seed}/ewgs/{due[0]._now}", loss.device)
+        draw = stream(f"{self.seed}/ewgs/{due[0].now}", loss.device)
         traces = dict.fromkeys(due, torch.zeros((), device=loss.device))
         for _ in range(self.probes):
             signs = {q: torch.empty_like(g).bernoulli_(generator=draw).mul_(2).sub_(1) for q, g in first.items()}

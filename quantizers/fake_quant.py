@@ -145,22 +145,30 @@ def fake_quants(model: nn.Module) -> list[FakeQuant]:
 
 
 @contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put the model into evaluation mode within the context; training flags are restored after it."""
+    modes = {m: m.training for m in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for m, training in modes.items():
+            m.training = training
+
+
+@contextmanager
 def calibrating(model: nn.Module) -> Iterator[None]:
     """Make eval forwards without gradients set the ranges within the context; training flags are restored after it."""
-    modes = {m: m.training for m in model.modules()}
     quants = fake_quants(model)
-    model.eval()
     for q in quants:
         q.restart()
         q.calibrating = True
     try:
-        with torch.no_grad():
+        with evaluating(model), torch.no_grad():
             yield
     finally:
         for q in quants:
             q.calibrating = False
-        for m, training in modes.items():
-            m.training = training
 
 
 @contextmanager

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
-from .layer_wise import LayerWise, Rounded, damped, inverse
-from .post_training import Rows
+from .layer_wise import LayerWise, damped, inverse
+from .post_training import Rounded, Rows
 from .spec import QuantSpec, check_choice
 
 Order = Literal["columns", "activation"]

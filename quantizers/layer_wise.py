@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,17 +23,10 @@ from torch import Tensor, nn
 from ..core.errors import QuantizerError
 from .insertion import Site, sites_of
 from .names import WEIGHT
-from .post_training import PostTraining, PostTrainingQuant, Rows
+from .post_training import PostTraining, PostTrainingQuant, Rounded, Rows
 
 IMAGES = 16
 """Images whose input columns are in memory at once."""
-
-
-class Rounded(NamedTuple):
-    """Codes of `Rows`, of their shape, and the share of them that the method had not decided on."""
-
-    codes: Tensor
-    undecided: float = 0.0
 
 
 @contextmanager

@@ -7,6 +7,7 @@ the library's, bit for bit; only insertion, state and the loop are ours.
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from importlib import import_module
 from typing import Any
@@ -16,7 +17,7 @@ from .sites import SiteQuantizer
 
 
 def imported(module: str, pip: str) -> Any:
-    """Return a library's module.
+    """Return a library's module; one that is loaded costs a look into a dictionary, as an adapter may ask in every forward.
 
     Args:
         module: dotted name.
@@ -25,6 +26,8 @@ def imported(module: str, pip: str) -> Any:
     Raises:
         MissingPackageError: it is not installed, or something it needs is not.
     """
+    if (loaded := sys.modules.get(module)) is not None:
+        return loaded
     logged = logging.root.manager.disable
     logging.disable(logging.WARNING)  # what libraries say of compilers and GPUs that they miss
     try:

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
-from .layer_wise import LayerWise, Rounded, damped, inverse
-from .post_training import Rows
+from .layer_wise import LayerWise, damped, inverse
+from .post_training import Rounded, Rows
 from .spec import QuantSpec
 
 ENTRIES = 2**26

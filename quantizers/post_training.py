@@ -15,8 +15,7 @@ Reference: Nagel et al., "A White Paper on Neural Network Quantization", arXiv 2
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 from ..core.errors import ConfigError, QuantizerError
 from .base import SiteAudit
 from .export import QTensor
-from .fake_quant import FakeQuant
+from .fake_quant import FakeQuant, evaluating
 from .groups import GroupedQuant
 from .insertion import Site, sites_of
 from .names import WEIGHT
@@ -64,6 +63,13 @@ class Rows(NamedTuple):
     def value(self, codes: Tensor) -> Tensor:
         """Compute the weight that codes stand for."""
         return (codes - self.zero_point) * self.scale
+
+
+class Rounded(NamedTuple):
+    """Codes of `Rows`, of their shape, and the share of them that the method had not decided on."""
+
+    codes: Tensor
+    undecided: float = 0.0
 
 
 class PostTrainingQuant(OverQuant):
@@ -139,18 +145,6 @@ class PostTrainingInput(OverQuant):
             self.inner(x)
         rounds = not self.training and not self.calibrating and bool(self.quantized)
         return self.inner(x) if rounds else x
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model into evaluation mode within the context; training flags are restored after it."""
-    modes = {m: m.training for m in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def set_quantized(model: nn.Module, quantized: bool) -> None:

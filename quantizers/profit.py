@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
-from .fake_quant import FakeQuant, frozen_ranges
+from .fake_quant import FakeQuant, evaluating, frozen_ranges
 from .insertion import Site, sites_of
 from .names import WEIGHT
 from .over import OverQuant, OverQuantizer
@@ -153,14 +153,10 @@ class PROFIT(OverQuantizer):
                 self._freeze(model, part)
 
     def _sample(self, model: nn.Module, inputs: Tensor) -> None:
-        training = {module: module.training for module in model.modules()}
-        model.eval()
-        with ExitStack() as hooks, frozen_ranges(model):
+        with ExitStack() as hooks, evaluating(model), frozen_ranges(model):
             for _, site in sites_of(model):
                 hooks.callback(site.module.register_forward_hook(_comparing(site)).remove)
             model(inputs)
-        for module, mode in training.items():
-            module.training = mode
 
     def _freeze(self, model: nn.Module, thirds: int) -> None:
         quants: list[ProfitQuant] = list(dict.fromkeys(site.weight_quant for _, site in sites_of(model)))

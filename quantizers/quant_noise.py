@@ -43,7 +43,7 @@ class PartlyQuant(OverQuant):
     def advance(self, weight: Tensor, step: int) -> None:
         """Let the next forward draw anew."""
         super().advance(weight, step)
-        self.draws.advance(step)
+        self.draws.count(step)
 
 
 class QuantNoise(OverQuantizer):

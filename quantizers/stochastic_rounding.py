@@ -52,7 +52,7 @@ class StochasticQuant(MinMaxQuant):
     def advance(self, weight: Tensor, step: int) -> None:
         """Let the next forward draw anew, on the grid of the new weight."""
         super().advance(weight, step)
-        self.draws.advance(step)
+        self.draws.count(step)
 
 
 class StochasticRounding(MinMax):

@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.ao.quantization.fake_quantize import FusedMovingAvgObsFakeQuantize
 
 from .fake_quant import FakeQuant
+from .library import LibraryQuantizer
 from .spec import SiteSpec
 from .torch_ao import TorchAO, TorchAOQuant, act_settings, scale_range, weight_settings
 from .torchao_intx import REQUIRES, torchao
@@ -85,7 +86,7 @@ class TorchaoPT2E(TorchAOFX):
     reference = "torchao 0.18, PT2E with X86InductorQuantizer"
     meaning = "rounding within moving-average ranges, as torchao's PT2E flow does on x86"
     requires = REQUIRES
-    fixed_scale_reason = "the library sets it, and its arithmetic is kept bit for bit"
+    fixed_scale_reason = LibraryQuantizer.fixed_scale_reason
 
     def _module(self) -> Any:
         return torchao("quantization.pt2e").FusedMovingAvgObsFakeQuantize

@@ -49,7 +49,7 @@ class NoiseQuant(FakeQuant):
 
     def advance(self, weight: Tensor, step: int) -> None:
         """Let the next forward draw anew."""
-        self.draws.advance(step)
+        self.draws.count(step)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add this step's noise in training; return x itself in eval."""

@@ -1,4 +1,4 @@
-"""Shared by IRM, V-REx and Fishr: a penalty whose weight jumps once, with fresh optimizer moments at the jump."""
+"""Shared by IRM, V-REx, Fishr and EQRM: a loss that changes once, with fresh optimizer moments at the change."""
 
 from __future__ import annotations
 
@@ -13,11 +13,40 @@ from ..models.base import DGModel
 from .base import Algorithm
 
 
-class AnnealedPenalty(Algorithm):
+class Annealed(Algorithm):
+    """It counts updates, and minimises something else after the first ``anneal`` of them.
+
+    DomainBed re-creates Adam at the change; here its moments are cleared, which is the same for its parameters and keeps
+    those that a quantizer has added.
+
+    Attributes:
+        anneal: updates before the change, >= 0.
+    """
+
+    anneal: int
+    updates: Tensor
+
+    def count_updates(self, anneal: int) -> None:
+        """Begin to count, after the construction of `Algorithm`."""
+        self.anneal = anneal
+        self.register_buffer("updates", torch.tensor(0))
+
+    @property
+    def late(self) -> bool:
+        """Say whether the update that has begun comes after the change."""
+        return int(self.updates) > self.anneal
+
+    def begin_step(self) -> None:
+        """Count the update; clear the moments where the loss changes."""
+        if int(self.updates) == self.anneal != 0:
+            self.reset_optimizer()
+        self.updates += 1
+
+
+class AnnealedPenalty(Annealed):
     """It minimises risk + weight * penalty; the weight is ``early`` for ``anneal`` updates, then ``weight``.
 
-    DomainBed re-creates Adam at the jump; here its moments are cleared, which is the same for its parameters and
-    keeps those that a quantizer has added. The IRM paper's script divides the loss by a weight above 1 instead, which
+    The IRM paper's script divides the loss by a weight above 1 instead, which
     to an Adam with fresh moments is the same.
 
     Args:
@@ -26,7 +55,6 @@ class AnnealedPenalty(Algorithm):
     """
 
     early: ClassVar[float] = 1.0
-    updates: Tensor
 
     def __init__(
         self,
@@ -44,19 +72,13 @@ class AnnealedPenalty(Algorithm):
                 f"algorithm.{name}.weight=10"
             )
         super().__init__(network, num_domains, optimizer)
-        self.weight, self.anneal = weight, anneal
-        self.register_buffer("updates", torch.tensor(0))
-
-    def begin_step(self) -> None:
-        """Count the update; clear the moments where the weight jumps."""
-        if int(self.updates) == self.anneal != 0:
-            self.reset_optimizer()
-        self.updates += 1
+        self.weight = weight
+        self.count_updates(anneal)
 
     @property
     def present_weight(self) -> float:
         """The weight in the update that has begun."""
-        return self.weight if int(self.updates) > self.anneal else self.early
+        return self.weight if self.late else self.early
 
     def total(self, risk: Tensor, penalty: Tensor) -> dict[str, Tensor]:
         """Return the terms, with the loss put together."""

@@ -78,10 +78,15 @@ class AugMixJSD(Algorithm):
         out: Tensor = (self.augment(pixels).to(x.dtype) / 255 - mean) / std
         return out
 
-    def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
-        """Compute the cross-entropy plus lambda times the divergence of the three views."""
+    def threefold(self, minibatches: Minibatches) -> tuple[Tensor, Tensor]:
+        """Return all images and two views of each, one after the other (3 N, C, H, W), and the images' labels (N)."""
         x, y = concatenate(minibatches)
         views = [torch.cat([self.view(images) for images, _ in minibatches]) for _ in range(2)]
-        logits = list(self.predict(torch.cat([x, *views])).chunk(3))
+        return torch.cat([x, *views]), y
+
+    def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
+        """Compute the cross-entropy plus lambda times the divergence of the three views."""
+        images, y = self.threefold(minibatches)
+        logits = list(self.predict(images).chunk(3))
         risk, consistency = F.cross_entropy(logits[0], y), jensen_shannon(logits)
         return {"loss": risk + self.weight * consistency, "risk": risk, "consistency": consistency}

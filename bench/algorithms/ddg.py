@@ -31,7 +31,7 @@ from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
 from .augmix_jsd import AugMixJSD, jensen_shannon
-from .base import concatenate, image_channels
+from .base import image_channels
 
 _EPS = 1e-5
 
@@ -112,9 +112,9 @@ class DDG(AugMixJSD):
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
         """Compute risk, consistency and the constraint with its present multiplier."""
-        x, y = concatenate(minibatches)
-        views = [torch.cat([self.view(images) for images, _ in minibatches]) for _ in range(2)]
-        features = self.network.featurizer(torch.cat([x, *views]))
+        images, y = self.threefold(minibatches)
+        x = images[: len(y)]
+        features = self.network.featurizer(images)
         logits = list(self.network.classifier(features).chunk(3))
         risk, consistency = F.cross_entropy(logits[0], y), jensen_shannon(logits)
         differences = [reconstruction(self.generator(x, f), x) for f in features.chunk(3)[1:]]

@@ -31,7 +31,8 @@ from ...core.errors import ConfigError
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
-from .base import Algorithm, domain_risks
+from .annealed import Annealed
+from .base import domain_risks
 
 _STEPS = 60
 
@@ -59,7 +60,7 @@ def _bisect(values: Tensor, width: Tensor, alpha: float) -> Tensor:
     return (low + high) / 2
 
 
-class EQRM(Algorithm):
+class EQRM(Annealed):
     """It minimises a quantile of the risks; it needs at least two source domains.
 
     Args:
@@ -69,7 +70,6 @@ class EQRM(Algorithm):
     """
 
     min_domains: ClassVar[int] = 2
-    updates: Tensor
 
     def __init__(
         self,
@@ -87,24 +87,17 @@ class EQRM(Algorithm):
                 f"{quantile}, {burn_in} and {lr}; DomainBed uses 0.75, 2500 and 1e-6"
             )
         super().__init__(network, num_domains, optimizer)
-        self.quantile, self.burn_in, self.lr = quantile, burn_in, lr
-        self.register_buffer("updates", torch.tensor(0))
+        self.quantile, self.lr = quantile, lr
+        self.count_updates(burn_in)
 
     def set_rates(self, step: int, steps: int) -> None:
         """Set every learning rate, by the updates done lower after the burn-in."""
         super().set_rates(step, steps)
-        if int(self.updates) >= self.burn_in:
+        if int(self.updates) >= self.anneal:
             for group in self.optimizer.param_groups:
                 group["lr"] *= self.lr / self.optimizer.defaults["lr"]
-
-    def begin_step(self) -> None:
-        """Count the update; clear the moments where the loss changes."""
-        if int(self.updates) == self.burn_in != 0:
-            self.reset_optimizer()
-        self.updates += 1
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
         """Compute the mean risk in the burn-in, the quantile after it."""
         risks = domain_risks(self, minibatches)
-        late = int(self.updates) > self.burn_in
-        return {"loss": kernel_quantile(risks, self.quantile) if late else risks.mean(), "risk": risks.mean()}
+        return {"loss": kernel_quantile(risks, self.quantile) if self.late else risks.mean(), "risk": risks.mean()}

@@ -11,10 +11,8 @@ from ...core.text import printable, say
 if TYPE_CHECKING:
     from ..experiment.quantizer_table import QuantizerRow
 
-_COST_COLUMN = 7
 _WIDE = 140
 _WIDE_ONLY = {"scales", "inputs", "learns", "package", "paper"}
-NONE = "-"
 
 
 def list_components(argv: Sequence[str]) -> int:
@@ -54,29 +52,27 @@ def _quantizers(*, in_markdown: bool, with_cost: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ..experiment.quantizer_table import QuantizerRow, as_markdown, quantizer_rows
+    from ..experiment.quantizer_table import FIELDS, QuantizerRow, as_markdown, quantizer_rows
 
     rows = quantizer_rows()
-    head, lines = list(QuantizerRow._fields), [list(row) for row in rows]
+    fields = QuantizerRow._fields if with_cost else FIELDS
     if with_cost:
-        head.insert(_COST_COLUMN, "step / float")
         costs = _costs(rows)
-        for line in lines:
-            line.insert(_COST_COLUMN, costs.get(line[0], NONE))
+        rows = [row._replace(step_cost=costs.get(row.quantizer, row.step_cost)) for row in rows]
     if in_markdown:
-        say(as_markdown(head, lines))
+        say(as_markdown(rows, fields))
         return
     console = Console()
     if not console.is_terminal:
         console.width = 200
-    shown = [k for k, field in enumerate(head) if console.width >= _WIDE or field not in _WIDE_ONLY]
+    shown = [field for field in fields if console.width >= _WIDE or field not in _WIDE_ONLY]
     table = Table(box=None, pad_edge=False)
-    for k in shown:
-        table.add_column(head[k], overflow="fold", no_wrap=head[k] in {"quantizer", "family", "bits"})
-    for line in lines:
-        table.add_row(*(Text(printable(line[k])) for k in shown))
+    for field in shown:
+        table.add_column(field, overflow="fold", no_wrap=field in {"quantizer", "family", "bits"})
+    for row in rows:
+        table.add_row(*(Text(printable(getattr(row, field))) for field in shown))
     console.print(table)
-    if len(shown) < len(head):
+    if len(shown) < len(fields):
         say(f"A terminal of {_WIDE} columns, or --markdown, also shows: {', '.join(sorted(_WIDE_ONLY))}.")
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import textwrap
 from typing import Any
 
 from ...core.errors import ConfigError, MissingPackageError, QuantDGError, UnknownNameError, one_line
 from ...quantizers.base import Quantizer
-from .component import import_object
+from .component import import_object, summary_of
 from .load import GROUPS, choices, hydra
 from .offers import COMPONENTS, find_offer, offers
 
@@ -63,8 +62,7 @@ def _said_of(group: str, name: str) -> str:
         part: Any = import_object(find_offer(group, name).target)
     except QuantDGError as error:
         return f"unavailable: {error}" if isinstance(error, MissingPackageError) else f"broken: {error}"
-    first = (inspect.getdoc(part) or "").partition("\n\n")[0].replace("\n", " ")
-    return str(getattr(part, "reference", "") or first)
+    return str(getattr(part, "reference", "") or summary_of(part))
 
 
 def find_quantizer(quantizer: str) -> type[Quantizer]:

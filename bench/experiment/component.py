@@ -39,6 +39,11 @@ def _not_importable(path: str, error: Exception) -> ConfigError:
     return ConfigError(f"_target_ must name something importable, {path!r} is not ({said})")
 
 
+def summary_of(part: Any) -> str:
+    """Return the first sentence or two of a part's docstring, on one line; empty where it has none."""
+    return (inspect.getdoc(part) or "").partition("\n\n")[0].replace("\n", " ")
+
+
 INLINE = "import "
 """How the origin of a part begins that is named by its import path on a command line instead of by its name."""
 KINDS = {

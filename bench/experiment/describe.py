@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from inspect import Parameter
 from typing import Any
@@ -11,7 +10,7 @@ from tabulate import tabulate
 
 from ...core.errors import UnknownNameError
 from ...quantizers.spec import QuantSpec
-from .component import import_object
+from .component import import_object, summary_of
 from .deploy import DeploySettings
 from .flatness import FlatnessSettings
 from .launcher import Launcher
@@ -61,8 +60,7 @@ def describe(group: str, name: str) -> str:
 
 
 def _heading(group: str, name: str, part: Any, origin: str) -> list[str]:
-    first = (inspect.getdoc(part) or "").partition("\n\n")[0].replace("\n", " ")
-    lines = [f"{group} {name}{f' (of {origin})' if origin else ''}: {first}"]
+    lines = [f"{group} {name}{f' (of {origin})' if origin else ''}: {summary_of(part)}"]
     if getattr(part, "reference", ""):
         lines.append(f"reference: {part.reference}")
     if group == "quantizer":

@@ -69,6 +69,14 @@ def own_options(group: str, name: str) -> frozenset[str]:
     return frozenset(read_settings(file)) if file else frozenset()
 
 
+def own_settings(group: str, name: str) -> dict[str, Any]:
+    """Return the settings that our configuration file of a part lists, without its target; empty where it has none."""
+    file = own_files(group).get(name)
+    settings = read_settings(file) if file else {}
+    settings.pop("_target_", None)
+    return settings
+
+
 @lru_cache
 def _built_in(group: str) -> Mapping[str, Offer]:
     """Our own parts: those of a configuration group are its files."""

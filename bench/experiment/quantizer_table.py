@@ -9,7 +9,7 @@ from ...quantizers.base import Family, Quantizer
 from ...quantizers.contract.facts import Facts, facts_of
 from ...quantizers.spec import QuantSpec
 from .catalogue import find_quantizer, unusable_reason
-from .offers import find_offer, offers, own_files, read_settings
+from .offers import find_offer, offers, own_settings
 
 NONE = "-"
 Asked = tuple[str, str, str, str, str]
@@ -18,7 +18,7 @@ _SHORT = {"per_channel": "channel", "per_tensor": "tensor", "per_group": "group"
 
 
 class QuantizerRow(NamedTuple):
-    """A row is one quantizer; the fields' names are the head of the table."""
+    """A row is one quantizer; the fields' names are the head of the table, `FIELDS` where nothing was measured."""
 
     quantizer: str
     family: str
@@ -30,6 +30,11 @@ class QuantizerRow(NamedTuple):
     export: str
     package: str
     paper: str
+    step_cost: str = NONE
+    """Of a training step over float's, where it was measured."""
+
+
+FIELDS = QuantizerRow._fields[:-1]
 
 
 def quantizer_rows() -> list[QuantizerRow]:
@@ -39,9 +44,10 @@ def quantizer_rows() -> list[QuantizerRow]:
     return sorted(rows, key=lambda row: (families.index(row.family) if row.family in families else 99, row.quantizer))
 
 
-def as_markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write rows as a Markdown table, one line each, the first cell as code."""
-    lines = [head, ["---"] * len(head), *([f"`{row[0]}`", *map(_escaped, row[1:])] for row in rows)]
+def as_markdown(rows: Sequence[QuantizerRow], fields: Sequence[str]) -> str:
+    """Write some fields of rows, the quantizer's name first, as a Markdown table, one line each."""
+    cells = ([_escaped(getattr(row, field)) for field in fields] for row in rows)
+    lines = [fields, ["---"] * len(fields), *([f"`{name}`", *more] for name, *more in cells)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -62,9 +68,8 @@ def _row(name: str) -> QuantizerRow:
 
 
 def _asked(kind: type[Quantizer], name: str) -> Asked:
-    file = own_files("quantizer").get(name)
-    settings = read_settings(file) if file else {}
-    options = {key: value for key, value in settings.items() if key not in {"_target_", "spec"}}
+    options = own_settings("quantizer", name)
+    options.pop("spec", None)
 
     def make(spec: QuantSpec) -> Quantizer:
         return kind(spec=spec, seed=0, **options)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from ..base import Plan, Quantizer
+from ..edges import slope_of
 from ..fake_quant import frozen_ranges
 from ..insertion import latent_parameter
 from ..spec import QuantSpec
@@ -178,21 +179,14 @@ def functional_input(net: nn.Module, name: str, values: Tensor) -> Tensor:
 def input_slopes(net: nn.Module, name: str, values: Tensor) -> Tensor:
     """Return the derivative of a training forward's quantized input by the values (n,) that the input holds."""
     spy, filled = _with_input(net, name, values, train=True)
-    return _slopes(spy.inputs[name], filled).flatten()[: len(values)]
+    return slope_of(spy.inputs[name], filled).flatten()[: len(values)]
 
 
 def weight_slopes(net: nn.Module) -> dict[str, Tensor]:
     """Return by layer name the derivative of the sum of a training forward's weight by each latent weight that trains."""
     weights = _spy_on(net, lambda: net(images(0)[0]), train=True).weights
     latent = {name: latent_parameter(net, f"{name}.weight") for name in weights}
-    return {name: _slopes(weights[name], w) for name, w in latent.items() if w.requires_grad}
-
-
-def _slopes(quantized: Tensor, x: Tensor) -> Tensor:
-    if not quantized.requires_grad:
-        return torch.zeros_like(x)
-    (found,) = torch.autograd.grad(quantized, x, torch.ones_like(quantized), allow_unused=True)
-    return torch.zeros_like(x) if found is None else found
+    return {name: slope_of(weights[name], w) for name, w in latent.items() if w.requires_grad}
 
 
 def _with_input(net: nn.Module, name: str, values: Tensor, *, train: bool) -> tuple[_Spy, Tensor]:

@@ -6,11 +6,12 @@ import torchvision
 from torch import nn
 
 from quantdg.core.errors import ConfigError, QuantizerError
-from quantdg.quantizers.adaround import AdaRound, Choice
+from quantdg.quantizers.adaround import AdaRound
 from quantdg.quantizers.brecq import BRECQ, blocks_of, calls_of, output_error
 from quantdg.quantizers.contract.toy_net import calibration
 from quantdg.quantizers.insertion import sites_of
 from quantdg.quantizers.layer_wise import layer_error
+from quantdg.quantizers.learned_rounding import Choice
 from quantdg.quantizers.post_training import Rows
 from quantdg.quantizers.round_to_nearest import RoundToNearest
 from quantdg.quantizers.spec import IntegerRange, QuantSpec

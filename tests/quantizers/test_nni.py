@@ -45,17 +45,7 @@ def direct(name, act):
     return model, quantizer
 
 
-def train(model, after_step, steps=4):
-    optimizer = torch.optim.SGD(model.parameters(), 0.05)
-    outputs = []
-    for step in range(1, steps + 1):
-        optimizer.zero_grad()
-        out = model(batch(step))
-        out.square().mean().backward()
-        optimizer.step()
-        after_step(step)
-        outputs.append(out.detach())
-    return outputs
+BATCHES, RATE = [batch(step) for step in range(1, 5)], 0.05
 
 
 @pytest.mark.parametrize(
@@ -65,7 +55,7 @@ def train(model, after_step, steps=4):
         (NNILSQ, "LsqQuantizer", {"quant_dtype": "int8", "quant_scheme": "symmetric"}),
     ],
 )
-def test_the_adapter_equals_nni_used_directly_bit_for_bit(make, name, act):
+def test_the_adapter_equals_nni_used_directly_bit_for_bit(make, name, act, train):
     theirs, backend = direct(name, act)
     ours, quantizer = net(), make(QuantSpec(4, 8, rules=()))
     quantizer.prepare(ours, batch(0))
@@ -73,8 +63,8 @@ def test_the_adapter_equals_nni_used_directly_bit_for_bit(make, name, act):
     def as_the_patched_optimizer(step):
         backend.is_init = True
 
-    expected = train(theirs, as_the_patched_optimizer)
-    got = train(ours, lambda step: quantizer.on_step(ours, step))
+    expected = train(theirs, BATCHES, rate=RATE, after_step=as_the_patched_optimizer)
+    got = train(ours, BATCHES, rate=RATE, after_step=lambda step: quantizer.on_step(ours, step))
     for a, b in zip(got, expected, strict=True):
         assert torch.equal(a, b)
     for layer in ("0", "2", "5"):
@@ -91,7 +81,7 @@ def test_the_adapter_equals_nni_used_directly_bit_for_bit(make, name, act):
         (NNILSQPlus, "LsqPlusQuantizer", QuantSpec(4, 8, "per_tensor", symmetric=False, rules=()), ("int4", "int8")),
     ],
 )
-def test_the_adapters_of_one_grid_equal_nni_used_directly_bit_for_bit(make, name, spec, dtypes):
+def test_the_adapters_of_one_grid_equal_nni_used_directly_bit_for_bit(make, name, spec, dtypes, train):
     from nni.compression import quantization  # noqa: PLC0415
 
     affine = {} if make is NNIBNN else {"quant_scheme": "affine", "granularity": "default"}
@@ -112,8 +102,10 @@ def test_the_adapters_of_one_grid_equal_nni_used_directly_bit_for_bit(make, name
             if make is NNIBNN:
                 theirs.get_submodule(layer)._nni_wrapper.weight.data.clamp_(-1, 1)
 
-    expected = train(theirs, as_the_patched_optimizer)
-    for a, b in zip(train(ours, lambda step: quantizer.on_step(ours, step)), expected, strict=True):
+    expected = train(theirs, BATCHES, rate=RATE, after_step=as_the_patched_optimizer)
+    for a, b in zip(
+        train(ours, BATCHES, rate=RATE, after_step=lambda step: quantizer.on_step(ours, step)), expected, strict=True
+    ):
         assert torch.equal(a, b)
     for layer in ("0", "2", "5"):
         wrapped = theirs.get_submodule(layer)._nni_wrapper.weight

@@ -155,7 +155,7 @@ def rounded(values: Tensor, draws: int) -> Tensor:
     quant.train()
     total = []
     for step in range(draws):
-        quant.draws.advance(step)
+        quant.draws.count(step)
         total.append(quant(values))
     return torch.stack(total)
 

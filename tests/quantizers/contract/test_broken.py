@@ -157,7 +157,7 @@ class CreatesStateInTraining(WithQuant):
 
 class CountsInPython(NoiseQuant):
     def advance(self, weight, step):
-        self.draws._now = step
+        self.draws.now = step
 
 
 class ForgetsItsCounter(UniformNoise):
@@ -415,43 +415,21 @@ def test_a_check_fails_on_the_bug_it_is_for(check):
 
 
 @pytest.mark.parametrize(
-    ("broken", "part"),
+    ("check", "broken", "part"),
     [
-        (PassesWhatIsClipped, "have a gradient that is not stopped"),
-        (MasksInputsByTheirCode, "inputs inside the grid get no gradient"),
+        (check_edge_gradient, PassesWhatIsClipped, "have a gradient that is not stopped"),
+        (check_edge_gradient, MasksInputsByTheirCode, "inputs inside the grid get no gradient"),
+        (check_post_training, RoundsInTraining, "training differs from that of the float network"),
+        (check_post_training, KeepsItsGrid, "is quantized otherwise than a float network with these weights"),
+        (check_post_training, SaysItIsNot, "its family needs post_training = True"),
+        (check_declaration, SaysTooMuch, "got 'rounding\\nand more'"),
+        (check_declaration, Unheard, "one of baseline, control, method"),
+        (check_declaration, OfNoFamily, "family must be one of"),
+        (check_declaration, SpeaksForAnother, "own"),
     ],
 )
-def test_gradients_at_the_ends_of_grids(broken, part):
-    result = run_check(check_edge_gradient, broken)
-    assert result.status == "failed"
-    assert part in result.message
-
-
-@pytest.mark.parametrize(
-    ("broken", "part"),
-    [
-        (RoundsInTraining, "training differs from that of the float network"),
-        (KeepsItsGrid, "is quantized otherwise than a float network with these weights"),
-        (SaysItIsNot, "its family needs post_training = True"),
-    ],
-)
-def test_the_life_of_a_post_training_method(broken, part):
-    result = run_check(check_post_training, broken)
-    assert result.status == "failed"
-    assert part in result.message
-
-
-@pytest.mark.parametrize(
-    ("broken", "part"),
-    [
-        (SaysTooMuch, "got 'rounding\\nand more'"),
-        (Unheard, "one of baseline, control, method"),
-        (OfNoFamily, "family must be one of"),
-        (SpeaksForAnother, "own"),
-    ],
-)
-def test_what_a_class_says_of_itself(broken, part):
-    result = run_check(check_declaration, broken)
+def test_a_check_fails_on_further_bugs(check, broken, part):
+    result = run_check(check, broken)
     assert result.status == "failed"
     assert part in result.message
 

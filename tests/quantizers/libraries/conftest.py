@@ -34,19 +34,6 @@ class Direct(nn.Module):
         return self.compute(x if self.act_fake is None else self.act_fake(x), self.weight_fake(self.weight), self.bias)
 
 
-def train(model, after_step, steps=4):
-    optimizer = torch.optim.SGD(model.parameters(), RATE)
-    outputs = []
-    for step in range(1, steps + 1):
-        optimizer.zero_grad()
-        out = model(batch(step))
-        out.square().mean().backward()
-        optimizer.step()
-        after_step(step)
-        outputs.append(out.detach())
-    return outputs
-
-
 @pytest.fixture
 def direct():
     """The layer of a direct net: ``direct(layer, weight_fake, act_fake)``."""
@@ -54,7 +41,7 @@ def direct():
 
 
 @pytest.fixture
-def same_as_direct():
+def same_as_direct(train):
     """Train both for four steps, and compare every output, weight and learned parameter bit for bit."""
 
     def compare(quantizer_class, spec, make_layer, *, after_first=lambda model: None, **options):
@@ -67,7 +54,9 @@ def same_as_direct():
         with torch.no_grad():
             theirs(batch(0))
         after_first(theirs)
-        got, expected = train(ours, lambda step: quantizer.on_step(ours, step)), train(theirs, lambda step: None)
+        batches = [batch(step) for step in range(1, 5)]
+        got = train(ours, batches, rate=RATE, after_step=lambda step: quantizer.on_step(ours, step))
+        expected = train(theirs, batches, rate=RATE)
         for a, b in zip(got, expected, strict=True):
             assert torch.equal(a, b)
         for name in LAYERS:

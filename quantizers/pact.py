@@ -15,8 +15,8 @@ SAWB, on 2^b - 1 levels with 0 among them, per output channel or per tensor, a r
 
 Fitted (c1, c2) exist for 2, 4, 7 and 8 bits; nothing is interpolated. At 7 and 8 bits a is a difference of two large numbers:
 on a channel of few weights that are rather flat it falls below half of max |w|, or to 0 (27 uniform weights: 24 % and 4 % of
-the channels at 7 bits; 3 of SqueezeNet's 2,944). The audit has the share of such channels (``unfit``), and with
-``guard=true`` they get a = max |w|, which is ours, as is max |w| in any case where a is not positive.
+the channels at 7 bits; 3 of SqueezeNet's 2,944). Such channels get a = max |w|, which is ours; ``guard=false`` leaves them as
+fitted, and takes max |w| only where a is not positive. The audit has their share (``unfit``) either way.
 
 Reference: Choi et al., "PACT: Parameterized Clipping Activation for Quantized Neural Networks", arXiv 1805.06085,
 section 3; Choi et al., "Accurate and Efficient 2-bit Quantized Neural Networks", MLSys 2019, section 4.
@@ -128,7 +128,7 @@ class SAWBQuant(FakeQuant):
         guard: whether the largest |w| is the clip wherever the fit cannot be trusted.
     """
 
-    def __init__(self, bits: int, per_channel: bool, scale_factor: float = 1.0, *, guard: bool = False) -> None:
+    def __init__(self, bits: int, per_channel: bool, scale_factor: float = 1.0, *, guard: bool = True) -> None:
         super().__init__()
         self.sensitive, self.guard = bits >= SENSITIVE, guard
         self.c1, self.c2 = COEFFICIENTS[bits]
@@ -195,7 +195,7 @@ class PACT(SiteQuantizer):
         decay: float = 1e-4,
         averaged: str | None = None,
         scale_factor: float = 1.0,
-        guard: bool = False,
+        guard: bool = True,
     ) -> None:
         super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, scale_factor=scale_factor)
         self.guard = guard

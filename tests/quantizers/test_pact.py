@@ -105,7 +105,7 @@ def test_sawb_says_on_how_many_channels_its_fit_fails():
 
 def test_the_guard_takes_the_largest_weight_there_and_changes_nothing_elsewhere():
     w = flat_channels(27)
-    plain, guarded = SAWBQuant(7, per_channel=True).clip(w), SAWBQuant(7, per_channel=True, guard=True).clip(w)
+    plain, guarded = (SAWBQuant(7, per_channel=True, guard=g).clip(w) for g in (False, True))
     largest = w.abs().amax(1, keepdim=True)
     unfit = SAWBQuant(7, per_channel=True)._fit(w)[0] < largest / 2
     assert torch.equal(guarded[~unfit], plain[~unfit])

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
+from .base import LEARNING_RATE
 from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, shared_dims
 from .layers import sites_of
 from .sites import SiteQuantizer
@@ -137,6 +138,7 @@ class AOQ(SiteQuantizer):
     meaning = "rounding to 2 bits on a grid that shrinks, then learns its levels"
     family = "learned"
     beyond = "passed"
+    ranges = LEARNING_RATE
 
     def __init__(
         self,

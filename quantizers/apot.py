@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .base import LEARNING_RATE
 from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, midpoints, scale_shape, shared_dims
 from .sites import SiteQuantizer
 from .spec import SiteSpec
@@ -111,6 +112,7 @@ class APoT(SiteQuantizer):
     reference = "Li et al., Additive Powers-of-Two Quantization, ICLR 2020 (scale preserving)"
     meaning = "rounding onto sums of powers of two below a learned clip"
     family = "non-uniform"
+    ranges = LEARNING_RATE
 
     def refuses(self, site: SiteSpec) -> str:
         """Refuse widths without published levels."""

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
+from ..core.ranges import Log, Ranges
 from .audit import Audit, SiteAudit, noise_to_signal
 from .export import SiteExport
 from .spec import QuantSpec, SiteSpec
@@ -47,6 +48,9 @@ Family = Literal[
 than straight-through; ``schedule``: when, or which weights, are rounded; ``penalty``: a term of the loss; ``non-uniform``:
 uneven levels; ``post-training``: a finished float network is rounded; ``data-free``: without images of the task.
 """
+
+LEARNING_RATE: Ranges = {"lr_ratio": Log(0.01, 1.0)}
+"""What a search sets of a quantizer that learns: a factor of ten to both sides of the default; our reading, no paper has one."""
 
 
 class Support(NamedTuple):
@@ -112,6 +116,7 @@ class Quantizer(ABC):
             from source inputs and the weights as they are, with nothing kept from an earlier call. Between an optimizer
             step and the next calibrate an evaluation computes with the float weights, and nothing can be exported.
         double_backward: whether its operators can be differentiated twice.
+        ranges: of the settings that a search sets, by their names; a part of the class, for example ``{"lr_ratio": Log(0.01, 1)}``.
         beyond: the gradient of weights beyond the grid: ``stopped``, ``passed``, or ``any`` where it differs by weight.
         dead_weights: says why weights inside the grid may get no gradient, or is empty: then none of them is left without.
 
@@ -129,6 +134,7 @@ class Quantizer(ABC):
     requires: ClassVar[Mapping[str, str]] = {}
     post_training: ClassVar[bool] = False
     double_backward: ClassVar[bool] = True
+    ranges: ClassVar[Ranges] = {}
     beyond: Beyond = "stopped"
     dead_weights: str = ""
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .base import LEARNING_RATE
 from .fake_quant import FakeQuant, QParams, largest, scale_shape
 from .sites import SiteQuantizer
 from .spec import SiteSpec, integer_range
@@ -77,6 +78,7 @@ class DuQ(SiteQuantizer):
     reference = "Park and Yoo, PROFIT, ECCV 2020 (DuQ)"
     meaning = "rounding between a learned clip and a learned scale"
     family = "learned"
+    ranges = LEARNING_RATE
 
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
         """Make two scales for each output channel or for the tensor."""

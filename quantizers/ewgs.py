@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError, QuantizerError
+from .base import LEARNING_RATE
 from .draws import stream
 from .fake_quant import FakeQuant
 from .grid_pull import ends_of
@@ -144,6 +145,7 @@ class EWGS(OverQuantizer):
     reference = "Lee et al., Element-wise Gradient Scaling, CVPR 2021"
     meaning = "rounding, with gradients scaled by the rounding error"
     family = "estimator"
+    ranges = LEARNING_RATE
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
+from .base import LEARNING_RATE
 from .fake_quant import FakeQuant
 from .over import OverQuant, OverQuantizer
 from .sites import SiteQuantizer
@@ -97,6 +98,7 @@ class GradualBits(OverQuantizer):
     reference = "after Zhuang et al., Towards Effective Low-bitwidth CNNs, CVPR 2018 (our reading)"
     meaning = "rounding to fewer and fewer bits"
     family = "schedule"
+    ranges = LEARNING_RATE
 
     def __init__(self, spec: QuantSpec | None = None, *, start: int = 8, every: int = 5, **options: Any) -> None:
         super().__init__(spec, **options)

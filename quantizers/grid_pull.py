@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
+from .base import LEARNING_RATE
 from .fake_quant import FakeQuant, QParams
 from .layers import sites_of
 from .over import OverQuant, OverQuantizer
@@ -89,6 +90,7 @@ class GridPull(OverQuantizer):
     reference = "Nagel et al., ICML 2022 (dampening); OsciQuant, arXiv 2502.00490 (weight below 0)"
     meaning = "rounding, with a penalty on the distance to the grid"
     family = "penalty"
+    ranges = LEARNING_RATE
 
     def __init__(
         self,

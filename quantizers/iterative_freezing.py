@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
+from .base import LEARNING_RATE
 from .fake_quant import FakeQuant, codes_of
 from .oscillation import Oscillations
 from .over import OverQuant, OverQuantizer
@@ -93,6 +94,7 @@ class IterativeFreezing(OverQuantizer):
     meaning = "rounding, with the codes of oscillating weights fixed"
     dead_weights = "codes of weights that oscillated are fixed"
     family = "schedule"
+    ranges = LEARNING_RATE
 
     def __init__(
         self,

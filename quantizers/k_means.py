@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
+from .base import LEARNING_RATE
 from .fake_quant import FakeQuant, largest, midpoints
 from .levels import LevelsQuant
 from .sites import SiteQuantizer
@@ -64,6 +65,7 @@ class KMeans(SiteQuantizer):
     meaning = "rounding onto a code book of the weights' clusters"
     beyond = "passed"
     family = "non-uniform"
+    ranges = LEARNING_RATE
 
     def __init__(
         self, spec: QuantSpec | None = None, *, iterations: int = 20, learn: bool = True, **options: Any

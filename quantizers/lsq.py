@@ -28,6 +28,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from .base import LEARNING_RATE
 from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, scale_shape, shared_dims
 from .sites import SiteQuantizer
 from .spec import IntegerRange, QuantSpec, SiteSpec, check_choice, integer_range
@@ -209,6 +210,7 @@ class LSQ(SiteQuantizer):
     reference = "Esser et al., Learned Step Size Quantization, ICLR 2020"
     meaning = "rounding with a learned scale"
     family = "learned"
+    ranges = LEARNING_RATE
 
     def __init__(
         self,

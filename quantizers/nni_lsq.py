@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
+from .base import LEARNING_RATE
 from .fake_quant import SMALLEST_SCALE, fake_quants
 from .lsq import initial_scale
 from .nni_adapter import NNIQuant, NNISiteQuantizer
@@ -98,6 +99,7 @@ class NNILSQ(NNISiteQuantizer):
     meaning = "rounding with a learned scale, as NNI implements it"
     family = "learned"
     nni_class = "LsqQuantizer"
+    ranges = LEARNING_RATE
 
     def __init__(
         self,

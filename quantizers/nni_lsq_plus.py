@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .base import LEARNING_RATE
 from .fake_quant import QParams
 from .nni_adapter import INPUT, NNISiteQuantizer
 from .nni_lsq import NNILSQQuant, start_all
@@ -47,6 +48,7 @@ class NNILSQPlus(NNISiteQuantizer):
     quant = NNILSQPlusQuant
     affine = True
     per_tensor_only = "a learned offset for each channel has no export"
+    ranges = LEARNING_RATE
 
     def weight_config(self, site: SiteSpec) -> dict[str, Any]:
         """Use NNI's int type; it knows the affine scheme only."""

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
+from .base import LEARNING_RATE
 from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, shared_dims
 from .layers import sites_of
 from .sites import SiteQuantizer
@@ -185,6 +186,7 @@ class PACT(SiteQuantizer):
     reference = "Choi et al., PACT, arXiv 1805.06085; SAWB weights, MLSys 2019"
     meaning = "rounding below a clip from the weight's moments, with learned clips on inputs"
     family = "learned"
+    ranges = LEARNING_RATE
 
     def __init__(
         self,

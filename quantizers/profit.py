@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError
+from .base import LEARNING_RATE
 from .fake_quant import FakeQuant, evaluating, frozen_ranges
 from .insertion import Site, sites_of
 from .names import WEIGHT
@@ -105,6 +106,7 @@ class PROFIT(OverQuantizer):
     meaning = "rounding, with the layers that rounding moves most frozen at the end"
     family = "schedule"
     dead_weights = "layers whose output changed most are frozen"
+    ranges = LEARNING_RATE
 
     def __init__(
         self, spec: QuantSpec | None = None, *, base: str = "duq", sampling: int = 20, steps: int = 120, **options: Any

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
+from .base import LEARNING_RATE
 from .draws import Draws
 from .fake_quant import FakeQuant
 from .over import OverQuant, OverQuantizer
@@ -59,6 +60,7 @@ class QuantNoise(OverQuantizer):
     reference = "Fan et al., Training with Quantization Noise, ICLR 2021"
     meaning = "rounding a random share of the weights at each step"
     family = "schedule"
+    ranges = LEARNING_RATE
 
     def __init__(self, spec: QuantSpec | None = None, *, share: float = 0.5, **options: Any) -> None:
         super().__init__(spec, **options)

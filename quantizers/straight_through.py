@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .base import LEARNING_RATE
 from .fake_quant import FakeQuant
 from .grid_pull import ends_of
 from .over import OverQuant, OverQuantizer
@@ -57,6 +58,7 @@ class StraightThrough(OverQuantizer):
     reference = "Bengio et al., arXiv 1308.3432; masked: Hubara et al., NeurIPS 2016"
     meaning = "rounding, with a gradient for weights beyond the grid or without"
     family = "estimator"
+    ranges = LEARNING_RATE
 
     def __init__(self, spec: QuantSpec | None = None, *, clip_mask: bool = False, **options: Any) -> None:
         super().__init__(spec, **options)

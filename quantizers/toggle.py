@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
+from .base import LEARNING_RATE
 from .fake_quant import FakeQuant
 from .over import OverQuant, OverQuantizer
 from .spec import QuantSpec, SiteSpec
@@ -61,6 +62,7 @@ class Toggle(OverQuantizer):
     reference = "after Shin et al., HLHLp, AAAI 2020 (our reading of the abstract)"
     meaning = "rounding in every second block of steps"
     family = "schedule"
+    ranges = LEARNING_RATE
 
     def __init__(self, spec: QuantSpec | None = None, *, period: int = 20, **options: Any) -> None:
         super().__init__(spec, **options)

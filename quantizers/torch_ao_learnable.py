@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.ao.quantization._learnable_fake_quantize import _LearnableFakeQuantize
 
+from .base import LEARNING_RATE
 from .fake_quant import FakeQuant, QParams
 from .sites import SiteQuantizer
 from .spec import SiteSpec
@@ -82,6 +83,7 @@ class TorchAOLearnable(SiteQuantizer):
     double_backward = False
     affine = True
     averages = ("average", "recalibrate")
+    ranges = LEARNING_RATE
 
     @torch.no_grad()
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:

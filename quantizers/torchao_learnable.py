@@ -22,6 +22,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from .base import LEARNING_RATE
 from .fake_quant import FakeQuant, QParams
 from .library import LibraryQuantizer
 from .spec import SiteSpec
@@ -95,6 +96,7 @@ class TorchaoLearnable(LibraryQuantizer):
     double_backward = False
     affine = True
     averages = ("average", "recalibrate")
+    ranges = LEARNING_RATE
 
     @torch.no_grad()
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...core.errors import ConfigError
+from ...core.ranges import Log, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
@@ -26,6 +27,7 @@ class FeatureAlignment(Algorithm):
     """
 
     min_domains: ClassVar[int] = 2
+    ranges: ClassVar[Ranges] = {"gamma": Log(0.1, 10.0)}
 
     def __init__(self, network: DGModel, num_domains: int, optimizer: OptimizerFactory, *, gamma: float = 1.0) -> None:
         if not gamma >= 0:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError, DivergedError
+from ...core.ranges import Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..schedules.base import Constant, Schedule
@@ -40,7 +41,7 @@ class Algorithm(nn.Module, ABC):
     generator, which is seeded before each step.
 
     Class attributes: ``min_domains`` source domains at least; ``double_backward`` says that a gradient of a
-    gradient goes through the network, which some quantizers cannot.
+    gradient goes through the network, which some quantizers cannot; ``ranges`` of the settings that a search sets, by name.
 
     Attributes:
         transforms: change the batches before the loss; see `add_transform`.
@@ -58,6 +59,7 @@ class Algorithm(nn.Module, ABC):
 
     min_domains: ClassVar[int] = 1
     double_backward: ClassVar[bool] = False
+    ranges: ClassVar[Ranges] = {}
 
     def __init__(self, network: DGModel, num_domains: int, optimizer: OptimizerFactory) -> None:
         super().__init__()

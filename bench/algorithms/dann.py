@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
+from ...core.ranges import Log, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
@@ -41,6 +42,12 @@ class DANN(Algorithm):
     """
 
     min_domains: ClassVar[int] = 2
+    ranges: ClassVar[Ranges] = {
+        "weight": Log(0.01, 100.0),
+        "d_steps": Log(1, 7, whole=True),
+        "gradient_penalty": Log(0.01, 10.0),
+        "width": Log(64, 1023, whole=True),
+    }
     updates: Tensor
 
     def __init__(

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from ...core.errors import ConfigError
+from ...core.ranges import Log, Ranges, Uniform
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
@@ -70,6 +71,11 @@ class EQRM(Annealed):
     """
 
     min_domains: ClassVar[int] = 2
+    ranges: ClassVar[Ranges] = {
+        "quantile": Uniform(0.5, 0.99),
+        "burn_in": Log(316, 3161, whole=True),
+        "lr": Log(1e-7, 1e-5),
+    }
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...core.errors import ConfigError
+from ...core.ranges import Choice, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
@@ -37,6 +38,7 @@ class Fish(Algorithm):
     """
 
     min_domains: ClassVar[int] = 2
+    ranges: ClassVar[Ranges] = {"meta_lr": Choice((0.05, 0.1, 0.5))}
 
     def __init__(
         self, network: DGModel, num_domains: int, optimizer: OptimizerFactory, *, meta_lr: float = 0.5

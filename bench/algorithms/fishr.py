@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...core.errors import ConfigError
+from ...core.ranges import Log, Ranges, Uniform
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches, class_probabilities
@@ -52,6 +53,11 @@ class Fishr(AnnealedPenalty):
 
     min_domains: ClassVar[int] = 2
     early: ClassVar[float] = 0.0
+    ranges: ClassVar[Ranges] = {
+        "weight": Log(10.0, 10_000.0),
+        "anneal": Uniform(0, 4999, whole=True),
+        "decay": Uniform(0.9, 0.99),
+    }
     average: Tensor
 
     def __init__(

@@ -11,10 +11,13 @@ Reference: Sagawa et al., "Distributionally Robust Neural Networks for Group Shi
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from ...core.errors import ConfigError
+from ...core.ranges import Log, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
@@ -27,6 +30,8 @@ class GroupDRO(Algorithm):
     Args:
         eta: speed of the weights, >= 0; DomainBed uses 0.01.
     """
+
+    ranges: ClassVar[Ranges] = {"eta": Log(0.001, 0.1)}
 
     q: Tensor
 

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...core.ranges import Log, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches, class_probabilities
@@ -55,6 +56,7 @@ class IRM(AnnealedPenalty):
     """
 
     min_domains: ClassVar[int] = 2
+    ranges: ClassVar[Ranges] = {"weight": Log(0.1, 100_000.0), "anneal": Log(1, 9999, whole=True)}
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
+from ...core.ranges import Choice, Log, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..step_rules.base import assign, unobserved
@@ -48,6 +49,7 @@ class MLDG(Algorithm):
     """
 
     min_domains: ClassVar[int] = 2
+    ranges: ClassVar[Ranges] = {"beta": Log(0.1, 10.0), "meta_test": Choice((1, 2))}
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
+from ...core.ranges import Choice, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
@@ -39,6 +40,7 @@ class MTL(Algorithm):
     """
 
     min_domains: ClassVar[int] = 2
+    ranges: ClassVar[Ranges] = {"ema": Choice((0.5, 0.9, 0.99, 1.0))}
     embeddings: Tensor
 
     def __init__(self, network: DGModel, num_domains: int, optimizer: OptimizerFactory, *, ema: float = 0.99) -> None:

@@ -11,12 +11,14 @@ Reference: Huang et al., "Self-Challenging Improves Cross-Domain Generalization"
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...core.errors import ConfigError
+from ...core.ranges import Ranges, Uniform
 from ...quantizers.fake_quant import frozen_ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
@@ -41,6 +43,8 @@ class RSC(Algorithm):
         drop_features: f, share of the features muted, 0 to 1; DomainBed uses 1/3.
         drop_examples: b, share of the examples whose features are muted, 0 to 1; DomainBed uses 1/3.
     """
+
+    ranges: ClassVar[Ranges] = {"drop_features": Uniform(0.0, 0.5), "drop_examples": Uniform(0.0, 0.5)}
 
     def __init__(
         self,

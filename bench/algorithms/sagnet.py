@@ -14,11 +14,14 @@ Reference: Nam et al., "Reducing Domain Gap by Reducing Style Bias", CVPR 2021; 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
+from ...core.ranges import Log, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..step_rules.base import Terms
@@ -54,6 +57,8 @@ class SagNet(Algorithm):
     Args:
         weight: lambda, >= 0; DomainBed uses 0.1.
     """
+
+    ranges: ClassVar[Ranges] = {"weight": Log(0.01, 10.0)}
 
     def __init__(self, network: DGModel, num_domains: int, optimizer: OptimizerFactory, *, weight: float = 0.1) -> None:
         if not weight >= 0:

@@ -8,10 +8,13 @@ DomainBed (MIT).
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...core.errors import ConfigError
+from ...core.ranges import Log, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
@@ -24,6 +27,8 @@ class SD(Algorithm):
     Args:
         weight: lambda, >= 0; DomainBed uses 0.1.
     """
+
+    ranges: ClassVar[Ranges] = {"weight": Log(1e-5, 0.1)}
 
     def __init__(self, network: DGModel, num_domains: int, optimizer: OptimizerFactory, *, weight: float = 0.1) -> None:
         if not weight >= 0:

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from ...core.ranges import Log, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
@@ -30,6 +31,7 @@ class VREx(AnnealedPenalty):
     """
 
     min_domains: ClassVar[int] = 2
+    ranges: ClassVar[Ranges] = {"weight": Log(0.1, 100_000.0), "anneal": Log(1, 9999, whole=True)}
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 from tabulate import tabulate
 
 from ...core.errors import UnknownNameError
+from ...core.ranges import Ranges, ranges_of
 from ...quantizers.spec import QuantSpec
 from .component import import_object, summary_of
 from .deploy import DeploySettings
@@ -16,7 +17,7 @@ from .flatness import FlatnessSettings
 from .launcher import Launcher
 from .offers import COMPONENTS, find_offer, own_files, read_settings
 from .plugins import SEVERAL
-from .protocol import Protocol
+from .protocol import SMALL_IMAGES, Protocol, protocol_ranges
 from .signature import settings_of
 from .type_check import words_of
 
@@ -48,6 +49,9 @@ def describe(group: str, name: str) -> str:
         if file is None:
             raise UnknownNameError(group, name, own_files(group))
         lines, rows = [f"{group} {name}"], list(_rows("", group, _DATACLASSES[group], listed))
+        if group == "protocol":
+            lines += _searched(protocol_ranges(SMALL_IMAGES), f" on images up to {SMALL_IMAGES} pixels")
+            lines += _searched(protocol_ranges(SMALL_IMAGES + 1), " on larger images")
     else:
         offer = find_offer(group, name)
         part = import_object(offer.target)
@@ -59,6 +63,12 @@ def describe(group: str, name: str) -> str:
     return "\n".join([*lines, how if rows else "It has no settings."])
 
 
+def _searched(ranges: Ranges, where: str = "") -> list[str]:
+    """What a search sets, as a line."""
+    said = "; ".join(f"{name} {own}" for name, own in ranges.items())
+    return [f"set by a search (search.trials=20){where}: {said}"] if ranges else []
+
+
 def _heading(group: str, name: str, part: Any, origin: str) -> list[str]:
     lines = [f"{group} {name}{f' (of {origin})' if origin else ''}: {summary_of(part)}"]
     if getattr(part, "reference", ""):
@@ -66,7 +76,7 @@ def _heading(group: str, name: str, part: Any, origin: str) -> list[str]:
     if group == "quantizer":
         missing = part.missing()
         lines += [f"role: {part.role}", *([f"unavailable here: {missing}"] if missing else [])]
-    return lines
+    return [*lines, *_searched(ranges_of(part))]
 
 
 def _rows(prefix: str, group: str, part: Callable[..., Any], listed: Mapping[str, Any]) -> Iterator[Row]:

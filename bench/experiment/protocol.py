@@ -10,12 +10,15 @@ import torch
 from torch import nn
 
 from ...core.errors import ConfigError
+from ...core.ranges import Log, Ranges
 from ...datasets.policy import get_augmentation
 from .type_check import check_types, hints_of
 
 BatchNormPolicy = Literal["frozen", "freeze_at_start"]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 ANY_WEIGHTS = "any"
+SMALL_IMAGES = 32
+"""Pixels: images up to this side have the search ranges that DomainBed has for MNIST's."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,16 @@ class Protocol:
         past = step - self.start_step
         first = self.check_every if self.first_check is None else self.first_check
         return past > 0 and ((past - first) % self.check_every == 0 or step == self.steps)
+
+
+def protocol_ranges(side: int) -> Ranges:
+    """Return what a search sets of a protocol, on images of so many pixels a side: DomainBed's ranges.
+
+    Its dropout and its weight decay on small images (none) are left out; for DomainNet it ends batches at 31.
+    """
+    if side <= SMALL_IMAGES:
+        return {"lr": Log(10**-4.5, 10**-2.5), "batch_size": Log(8, 511, whole=True)}
+    return {"lr": Log(1e-5, 10**-3.5), "batch_size": Log(8, 45, whole=True), "weight_decay": Log(1e-6, 0.01)}
 
 
 def train_mode(network: nn.Module, freeze_bn: bool) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ...core.ranges import Ranges
 from ...quantizers.fake_quant import frozen_ranges
 
 Terms = dict[str, Tensor]
@@ -52,9 +53,11 @@ class StepRule(ABC):
 
     Attributes:
         double_backward: whether it differentiates a gradient of the network, which some quantizers cannot.
+        ranges: of the settings that a search sets, by name; a part of the class.
     """
 
     double_backward: bool = False
+    ranges: ClassVar[Ranges] = {}
 
     @abstractmethod
     def step(self, algorithm: Trained, gradients: Gradients) -> Terms:

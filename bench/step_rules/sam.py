@@ -14,8 +14,10 @@ Reference: Foret et al., "Sharpness-Aware Minimization for Efficiently Improving
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import ClassVar
 
 from ...core.errors import ConfigError
+from ...core.ranges import Choice, Ranges
 from .base import Trained
 from .two_pass import TINY, TwoPass, moved, norm_of, perturbable
 
@@ -27,6 +29,8 @@ class SAM(TwoPass):
         rho: radius, > 0; 0.05 is the paper's.
         perturb_quantizer: whether the quantizer's parameters are part of w in ``w + e``.
     """
+
+    ranges: ClassVar[Ranges] = {"rho": Choice((0.01, 0.02, 0.05, 0.1))}
 
     def __init__(self, *, rho: float = 0.05, perturb_quantizer: bool = False) -> None:
         if not rho > 0:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from ...core.ranges import Ranges
 from ..models.base import DGModel
 
 Minibatches = list[tuple[Tensor, Tensor]]
@@ -16,10 +17,11 @@ transform that mixes labels class probabilities (N, classes)."""
 class Transform:
     """A transform holds no state; random numbers come from torch's global generator.
 
-    Class attributes: ``min_domains`` source domains at least.
+    Class attributes: ``min_domains`` source domains at least; ``ranges`` of the settings that a search sets, by name.
     """
 
     min_domains: ClassVar[int] = 1
+    ranges: ClassVar[Ranges] = {}
 
     def attach(self, network: DGModel) -> None:
         """See the float network once; no parameter, buffer or state-dict key is added."""

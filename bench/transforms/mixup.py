@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ...core.errors import ConfigError
+from ...core.ranges import Log, Ranges
 from ..models.base import DGModel
 from .base import Minibatches, Transform, class_probabilities
 
@@ -38,6 +39,7 @@ class Mixup(Transform):
     """
 
     min_domains: ClassVar[int] = 2
+    ranges: ClassVar[Ranges] = {"alpha": Log(0.1, 10.0)}
 
     def __init__(self, *, alpha: float = 0.2) -> None:
         if not alpha > 0:

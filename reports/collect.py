@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from ..core.errors import ConfigError
 from .figures.png import png
 from .figures.svg import Picture
-from .frames.columns import Section
+from .frames.columns import ACROSS, Section
 from .frames.results import Results
 from .plugins import Kind, Problem, attempt, parts
 from .tables.table import Table
@@ -70,14 +70,14 @@ def _figures(draw: Callable[[Results], object], results: Results, taken: Collect
 
 
 def _collect(kind: Kind, results: Results, made_by: MadeBy[Piece]) -> tuple[dict[str, Piece], list[Problem]]:
-    """All pieces of one kind by name, section by section and then what belongs to none; and what failed."""
+    """All pieces of one kind by name: across sections, section by section, then the rest; and what failed."""
     made: dict[str, Piece] = {}
     problems: list[Problem] = []
     for part in parts(kind):
         found, failed = attempt(part, partial(made_by, results=results, taken=tuple(made)))
         made |= found or {}
         problems += failed
-    place: dict[object, int] = {section: i for i, section in enumerate(results.section_names)}
+    place: dict[object, int] = {section: i for i, section in enumerate((ACROSS, *results.section_names))}
     ordered = sorted(made, key=lambda name: place.get(made[name].section, len(place)))
     return {name: made[name] for name in ordered}, problems
 

@@ -19,6 +19,7 @@ Problem = tuple[str, str]
 Made = TypeVar("Made")
 
 TABLES = {
+    "field": "quantdg.reports.tables.field:field_tables",
     "accuracy": "quantdg.reports.tables.accuracy:accuracy_tables",
     "robustness": "quantdg.reports.tables.robustness:robustness_tables",
     "size": "quantdg.reports.tables.cost:size_tables",

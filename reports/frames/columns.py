@@ -10,6 +10,8 @@ from .roles import Roles
 Section = tuple[str, str, str]
 """(data set, model, protocol): no average crosses it."""
 SECTION = ["dataset", "model", "protocol"]
+ACROSS: Section = ("", "", "")
+"""The section of what spans several: it stands before them."""
 METHOD = ["algorithm", "quantizer", "bits"]
 ROW = [*METHOD, "selection"]
 FLOAT = "float"

@@ -21,6 +21,7 @@ from .columns import METHOD, ROW, SECTION, Section, ordered
 from .cube import Cube
 from .deployments import with_labels
 from .flatness_rows import FLATNESS
+from .line_ups import LineUp, line_ups
 from .metric_rows import METRIC
 from .reader import Reader
 from .record_rows import AUDIT, CURVE, LATENCY, SIZES
@@ -50,7 +51,7 @@ class Results:
         problems: (file relative to the run folder, reason) of what could not be used.
         failed_metrics: (metric, reason) of those that gave no number for some record.
         provenance: (path, value) -> number of records.
-        protocols: (protocol's label, setting, value) of everything the protocols fix.
+        protocols: (section, setting, value) of everything the protocols fix.
     """
 
     cells: pd.DataFrame
@@ -66,7 +67,7 @@ class Results:
     problems: tuple[Problem, ...] = ()
     failed_metrics: tuple[Problem, ...] = ()
     provenance: Counter[tuple[str, str]] = field(default_factory=Counter)
-    protocols: tuple[tuple[str, str, str], ...] = ()
+    protocols: tuple[tuple[Section, str, str], ...] = ()
 
     def sections(self) -> Iterator[tuple[Section, pd.DataFrame]]:
         """Yield the cells of each (data set, model, protocol); averages never cross these."""
@@ -77,6 +78,11 @@ class Results:
     def cubes(self) -> dict[Section, Cube]:
         """Return each section's accuracies as arrays."""
         return {section: Cube.of(cells) for section, cells in self.sections()}
+
+    @cached_property
+    def line_ups(self) -> list[LineUp]:
+        """Return which sections of several data sets stand side by side."""
+        return line_ups(section for section, _ in self.sections())
 
     @cached_property
     def section_names(self) -> dict[Section, str]:
@@ -116,11 +122,11 @@ def load(root: Path) -> Results:
     return _results(reader, read_rules(root) or Rules())
 
 
-def _protocols(cells: pd.DataFrame) -> tuple[tuple[str, str, str], ...]:
-    """What each protocol fixes, from the settings, and the backbone's weights; sorted."""
+def _protocols(cells: pd.DataFrame) -> tuple[tuple[Section, str, str], ...]:
+    """What each section's protocol fixes, from the settings, and the backbone's weights; sorted."""
     found = {
-        (protocol, path.rpartition(".")[2], str(value))
-        for protocol, form in cells[["protocol", "form"]].drop_duplicates().itertuples(index=False)
+        ((dataset, model, protocol), path.rpartition(".")[2], str(value))
+        for dataset, model, protocol, form in cells[[*SECTION, "form"]].drop_duplicates().itertuples(index=False)
         for path, value in json.loads(form).items()
         if path.startswith("protocol.") or path == "model.options.weights"
     }

@@ -59,12 +59,13 @@ class Number:
         return mean if math.isnan(self.se) else f"{mean} ± {self.se:.{digits}f}"
 
 
-def _mean_se(values: Floats) -> tuple[float, float]:
+def mean_se(values: Floats) -> tuple[float, float]:
+    """Return a vector's mean and its standard error."""
     return float(values.mean()), gains.standard_error(values)
 
 
-def _state(status: Sequence[str]) -> str:
-    """Say what keeps a domain's cell from having a number, for example ``failed 1/3``; empty if nothing does."""
+def state_of(status: Sequence[str]) -> str:
+    """Say what keeps some cells from having a number, for example ``failed 1/3``; empty if nothing does."""
     counts = Counter(status)
     return ", ".join(f"{name} {counts[name]}/{len(status)}" for name in _WORST_FIRST if counts[name])
 
@@ -74,15 +75,15 @@ def _method_lines(cube: Cube, i: int) -> list[Number]:
     method, values = cube.methods[i], cube.accuracy[i]
     lines = []
     for t, target in enumerate(cube.targets):
-        state = _state(cube.status[i, t].tolist())
-        mean, se = (_NAN, _NAN) if state else _mean_se(values[t])
+        state = state_of(cube.status[i, t].tolist())
+        mean, se = (_NAN, _NAN) if state else mean_se(values[t])
         n = int(np.isfinite(values[t]).sum())
         lines.append(Number(method=method, what="accuracy", target=target, mean=mean, se=se, n=n, state=state))
     gaps = sum(bool(line.state) for line in lines)
     if gaps:
         state = f"{gaps} of {len(lines)} domains incomplete"
         return [*lines, Number(method=method, what="average", state=state)]
-    mean, se = _mean_se(values.mean(axis=0))
+    mean, se = mean_se(values.mean(axis=0))
     return [*lines, Number(method=method, what="average", mean=mean, se=se, n=values.shape[1])]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from ...bench.results.record import STATUSES
@@ -29,6 +31,19 @@ def status_line(results: Results) -> str:
     return escape.markdown(status_counts(results))
 
 
+def _protocols(results: Results) -> Iterator[tuple[str, str]]:
+    """What each protocol fixes; a setting with several values has them with their data sets."""
+    found: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for (dataset, _, protocol), setting, value in results.protocols:
+        found.setdefault(protocol, {}).setdefault(setting, {}).setdefault(value, []).append(dataset)
+    for protocol, settings in sorted(found.items()):
+        parts = []
+        for setting, values in sorted(settings.items()):
+            several = len(values) > 1
+            parts += [f"{setting} {v} ({', '.join(own)})" if several else f"{setting} {v}" for v, own in values.items()]
+        yield f"protocol {protocol}", ", ".join(parts)
+
+
 def provenance_table(results: Results) -> Table:
     """Make the table of every recorded entry; several values of one entry are listed with their counts."""
     frame = pd.DataFrame(
@@ -41,10 +56,7 @@ def provenance_table(results: Results) -> Table:
         if len(values) > _SHOWN:
             values = [f"{len(values)} values, from {group['value'].min()} to {group['value'].max()}"]
         rows.append((str(entry), "; ".join(values)))
-    fixed = pd.DataFrame(list(results.protocols), columns=["protocol", "setting", "value"])
-    for protocol, group in fixed.groupby("protocol", sort=True):
-        values = [f"{setting} {value}" for setting, value in zip(group["setting"], group["value"], strict=True)]
-        rows.append((f"protocol {protocol}", ", ".join(values)))
+    rows += _protocols(results)
     text = pd.DataFrame(rows, columns=["entry", "values (records)"])
     return Table(
         name="provenance",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,8 @@ from ..text.numbers import DASH
 Traces = Mapping[tuple[int, str], tuple[str, ...]]
 _BEYOND_ASCII = str.maketrans({"|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", DASH: "---"})
 
+_MINUS = re.compile(r"(?<= )-(?=\d)")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -29,7 +32,7 @@ class Table:
         notes: what the reader must know, one sentence each; plain text.
         traces: (row, column) -> what this number of ``text`` comes from: keys of records, or files of the run folder.
             Where one column has them, they are those of the whole row.
-        section: the (data set, model, protocol) it stands with; None: after all sections.
+        section: the (data set, model, protocol) it stands with; ACROSS: before all sections; None: after them.
     """
 
     name: str
@@ -77,7 +80,8 @@ class Table:
     def _latex(self) -> str:
         comments = "".join(f"% {escape.clean(line)}\n" for line in (self.title, *self.notes))
         cells = [[escape.clean(v) for v in row] for row in self._cells()]
-        return comments + self._body("latex_booktabs", cells).translate(_BEYOND_ASCII) + "\n"
+        body = self._body("latex_booktabs", cells).translate(_BEYOND_ASCII)
+        return comments + _MINUS.sub("$-$", body) + "\n"
 
 
 def traced(column: str, keys: Iterable[Iterable[str]]) -> Traces:

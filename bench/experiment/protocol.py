@@ -100,9 +100,10 @@ class Protocol:
                 "with torchvision's name, for example IMAGENET1K_V1, or a safetensors file"
             )
         if weights != self.weights and (weights is None or self.weights != ANY_WEIGHTS):
+            fit = "take a model with these weights" if self.weights else "write model.weights=none"
             raise ConfigError(
-                f"model.weights must be {self.weights or 'none'} in protocol {self.name}, got {weights or 'none'}; take a "
-                f"model with these weights, or write protocol.name={self.name}-changed protocol.weights={weights or 'none'}"
+                f"model.weights must be {self.weights or 'none'} in protocol {self.name}, got {weights or 'none'}; "
+                f"{fit}, or write protocol.name={self.name}-changed protocol.weights={weights or 'none'}"
             )
 
     def is_check(self, step: int) -> bool:

@@ -15,11 +15,12 @@ from .weights import is_file, load_backbone, loading, not_at_hand
 PIP_LINE = "pip install 'quantdg[timm]'"
 
 
-def _timm() -> Any:
+def import_timm(pip_line: str = PIP_LINE) -> Any:
+    """Import timm; MissingPackageError with the line that installs it."""
     try:
         import timm  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise MissingPackageError(f"timm is not installed ({error}); {PIP_LINE}") from error
+        raise MissingPackageError(f"timm is not installed ({error}); {pip_line}") from error
     return timm
 
 
@@ -39,7 +40,7 @@ def timm_model(
         MissingPackageError: timm is not installed.
         ConfigError: no such model or tag, weights that do not fit, features that are not vectors.
     """
-    timm = _timm()
+    timm = import_timm()
     if not timm.is_model(arch):
         raise UnknownNameError("timm model", arch, timm.list_models())
     tag = None if weights is None or is_file(weights) else weights

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError, UnknownNameError
 from ..core.repeats import refuse_repeats
+from .splits import Indices
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,20 @@ class Domain:
         name: of the environment.
         images: uint8, shape (N, C, H, W); an array in memory or a read-only memory map.
         labels: int64, shape (N,), class indices.
+        held_out: int64, the places of the images that an official split holds out of training while the domain is a
+            source; None leaves that to DomainBed's rule.
     """
 
     name: str
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    held_out: NDArray[np.int64] | None = None
+
+    def source_split(self, by_rule: tuple[Indices, Indices]) -> tuple[Indices, Indices]:
+        """Return which images of a source train and which are held out: the official split, or else ``by_rule``."""
+        if self.held_out is None:
+            return by_rule
+        return np.setdiff1d(np.arange(len(self.labels)), self.held_out), self.held_out
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,7 @@ class DomainDataset:
         fingerprint: hash of the content, part of a cell's identity.
         mean: per channel, of inputs scaled to 0..1.
         std: per channel, of inputs scaled to 0..1.
+        official_targets: the domains that an official protocol holds out; empty where each may be.
     """
 
     name: str
@@ -45,6 +56,7 @@ class DomainDataset:
     fingerprint: str
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    official_targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.domains) < 2:
@@ -53,6 +65,11 @@ class DomainDataset:
                 f"{[d.name for d in self.domains]}"
             )
         refuse_repeats("dataset.domains", [d.name for d in self.domains])
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The domains that ``targets=all`` holds out, one after the other."""
+        return self.official_targets or tuple(domain.name for domain in self.domains)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -55,7 +55,7 @@ class Meta:
 
 def cache_key(listing: Listing, size: int) -> str:
     """Hash what can be seen of the files without opening them, as 16 hexadecimal digits."""
-    digest = hashlib.sha256(f"{size} {len(listing.entries)} {DECODER}\n".encode())
+    digest = hashlib.sha256(f"{size} {len(listing.entries)} {DECODER}{listing.version}\n".encode())
     for entry in listing.entries:
         digest.update(f"{entry.path}\0{entry.bytes}\0{entry.mtime}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
@@ -71,7 +71,7 @@ def write_pixels(listing: Listing, size: int, out: IO[bytes], progress: Progress
     broken: list[str] = []
     sums: list[bytes] = []
     total = len(listing.entries)
-    decoded = decode_all([listing.root / entry.path for entry in listing.entries], size, workers)
+    decoded = decode_all(listing.read, total, size, workers=workers)
     for done, (entry, image) in enumerate(zip(listing.entries, decoded, strict=True), start=1):
         if image.error:
             broken.append(f"{listing.root / entry.path} ({image.error})")

@@ -13,6 +13,7 @@ from ..core.repeats import refuse_repeats
 from .base import Domain, DomainDataset
 from .fingerprint import content_fingerprint
 from .mnist import colour, read_mnist, shuffled
+from .severity import check_severity
 
 CLASSES = ("5-9", "0-4")
 _BLACK = ((0.0, 0.0), (1.0, 1.0))  # mean and std: neither code base normalises
@@ -22,6 +23,13 @@ def _environment_name(flip: float) -> str:
     """plus90 where colour and label agree in 90 % of the images, minus90 where they disagree in 90 %."""
     agree = round(100 * (1 - flip))
     return f"plus{agree}" if agree >= 50 else f"minus{100 - agree}"
+
+
+def _distances(flips: Sequence[float], severity: float) -> list[float]:
+    """Move the rates towards a coin's 0.5, where colour says nothing, or away from it."""
+    strongest = max([abs(2 * flip - 1) for flip in flips], default=1.0)
+    check_severity(severity, most=max(1.0, 1 / strongest) if strongest else 1.0)
+    return [round(severity * flip + (1 - severity) * 0.5, 12) for flip in flips]
 
 
 def _build(
@@ -52,6 +60,7 @@ def load_colored_mnist(
     flips: Sequence[float] = (0.1, 0.2, 0.9),
     label_noise: float = 0.25,
     order_seed: int = 0,
+    severity: float = 1.0,
 ) -> DomainDataset:
     """Build DomainBed's version: 70,000 digits, shuffled, dealt out over the flip rates.
 
@@ -65,6 +74,7 @@ def load_colored_mnist(
         flips: probability that colour and label disagree, one domain each.
         label_noise: probability that the label is wrong.
         order_seed: of the shuffle and the coins.
+        severity: factor of what lies between each flip rate and a coin's 0.5; above 0, up to a rate of 0 or 1.
 
     Returns:
         Domains plus90, plus80, minus90, uint8 (N, 2, 28, 28), two classes, mean 0 and std 1.
@@ -75,6 +85,7 @@ def load_colored_mnist(
     """
     if size != 28:
         raise ConfigError(f"DomainBed's coloured MNIST keeps MNIST's 28 pixels, got {size}; write size: 28")
+    flips = _distances(flips, severity)
     images, digits = read_mnist(root)
     order = shuffled(len(images), order_seed)
     parts = [(images[mine], digits[mine]) for mine in (order[k :: len(flips)] for k in range(len(flips)))]
@@ -90,6 +101,7 @@ def load_colored_mnist_irm(
     flips: Sequence[float] = (0.2, 0.1, 0.9),
     label_noise: float = 0.25,
     order_seed: int = 0,
+    severity: float = 1.0,
 ) -> DomainDataset:
     """Build the IRM paper's version: every second pixel, 50,000 digits dealt out, the last 10,000 for the last.
 
@@ -105,9 +117,11 @@ def load_colored_mnist_irm(
         flips: probability that colour and label disagree, one domain each.
         label_noise: probability that the label is wrong.
         order_seed: of the shuffle and the coins.
+        severity: as for `load_colored_mnist`.
     """
     if size != 14:
         raise ConfigError(f"the IRM paper's coloured MNIST has 14 pixels, got {size}; write size: 14")
+    flips = _distances(flips, severity)
     images, digits = read_mnist(root, test=False)
     images = images[:, ::2, ::2]
     order = shuffled(len(images), order_seed)

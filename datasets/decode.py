@@ -6,10 +6,10 @@ import hashlib
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,13 +50,17 @@ class Decoded:
     error: str = ""
 
 
-def decode(path: Path, size: int) -> Decoded:
-    """Read one image as torchvision's ImageFolder and ``Resize((size, size))`` do: RGB, bilinear, antialiased.
+def decode(read: Callable[[], bytes], size: int) -> Decoded:
+    """Decode one image file as torchvision's ImageFolder and ``Resize((size, size))`` do: RGB, bilinear, antialiased.
 
     Gray images of 16 bits are reduced to 8 first, which ImageFolder does not.
+
+    Args:
+        read: returns the content of the file; what it raises for a file that cannot be read becomes the error.
+        size: side of the result, pixels.
     """
     try:
-        content = path.read_bytes()
+        content = read()
         if not content:
             raise ValueError("the file has 0 bytes")
         with Image.open(io.BytesIO(content)) as image:
@@ -82,14 +86,15 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
-def decode_all(paths: Sequence[Path], size: int, workers: int | None = None) -> Iterator[Decoded]:
+def decode_all(read: Callable[[int], bytes], count: int, size: int, workers: int | None = None) -> Iterator[Decoded]:
     """Decode in order with threads: Pillow lets go of the interpreter lock while it decodes and resizes.
 
     Args:
-        paths: files.
+        read: returns the content of the k-th file.
+        count: files there are.
         size: side of the results, pixels.
         workers: threads; None takes one per usable core, at most 16.
     """
     with ThreadPoolExecutor(workers or min(16, usable_cores())) as pool:
-        for start in range(0, len(paths), _WINDOW):
-            yield from pool.map(lambda path: decode(path, size), paths[start : start + _WINDOW])
+        for start in range(0, count, _WINDOW):
+            yield from pool.map(lambda k: decode(partial(read, k), size), range(start, min(start + _WINDOW, count)))

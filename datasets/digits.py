@@ -20,6 +20,7 @@ from ..core.errors import ConfigError, MissingPackageError
 from .base import Domain, DomainDataset
 from .fingerprint import content_fingerprint
 from .sampling import raw_words
+from .severity import check_severity
 from .warp import Ints, dilate, warp
 
 _SEED = 20240817  # of everything drawn here; changing it makes another data set
@@ -46,15 +47,21 @@ def _gray(stroke: Ints) -> Ints:
     return np.repeat(stroke[:, None], 3, axis=1)
 
 
-def _faint(glyphs: Ints, size: int) -> Ints:
-    """Gray ink of varying strength on black."""
-    ink = _draw((len(glyphs), 1, 1, 1), 70, 210, 16)
+def _away(values: Ints, start: Ints | int, severity: float) -> Ints:
+    """Values 0..255 at ``severity`` times their distance from ``start``; at 1 the values themselves."""
+    return np.rint(start + severity * (values - start)).astype(np.int64).clip(0, 255)
+
+
+def _faint(glyphs: Ints, size: int, severity: float) -> Ints:
+    """Gray ink of varying strength on black; full at severity 0."""
+    ink = _away(_draw((len(glyphs), 1, 1, 1), 70, 210, 16), 255, severity).clip(20)
     return np.repeat(_blend(ink, np.array(0), _upright(glyphs, size)), 3, axis=1)
 
 
-def _rotated(glyphs: Ints, size: int) -> Ints:
-    """Turned counter-clockwise by 10 to 25 degrees."""
-    return _gray(warp(glyphs, size, _draw((len(glyphs),), 10, 25, 11), 0.9))
+def _rotated(glyphs: Ints, size: int, severity: float) -> Ints:
+    """Turned counter-clockwise by 10 to 25 degrees, times the severity."""
+    degrees = np.rint(severity * _draw((len(glyphs),), 10, 25, 11)).astype(np.int64)
+    return _gray(warp(glyphs, size, degrees, 0.9))
 
 
 def _texture(count: int, size: int, stream: int) -> Ints:
@@ -62,27 +69,29 @@ def _texture(count: int, size: int, stream: int) -> Ints:
     return _upright(_draw((count, 6, 6), 150, 255, stream), size, 1.3)
 
 
-def _inverted(glyphs: Ints, size: int) -> Ints:
-    """Dark ink on a light, blotchy ground of a weak tint."""
+def _inverted(glyphs: Ints, size: int, severity: float) -> Ints:
+    """Dark ink on a light, blotchy ground of a weak tint; the severity is that of blotches and tint."""
     tint = _draw((len(glyphs), 3, 1, 1), 190, 255, 17)
-    ground = _texture(len(glyphs), size, 12)[:, None] * tint // 255
+    ground = _away(_texture(len(glyphs), size, 12)[:, None] * tint // 255, 255, severity).clip(60)
     return _blend(np.array(20), ground, _upright(glyphs, size))
 
 
-def _coloured(glyphs: Ints, size: int) -> Ints:
-    """Bright ink of a random colour on a dark ground of another, or the other way round."""
+def _coloured(glyphs: Ints, size: int, severity: float) -> Ints:
+    """Bright ink of a random colour on a dark ground of another, or the other way round; grays at severity 0."""
     bright = _draw((len(glyphs), 3, 1, 1), 150, 255, 13)
     dark = _draw((len(glyphs), 3, 1, 1), 0, 100, 14)
     swap = _draw((len(glyphs), 1, 1, 1), 0, 3, 15) == 0
+    bright, dark = (_away(ink, ink.sum(axis=1, keepdims=True) // 3, severity) for ink in (bright, dark))
     return _blend(np.where(swap, dark, bright), np.where(swap, bright, dark), _upright(glyphs, size))
 
 
-def _thick(glyphs: Ints, size: int) -> Ints:
-    """Stroke widened by one pixel on every side, and smaller."""
-    return _gray(dilate(_upright(glyphs, size, 0.8)))
+def _thick(glyphs: Ints, size: int, severity: float) -> Ints:
+    """Smaller, and the stroke widened by one pixel on every side; the severity is the brightness of what is added."""
+    thin = _upright(glyphs, size, 0.8)
+    return _gray(_away(dilate(thin), thin, severity))
 
 
-STYLES: dict[str, Callable[[Ints, int], Ints]] = {
+STYLES: dict[str, Callable[[Ints, int, float], Ints]] = {
     "faint": _faint,
     "rotated": _rotated,
     "inverted": _inverted,
@@ -112,32 +121,37 @@ def _source() -> tuple[Ints, Ints]:
     return source.images.astype(np.int64), source.target.astype(np.int64)
 
 
-def load_digits_domains(size: int = 16) -> DomainDataset:
+def load_digits_domains(size: int = 16, severity: float = 1.0) -> DomainDataset:
     """Build the five domains; the same bytes on every machine.
 
     Args:
         size: side of the images, pixels, 8..64.
+        severity: of the shift, above 0 and at most 2: angle, weakness of the ink, strength of the colours, of the ground's
+            blotches and of what widens a stroke; ``inverted`` stays inverted.
 
     Returns:
         Domains faint, rotated, inverted, coloured, thick with 359 or 360 images each, uint8, shape
         (N, 3, size, size); classes "0".."9".
 
     Raises:
-        ConfigError: the size is out of range.
+        ConfigError: the size or the severity is out of range.
         MissingPackageError: scikit-learn is missing.
     """
     if not 8 <= size <= 64:
         raise ConfigError(f"digits come in sizes 8..64, got {size}; write size: 16")
+    check_severity(severity, most=2)
     pixels, labels = _source()
     glyphs = pixels * 255 // 16
     domains = tuple(
-        Domain(name, style(glyphs[mine], size).astype(np.uint8), labels[mine])
+        Domain(name, style(glyphs[mine], size, severity).astype(np.uint8), labels[mine])
         for (name, style), mine in zip(STYLES.items(), _deal(labels, len(STYLES)), strict=True)
     )
     return DomainDataset("digits", domains, tuple("0123456789"), content_fingerprint(domains))
 
 
-def load_digits(name: str, *, root: Path | None = None, cache_dir: Path | None = None, size: int = 16) -> DomainDataset:
+def load_digits(
+    name: str, *, root: Path | None = None, cache_dir: Path | None = None, size: int = 16, severity: float = 1.0
+) -> DomainDataset:
     """Do as ``load_digits_domains`` with the signature of every loader.
 
     Args:
@@ -145,5 +159,6 @@ def load_digits(name: str, *, root: Path | None = None, cache_dir: Path | None =
         root: ignored.
         cache_dir: ignored.
         size: side of the images, pixels, 8 to 64.
+        severity: of the shift, above 0 and at most 2.
     """
-    return replace(load_digits_domains(size), name=name)
+    return replace(load_digits_domains(size, severity), name=name)

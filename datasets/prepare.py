@@ -43,7 +43,7 @@ def instructions(name: str, root: Path) -> str:
     script = f" DomainBed's script makes this layout where its links still work: python3 -m domainbed.scripts.download --data_dir={root}"
     return (
         f"Fetch {chosen.folder} by hand, from {chosen.page} for example. Put the images at "
-        f"{root / chosen.folder}/DOMAIN/CLASS/IMAGE with the domain folders {', '.join(chosen.domains)}; "
+        f"{root / chosen.folder}/{chosen.layout} with the domain folders {', '.join(chosen.domains)}; "
         f"{chosen.images:,} images in all. An archive {root / chosen.folder}.zip or .tar.gz with these folders is "
         f"unpacked.{script if chosen.domainbed else ''}"
     )

@@ -14,6 +14,7 @@ from ..core.repeats import refuse_repeats
 from .base import Domain, DomainDataset
 from .fingerprint import content_fingerprint
 from .mnist import read_mnist, shuffled
+from .severity import check_severity
 
 ANGLES = (0, 15, 30, 45, 60, 75)
 
@@ -32,6 +33,7 @@ def load_rotated_mnist(
     size: int = 28,
     angles: Sequence[float] = ANGLES,
     order_seed: int = 0,
+    severity: float = 1.0,
 ) -> DomainDataset:
     """Build the domains in memory, 55 MB; ``cache_dir`` is not used.
 
@@ -45,6 +47,7 @@ def load_rotated_mnist(
         size: 28, DomainBed's.
         angles: degrees, one domain each, at least two, all different.
         order_seed: of the shuffle.
+        severity: factor of the angles, above 0 and at most 4.
 
     Returns:
         Domains named after the angles, uint8 (N, 1, 28, 28), mean 0 and std 1: DomainBed does not normalise.
@@ -55,8 +58,10 @@ def load_rotated_mnist(
     """
     if size != 28:
         raise ConfigError(f"rotated MNIST keeps MNIST's 28 pixels, got {size}; write size: 28")
+    check_severity(severity, most=4)
+    angles = [severity * angle for angle in angles]
     names = [f"{angle:g}" for angle in angles]
-    refuse_repeats("dataset.angles", angles, lambda angle: f"{angle % 360:g}")
+    refuse_repeats("dataset.angles", names, lambda angle: f"{float(angle) % 360:g}")
     images, labels = read_mnist(root)
     order = shuffled(len(images), order_seed)
     domains = []

@@ -39,12 +39,25 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """A listing holds everything below a root, grouped by domain, then by class, both sorted by name."""
+    """A listing holds the images of a data set, those of a domain together.
+
+    Attributes:
+        root: what the paths of the entries are relative to.
+        domains: in index order.
+        classes: in the order of their labels.
+        entries: in the order of the domains.
+        version: of what the entries are read from, where that does not show in themselves.
+    """
 
     root: Path
     domains: tuple[str, ...]
     classes: tuple[str, ...]
     entries: tuple[Entry, ...]
+    version: str = ""
+
+    def read(self, k: int) -> bytes:
+        """Return the content of the file of entry ``k``."""
+        return (self.root / self.entries[k].path).read_bytes()
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the images by domain and class; a class that a domain lacks counts 0."""
@@ -54,9 +67,9 @@ class Listing:
         return out
 
 
-def _images(tree: Tree, root: Path, domain: str, label: str) -> Iterator[Entry]:
+def _images(tree: Tree, root: Path, domain: str, label: str, part: str) -> Iterator[Entry]:
     start = _start(root)
-    for file in tree.files(root / domain / label):
+    for file in tree.files(root / domain / part / label):
         if file.name.lower().endswith(EXTENSIONS):
             state = state_of(file.path)
             yield Entry(_relative(file.path, start), domain, label, state.st_size, mtime=state.st_mtime_ns)
@@ -80,9 +93,8 @@ def _check_links(tree: Tree, root: Path, entries: Sequence[Entry]) -> None:
             raise DataError(f"each image below {root} must be there once, but {link} is a link to {file}; remove one")
 
 
-def _check(listing: Listing) -> None:
-    if not listing.entries:
-        raise DataError(f"no images below {listing.root}; it must hold DOMAIN/CLASS/IMAGE with {', '.join(EXTENSIONS)}")
+def check_classes(listing: Listing) -> None:
+    """Raise DataError where a domain has no images, or a class occurs in one domain only."""
     counts = listing.counts()
     for domain, by_class in counts.items():
         if not any(by_class.values()):
@@ -96,13 +108,19 @@ def _check(listing: Listing) -> None:
             )
 
 
-def scan(root: Path, domains: Sequence[str] | None = None, duplicates: Sequence[str] = ()) -> Listing:
+def scan(
+    root: Path,
+    domains: Sequence[str] | None = None,
+    duplicates: Sequence[str] = (),
+    parts: Sequence[str] = ("",),
+) -> Listing:
     """List a folder without opening an image.
 
     Args:
         root: holds one folder per domain.
         domains: the ones to use, in index order; None takes all, sorted. Hidden folders are skipped.
         duplicates: lines of a list of images to leave out.
+        parts: folders of a domain that hold its classes, for example train and val; the domain itself unless given.
 
     Raises:
         DataError: the root is missing or empty, has one domain, a domain without images, or a class that occurs in one
@@ -122,12 +140,18 @@ def scan(root: Path, domains: Sequence[str] | None = None, duplicates: Sequence[
         raise DataError(f"a data set needs at least two domains, one of them the target; {root} gives {list(chosen)}")
     tree = Tree(root)
     found = [
-        entry for domain in chosen for label in folders(root / domain) for entry in _images(tree, root, domain, label)
+        entry
+        for domain in chosen
+        for part in parts
+        for label in folders(root / domain / part)
+        for entry in _images(tree, root, domain, label, part=part)
     ]
     left_out = named_images(duplicates, [entry.path for entry in found], root, set(present) - set(chosen))
     entries = tuple(entry for entry in found if entry.path not in left_out)
     _check_links(tree, root, entries)
     classes = tuple(sorted({entry.label for entry in entries}))
     listing = Listing(root, chosen, classes, entries)
-    _check(listing)
+    if not entries:
+        raise DataError(f"no images below {root}; it must hold DOMAIN/CLASS/IMAGE with {', '.join(EXTENSIONS)}")
+    check_classes(listing)
     return listing

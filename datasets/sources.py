@@ -23,6 +23,7 @@ class ImageSet:
         page: of its makers.
         archives: addresses of zip files by domain; empty where files have to be fetched by hand.
         domainbed: whether DomainBed has it, and a script that fetches it.
+        layout: of its folder.
     """
 
     folder: str
@@ -31,6 +32,7 @@ class ImageSet:
     page: str
     archives: Mapping[str, str] = field(default_factory=dict)
     domainbed: bool = True
+    layout: str = "DOMAIN/CLASS/IMAGE"
 
 
 IMAGE_SETS = {
@@ -65,6 +67,14 @@ IMAGE_SETS = {
         2533,
         "the makers of Office-31 and Caltech-256 (Gong et al., CVPR 2012)",
         domainbed=False,
+    ),
+    "digits_dg": ImageSet(
+        "digits_dg",
+        ("mnist", "mnist_m", "svhn", "syn"),
+        24000,
+        "github.com/KaiyangZhou/Dassl.pytorch (Zhou et al., AAAI 2020)",
+        domainbed=False,
+        layout="DOMAIN/train|val/CLASS/IMAGE",
     ),
     "digits_real": ImageSet(
         "digits_real",

@@ -93,6 +93,15 @@ class Component:
             return False
 
     @property
+    def title(self) -> str:
+        """Return what tables call a data set: its name, and how strong its shift is where that is not the usual.
+
+        Seeds follow from the name alone, so that runs at several severities start from the same weights.
+        """
+        severity = self.options.get("severity")
+        return f"{self.name}@{severity:g}" if isinstance(severity, (int, float)) else self.name
+
+    @property
     def architecture(self) -> str:
         """Return what tables call a model: the ``arch`` of a part of ours that has its file's name, else the name.
 

@@ -80,7 +80,7 @@ class Group:
     @property
     def label(self) -> str:
         """Progress lines say this."""
-        return f"{self.dataset.name}/{self.target} seed {self.seed} {self.method}"
+        return f"{self.dataset.title}/{self.target} seed {self.seed} {self.method}"
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Cell:
         """Tables group by these."""
         group, spec = self.group, self.quantizer.spec
         return Labels(
-            dataset=group.dataset.name,
+            dataset=group.dataset.title,
             target=group.target,
             seed=group.seed,
             algorithm="+".join([group.method, *(a.name for a in self.averages if a.trains)]),

@@ -76,9 +76,10 @@ class CellData:
         self.seeds = SeedSource(dataset.name, dataset.domains[target].name, seed)
         self.sources = [i for i in range(len(dataset.domains)) if i != target]
         splits = [split(len(d.labels), seed, i, protocol.holdout) for i, d in enumerate(dataset.domains)]
+        self.target_in, self.target_out = splits[target]
+        splits = [splits[i] if i == target else d.source_split(splits[i]) for i, d in enumerate(dataset.domains)]
         self.train = {i: splits[i][0] for i in self.sources}
         self.validation = {i: splits[i][1] for i in self.sources}
-        self.target_in, self.target_out = splits[target]
         for i, (inside, outside) in enumerate(splits):
             if not len(inside) or not len(outside):
                 raise DataError(

@@ -64,9 +64,9 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     original = module.decode_all
 
-    def counting(paths: list[Path], size: int, workers: int | None) -> object:
-        calls.append(len(paths))
-        return original(paths, size, workers)
+    def counting(read: object, count: int, size: int, workers: int | None) -> object:
+        calls.append(count)
+        return original(read, count, size, workers)
 
     monkeypatch.setattr(module, "decode_all", counting)
     return calls

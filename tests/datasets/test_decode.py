@@ -24,7 +24,7 @@ REDUCED = {0: 0, 128: 0, 129: 1, 256: 1, 257: 1, 385: 1, 386: 2, 32768: 128, 327
 def test_sixteen_bits_are_reduced_by_their_range(tmp_path: Path, kind: str) -> None:
     for value, wanted in REDUCED.items():
         Image.fromarray(np.full((8, 8), value, dtype=np.uint16)).save(tmp_path / f"x.{kind}")
-        found = decode(tmp_path / f"x.{kind}", 8)
+        found = decode((tmp_path / f"x.{kind}").read_bytes, 8)
         assert not found.error
         assert set(found.pixels.ravel().tolist()) == {wanted}, value
 
@@ -32,20 +32,22 @@ def test_sixteen_bits_are_reduced_by_their_range(tmp_path: Path, kind: str) -> N
 def test_big_endian_and_fewer_bits(tmp_path: Path) -> None:
     """A PGM of 12 bits: 2048 of 4095 is 127.53 of 255."""
     (tmp_path / "x.pgm").write_bytes(b"P5 8 8 4095\n" + np.full(64, 2048, dtype=">u2").tobytes())
-    assert set(decode(tmp_path / "x.pgm", 8).pixels.ravel().tolist()) == {128}
+    assert set(decode((tmp_path / "x.pgm").read_bytes, 8).pixels.ravel().tolist()) == {128}
 
 
 def test_a_gradient_of_sixteen_bits_is_the_one_of_eight(tmp_path: Path) -> None:
     eight = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
     Image.fromarray(eight).save(tmp_path / "eight.png")
     Image.fromarray(eight.astype(np.uint16) * 257).save(tmp_path / "sixteen.png")
-    assert np.array_equal(decode(tmp_path / "eight.png", 16).pixels, decode(tmp_path / "sixteen.png", 16).pixels)
+    assert np.array_equal(
+        decode((tmp_path / "eight.png").read_bytes, 16).pixels, decode((tmp_path / "sixteen.png").read_bytes, 16).pixels
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_numbers_without_a_range_are_refused(tmp_path: Path, dtype: type) -> None:
     Image.fromarray(np.full((8, 8), 7, dtype=dtype)).save(tmp_path / "x.tif")
-    assert "pixels have 8 or 16 bits" in decode(tmp_path / "x.tif", 8).error
+    assert "pixels have 8 or 16 bits" in decode((tmp_path / "x.tif").read_bytes, 8).error
 
 
 def tree(tmp_path: Path, dtype: type = np.uint8) -> Path:

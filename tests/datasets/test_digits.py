@@ -72,3 +72,45 @@ def test_styles_differ_as_named() -> None:
 def test_size_out_of_range(size: int) -> None:
     with pytest.raises(ConfigError, match=f"got {size}"):
         load_digits_domains(size)
+
+
+def test_severity_scales_what_a_style_does() -> None:
+    half, full, double = (
+        {d.name: d.images.astype(float) for d in load_digits_domains(16, s).domains} for s in (0.5, 1, 2)
+    )
+    assert load_digits_domains(16, 1.0).fingerprint == FINGERPRINT
+    ink = [by_name["faint"].max(axis=(1, 2, 3)).mean() for by_name in (half, full, double)]
+    assert ink[0] > ink[1] + 40 > ink[2] + 80
+    colour = [np.ptp(by_name["coloured"], axis=1).mean() for by_name in (half, full, double)]
+    assert colour[0] == pytest.approx(colour[1] / 2, rel=0.02)
+    assert colour[2] > 1.5 * colour[1]
+    added = [by_name["thick"].mean() for by_name in (half, full, double)]
+    assert added[0] < added[1] < added[2]
+    blotches = [by_name["inverted"].max(axis=(1, 2, 3)).mean() for by_name in (half, full, double)]
+    assert blotches[0] > blotches[1] > blotches[2]
+
+
+def test_severity_scales_the_angles() -> None:
+    """Angle of the ink's principal axis against that of the upright digits, by moments."""
+
+    def angles(images: np.ndarray) -> np.ndarray:
+        y, x = np.mgrid[:16, :16] - 7.5
+        weights = images[:, 0].astype(float)
+        total = weights.sum((1, 2))
+        my, mx = (weights * y).sum((1, 2)) / total, (weights * x).sum((1, 2)) / total
+        yy = (weights * y * y).sum((1, 2)) / total - my**2
+        xx = (weights * x * x).sum((1, 2)) / total - mx**2
+        xy = (weights * x * y).sum((1, 2)) / total - mx * my
+        return np.rad2deg(np.arctan2(2 * xy, xx - yy) / 2)
+
+    slight, half, full = (angles(load_digits_domains(16, s).domains[1].images) for s in (0.01, 0.5, 1))
+    turned_half, turned_full = (((a - slight + 90) % 180 - 90) for a in (half, full))
+    ones = load_digits_domains(16).domains[1].labels == 1
+    assert abs(np.median(turned_full[ones])) == pytest.approx(17.5, abs=2)
+    assert abs(np.median(turned_half[ones])) == pytest.approx(8.75, abs=2)
+
+
+@pytest.mark.parametrize("severity", [0.0, -1.0, 2.1])
+def test_severity_out_of_range(severity: float) -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.severity lies above 0 and is at most 2 here"):
+        load_digits_domains(16, severity)

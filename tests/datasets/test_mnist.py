@@ -185,6 +185,28 @@ def test_settings_out_of_range(fake: Path) -> None:
         load_rotated_mnist("r", root=fake, angles=(0,))
 
 
+def test_severity_scales_the_angles(fake: Path) -> None:
+    half = load_rotated_mnist("r", root=fake, severity=0.5)
+    assert [d.name for d in half.domains] == ["0", "7.5", "15", "22.5", "30", "37.5"]
+    by_hand = load_rotated_mnist("r", root=fake, angles=(0, 7.5, 15, 22.5, 30, 37.5))
+    assert half.fingerprint == by_hand.fingerprint
+    usual = load_rotated_mnist("r", root=fake).fingerprint
+    assert load_rotated_mnist("r", root=fake, severity=1).fingerprint == usual
+    with pytest.raises(ConfigError, match="got 0 and 360, which are the same"):
+        load_rotated_mnist("r", root=fake, angles=(0, 180), severity=2)
+
+
+@pytest.mark.parametrize("load", [load_colored_mnist, load_colored_mnist_irm])
+def test_severity_scales_the_distance_from_a_coin(fake: Path, load: Callable[..., DomainDataset]) -> None:
+    """By hand: 0.1, 0.2 and 0.9 at one half are 0.3, 0.35 and 0.7."""
+    half = {d.name for d in load("c", root=fake, severity=0.5).domains}
+    assert half == {"plus70", "plus65", "minus70"}
+    assert load("c", root=fake, severity=1).fingerprint == load("c", root=fake).fingerprint
+    assert {d.name for d in load("c", root=fake, severity=1.25).domains} == {"plus100", "plus88", "minus100"}
+    with pytest.raises(ConfigError, match=r"at most 1\.25 here, got 1\.3"):
+        load("c", root=fake, severity=1.3)
+
+
 def test_real_files() -> None:
     """Sizes of the published sets, and MNIST's known mean."""
     repository = Path(__file__).resolve().parents[2]

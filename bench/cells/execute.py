@@ -20,6 +20,7 @@ from ..averaging.base import WeightAverage
 from ..experiment.component import Component, QuantizerComponent, import_object
 from ..experiment.grid import Cell, Group, Paths
 from ..experiment.launcher import Launcher
+from ..experiment.protocol import without_batchnorm
 from ..flatness.deployed import flatness_of
 from ..packed.proof import prove_packed
 from ..packed.size import write_model
@@ -155,6 +156,7 @@ def _plan_of(cell: Cell, branch: Branch) -> dict[str, Any]:
     """What was quantized, how it was matched, what of the settings did not apply, and what an average or a step rule did."""
     further = {"match": branch.match, "note": cell.quantizer.note, "averaged": branch.averaged}
     further["step_rule"] = branch.algorithm.rule.report()
+    further["bn"] = without_batchnorm(branch.algorithm.network, cell.group.protocol.bn)
     return {**asdict(branch.quantizer.plan), **{name: value for name, value in further.items() if value}}
 
 

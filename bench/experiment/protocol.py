@@ -123,6 +123,16 @@ def protocol_ranges(side: int) -> Ranges:
     return {"lr": Log(1e-5, 10**-3.5), "batch_size": Log(8, 45, whole=True), "weight_decay": Log(1e-6, 0.01)}
 
 
+def without_batchnorm(network: nn.Module, bn: str) -> str:
+    """Say that ``bn`` changes nothing where a network has no BatchNorm; empty where it has."""
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+        return ""
+    return (
+        f"this network has no BatchNorm, so protocol.bn={bn} freezes nothing; LayerNorm and GroupNorm keep no statistics, their "
+        "weights train"
+    )
+
+
 def train_mode(network: nn.Module, freeze_bn: bool) -> None:
     """Put a network in training mode; with ``freeze_bn`` its BatchNorm statistics stay, its affine part trains."""
     network.train()

@@ -21,9 +21,11 @@ class Normalisation:
 NORMALISATIONS = {
     "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "tf": Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "clip": Normalisation((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
     "caffe": Normalisation((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255, 1 / 255, 1 / 255)),
 }
-"""``imagenet``: torchvision and most of timm; ``tf``: x / 127.5 - 1; ``caffe``: 0..255 minus the means, in RGB order."""
+"""``imagenet``: torchvision and most of timm; ``tf``: x / 127.5 - 1; ``clip``: OpenAI's CLIP and OpenCLIP;
+``caffe``: 0..255 minus the means, in RGB order."""
 
 
 def normalisation(name: str | None) -> Normalisation | None:

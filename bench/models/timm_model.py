@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from ...core.errors import ConfigError, MissingPackageError, UnknownNameError, one_line
 from .base import DGModel, Normalisation, normalisation
@@ -33,7 +36,8 @@ def timm_model(
         shape: (C, H, W) of the images; timm adapts the first layer to C.
         classes: number of classes.
         arch: timm's name, without the tag of its weights, for example ``resnet50``.
-        weights: tag of timm's pre-trained weights, for example ``a1_in1k``, a safetensors file, or None.
+        weights: tag of timm's pre-trained weights, for example ``a1_in1k``, a safetensors file, or None. A file of a vision
+            transformer may be of another image size, and one of CLIP may have OpenAI's and OpenCLIP's names.
         inputs: normalisation by name; None: what timm's weights expect, else the data set's.
 
     Raises:
@@ -54,9 +58,23 @@ def timm_model(
             f"timm's {arch} says no num_features, so no classifier can be put on it; choose another model"
         )
     if weights is not None and tag is None:
-        load_backbone(network, weights)
+        load_backbone(network, weights, partial(_as_timms, network))
     expected = normalisation(inputs) if inputs or tag is None else _expected(network)
     return DGModel(network, width, classes, stages=stages(arch), inputs=expected)
+
+
+def _as_timms(network: nn.Module, found: dict[str, Tensor]) -> Mapping[str, Tensor]:
+    """A vision transformer's tensors under timm's names and for the size of the data.
+
+    timm converts what OpenAI's and OpenCLIP's CLIP call ``visual.*``, without the text tower, and interpolates position
+    embeddings (bicubic) as it does for weights of its own.
+    """
+    from timm.models import vision_transformer  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
+
+    if not isinstance(network, vision_transformer.VisionTransformer):
+        return found
+    converted: Mapping[str, Tensor] = vision_transformer.checkpoint_filter_fn(found, network)
+    return converted
 
 
 def _create(timm: Any, name: str, tag: str | None, shape: tuple[int, int, int]) -> Any:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from ...core.errors import ConfigError, one_line
 from ...core.paths import user_path
@@ -74,8 +74,15 @@ def file_sha256(weights: str | None) -> str:
     return hashlib.sha256(find_weights(weights).read_bytes()).hexdigest() if weights and is_file(weights) else ""
 
 
-def load_backbone(module: nn.Module, name: str) -> None:
+def load_backbone(
+    module: nn.Module, name: str, convert: Callable[[dict[str, Tensor]], Mapping[str, Tensor]] = dict
+) -> None:
     """Load a file into a featurizer; a classifier in the file is left out.
+
+    Args:
+        module: the featurizer.
+        name: of the file, as of `find_weights`.
+        convert: from the file's names and shapes to the module's, where they may differ.
 
     Raises:
         ConfigError: no such file, not safetensors, or keys missing, unexpected, of another shape or not finite, listing
@@ -89,7 +96,9 @@ def load_backbone(module: nn.Module, name: str) -> None:
     except (SafetensorError, OSError) as error:
         raise ConfigError(f"model.weights must be a safetensors file, {path} is not ({error})") from error
     expected = module.state_dict()
-    found = {key: t for key, t in found.items() if key in expected or key.split(".")[0] not in (*HEADS, *AUXILIARY)}
+    found = {
+        key: t for key, t in convert(found).items() if key in expected or key.split(".")[0] not in (*HEADS, *AUXILIARY)
+    }
     problems = {
         "missing": sorted(expected.keys() - found.keys()),
         "unexpected": sorted(found.keys() - expected.keys()),

@@ -21,6 +21,7 @@ from ..engines.local import run_cells
 from ..engines.memory import check_memory
 from ..experiment.grid import Cell, Experiment
 from ..experiment.keys import prime_keys
+from ..experiment.protocol import without_batchnorm
 from ..models.weights import without_weights
 from ..results.deployment import Deployment
 from ..results.store import RunStore
@@ -98,6 +99,8 @@ def plan_run(experiment: Experiment, policy: RerunPolicy | None = None, measure:
     made = make_plan(cells, store, policy or RerunPolicy(), refusals, timed=timed)
     if made.run:
         check_memory(experiment, load_dataset(experiment.dataset, experiment.paths), len(made.run))
+    if note := without_batchnorm(network, experiment.protocol.bn):
+        made.notes[note] = None
     return made
 
 

@@ -31,7 +31,17 @@ LAYERS = {
         "sweep",
         "commands",
     ],
-    "reports": ["text stats plugins", "frames", "verdict", "tables figures", "collect", "report", "page", "commands"],
+    "reports": [
+        "text stats plugins",
+        "frames",
+        "verdict",
+        "tables figures",
+        "answer",
+        "collect",
+        "report",
+        "page",
+        "commands",
+    ],
 }
 """From the ground up: a folder imports only from lower lines."""
 

@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
         failed = session.run_experiment(experiment, policy=policy, debug=options.debug)
     except CellFailedError as failure:
         return _show_failure(failure)
-    dispatch(["report", str(experiment.paths.out)])
+    dispatch(["report", str(experiment.paths.out), *(["--full"] if options.full else [])])
     return 1 if failed else 0
 
 
@@ -68,6 +68,7 @@ def run_parser() -> argparse.ArgumentParser:
     """Return the options of ``quantdg run``; all other words are settings."""
     parser = argparse.ArgumentParser("quantdg run", description=run.__doc__, add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--full", action="store_true", help="end with every table instead of the answer")
     parser.add_argument("--plan", action="store_true", help="say what would run and what it would cost, then stop")
     parser.add_argument(
         "--measure", action="store_true", help="with --plan: time some steps where no cell has been run"

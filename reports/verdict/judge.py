@@ -149,7 +149,7 @@ def _judge_scope(name: str, cells: pd.DataFrame, selection: str, results: Result
     return Scope(name=name, selection=selection, domains=cube.targets, seeds=cube.seeds, algorithms=judged)
 
 
-def _scopes(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
+def scopes(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each section; then, per model and protocol, all data sets together where there are several."""
     for section, cells in results.sections():
         yield ", ".join(section), cells
@@ -165,7 +165,7 @@ def judge(results: Results, selection: str = HEADLINE) -> Verdict:
         results: of a run folder.
         selection: the rule whose accuracies count.
     """
-    return Verdict(results.rules, [_judge_scope(name, cells, selection, results) for name, cells in _scopes(results)])
+    return Verdict(results.rules, [_judge_scope(name, cells, selection, results) for name, cells in scopes(results)])
 
 
 def chosen(fixed: Rules, margin: float | None, alpha: float | None) -> Rules:

@@ -101,7 +101,7 @@ def test_the_verdict(runs, capsys):
     assert verdict.found.rules.margin == 1.0
     assert verdict.answers["algorithm"].tolist() == ["erm"]
     assert verdict.answer == verdict.answers["answer"][0] == "not decidable"
-    assert main(["verdict", str(runs.folder), "--margin", "1"]) == 0
+    assert main(["verdict", str(runs.folder), "--margin", "1", "--full"]) == 0
     assert capsys.readouterr().out == f"{verdict}\n"
     with pytest.raises(ConfigError, match="alpha"):
         runs.verdict(alpha=2.0)

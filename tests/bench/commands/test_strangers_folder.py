@@ -72,6 +72,7 @@ def test_no_command_imports_what_a_record_names(tmp_path, evil, capsys, schema):
             ["deploy", cells[0], "--out", str(tmp_path / "m.onnx"), "--rounds", "0"],
             ["ensemble", *cells],
             ["verdict", str(root)],
+            ["verdict", str(root), "--full"],
             ["show", "--full", cells[0]],
             ["status", str(root)],
             ["merge", str(root), "--out", str(tmp_path / "merged")],

@@ -1,0 +1,134 @@
+"""The answer in one word and one plain sentence, without a p-value, and what it stands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..frames.columns import algorithm_rank
+from ..frames.results import Results
+from ..stats.signflip import smallest_p
+from ..text.numbers import points
+from ..verdict.claims import Claim
+from ..verdict.judge import AlgorithmVerdict, Scope, Verdict
+
+Word = Literal["yes", "no", "not shown", "not decidable", "incomplete"]
+QUESTION = "Does quantization-aware training improve domain generalization, under every quantizer?"
+_MOST = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a run folder answers to `QUESTION`.
+
+    Attributes:
+        word: ``no`` where a quantizer is shown to lose, else what the test of all quantizers together says.
+        sentence: the effect under one algorithm, in plain words.
+        takes: what would decide it; empty where it is decided.
+        controls: under how many quantizers the gain is shown to be more than each control gives; empty without controls.
+        counts: how many data sets, domains, seeds, quantizers and algorithms stand behind it.
+        scope: the data it is about: the scope with the most domains.
+        judged: the verdict it is read from: that on ERM, where it was run.
+    """
+
+    word: Word
+    sentence: str
+    takes: str
+    controls: str
+    counts: str
+    scope: Scope
+    judged: AlgorithmVerdict
+
+
+def answer_of(verdict: Verdict, results: Results) -> Answer | None:
+    """Return the answer of what was judged; None where no cell is there."""
+    scopes = [scope for scope in verdict.scopes if scope.algorithms]
+    if not scopes:
+        return None
+    scope = max(scopes, key=lambda s: len(s.domains))
+    judged = min(scope.algorithms, key=lambda a: algorithm_rank(a.algorithm))
+    word = _word(judged)
+    return Answer(
+        word=word,
+        sentence=_sentence(judged, word),
+        takes=_takes(judged, scope, word, alpha=verdict.rules.alpha),
+        controls=_controls(judged),
+        counts=_counts(scope, results),
+        scope=scope,
+        judged=judged,
+    )
+
+
+def _word(judged: AlgorithmVerdict) -> Word:
+    if any(c.answer == "loss" for c in judged.quantizers):
+        return "no"
+    words: dict[str, Word] = {"yes": "yes", "not shown": "not shown", "not decidable": "not decidable"}
+    return words.get(judged.conjunction.answer, "incomplete")
+
+
+def _gains(judged: AlgorithmVerdict) -> list[tuple[float, Claim]]:
+    """Mean gain and claim of each complete quantizer, the smallest first."""
+    return sorted(((c.effect.mean, c) for c in judged.quantizers if c.effect), key=lambda pair: pair[0])
+
+
+def _sentence(judged: AlgorithmVerdict, word: Word) -> str:
+    found, without = _gains(judged), ""
+    if judged.conjunction.incomplete:
+        without = f" {len(judged.conjunction.incomplete)} more lack cells and are not judged."
+    if not found:
+        return f"Under {judged.algorithm} no quantizer is complete yet.{without}"
+    (least, low), (most, high) = found[0], found[-1]
+    if len(found) == 1:
+        span = f"{low.name} changes accuracy on unseen domains by {points(least)} points"
+    else:
+        span = (
+            f"{len(found)} quantizers change accuracy on unseen domains by {points(least)} ({low.name}) to {points(most)} "
+            f"points ({high.name})"
+        )
+    losses = sum(c.answer == "loss" for _, c in found)
+    shown = {
+        "yes": "each of them gains" if len(found) > 1 else "that is a gain",
+        "no": f"{losses} of them {'loses' if losses == 1 else 'lose'}" if len(found) > 1 else "that is a loss",
+        "not shown": "that every one of them gains is not shown" if len(found) > 1 else "that it gains is not shown",
+    }
+    return f"Under {judged.algorithm} {span}; {shown.get(word, 'that cannot be told from chance here')}.{without}"
+
+
+def _takes(judged: AlgorithmVerdict, scope: Scope, word: Word, alpha: float) -> str:
+    """Say how many domains would decide it."""
+    if word == "incomplete":
+        return "It takes the missing cells: the same command runs them."
+    if word == "not decidable":
+        fewest = next(n for n in range(1, _MOST) if smallest_p(n, "greater") <= alpha)
+        return f"It takes at least {fewest} target domains to decide anything, here are {len(scope.domains)}."
+    if word != "not shown":
+        return ""
+    least, claim = _gains(judged)[0]
+    if least <= 0:
+        return f"More domains would not show it: {claim.name} does not gain on those that are here."
+    needed = "more than 256" if claim.needed is None else f"about {claim.needed}"
+    return f"It takes {needed} domains to show the smallest gain ({claim.name}), if it is as large as measured."
+
+
+def _controls(judged: AlgorithmVerdict) -> str:
+    shown: dict[str, list[bool]] = {}
+    for against in judged.controls:
+        if against.claim.effect is not None:
+            shown.setdefault(against.control, []).append(against.claim.answer == "yes")
+    each = [f"{judged.expected_controls.get(name, name)} {sum(yes)} of {len(yes)}" for name, yes in shown.items()]
+    return f"Quantizers shown to do better than {', than '.join(each)}." if each else ""
+
+
+def _counts(scope: Scope, results: Results) -> str:
+    quantizers = results.cells["quantizer"].unique()
+    methods = sum(map(results.roles.is_method, quantizers))
+    controls = sum(results.roles.rank(name) > 0 for name in quantizers) - methods
+    counted = [
+        (len({domain.rpartition("/")[0] for domain in scope.domains}), "data set"),
+        (len(scope.domains), "domain"),
+        (len(scope.seeds), "seed"),
+        (methods, "quantizer"),
+        (controls, "control"),
+        (len(scope.algorithms), "algorithm"),
+    ]
+    return "on " + ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in counted)

@@ -1,0 +1,83 @@
+"""The matrix of gains: quantizers down, algorithms across, controls apart, each gain with its interval and answer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..frames import gains
+from ..frames.columns import FLOAT, quantizer_label
+from ..frames.cube import Cube, Method
+from ..frames.results import Results
+from ..stats.effect import Floats, effect
+from ..verdict.claims import NAN
+from ..verdict.judge import Scope, scopes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One gain over float.
+
+    Attributes:
+        mean: in points over all domains; NaN where a cell is missing.
+        low: lower end of its interval; NaN without one.
+        high: upper end.
+        answer: of the claim on it; empty for a control, on which none is made.
+    """
+
+    mean: float = NAN
+    low: float = NAN
+    high: float = NAN
+    answer: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """All gains of one scope.
+
+    Attributes:
+        algorithms: the columns.
+        accuracy: of float under each, percent, mean over domains and seeds; NaN where a cell is missing.
+        methods: entry of each algorithm by quantizer, which are rows.
+        controls: the same for controls; the algorithms that lack a quantizer are absent.
+    """
+
+    algorithms: tuple[str, ...]
+    accuracy: dict[str, float]
+    methods: dict[str, dict[str, Entry]]
+    controls: dict[str, dict[str, Entry]]
+
+
+def matrix_of(scope: Scope, results: Results) -> Matrix:
+    """Arrange the gains of a scope, by the selection rule that the scope is judged by."""
+    cube = Cube.of(next(cells for name, cells in scopes(results) if name == scope.name))
+    answers = {(a.algorithm, c.name): c.answer for a in scope.algorithms for c in a.quantizers}
+    methods: dict[str, dict[str, Entry]] = {}
+    controls: dict[str, dict[str, Entry]] = {}
+    for method, values in gains.over_float(cube, scope.selection):
+        name = quantizer_label(method[1], method[2])
+        rows = methods if results.roles.is_method(method[1]) else controls
+        entry = _entry(values, cube.targets, 1 - results.rules.alpha, answers.get((method[0], name), ""))
+        rows.setdefault(name, {})[method[0]] = entry
+    algorithms = tuple(a.algorithm for a in scope.algorithms)
+    accuracy = {a: _mean(cube, (a, FLOAT, FLOAT, scope.selection)) for a in algorithms}
+    return Matrix(algorithms=algorithms, accuracy=accuracy, methods=methods, controls=controls)
+
+
+def _mean(cube: Cube, method: Method) -> float:
+    return float(cube.of_method(method).mean())
+
+
+def _entry(values: Floats, domains: tuple[str, ...], level: float, answer: str) -> Entry:
+    if not np.isfinite(values).all():
+        return Entry(answer="incomplete")
+    found = effect(values, list(domains), level)
+    return Entry(mean=found.mean, low=found.low, high=found.high, answer=answer)
+
+
+def gain_of(row: dict[str, Entry], algorithm: str) -> float:
+    """Return a row's gain under one algorithm for sorting; what is missing comes last."""
+    mean = row[algorithm].mean if algorithm in row else NAN
+    return -math.inf if math.isnan(mean) else mean

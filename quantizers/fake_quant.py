@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -142,6 +142,18 @@ class FakeQuant(nn.Module):
 def fake_quants(model: nn.Module) -> list[FakeQuant]:
     """Return all fake quantizers of a model in module order."""
     return [m for m in model.modules() if isinstance(m, FakeQuant)]
+
+
+def in_float32(quant: nn.Module, x: Tensor) -> Tensor:
+    """Call a fake quantizer outside autocast, on a float32 copy where autocast made ``x`` a narrower one.
+
+    Codes of 8 bits and the small differences that a scale's gradient sums up need more than the 8 bits of a bf16 mantissa.
+    """
+    device = x.device.type
+    if not torch.is_autocast_enabled(device):
+        return cast(Tensor, quant(x))
+    with torch.autocast(device, enabled=False):
+        return cast(Tensor, quant(x.float()))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from ..core.errors import QuantizerError
-from .fake_quant import FakeQuant
+from .fake_quant import FakeQuant, in_float32
 from .groups import GroupedQuant, split
 from .names import module_name, site_name, weight_key
 
@@ -39,10 +39,10 @@ class Quantized:
         """Run the module's own forward on a quantized input; each weight is quantized once for it."""
         if self.act_quant is not None:
             if args:
-                args = (self.act_quant(args[0]), *args[1:])
+                args = (in_float32(self.act_quant, args[0]), *args[1:])
             else:
                 first = next(iter(kwargs))
-                kwargs = {**kwargs, first: self.act_quant(kwargs[first])}
+                kwargs = {**kwargs, first: in_float32(self.act_quant, kwargs[first])}
         self.__dict__["_values"] = {}
         try:
             return super().forward(*args, **kwargs)  # type: ignore[misc]
@@ -68,7 +68,7 @@ def _quantized_parameter(name: str) -> property:
         if values is not None and name in values:
             return cast(Tensor, values[name])
         try:
-            value: Tensor = self._modules[f"{name}_quant"](latent)
+            value: Tensor = in_float32(self._modules[f"{name}_quant"], latent)
         except AttributeError as error:  # else nn.Module.__getattr__ would return the float Parameter instead
             raise QuantizerError(f"the fake quantizer of {name!r} fails: {error}") from error
         if values is not None:

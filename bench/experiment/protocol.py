@@ -15,6 +15,7 @@ from ...datasets.policy import get_augmentation
 from .type_check import check_types, hints_of
 
 BatchNormPolicy = Literal["frozen", "freeze_at_start"]
+Precision = Literal["fp32", "tf32", "bf16"]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 ANY_WEIGHTS = "any"
 SMALL_IMAGES = 32
@@ -44,6 +45,8 @@ class Protocol:
             ``any``: pre-trained ones that the model names; None: none, training from scratch.
         first_check: the first checkpoint comes so many steps after ``start_step``, 1 to ``check_every``; None:
             ``check_every``. The released codes check after their first step.
+        precision: of the network in training steps: ``fp32``; ``tf32``, which rounds the operands of products on a GPU;
+            ``bf16``, autocast. All else is float32, evaluation included; see `quantdg.bench.training.precision`.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Protocol:
     augment_validation: bool = False
     weights: str | None = None
     first_check: int | None = None
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         check_types("protocol", hints_of(Protocol), vars(self))
@@ -90,6 +94,8 @@ class Protocol:
         settings = {name: value for name, value in asdict(self).items() if name != "weights"}
         if self.first_check in (None, self.check_every):
             del settings["first_check"]
+        if self.precision == "fp32":
+            del settings["precision"]
         return settings
 
     def check_weights(self, weights: str | None) -> None:

@@ -28,6 +28,7 @@ from ..results.store import RunStore
 from ..results.summary import scan
 from ..results.verdict_rules import fix_rules
 from ..training.data import load_dataset
+from ..training.precision import check_precision
 from .plan import Plan, Refusals, make_plan
 from .progress import Watch, progress_bar, tell
 from .requested import write_grid
@@ -53,6 +54,8 @@ def _checked(experiment: Experiment) -> tuple[list[Cell], nn.Module]:
     """Do as `load_and_plan`, and return the network as well, built for the checks and not trained."""
     for group, component in experiment.components():
         component.check(group)
+    if experiment.launcher.device == "cpu":
+        check_precision(experiment.protocol.precision, "cpu")
     dataset = load_dataset(experiment.dataset, experiment.paths)
     domains = [d.name for d in dataset.domains]
     experiment.check_size(len(domains))
@@ -124,6 +127,7 @@ def run_experiment(
     launcher = experiment.launcher
     if launcher.engine == "local":
         check_device(launcher)
+        check_precision(experiment.protocol.precision, launcher.device)
     elif debug:
         raise ConfigError(f"--debug runs cells in this process, got launcher={launcher.engine}; write launcher=local")
     cells = load_and_plan(experiment)

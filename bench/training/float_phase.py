@@ -14,6 +14,7 @@ from ..results.files import remove
 from .checkpoint import Snapshot, State, capture, load_state, restore, save_state
 from .checkpointer import Checkpointer
 from .data import CellData
+from .precision import computing
 from .seeds import seed_everything
 
 StepReport = Callable[[int], None]
@@ -41,7 +42,9 @@ def train_step(algorithm: Algorithm, data: CellData, step: int) -> dict[str, flo
     """Take one step; the global generators are reset to this step's seed first."""
     seed_everything(data.seeds.of("step", step))
     algorithm.set_rates(step, data.protocol.steps)
-    return algorithm.update(data.batches(step))
+    batches = data.batches(step)
+    with computing(algorithm.network, data.protocol.precision):
+        return algorithm.update(batches)
 
 
 def float_phase(

@@ -7,10 +7,13 @@ initialisation, batches, augmentation and dropout, and a resumed or branched run
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 
 import numpy as np
 import torch
+
+from .precision import forbid_tf32
 
 
 def derive(*parts: str | int) -> int:
@@ -48,4 +51,6 @@ def use_deterministic(threads: int) -> None:
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.mha.set_fastpath_enabled(False)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when a GPU is first used
+    forbid_tf32()
     torch.use_deterministic_algorithms(True, warn_only=True)

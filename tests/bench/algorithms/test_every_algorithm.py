@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from quantdg.bench.step_rules.sam import SAM
 from quantdg.bench.training.checkpoint import capture, restore
 from quantdg.bench.training.optimizer_check import check_groups
+from quantdg.bench.training.precision import computing
 from quantdg.bench.transforms.mixstyle import MixStyle
 from quantdg.bench.transforms.mixup import Mixup
 from quantdg.quantizers.lsq import LSQ
@@ -53,6 +54,25 @@ def test_a_restored_state_goes_on_bit_for_bit(kit, name, parts):
     for number in (4, 5):
         assert kit["step"](algorithm, number) == kit["step"](other, number)
     assert equal(capture(algorithm), capture(other))
+
+
+def test_three_steps_in_bf16_are_finite_near_float32_and_have_float32_losses(kit, name):
+    """What leaves the network is float32, so every term of a loss is."""
+    parts = "all"
+    _, expected = trained(kit, name, 3, **PARTS[parts])
+    algorithm, inside, losses = kit["make"](name, **PARTS[parts]), [], []
+    algorithm.network.featurizer[0].register_forward_hook(lambda module, args, out: inside.append(out.dtype))
+    algorithm.on_loss = lambda loss: losses.append(loss.dtype)
+    terms = []
+    for number in (1, 2, 3):
+        with computing(algorithm.network, "bf16"):
+            terms.append(kit["step"](algorithm, number))
+    assert set(inside) == {torch.bfloat16}
+    assert set(losses) == {torch.float32}
+    assert terms != expected
+    assert math.isclose(terms[0]["loss"], expected[0]["loss"], rel_tol=0.05, abs_tol=0.01)
+    assert all(p.grad is None or (p.grad.dtype == torch.float32) for p in algorithm.parameters())
+    assert all(math.isfinite(value) for t in terms for value in t.values())
 
 
 @pytest.mark.parametrize("quantizer", [LSQ, TorchAO])

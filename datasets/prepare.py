@@ -22,6 +22,7 @@ MNIST_FILES = {  # name: md5, as torchvision has them
     "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
 }
 _FROM_MNIST = ("rotated_mnist", "colored_mnist", "colored_mnist_irm")
+_FROM_HUB = ("hub", "pacs_hub", "office_home_hub")
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
@@ -33,12 +34,14 @@ def instructions(name: str, root: Path) -> str:
     """
     if name == "digits":
         return "digits needs no files."
+    if name in _FROM_HUB:
+        return f"Give the commit of the hub's repository, or put a local copy of it at {root / 'PATH'} and write dataset.path=PATH."
     if name == "folder":
         return f"Put your images at {root}/DOMAIN/CLASS/IMAGE, two domains or more with the same class names."
     if name in _FROM_MNIST:
         return f"Put MNIST's four idx files ({', '.join(MNIST_FILES)}, or unpacked) into {root / 'MNIST' / 'raw'}."
     if name not in IMAGE_SETS:
-        raise UnknownNameError("data set", name, ["digits", "folder", *_FROM_MNIST, *IMAGE_SETS])
+        raise UnknownNameError("data set", name, ["digits", "folder", *_FROM_HUB, *_FROM_MNIST, *IMAGE_SETS])
     chosen = IMAGE_SETS[name]
     script = f" DomainBed's script makes this layout where its links still work: python3 -m domainbed.scripts.download --data_dir={root}"
     return (
@@ -65,8 +68,8 @@ def prepare(name: str, root: Path | None, progress: Progress | None = None, sour
         DataError: files are missing and have to be fetched by hand (the message says how), or the download failed.
         UnknownNameError: none of the built-in data sets has that name.
     """
-    if name == "digits":
-        return
+    if name == "digits" or name in _FROM_HUB:
+        return  # loading is fetching
     if root is None:
         raise DataError(f"data set {name!r} is read from disk; set data.root to the folder for the data sets")
     words = instructions(name, root)

@@ -25,7 +25,7 @@ def prepare(argv: Sequence[str]) -> int:
 
     experiment = load(overrides)
     if not experiment.dataset.origin:  # another package's loader says itself what it needs
-        fetch(experiment.dataset.name, experiment.paths.data_root)
+        fetch(experiment.dataset.choice or experiment.dataset.name, experiment.paths.data_root)
     say(inventory_text(inspect(load_dataset(experiment.dataset, experiment.paths))))
     return 0
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import PurePath
 from typing import Any
 
 from ...core.errors import ConfigError, MissingPackageError, QuantDGError, one_line
@@ -96,8 +97,11 @@ class Component:
     def title(self) -> str:
         """Return what tables call a data set: its name, and how strong its shift is where that is not the usual.
 
-        Seeds follow from the name alone, so that runs at several severities start from the same weights.
+        Seeds follow from the name alone, so that runs at several severities start from the same weights. One of the hub without
+        a name of its own is called by the end of its path.
         """
+        if self.name == "hub" and not self.origin and self.options.get("path"):
+            return f"hub:{PurePath(str(self.options['path'])).stem}"
         severity = self.options.get("severity")
         return f"{self.name}@{severity:g}" if isinstance(severity, (int, float)) else self.name
 

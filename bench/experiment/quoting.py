@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
-PATHS = ("out", "data.root", "data.cache", "dataset.folder", "dataset.duplicates")
+PATHS = ("out", "data.root", "data.cache", "dataset.folder", "dataset.path", "dataset.duplicates")
 NAMES = ("targets", "dataset.domains")
 """Domains are named after folders, which may be called 007 or 1e3."""
 

@@ -31,7 +31,7 @@ def test_settings_are_the_loaders(file: Path) -> None:
     for key, value in node.items():
         default = parameters[key].default
         if default is not signatures.Parameter.empty:
-            assert (list(default) if isinstance(default, tuple) else default) == value or key == "folder"
+            assert (list(default) if isinstance(default, tuple) else default) == value or key in ("folder", "path")
     assert instructions(file.stem, Path("data"))
 
 

@@ -22,6 +22,7 @@ MNIST_FILES = {  # name: md5, as torchvision has them
     "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
 }
 _FROM_MNIST = ("rotated_mnist", "colored_mnist", "colored_mnist_irm")
+_OF_WILDS = {"camelyon17": "camelyon17_v1.0", "iwildcam": "iwildcam_v2.0"}
 _FROM_HUB = ("hub", "pacs_hub", "office_home_hub")
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
@@ -38,10 +39,14 @@ def instructions(name: str, root: Path) -> str:
         return f"Give the commit of the hub's repository, or put a local copy of it at {root / 'PATH'} and write dataset.path=PATH."
     if name == "folder":
         return f"Put your images at {root}/DOMAIN/CLASS/IMAGE, two domains or more with the same class names."
+    if name in _OF_WILDS:
+        return f"Fetch it with the package wilds or from wilds.stanford.edu, and put its folder at {root / _OF_WILDS[name]}."
     if name in _FROM_MNIST:
         return f"Put MNIST's four idx files ({', '.join(MNIST_FILES)}, or unpacked) into {root / 'MNIST' / 'raw'}."
     if name not in IMAGE_SETS:
-        raise UnknownNameError("data set", name, ["digits", "folder", *_FROM_HUB, *_FROM_MNIST, *IMAGE_SETS])
+        raise UnknownNameError(
+            "data set", name, ["digits", "folder", *_FROM_HUB, *_OF_WILDS, *_FROM_MNIST, *IMAGE_SETS]
+        )
     chosen = IMAGE_SETS[name]
     script = f" DomainBed's script makes this layout where its links still work: python3 -m domainbed.scripts.download --data_dir={root}"
     return (
@@ -80,6 +85,9 @@ def prepare(name: str, root: Path | None, progress: Progress | None = None, sour
                 fetch(source + file, raw / file, f"md5:{md5}", progress)
     elif name in IMAGE_SETS:
         _prepare_images(name, root, progress, words)
+    elif name in _OF_WILDS:
+        if not any((folder / "metadata.csv").is_file() for folder in (root, root / _OF_WILDS[name])):
+            raise DataError(f"no {root / _OF_WILDS[name] / 'metadata.csv'}. {words}")
     elif not root.is_dir():
         raise DataError(words)
 

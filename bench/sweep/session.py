@@ -57,14 +57,13 @@ def _checked(experiment: Experiment) -> tuple[list[Cell], nn.Module]:
     if experiment.launcher.device == "cpu":
         check_precision(experiment.protocol.precision, "cpu")
     dataset = load_dataset(experiment.dataset, experiment.paths)
-    domains = [d.name for d in dataset.domains]
-    experiment.check_size(len(domains))
+    experiment.check_size(len(dataset.targets))
     for target in experiment.targets or ():
         dataset.index(target)
     network = build_network(experiment.model, dataset)
     try_network(network, dataset.shape)
-    try_parts(experiment, network, len(domains) - 1)
-    cells = experiment.cells(domains, dataset.fingerprint)
+    try_parts(experiment, network, len(dataset.domains) - 1)
+    cells = experiment.cells(list(dataset.targets), dataset.fingerprint)
     prime_keys(cells)
     return cells, network
 

@@ -37,6 +37,23 @@ class Domain:
 
 
 @dataclass(frozen=True)
+class Outline:
+    """An outline is what is known of a data set once it has been read, without its images.
+
+    Attributes:
+        domains: names in index order.
+        classes: names by label.
+        shape: of the images, (C, H, W).
+        fingerprint: hash of the content.
+    """
+
+    domains: tuple[str, ...]
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class DomainDataset:
     """A data set holds its environments in index order.
 
@@ -76,6 +93,11 @@ class DomainDataset:
         """The images have this shape, (C, H, W)."""
         channels, height, width = self.domains[0].images.shape[1:]
         return channels, height, width
+
+    @property
+    def outline(self) -> Outline:
+        """Return what remains to be known when the images are let go."""
+        return Outline(tuple(d.name for d in self.domains), self.classes, self.shape, self.fingerprint)
 
     def index(self, name: str) -> int:
         """Return the environment index of the domain ``name``; UnknownNameError where there is none."""

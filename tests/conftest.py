@@ -43,7 +43,7 @@ def quick(tmp_path: Path) -> Callable[..., Experiment]:
 
 
 def cell_data(experiment: Experiment, cell: Cell) -> CellData:
-    dataset = load_dataset(experiment.dataset, experiment.paths)
+    dataset = load_dataset(experiment.setups[0].dataset, experiment.paths)
     group = cell.group
     return CellData(dataset, dataset.index(group.target), group.seed, group.protocol, "cpu")
 

@@ -11,17 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError, QuantDGError, one_line
-from ...datasets.base import DomainDataset
+from ...datasets.base import Outline
 from ...quantizers.layers import choose
 from ..averaging.base import training_average
 from ..experiment.component import Component, import_object
 from ..experiment.grid import Experiment
+from ..experiment.setup import Setup
 
 
-def build_network(model: Component, dataset: DomainDataset) -> nn.Module:
-    """Build the network of an experiment; ConfigError, with the library's words, where its settings make none."""
+def build_network(model: Component, outline: Outline) -> nn.Module:
+    """Build the network for a data set; ConfigError, with the library's words, where its settings make none."""
     try:
-        network: nn.Module = model.build(dataset.shape, len(dataset.classes))
+        network: nn.Module = model.build(outline.shape, len(outline.classes))
     except QuantDGError:
         raise
     except Exception as error:
@@ -53,11 +54,12 @@ def try_network(network: nn.Module, shape: tuple[int, int, int]) -> None:
                 raise ConfigError(f"the network must return logits (N, classes), but in {mode} 2 images give {found}")
 
 
-def try_parts(experiment: Experiment, network: nn.Module, sources: int) -> None:
+def try_parts(experiment: Experiment, setup: Setup, network: nn.Module, sources: int) -> None:
     """Raise ConfigError for a setting that a part refuses; any other failure is left to the cells' records.
 
     Args:
         experiment: whose parts are tried.
+        setup: the one of its data sets that they are tried for.
         network: as the parts will get it; not changed.
         sources: number of source domains.
     """
@@ -65,8 +67,8 @@ def try_parts(experiment: Experiment, network: nn.Module, sources: int) -> None:
         _try(partial(_algorithm, algorithm, network, sources))
     for part in (*experiment.transforms, experiment.step_rule, experiment.schedule, *experiment.averages):
         _try(part.build)
-    _try(partial(_averages, experiment))
-    _try(partial(_optimizer, experiment))
+    _try(partial(_averages, experiment, setup))
+    _try(partial(_optimizer, experiment, setup))
     for quantizer in experiment.quantizers:
         _try(partial(quantizer.create, 0))
         if quantizer.spec is not None:
@@ -77,17 +79,17 @@ def _algorithm(algorithm: Component, network: nn.Module, sources: int) -> None:
     algorithm.build(deepcopy(network), max(sources, import_object(algorithm.target).min_domains), lambda _: None)
 
 
-def _averages(experiment: Experiment) -> None:
+def _averages(experiment: Experiment, setup: Setup) -> None:
     """Together, as one that takes part in the training must be alone, and it must fit each protocol."""
     average = training_average([part.build() for part in experiment.averages])
     if average is not None:
-        for protocol in experiment.protocols():
+        for protocol in setup.protocols(experiment.start_steps):
             average.begin(protocol.start_step, protocol.steps)
 
 
-def _optimizer(experiment: Experiment) -> None:
+def _optimizer(experiment: Experiment, setup: Setup) -> None:
     """On one parameter, so that a wrong option is found here."""
-    protocol = experiment.protocol
+    protocol = setup.protocol
     parameter = nn.Parameter(torch.zeros(1))
     experiment.optimizer.build([parameter], lr=protocol.lr, weight_decay=protocol.weight_decay)
 

@@ -24,9 +24,11 @@ def prepare(argv: Sequence[str]) -> int:
     from ..training.data import load_dataset
 
     experiment = load(overrides)
-    if not experiment.dataset.origin:  # another package's loader says itself what it needs
-        fetch(experiment.dataset.choice or experiment.dataset.name, experiment.paths.data_root)
-    say(inventory_text(inspect(load_dataset(experiment.dataset, experiment.paths))))
+    for number, setup in enumerate(experiment.setups):
+        dataset = setup.dataset
+        if not dataset.origin:  # another package's loader says itself what it needs
+            fetch(dataset.choice, experiment.paths.root_of(setup.name))
+        say("\n" * (number > 0) + inventory_text(inspect(load_dataset(dataset, experiment.paths))))
     return 0
 
 

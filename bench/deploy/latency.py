@@ -17,15 +17,14 @@ import torch
 
 from ...core.errors import MeasurementError, one_line
 from ...core.machine import exit_cause
+from ...datasets.base import Outline
 from ..experiment.component import Component
-from ..experiment.grid import Experiment
 from ..models.base import DGModel
 from ..results.folder import is_regular
 from ..results.latency import Latency
 from ..results.provenance import machine
 from ..results.record import Record
 from ..results.store import RunStore
-from ..training.data import load_dataset
 from .interleaved import sample_interleaved
 from .stored import read_cell
 
@@ -34,18 +33,25 @@ RUNTIME, ARITHMETIC = "torch eager", "float32"
 
 
 def representatives(store: RunStore, keys: Sequence[str]) -> list[Record]:
-    """Choose a stored model for each (quantizer, bits), float first; latency depends on nothing else."""
-    chosen: dict[tuple[str, str], Record] = {}
+    """Choose a stored model for each (data set, quantizer, bits), float first; latency depends on nothing else."""
+    chosen: dict[tuple[str, str, str], Record] = {}
     for key in keys:
         record = store.read(key)
         path = store.model_path(record) if record is not None else None
         if record is not None and path is not None and is_regular(path):
-            chosen.setdefault((record.labels.quantizer, record.labels.bits), record)
+            chosen.setdefault((record.labels.dataset, record.labels.quantizer, record.labels.bits), record)
     return sorted(chosen.values(), key=lambda r: (r.labels.quantizer != "float", r.labels.quantizer, r.labels.bits))
 
 
-def measure_store(store: RunStore, keys: Sequence[str], experiment: Experiment) -> None:
+def measure_store(store: RunStore, keys: Sequence[str], model: Component, outline: Outline, *, threads: int) -> None:
     """Measure the representatives of these cells unless all are measured; each result is stored.
+
+    Args:
+        store: the run folder.
+        keys: of cells of one data set.
+        model: that they were trained from.
+        outline: of the data set.
+        threads: of a forward call.
 
     Raises:
         MeasurementError: the measuring process ended early; what it had stored by then stays.
@@ -54,8 +60,7 @@ def measure_store(store: RunStore, keys: Sequence[str], experiment: Experiment) 
     have = {x.key for x in store.latencies() if isinstance(x, Latency)}
     if not records or {r.key for r in records} <= have:
         return
-    dataset = load_dataset(experiment.dataset, experiment.paths)
-    arguments = (store, records, experiment.model, dataset.shape, len(dataset.classes), experiment.launcher.threads)
+    arguments = (store, records, model, outline.shape, len(outline.classes), threads)
     context = multiprocessing.get_context("forkserver")
     pipes: Any = context.Pipe(duplex=False)  # its class differs by system
     ours, theirs = pipes

@@ -42,7 +42,13 @@ def run_portion(cells: Portion, store: RunStore, paths: Paths, launcher: Launche
 
 def absolute(paths: Paths) -> Paths:
     """Return the paths in a form that another process on another machine understands."""
-    return Paths(paths.out.resolve(), paths.data_root and paths.data_root.resolve(), paths.cache.resolve())
+    return Paths(
+        paths.out.resolve(),
+        paths.data_root and paths.data_root.resolve(),
+        paths.cache.resolve(),
+        roots={name: path.resolve() for name, path in paths.roots.items()},
+        caches={name: path.resolve() for name, path in paths.caches.items()},
+    )
 
 
 def missing(cells: Iterable[Cell], store: RunStore) -> list[Cell]:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
-from ...datasets.base import DomainDataset
-from ..experiment.grid import Experiment
+from ...datasets.base import Outline
+from ..experiment.launcher import Launcher
+from ..experiment.setup import Setup
 from ..models.weights import without_weights
 from .capacity import free_gb, jobs_of
 
@@ -23,30 +24,32 @@ MOST_PER_PIXEL = 1000
 """No network keeps more numbers for each number of an image; what is small even so need not be measured."""
 
 
-def check_memory(experiment: Experiment, dataset: DomainDataset, cells: int) -> None:
+def check_memory(setup: Setup, outline: Outline, launcher: Launcher, cells: int) -> None:
     """Raise ConfigError where training steps are larger than the memory that is free, or asked for on a cluster.
 
     Args:
-        experiment: what is to run.
-        dataset: its data set.
+        setup: what is to be trained.
+        outline: of its data set.
+        launcher: where.
         cells: how many cells are to be trained.
     """
-    launcher, shape = experiment.launcher, dataset.shape
+    shape = outline.shape
     local = launcher.engine == "local"
     limit = free_gb() if local else launcher.memory_gb if launcher.engine in ("slurm", "ray") else None
-    images = experiment.protocol.batch_size * (len(dataset.domains) - 1)
+    batch = setup.protocol.batch_size
+    images = batch * (len(outline.domains) - 1)
     processes = max(1, min(jobs_of(launcher), cells)) if local else 1
     fewest = processes * images * prod(shape) * 4 / GB
     if limit is None or launcher.device != "cpu" or fewest * MOST_PER_PIXEL < limit:
         return
     with without_weights():
-        network = experiment.model.build(shape, len(dataset.classes))
+        network = setup.model.build(shape, len(outline.classes))
     need = images * (2 * prod(shape) * 4 + kept_bytes(network, shape)) / GB
     if need * processes > limit:
         raise ConfigError(
             f"a step of {images} images needs at least {need:.3g} GB, and {limit:.3g} GB are "
             f"{f'free for {processes} at a time' if local else 'asked for by launcher.memory_gb'}; write "
-            f"{_advice(experiment.protocol.batch_size, need, limit, processes=processes, local=local)}"
+            f"{_advice(batch, need, limit, processes=processes, local=local)}"
         )
 
 

@@ -2,178 +2,139 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from ...core.errors import ConfigError, QuantDGError
+from ...core.errors import ConfigError
 from ...core.numbers import check_numbers
 from ...core.paths import default_cache, user_path
 from ...core.repeats import refuse_repeats
 from ...quantizers.spec import QuantSpec, Rule, check_bits
-from ..results.record import canonical
 from ..results.verdict_rules import Rules
-from .component import Component, QuantizerComponent, import_object
+from .component import QuantizerComponent
 from .controls import acts_on_weights_only, passed_by
 from .deploy import DeploySettings
 from .flatness import FlatnessSettings
 from .grid import Experiment, Paths, too_many_cells
 from .launcher import Launcher
+from .nodes import (
+    Node,
+    dataclass_from,
+    options_of,
+    parts_of,
+    settings_in,
+    single_part,
+    some_of,
+    target_of,
+    value_of,
+    with_weights,
+)
 from .noise_match import read_match
-from .offers import own_options
 from .protocol import Protocol
 from .registry import origin_of
-from .signature import free_parameters
-from .type_check import check_settings
-
-Node = Mapping[str, Any]
+from .setup import Setup, refuse_same
 
 
-def assemble(config: Node, choices: Mapping[str, str], reference: Node | None) -> Experiment:
-    """Return the experiment that a configuration describes.
+class Composed(NamedTuple):
+    """This is a configuration: all groups and settings, resolved, and the name chosen in each group that takes one."""
+
+    config: Node
+    choices: Mapping[str, str]
+
+
+def assemble(shared: Composed, alone: Sequence[Composed], reference: Node | None) -> Experiment:
+    """Return the experiment that configurations describe.
 
     Args:
-        config: all groups and settings, resolved.
-        choices: the name that was chosen in each group that takes one.
+        shared: what holds for all data sets.
+        alone: for each data set, as if it were the only one; its groups dataset, model, protocol and data count.
         reference: the settings of the quantizer that ``match_to`` names; None where it names none.
 
     Raises:
         ConfigError: something is missing, unknown, of the wrong type or out of range.
     """
-    data = _settings("data", _value(config, "data"))
-    most = _max_cells(_value(config, "max_cells"))
-    root, cache = data.get("root"), data.get("cache")
-    single = partial(_single, choices)
-    made = Experiment(
-        dataset=single("dataset", _value(config, "dataset")),
-        model=single("model", _weights("model", _value(config, "model"))),
-        protocol=_dataclass(Protocol, "protocol", _weights("protocol", _value(config, "protocol"))),
-        algorithms=_components("algorithm", _some(config, "algorithm")),
-        transforms=_components("transform", config.get("transform") or {}),
-        step_rule=single("step_rule", _value(config, "step_rule")),
-        optimizer=single("optimizer", _value(config, "optimizer")),
-        schedule=single("schedule", _value(config, "schedule")),
+    config = shared.config
+    most = _max_cells(value_of(config, "max_cells"))
+    single = partial(single_part, shared.choices)
+    setups = tuple(_setup(*own) for own in alone)
+    paths = _paths(config, {setup.name: own.config for setup, own in zip(setups, alone, strict=True)})
+    refuse_same(setups, {setup.name: paths.root_of(setup.name) for setup in setups})
+    return Experiment(
+        setups=setups,
+        algorithms=parts_of("algorithm", some_of(config, "algorithm")),
+        transforms=parts_of("transform", config.get("transform") or {}),
+        step_rule=single("step_rule", value_of(config, "step_rule")),
+        optimizer=single("optimizer", value_of(config, "optimizer")),
+        schedule=single("schedule", value_of(config, "schedule")),
         quantizers=_quantizers(config),
-        averages=_components("averaging", config.get("averaging") or {}),
-        targets=_targets(_value(config, "targets")),
-        seeds=_seeds(_value(config, "seeds"), most),
+        averages=parts_of("averaging", config.get("averaging") or {}),
+        targets=_targets(value_of(config, "targets")),
+        seeds=_seeds(value_of(config, "seeds"), most),
         max_cells=most,
-        paths=Paths(
-            user_path(_value(config, "out"), "out"),
-            None if root is None else user_path(root, "data.root"),
-            default_cache() if cache is None else user_path(cache, "data.cache"),
-        ),
-        launcher=_dataclass(Launcher, "launcher", _value(config, "launcher")),
-        deploy=_dataclass(DeploySettings, "deploy", config["deploy"]) if config.get("deploy") else None,
+        paths=paths,
+        launcher=dataclass_from(Launcher, "launcher", value_of(config, "launcher")),
+        deploy=dataclass_from(DeploySettings, "deploy", config["deploy"]) if config.get("deploy") else None,
         match=read_match(
             config.get("match"), config.get("match_to"), config.get("bits"), partial(_reference, reference)
         ),
-        flatness=_dataclass(FlatnessSettings, "flatness", config["flatness"]) if config.get("flatness") else None,
+        flatness=dataclass_from(FlatnessSettings, "flatness", config["flatness"]) if config.get("flatness") else None,
         start_steps=_start_steps(config.get("start_steps")),
-        rules=_dataclass(Rules, "verdict", _value(config, "verdict")),
+        rules=dataclass_from(Rules, "verdict", value_of(config, "verdict")),
+    )
+
+
+def _setup(config: Node, choices: Mapping[str, str]) -> Setup:
+    made = Setup(
+        dataset=single_part(choices, "dataset", value_of(config, "dataset")),
+        model=single_part(choices, "model", with_weights("model", value_of(config, "model"))),
+        protocol=dataclass_from(Protocol, "protocol", with_weights("protocol", value_of(config, "protocol"))),
     )
     made.protocol.check_weights(made.model.options.get("weights"))
     return made
 
 
-def _value(config: Node, key: str) -> Any:
-    if config.get(key) in (None, ""):
-        raise ConfigError(f"{key} cannot be left out; write {key}=VALUE, quantdg run --help shows what there is")
-    return config[key]
+def _paths(config: Node, alone: Mapping[str, Node]) -> Paths:
+    root, cache = _data(config)
+    own = {name: _data(node) for name, node in alone.items()}
+    return Paths(
+        user_path(value_of(config, "out"), "out"),
+        root,
+        cache,
+        roots={name: place for name, (place, _) in own.items() if place is not None and place != root},
+        caches={name: place for name, (_, place) in own.items() if place != cache},
+    )
 
 
-def _some(config: Node, group: str) -> Node:
-    chosen = config.get(group)
-    if not chosen:
-        raise ConfigError(f"{group} needs at least one choice, got none; write {group}=[NAME]")
-    return _settings(group, chosen)
-
-
-def _settings(what: str, node: Any) -> Node:
-    if not isinstance(node, Mapping):
-        raise ConfigError(f"{what} must hold settings, got {node!r}; write {what}.NAME=VALUE")
-    return node
-
-
-def _weights(what: str, node: Any) -> Node:
-    """With ``weights: none``, the word of the command line, as None."""
-    return {**node, "weights": None} if _settings(what, node).get("weights") == "none" else node
-
-
-def _single(choices: Mapping[str, str], group: str, node: Any) -> Component:
-    return _component(group, str(choices.get(group) or node.get("name", group)), node)
-
-
-def _component(group: str, choice: str, node: Any) -> Component:
-    target = _target(choice, node)
-    options = _options(group, choice, target, _settings(group, node))
-    name = str(node.get("name", choice))
-    return Component(name, target, options, choice=choice, origin=origin_of(group, choice, target))
-
-
-def _components(group: str, nodes: Node) -> tuple[Component, ...]:
-    return tuple(_component(group, name, node) for name, node in nodes.items())
-
-
-def _options(group: str, choice: str, target: str, node: Node) -> dict[str, Any]:
-    """What the part is called with. To write down a default is to leave it out: both are one identity.
-
-    What its configuration file lists stays, as it always did.
-    """
-    taken = ("_target_", "spec") if group == "quantizer" else ("_target_", "name")
-    options = {key: value for key, value in node.items() if key not in taken}
-    listed = own_options(group, choice)
-    further = [key for key in options if key not in listed]
-    if not further:
-        return options
-    try:
-        known = free_parameters(group, import_object(target))
-    except QuantDGError:  # whoever needs the part will say why it cannot be imported
-        return options
-    same = {key for key in further if key in known and _text(options[key]) == _text(known[key].default)}
-    return {key: value for key, value in options.items() if key not in same}
-
-
-def _text(value: Any) -> str:
-    """Tells true from 1, and not a list from a tuple."""
-    return json.dumps(canonical(value), sort_keys=True, default=repr)
-
-
-def _target(name: str, node: Node) -> str:
-    target = node.get("_target_")
-    if not isinstance(target, str):
-        raise ConfigError(f"{name}._target_ must name something to import, got {target!r}; write package.module.Name")
-    return target
-
-
-def _dataclass(kind: type, what: str, node: Any) -> Any:
-    check_settings(what, kind, _settings(what, node))
-    for field in fields(kind):
-        if field.name not in node and field.default is MISSING and field.default_factory is MISSING:
-            raise ConfigError(f"{what}.{field.name} cannot be left out; write {what}.{field.name}=VALUE")
-    return kind(**node)
+def _data(config: Node) -> tuple[Path | None, Path]:
+    """The folder of the data sets and that of decoded images."""
+    data = settings_in("data", value_of(config, "data"))
+    root, cache = data.get("root"), data.get("cache")
+    return (
+        None if root is None else user_path(root, "data.root"),
+        default_cache() if cache is None else user_path(cache, "data.cache"),
+    )
 
 
 def _spec(name: str, node: Any, bits: int | None, act_bits: int | None) -> QuantSpec:
-    rules = _settings(f"quantizer.{name}.spec", node).get("rules", [])
+    rules = settings_in(f"quantizer.{name}.spec", node).get("rules", [])
     if not isinstance(rules, list):
         raise ConfigError(
             f"spec.rules must be a list, got {rules!r}; write for example [{{pattern: 'fc', skip: true}}]"
         )
-    values = {**node, "rules": tuple(_dataclass(Rule, "rule", rule) for rule in rules)}
+    values = {**node, "rules": tuple(dataclass_from(Rule, "rule", rule) for rule in rules)}
     if bits is not None:
         values["weight_bits"] = bits
     if act_bits is not None:
         values["act_bits"] = act_bits
-    spec: QuantSpec = _dataclass(QuantSpec, f"quantizer.{name}.spec", values)
+    spec: QuantSpec = dataclass_from(QuantSpec, f"quantizer.{name}.spec", values)
     return spec
 
 
 def _quantizer(name: str, node: Any, bits: int | None, act_bits: int | None) -> QuantizerComponent:
-    target = _target(name, node)
-    options = _options("quantizer", name, target, _settings(f"quantizer.{name}", node))
+    target = target_of(name, node)
+    options = options_of("quantizer", name, target, settings_in(f"quantizer.{name}", node))
     reads = node.get("spec") is not None
     note = passed_by(name, act_bits) if reads and act_bits is not None and acts_on_weights_only(target) else ""
     spec = _spec(name, node["spec"], bits, None if note else act_bits) if reads else None
@@ -196,7 +157,7 @@ def _quantizers(config: Node) -> tuple[QuantizerComponent, ...]:
     out: dict[str, QuantizerComponent] = {}
     for bits in _axis(config, "bits"):
         for act_bits in _axis(config, "act_bits"):
-            for name, node in _some(config, "quantizer").items():
+            for name, node in some_of(config, "quantizer").items():
                 quantizer = _quantizer(name, node, bits, act_bits)
                 out[f"{name} {quantizer.spec}"] = quantizer
     return tuple(out.values())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -19,6 +19,8 @@ from .flatness import FlatnessSettings
 from .launcher import Launcher
 from .noise_match import MatchRule
 from .protocol import Protocol
+from .setup import Setup
+from .targets import Domains, targets_of
 
 TRAINING_VERSION = 3
 """Raised whenever a change makes the same settings train differently."""
@@ -127,11 +129,29 @@ class Cell:
 
 @dataclass(frozen=True)
 class Paths:
-    """These say where data, cache and results are; no identity has them."""
+    """These say where data, cache and results are; no identity has them.
+
+    Attributes:
+        out: the run folder.
+        data_root: the folder that holds the data sets.
+        cache: of decoded images.
+        roots: ``data_root`` of single data sets, by name, where it is another.
+        caches: the same of ``cache``.
+    """
 
     out: Path
     data_root: Path | None
     cache: Path
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    caches: Mapping[str, Path] = field(default_factory=dict)
+
+    def root_of(self, dataset: str) -> Path | None:
+        """Return the folder that holds a data set, or is it."""
+        return self.roots.get(dataset, self.data_root)
+
+    def cache_of(self, dataset: str) -> Path:
+        """Return the folder of a data set's decoded images."""
+        return self.caches.get(dataset, self.cache)
 
 
 def too_many_cells(count: int, most: int) -> ConfigError:
@@ -144,11 +164,9 @@ def too_many_cells(count: int, most: int) -> ConfigError:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment is a grid: every combination of target, seed, algorithm and quantizer."""
+    """An experiment is a grid: every combination of data set, target, seed, algorithm and quantizer."""
 
-    dataset: Component
-    model: Component
-    protocol: Protocol
+    setups: tuple[Setup, ...]
     algorithms: tuple[Component, ...]
     transforms: tuple[Component, ...]
     step_rule: Component
@@ -168,40 +186,51 @@ class Experiment:
     max_cells: int = 10_000
 
     def __post_init__(self) -> None:
-        self.protocols()
+        for setup in self.setups:
+            setup.protocols(self.start_steps)
 
-    def check_size(self, domains: int) -> None:
-        """Raise ConfigError where a data set of so many domains makes more than ``max_cells`` cells."""
-        targets = len(self.targets) if self.targets else domains
-        groups = len(self.protocols()) * len(self.seeds) * targets * len(self.algorithms)
+    def check_size(self, domains: Domains) -> None:
+        """Raise ConfigError where the domains of all data sets make more than ``max_cells`` cells."""
+        targets = sum(map(len, targets_of(self.targets, domains).values()))
+        groups = max(1, len(self.start_steps)) * len(self.seeds) * targets * len(self.algorithms)
         if groups * len(self.quantizers) > self.max_cells:
             raise too_many_cells(groups * len(self.quantizers), self.max_cells)
 
-    def protocols(self) -> list[Protocol]:
-        """Return the protocol once for each start step; ConfigError where one does not fit."""
-        return [replace(self.protocol, start_step=s) for s in self.start_steps] or [self.protocol]
-
     def components(self) -> Iterator[tuple[str, Component]]:
         """Return all parts that are imported by name, each with its group."""
-        yield from (("dataset", self.dataset), ("model", self.model), ("step_rule", self.step_rule))
-        yield from (("optimizer", self.optimizer), ("schedule", self.schedule))
+        for setup in self.setups:
+            yield from (("dataset", setup.dataset), ("model", setup.model))
+        yield from (("step_rule", self.step_rule), ("optimizer", self.optimizer), ("schedule", self.schedule))
         yield from (("algorithm", part) for part in self.algorithms)
         yield from (("transform", part) for part in self.transforms)
         yield from (("quantizer", part) for part in self.quantizers)
         yield from (("averaging", part) for part in self.averages)
 
-    def cells(self, domains: list[str], data_fingerprint: str) -> list[Cell]:
-        """Return all cells in a stable order, those of a group together."""
-        out = []
-        weights_sha256 = file_sha256(self.model.options.get("weights"))
-        places = product(self.protocols(), self.seeds, self.targets or domains, self.algorithms)
+    def cells(self, domains: Domains, fingerprints: Mapping[str, str]) -> list[Cell]:
+        """Return all cells in a stable order, those of a group and those of a data set together.
+
+        Args:
+            domains: of each data set.
+            fingerprints: of each data set's content.
+        """
+        targets = targets_of(self.targets, domains)
+        return [
+            cell
+            for setup in self.setups
+            for group in self._groups(setup, targets[setup.name], fingerprints[setup.name])
+            for cell in self._branches(group)
+        ]
+
+    def _groups(self, setup: Setup, targets: list[str], data_fingerprint: str) -> Iterator[Group]:
+        weights_sha256 = file_sha256(setup.model.options.get("weights"))
+        places = product(setup.protocols(self.start_steps), self.seeds, targets, self.algorithms)
         for protocol, seed, target, algorithm in places:
-            group = Group(
-                dataset=self.dataset,
+            yield Group(
+                dataset=setup.dataset,
                 data_fingerprint=data_fingerprint,
                 target=target,
                 seed=seed,
-                model=self.model,
+                model=setup.model,
                 protocol=protocol,
                 algorithm=algorithm,
                 transforms=self.transforms,
@@ -210,7 +239,8 @@ class Experiment:
                 schedule=self.schedule,
                 weights_sha256=weights_sha256,
             )
-            for q in self.quantizers:
-                match = self.match if self.match and self.match.applies(q) else None
-                out.append(Cell(group, q, self.averages, match, flatness=self.flatness))
-        return out
+
+    def _branches(self, group: Group) -> Iterator[Cell]:
+        for quantizer in self.quantizers:
+            match = self.match if self.match and self.match.applies(quantizer) else None
+            yield Cell(group, quantizer, self.averages, match, flatness=self.flatness)

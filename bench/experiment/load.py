@@ -10,15 +10,18 @@ from typing import Any, cast
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ...core.errors import ConfigError, UnknownNameError, one_line
 from ...core.repeats import refuse_repeats
-from .assemble import Node, assemble
+from .alone import Words, part_words, said_of, without_others
+from .assemble import Composed, assemble
 from .grid import Experiment
+from .nodes import Node
 from .offers import COMPONENTS, CONF, read_settings
 from .plugins import SEVERAL, offer_plugins
 from .quoting import quote_words
@@ -38,6 +41,7 @@ GROUPS = (
     "flatness",
     "launcher",
     "deploy",
+    "suite",
     "experiment",
 )
 
@@ -74,9 +78,11 @@ def load(overrides: Sequence[str]) -> Experiment:
         try:
             parsed = OverridesParser.create().parse_overrides(overrides)
             _check_choices(parsed)
-            config, chosen = _composed(_reaching(parsed))
-            _check_names(config)
-            return assemble(config, chosen, _reference(config))
+            words = part_words(parsed, choices("dataset"))
+            shared = _composed(words.for_all())
+            alone = _alone(words, shared)
+            _check_names(alone[0].config if len(alone) == 1 else shared.config)
+            return assemble(shared, alone, _reference(shared.config))
         except OverrideParseException as error:
             raise ConfigError(f"cannot read {error.override!r}: {one_line(error, kind=False)}") from error
         except MissingConfigException as error:
@@ -85,24 +91,43 @@ def load(overrides: Sequence[str]) -> Experiment:
             raise _unknown_key(error, overrides) from error
 
 
-def _composed(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """All settings, and the name chosen in each group."""
-    made = compose("config", list(overrides), return_hydra_config=True)
+def _composed(words: Sequence[str]) -> Composed:
+    made = compose("config", list(map(_reaching, words)), return_hydra_config=True)
     chosen = {str(group): str(name) for group, name in made.hydra.runtime.choices.items() if name is not None}
     OmegaConf.set_struct(made, False)
     del made["hydra"]
     config: Any = OmegaConf.to_container(made, resolve=True, throw_on_missing=True)
-    return config, chosen
+    return Composed(config, chosen)
 
 
-def _reaching(overrides: Sequence[Override]) -> list[str]:
-    """The words; those of a part's settings also reach what its configuration file does not list."""
-    words = []
-    for override in overrides:
-        group, dot, _ = override.key_or_group.partition(".")
-        inner = override.type is OverrideType.CHANGE and dot and group in COMPONENTS
-        words.append(f"{'++' if inner else ''}{override.input_line}")
-    return words
+def _reaching(word: str) -> str:
+    """The word; one of a part's settings also reaches what its configuration file does not list."""
+    group, dot, _ = word.partition("=")[0].partition(".")
+    return f"++{word}" if dot and group in COMPONENTS else word
+
+
+def _alone(words: Words, shared: Composed) -> list[Composed]:
+    """The configuration of each data set; that of all data sets where there is one without settings of its own."""
+    names = words.names or _datasets(words, shared)
+    if not names:
+        return [shared]
+    words.check(names)
+    known = {*names, *choices("dataset")}
+    said = {name: said_of(shared.config, name) for name in names}
+    if len(names) == 1 and not (words.own or words.files or said[names[0]]):
+        return [shared._replace(config=without_others(shared.config, known))]
+    made = [_composed(words.for_one(name, said[name])) for name in names]
+    return [own._replace(config=without_others(own.config, known)) for own in made]
+
+
+def _datasets(words: Words, shared: Composed) -> tuple[str, ...]:
+    """The data sets that configuration files choose; Hydra notes a choice of one only."""
+    if "dataset" in shared.choices:
+        return (shared.choices["dataset"],)
+    loader = GlobalHydra.instance().config_loader()
+    chosen = loader.compute_defaults_list("config", list(map(_reaching, words.for_all())), RunMode.RUN).defaults
+    paths = [str(entry.config_path) for entry in chosen]
+    return tuple(path.removeprefix("dataset/") for path in paths if path.startswith("dataset/"))
 
 
 def _check_names(config: Mapping[str, Any]) -> None:
@@ -112,7 +137,7 @@ def _check_names(config: Mapping[str, Any]) -> None:
         if name not in plain and name not in GROUPS:
             raise UnknownNameError("setting", name, {*plain, *GROUPS} - {"defaults"})
     for name in config["data"] if isinstance(config["data"], Mapping) else ():
-        if name not in plain["data"]:
+        if name not in (*plain["data"], *choices("dataset")):
             raise UnknownNameError("setting", f"data.{name}", {f"data.{known}" for known in plain["data"]})
     for group in SEVERAL:
         parts = config.get(group) or {}
@@ -133,9 +158,10 @@ def _check_choices(overrides: Sequence[Override]) -> None:
             raise ConfigError(f"{group} takes one value or a list in brackets, got {text}; write '{group}=[{values}]'")
         if group not in GROUPS or (override.is_delete() and value is None):
             continue
-        names = value if isinstance(value, list) and group in SEVERAL else [value]
-        if not all(isinstance(name, str) for name in names):
-            what, example = ("a list of names", "[NAME,NAME]") if group in SEVERAL else ("one name", "NAME")
+        listed = group in (*SEVERAL, "dataset")
+        names = value if isinstance(value, list) and listed else [value]
+        if not all(isinstance(name, str) for name in names) or (group == "dataset" and not names):
+            what, example = ("a list of names", "[NAME,NAME]") if listed else ("one name", "NAME")
             raise ConfigError(
                 f"{group} takes {what}, got {override.get_value_string()}; write {group}={example}, there are: "
                 f"{', '.join(choices(group))}"

@@ -11,6 +11,8 @@ from hydra.errors import HydraException
 PATHS = ("out", "data.root", "data.cache", "dataset.folder", "dataset.path", "dataset.duplicates")
 NAMES = ("targets", "dataset.domains")
 """Domains are named after folders, which may be called 007 or 1e3."""
+_ALONE = ("data", "dataset")
+"""Groups whose settings may be for one data set alone, as in ``data.pacs.root``."""
 
 
 def quote_words(words: Iterable[str]) -> list[str]:
@@ -24,7 +26,7 @@ def quote_words(words: Iterable[str]) -> list[str]:
 
 def _quoted(word: str) -> str:
     name, equals, value = word.partition("=")
-    key = name.lstrip("+")
+    key = _for_all(name.lstrip("+"))
     if not equals or not key or value in ("", "null") or value[0] in "'\"" or "${" in value:
         return word
     if key in PATHS:
@@ -32,6 +34,12 @@ def _quoted(word: str) -> str:
     if key in NAMES:
         return f"{name}={_names(value)}"
     return f"{name}={_literal(value)}" if value[0] not in "[{" and not _reads(word) else word
+
+
+def _for_all(key: str) -> str:
+    """The setting without the name of a data set."""
+    group, *rest = key.split(".")
+    return f"{group}.{rest[-1]}" if group in _ALONE and len(rest) == 2 else key
 
 
 def _names(value: str) -> str:

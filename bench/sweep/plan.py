@@ -16,8 +16,8 @@ from .cost import Costs
 from .models import changed_model
 from .rerun import MISSING, RerunPolicy, check_force
 
-Refusals = Mapping[tuple[str, str, str], str]
-"""(algorithm, quantizer, bits) -> why they cannot run together."""
+Refusals = Mapping[tuple[str, str, str, str], str]
+"""(data set, algorithm, quantizer, bits) -> why they cannot run together."""
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Plan:
         stale: keys of ``run`` that have a file to be replaced.
         reasons: which kinds of cells of ``run`` will be refused, and why.
         notes: what of the settings does not apply to some cells.
+        parts: the plan of each data set alone, by name.
     """
 
     cells: Sequence[Cell]
@@ -51,17 +52,13 @@ class Plan:
     stale: list[str] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
+    parts: dict[str, Plan] = field(default_factory=dict)
 
     def text(self, jobs: int, accelerator: bool = False) -> str:
-        """Return three lines for a person, and one for each kind of cell that will be refused and each note."""
-        order = ("done", MISSING, "failed", "unsupported", "unavailable", "damaged")
-        states = ", ".join(f"{self.states[s]} {s}" for s in order if self.states[s] or s in order[:4])
-        groups = len({cell.group.key for cell in self.cells})
+        """Return three lines for a person, one for each of several data sets, each refused kind of cell and each note."""
         kind = "GPU" if accelerator else "core"
-        lines = [
-            f"{len(self.cells)} cells in {groups} groups: {states}",
-            f"to run: {len(self.run) - self.refused} cells and {self.phases} float phases",
-        ]
+        lines = [part.line(name, kind) for name, part in self.parts.items()] if len(self.parts) > 1 else []
+        lines += [self._states(), self._work()]
         if self.seconds is None:
             lines.append(
                 f"{kind} hours: unknown, this folder has no measured cell like these; --measure times some steps"
@@ -77,6 +74,19 @@ class Plan:
         lines += [f"unsupported: {kind}: {reason}" for kind, reason in self.reasons.items()]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
+    def line(self, name: str, kind: str) -> str:
+        """Return one line for a data set among several; ``kind`` of hours."""
+        hours = "unknown" if self.seconds is None else f"about {self.seconds / 3600:.3g}"
+        return f"{name}: {self._states()}; {self._work()}; {kind} hours: {hours}"
+
+    def _states(self) -> str:
+        order = ("done", MISSING, "failed", "unsupported", "unavailable", "damaged")
+        states = ", ".join(f"{self.states[s]} {s}" for s in order if self.states[s] or s in order[:4])
+        return f"{len(self.cells)} cells in {len({cell.group.key for cell in self.cells})} groups: {states}"
+
+    def _work(self) -> str:
+        return f"to run: {len(self.run) - self.refused} cells and {self.phases} float phases"
+
 
 def make_plan(
     cells: Sequence[Cell],
@@ -90,33 +100,72 @@ def make_plan(
     ``timed`` are measurements made for this plan, beside those of the folder.
     """
     summaries: dict[str, RecordSummary] = {summary.key: summary for summary in scan(store)} if store else {}
-    plan = Plan(cells, timed=len(timed))
-    names = {cell.key: cell.labels for cell in cells} if policy.force else {}
-    check_force(policy, names)
-    doubtful = _Doubts(store)
-    open_cells: list[tuple[Cell, Labels]] = []
-    plan.notes = dict.fromkeys(cell.quantizer.note for cell in cells if cell.quantizer.note)
+    check_force(policy, {cell.key: cell.labels for cell in cells} if policy.force else {})
+    costs, doubtful = Costs([*summaries.values(), *timed]), _Doubts(store)
+    by_dataset: dict[str, list[Cell]] = {}
     for cell in cells:
+        by_dataset.setdefault(cell.group.dataset.name, []).append(cell)
+    whole = Plan(cells, timed=len(timed), measured=costs.measured - len(timed), seconds=None if cells else 0.0)
+    for name, own in by_dataset.items():
+        part = Plan(own)
+        open_cells = _sort(part, summaries, store, policy, refusals=refusals, doubtful=doubtful)
+        _estimate(part, open_cells, costs, store, policy=policy)
+        whole.parts[name] = part
+        _add(whole, part)
+    if whole.unknown and whole.unknown == len(whole.run) - whole.refused:
+        whole.seconds = None
+    return whole
+
+
+def _add(whole: Plan, part: Plan) -> None:
+    """Add the plan of one data set; hours are known where those of one data set are."""
+    whole.run += part.run
+    whole.states += part.states
+    whole.stale += part.stale
+    whole.refused += part.refused
+    whole.phases += part.phases
+    whole.unknown += part.unknown
+    whole.reasons |= part.reasons
+    whole.notes |= part.notes
+    if part.seconds is not None:
+        whole.seconds = part.seconds + (whole.seconds or 0.0)
+
+
+def _sort(
+    plan: Plan,
+    summaries: Mapping[str, RecordSummary],
+    store: RunStore | None,
+    policy: RerunPolicy,
+    *,
+    refusals: Refusals,
+    doubtful: _Doubts,
+) -> list[tuple[Cell, Labels]]:
+    """Count the cells of a plan by their states; returns those that will be trained."""
+    open_cells: list[tuple[Cell, Labels]] = []
+    plan.notes = dict.fromkeys(cell.quantizer.note for cell in plan.cells if cell.quantizer.note)
+    for cell in plan.cells:
         key, summary = cell.key, summaries.get(cell.key)
         state = summary.state if summary else MISSING
         changed = changed_model(store, key, summary.modified) if store and summary and state == "done" else ""
         if changed:
             state = DAMAGED
             plan.notes[f"the packed model of {cell.labels.path} ({key}) counts as damaged: {changed}"] = None
-        if policy.runs(key, names.get(key), state) or (state == "failed" and doubtful(cell.group, policy)):
+        if policy.runs(key, cell.labels if policy.force else None, state) or (
+            state == "failed" and doubtful(cell.group, policy)
+        ):
             plan.run.append(cell)
             if summary:
                 plan.stale.append(key)
             labels = cell.labels
-            if reason := refusals.get((labels.algorithm, labels.quantizer, labels.bits)):
-                plan.reasons[f"{labels.algorithm} {labels.quantizer} {labels.bits}"] = reason
+            kind = (labels.dataset, labels.algorithm, labels.quantizer, labels.bits)
+            if kind in refusals:
+                plan.reasons[" ".join(kind[1:])] = refusals[kind]
                 plan.refused += 1
                 state = "unsupported"
             else:
                 open_cells.append((cell, labels))
         plan.states[state] += 1
-    _estimate(plan, open_cells, Costs([*summaries.values(), *timed]), store, policy=policy)
-    return plan
+    return open_cells
 
 
 class _Doubts:
@@ -152,5 +201,5 @@ def _estimate(
         if policy.overwrite == "always" or store is None or not store.float_path(key).exists():
             plan.phases += 1
             total += costs.shared(labels, cell.group.protocol.start_step) or 0.0
-    plan.measured, plan.unknown = costs.measured - plan.timed, len(cells) - known
+    plan.unknown = len(cells) - known
     plan.seconds = total if known or not cells else None

@@ -7,11 +7,8 @@ from collections.abc import Callable
 from functools import partial
 
 from rich.console import Console
-from torch import nn
 
 from ...core.errors import ConfigError, MeasurementError
-from ..cells.dry_build import build_network, try_network, try_parts
-from ..cells.execute import incompatibility
 from ..cells.temporary import mark_temporary_folder
 from ..deploy.latency import measure_store
 from ..deploy.runs import deploy_store
@@ -20,16 +17,14 @@ from ..engines.dispatch import submit_cells
 from ..engines.local import run_cells
 from ..engines.memory import check_memory
 from ..experiment.grid import Cell, Experiment
-from ..experiment.keys import prime_keys
-from ..experiment.protocol import without_batchnorm
 from ..models.weights import without_weights
 from ..results.deployment import Deployment
 from ..results.store import RunStore
 from ..results.summary import scan
 from ..results.verdict_rules import fix_rules
-from ..training.data import load_dataset
 from ..training.precision import check_precision
-from .plan import Plan, Refusals, make_plan
+from .checks import Outlines, cells_of, check_parts, read_outlines
+from .plan import Plan, make_plan
 from .progress import Watch, progress_bar, tell
 from .requested import write_grid
 from .rerun import RerunPolicy
@@ -45,65 +40,35 @@ FAILED = (
 def load_and_plan(experiment: Experiment) -> list[Cell]:
     """Return all cells of the grid, once every name, option and layer rule in it is known to fit.
 
-    Loads the data set, and weights unless `without_weights`, so that its domains are known and its cache is built once.
+    Loads the data sets, and weights unless `without_weights`, so that their domains are known and their caches are built once.
     """
-    return _checked(experiment)[0]
-
-
-def _checked(experiment: Experiment) -> tuple[list[Cell], nn.Module]:
-    """Do as `load_and_plan`, and return the network as well, built for the checks and not trained."""
-    for group, component in experiment.components():
-        component.check(group)
-    if experiment.launcher.device == "cpu":
-        check_precision(experiment.protocol.precision, "cpu")
-    dataset = load_dataset(experiment.dataset, experiment.paths)
-    experiment.check_size(len(dataset.targets))
-    for target in experiment.targets or ():
-        dataset.index(target)
-    network = build_network(experiment.model, dataset)
-    try_network(network, dataset.shape)
-    try_parts(experiment, network, len(dataset.domains) - 1)
-    cells = experiment.cells(list(dataset.targets), dataset.fingerprint)
-    prime_keys(cells)
-    return cells, network
-
-
-def find_refusals(experiment: Experiment, network: nn.Module | None = None) -> Refusals:
-    """Find which combinations will be refused, without training; unavailable ones are among them.
-
-    Args:
-        experiment: what is to run.
-        network: of it, where one is built already.
-    """
-    dataset = load_dataset(experiment.dataset, experiment.paths)
-    network = build_network(experiment.model, dataset) if network is None else network
-    sources = len(dataset.domains) - 1
-    refusals = {}
-    for algorithm in experiment.algorithms:
-        for quantizer in experiment.quantizers:
-            refused = incompatibility(algorithm, quantizer, sources, lambda: network, step_rule=experiment.step_rule)
-            if refused:
-                bits = quantizer.spec.label if quantizer.spec else "float"
-                refusals[algorithm.name, quantizer.name, bits] = refused[1]
-    return refusals
+    outlines = read_outlines(experiment)
+    check_parts(experiment, outlines)
+    return cells_of(experiment, outlines)
 
 
 def plan_run(experiment: Experiment, policy: RerunPolicy | None = None, measure: bool = False) -> Plan:
     """Plan what `run_experiment` would do; nothing changes. ``measure`` times kinds the folder has no cells of."""
     store = RunStore(experiment.paths.out) if (experiment.paths.out / "run.json").exists() else None
+    outlines = read_outlines(experiment)
     with without_weights():
-        cells, network = _checked(experiment)
-        refusals = find_refusals(experiment, network)
+        found = check_parts(experiment, outlines, refuse=True)
+    cells = cells_of(experiment, outlines)
     timed = []
     if measure:
         known = {timing_kind(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()
         timed = time_kinds(cells, known, experiment.paths, experiment.launcher)
-    made = make_plan(cells, store, policy or RerunPolicy(), refusals, timed=timed)
-    if made.run:
-        check_memory(experiment, load_dataset(experiment.dataset, experiment.paths), len(made.run))
-    if note := without_batchnorm(network, experiment.protocol.bn):
-        made.notes[note] = None
+    made = make_plan(cells, store, policy or RerunPolicy(), found.refusals, timed=timed)
+    _check_memory(experiment, outlines, made)
+    made.notes |= found.notes
     return made
+
+
+def _check_memory(experiment: Experiment, outlines: Outlines, made: Plan) -> None:
+    """All processes may train on one data set at a time."""
+    for setup in experiment.setups:
+        if setup.name in made.parts and made.parts[setup.name].run:
+            check_memory(setup, outlines[setup.name], experiment.launcher, len(made.run))
 
 
 def pending_cells(cells: list[Cell], store: RunStore, policy: RerunPolicy | None = None) -> list[Cell]:
@@ -126,15 +91,17 @@ def run_experiment(
     launcher = experiment.launcher
     if launcher.engine == "local":
         check_device(launcher)
-        check_precision(experiment.protocol.precision, launcher.device)
+        for setup in experiment.setups:
+            check_precision(setup.protocol.precision, launcher.device)
     elif debug:
         raise ConfigError(f"--debug runs cells in this process, got launcher={launcher.engine}; write launcher=local")
-    cells = load_and_plan(experiment)
+    outlines = read_outlines(experiment)
+    check_parts(experiment, outlines)
+    cells = cells_of(experiment, outlines)
     store = RunStore(experiment.paths.out, create=True)
     mark_temporary_folder()
     made = make_plan(cells, store, policy, {})
-    if made.run:
-        check_memory(experiment, load_dataset(experiment.dataset, experiment.paths), len(made.run))
+    _check_memory(experiment, outlines, made)
     fix_rules(store.root, experiment.rules)
     write_grid(store, cells)
     delete_stale(store, made, policy)
@@ -145,7 +112,7 @@ def run_experiment(
             return 0
     elif made.run:
         _run_here(made, cells, store, experiment, console=console, debug=debug)
-    unmeasured = _measure(store, cells, experiment, console=console)
+    unmeasured = _measure(store, cells, experiment, outlines, console=console)
     if experiment.deploy is not None:
         deploy_store(store, [c.key for c in cells], experiment.paths, experiment.deploy, watch=_deployed(console))
     statuses = Counter(r.status for c in cells if (r := store.read(c.key)))
@@ -155,14 +122,19 @@ def run_experiment(
     return statuses["failed"] + unmeasured
 
 
-def _measure(store: RunStore, cells: list[Cell], experiment: Experiment, console: Console) -> int:
-    """Measure latencies; returns 1 where that failed, which is told."""
-    try:
-        measure_store(store, [c.key for c in cells], experiment)
-    except MeasurementError as error:
-        tell(console, f"latency: {error}")
-        return 1
-    return 0
+def _measure(
+    store: RunStore, cells: list[Cell], experiment: Experiment, outlines: Outlines, *, console: Console
+) -> int:
+    """Measure latencies, data set by data set; returns 1 where that failed, which is told."""
+    failed = 0
+    for setup in experiment.setups:
+        keys = [cell.key for cell in cells if cell.group.dataset.name == setup.name]
+        try:
+            measure_store(store, keys, setup.model, outlines[setup.name], threads=experiment.launcher.threads)
+        except MeasurementError as error:
+            tell(console, f"latency: {error}")
+            failed = 1
+    return failed
 
 
 def _deployed(console: Console) -> Callable[[Deployment], None]:
@@ -174,15 +146,24 @@ def _deployed(console: Console) -> Callable[[Deployment], None]:
 
 
 def _announce(experiment: Experiment, made: Plan, console: Console) -> None:
-    protocol, weights = experiment.protocol, experiment.model.options.get("weights")
-    tell(
-        console,
-        f"protocol {protocol.name}: {protocol.steps} steps, quantized after {protocol.start_step}, weights "
-        f"{weights or 'none'}, BatchNorm {protocol.bn}, {len(made.cells)} cells, {len(made.cells) - len(made.run)} done before, "
-        f"{max(1, jobs_of(experiment.launcher))} at a time",
-    )
+    several = len(experiment.setups) > 1
+    for setup in experiment.setups:
+        part = made.parts.get(setup.name, made)
+        protocol, weights = setup.protocol, setup.model.options.get("weights")
+        tell(
+            console,
+            f"{f'{setup.name}: ' * several}protocol {protocol.name}: {protocol.steps} steps, quantized after "
+            f"{protocol.start_step}, weights {weights or 'none'}, BatchNorm {protocol.bn}, {_counts(part, experiment, not several)}",
+        )
+    if several:
+        tell(console, f"in all {_counts(made, experiment, True)}")
     for note in made.notes:
         tell(console, f"note: {note}")
+
+
+def _counts(made: Plan, experiment: Experiment, whole: bool) -> str:
+    jobs = f", {max(1, jobs_of(experiment.launcher))} at a time" if whole else ""
+    return f"{len(made.cells)} cells, {len(made.cells) - len(made.run)} done before{jobs}"
 
 
 def _run_here(

@@ -26,13 +26,13 @@ SELECTIONS = 3
 """Checkpoints evaluated on the whole target at the end of a branch, at most; each average is another."""
 
 
-def timing_kind(labels: Labels) -> tuple[str, str, str]:
-    """Return what the time of a step depends on within one grid: algorithm, quantizer, bits."""
-    return labels.algorithm, labels.quantizer, labels.bits
+def timing_kind(labels: Labels) -> tuple[str, str, str, str]:
+    """Return what the time of a step depends on within one grid: data set, algorithm, quantizer, bits."""
+    return labels.dataset, labels.algorithm, labels.quantizer, labels.bits
 
 
 def time_kinds(
-    cells: Sequence[Cell], known: set[tuple[str, str, str]], paths: Paths, launcher: Launcher
+    cells: Sequence[Cell], known: set[tuple[str, str, str, str]], paths: Paths, launcher: Launcher
 ) -> list[RecordSummary]:
     """Measure each kind of cell that is not in ``known`` once, as if its first cell had been run.
 
@@ -43,7 +43,7 @@ def time_kinds(
 
 
 def _timed(
-    cells: Sequence[Cell], known: set[tuple[str, str, str]], paths: Paths, launcher: Launcher
+    cells: Sequence[Cell], known: set[tuple[str, str, str, str]], paths: Paths, launcher: Launcher
 ) -> Iterator[RecordSummary]:
     data: CellData | None = None
     opened = ""

@@ -40,9 +40,10 @@ def _load(name: str, target: str, options: str, root: Path | None, cache: Path) 
 
 
 def load_dataset(component: Component, paths: Paths) -> DomainDataset:
-    """Return the data set of a configuration; it is read once a process."""
+    """Return the data set of a configuration; the last one is kept, so that one after another is read once a process."""
     options = json.dumps(component.options, sort_keys=True)
-    return _load(component.name, component.target, options, paths.data_root, cache=paths.cache)
+    root, cache = paths.root_of(component.name), paths.cache_of(component.name)
+    return _load(component.name, component.target, options, root, cache=cache)
 
 
 def layout(images: Tensor) -> torch.memory_format:

@@ -66,7 +66,7 @@ def _take_turns(methods: Mapping[str, Sequence[str]]) -> dict[str, float]:
 def _step_of(experiment: Experiment) -> Step:
     """A step of the first quantizer under the step rule, as a cell takes it."""
     torch.manual_seed(0)
-    network = experiment.model.build(SHAPE, CLASSES)
+    network = experiment.setups[0].model.build(SHAPE, CLASSES)
     algorithm = ERM(network, 1, lambda params: torch.optim.Adam(params, LR, fused=True))
     algorithm.rule = experiment.step_rule.build()
     quantizer = experiment.quantizers[0].create(0)

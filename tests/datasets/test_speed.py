@@ -46,7 +46,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ours(data: DomainDataset) -> Callable[[], int]:
     """Three training batches of a run, one source domain, in the layout that the network wants."""
-    protocol = load(["protocol=domainbed-2020", "model=resnet50", f"protocol.batch_size={BATCH}"]).protocol
+    protocol = load(["protocol=domainbed-2020", "model=resnet50", f"protocol.batch_size={BATCH}"]).setups[0].protocol
     cell, step = CellData(data, 1, 0, protocol, "cpu"), [0]
 
     def work() -> int:

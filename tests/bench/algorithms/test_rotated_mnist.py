@@ -29,7 +29,7 @@ def accuracies(target):
     words = ["dataset=rotated_mnist", "model=mnist_cnn", f"data.root={DATA}", f"targets=['{target}']", "seeds=1"]
     experiment = config.load([*words, "quantizer=[float]", *(f"protocol.{word}" for word in PROTOCOL)])
     group = load_and_plan(experiment)[0].group
-    dataset = load_dataset(experiment.dataset, experiment.paths)
+    dataset = load_dataset(experiment.setups[0].dataset, experiment.paths)
     data = CellData(dataset, dataset.index(str(target)), 0, group.protocol, "cpu")
     algorithm = build(group, data)
     for step in range(1, STEPS + 1):

@@ -79,7 +79,9 @@ def test_rows_curve_sizes_and_provenance_are_complete(quick):
     for record in records(experiment).values():
         assert record.status == "done"
         assert set(record.rows) == {"iid", "oracle", "last", "swad", "swad_reference"}
-        assert record.target_count == len(load_dataset(experiment.dataset, experiment.paths).domains[-1].labels)
+        assert record.target_count == len(
+            load_dataset(experiment.setups[0].dataset, experiment.paths).domains[-1].labels
+        )
         assert [p["step"] for p in record.curve] == [7, 9, 11, 12]
         assert record.provenance["versions"]["torch"] == torch.__version__
         for row in record.rows.values():
@@ -89,7 +91,7 @@ def test_rows_curve_sizes_and_provenance_are_complete(quick):
 def test_accuracies_follow_from_the_packed_correctness(quick):
     experiment = quick("quantizer=[lsq]")
     session.run_experiment(experiment)
-    dataset = load_dataset(experiment.dataset, experiment.paths)
+    dataset = load_dataset(experiment.setups[0].dataset, experiment.paths)
     target = dataset.index("thick")
     inside, outside = split(len(dataset.domains[target].labels), 0, target)
     for row in records(experiment)["erm", "lsq"].rows.values():
@@ -117,8 +119,8 @@ def test_the_stored_model_is_the_selected_one_bit_for_bit(quick):
     path = experiment.paths.out / record.sizes.path
     assert path.stat().st_size == record.sizes.packed_file
     state = read_model(path).state()
-    dataset = load_dataset(experiment.dataset, experiment.paths)
-    network = experiment.model.build(dataset.shape, len(dataset.classes))
+    dataset = load_dataset(experiment.setups[0].dataset, experiment.paths)
+    network = experiment.setups[0].model.build(dataset.shape, len(dataset.classes))
     network.load_state_dict(state)
     network.eval()
     target = dataset.domains[dataset.index("thick")]
@@ -256,9 +258,9 @@ def test_a_folder_of_another_schema_is_left_alone(quick):
 @pytest.mark.parametrize(("domains", "refused"), [(2, True), (3, False)])
 def test_coral_needs_two_source_domains(quick, domains, refused):
     experiment = quick("algorithm=[coral]", "quantizer=[float]")
-    whole = load_dataset(experiment.dataset, experiment.paths)
+    whole = load_dataset(experiment.setups[0].dataset, experiment.paths)
     small = replace(whole, domains=whole.domains[-domains:])
     cell = session.load_and_plan(experiment)[0]
-    data = CellData(small, small.index("thick"), 0, experiment.protocol, "cpu")
+    data = CellData(small, small.index("thick"), 0, experiment.setups[0].protocol, "cpu")
     expected = ("unsupported", "coral needs 2 source domains, there are 1") if refused else None
     assert cell_incompatibility(cell, data) == expected

@@ -12,7 +12,9 @@ from quantdg.core.errors import ConfigError
 
 
 def check(experiment, cells=1):
-    check_memory(experiment, load_dataset(experiment.dataset, experiment.paths), cells)
+    (setup,) = experiment.setups
+    outline = load_dataset(setup.dataset, experiment.paths).outline
+    check_memory(setup, outline, experiment.launcher, cells)
 
 
 def test_what_autograd_keeps_is_counted_by_hand():
@@ -66,7 +68,7 @@ def test_a_cluster_is_asked_for_more(quick, monkeypatch):
 def test_the_bound_is_low_and_not_far_off(quick):
     """What a step really allocates at its peak is more than the estimate, and less than five times as much."""
     experiment = quick("protocol.batch_size=64", "quantizer=[float]")
-    network = experiment.model.build((3, 16, 16), 10)
+    network = experiment.setups[0].model.build((3, 16, 16), 10)
     load_and_plan(experiment)
     images = torch.rand(256, 3, 16, 16)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:

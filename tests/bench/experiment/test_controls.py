@@ -4,7 +4,8 @@ import pytest
 
 from quantdg.bench.experiment import load as config
 from quantdg.bench.results.store import RunStore
-from quantdg.bench.sweep.session import find_refusals, load_and_plan, plan_run, run_experiment
+from quantdg.bench.sweep.checks import check_parts, read_outlines
+from quantdg.bench.sweep.session import load_and_plan, plan_run, run_experiment
 from quantdg.quantizers.freeze import Freeze
 from quantdg.quantizers.spec import QuantSpec
 
@@ -18,7 +19,7 @@ def test_controls_run_as_their_weight_only_selves(quick):
     assert labels == {"float": "float", "lsq": "W7A4", "freeze": "float", "round_freeze": "W7", "uniform_noise": "W7"}
     keys = [{c.labels.quantizer: c.key for c in load_and_plan(e)} for e in (asked, plain)]
     assert {name for name in keys[0] if keys[0][name] == keys[1][name]} == {"float", *labels} - {"lsq"}
-    assert not find_refusals(asked)
+    assert not check_parts(asked, read_outlines(asked), refuse=True).refusals
     text = plan_run(asked).text(jobs=1)
     assert "5 cells in 1 groups: 0 done, 5 missing, 0 failed, 0 unsupported" in text
     assert text.count("\nnote: ") == 2
@@ -47,6 +48,6 @@ def test_what_is_asked_of_one_control_alone_is_refused_by_name(quick, name):
 
 
 def test_freezing_knows_no_input_bits():
-    network = config.load([]).model.build((3, 16, 16), 10)
+    network = config.load([]).setups[0].model.build((3, 16, 16), 10)
     assert Freeze().supports(network, QuantSpec()).ok
     assert not Freeze().supports(network, QuantSpec(act_bits=8)).ok

@@ -19,7 +19,13 @@ FILES = [(f.parent.name, f.stem) for f in sorted(Path(conf.__file__).parent.glob
 def test_every_file_composes_and_names_something_importable(group, name):
     several = group in ("quantizer", "algorithm", "averaging", "transform")
     experiment = config.load([f"{group}=[{name}]" if several else f"{group}={name}", "protocol.weights=none"])
-    parts = (*experiment.quantizers, *experiment.algorithms, *experiment.averages, experiment.dataset, experiment.model)
+    parts = (
+        *experiment.quantizers,
+        *experiment.algorithms,
+        *experiment.averages,
+        experiment.setups[0].dataset,
+        experiment.setups[0].model,
+    )
     assert all(callable(import_object(part.target)) for part in parts)
 
 
@@ -59,7 +65,7 @@ def test_a_weights_file_counts_by_its_content_not_by_its_place(tmp_path):
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(content)
         experiment = config.load(["model=squeezenet", f"protocol.weights={file}", "seeds=1", "targets=[thick]"])
-        return [cell.key for cell in experiment.cells(["thick"], "data")]
+        return [cell.key for cell in experiment.cells({"digits": ["thick"]}, {"digits": "data"})]
 
     assert keys("a", b"1") == keys("b", b"1") != keys("b", b"2")
 
@@ -76,7 +82,7 @@ def test_a_weights_file_counts_by_its_content_not_by_its_place(tmp_path):
     ],
 )
 def test_weights_are_the_protocols(words, weights):
-    assert config.load(words.split()).model.options["weights"] == weights
+    assert config.load(words.split()).setups[0].model.options["weights"] == weights
 
 
 @pytest.mark.parametrize(
@@ -103,7 +109,9 @@ def test_the_weights_count_in_a_cells_identity_as_the_models():
     words = ["model=resnet18", "model.weights=IMAGENET1K_V1", "seeds=1"]
     keys = []
     for demand in ("IMAGENET1K_V1", "any"):
-        (cell,) = config.load([*words, f"protocol.weights={demand}", "quantizer=[float]"]).cells(["thick"], "data")
+        (cell,) = config.load([*words, f"protocol.weights={demand}", "quantizer=[float]"]).cells(
+            {"digits": ["thick"]}, {"digits": "data"}
+        )
         keys.append(cell.key)
         assert cell.settings["model"]["options"]["weights"] == "IMAGENET1K_V1"
     assert keys[0] == keys[1]
@@ -145,7 +153,9 @@ def test_the_weights_count_in_a_cells_identity_as_the_models():
         ("~quantizer.lsq._target_", "no quantizer chosen for this run named 'lsq'"),
         ("quantizer=[]", "quantizer needs at least one choice"),
         ("algorithm=null", "algorithm takes a list of names, got null; write algorithm=.NAME,NAME., there are: arm"),
-        ("dataset=[digits,pacs]", "dataset takes one name, got .digits,pacs."),
+        ("model=[convnet,resnet18]", "model takes one name, got .convnet,resnet18."),
+        ("dataset=[]", "dataset takes a list of names, got"),
+        ("dataset=[digits,3]", "dataset takes a list of names, got .digits,3."),
         ("~dataset", "dataset cannot be left out"),
         ("deploy=null", "there are: .*none"),
         ("data=null", "data cannot be left out"),
@@ -220,7 +230,7 @@ def test_help_lists_the_choices():
 
 def test_the_default_data_set_is_the_digits():
     experiment = config.load([])
-    assert import_object(experiment.dataset.target) is load_digits
+    assert import_object(experiment.setups[0].dataset.target) is load_digits
 
 
 @pytest.mark.parametrize(
@@ -286,7 +296,7 @@ def test_null_in_a_rule_means_float_inputs(tmp_path):
     ],
 )
 def test_a_network_is_called_by_its_architecture(words, label):
-    assert config.load([*words, "protocol=scratch"]).model.architecture == label
+    assert config.load([*words, "protocol=scratch"]).setups[0].model.architecture == label
 
 
 def test_the_catalogue_runs_every_quantizer():

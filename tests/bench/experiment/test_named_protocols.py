@@ -29,9 +29,9 @@ BACKBONE = "model=resnet50"
 )
 def test_protocols(named, steps, start_step, check_every):
     experiment = config.load([f"protocol={named}", BACKBONE])
-    protocol = experiment.protocol
+    protocol = experiment.setups[0].protocol
     assert protocol.name == named
-    assert experiment.model.options["weights"] == "IMAGENET1K_V1"
+    assert experiment.setups[0].model.options["weights"] == "IMAGENET1K_V1"
     assert (protocol.steps, protocol.start_step, protocol.check_every) == (steps, start_step, check_every)
     assert {key: getattr(protocol, key) for key in COMMON} == COMMON
 
@@ -46,7 +46,7 @@ def test_protocols(named, steps, start_step, check_every):
     ],
 )
 def test_checkpoints_come_where_the_releases_have_them(named, checks):
-    protocol = config.load([f"protocol={named}", BACKBONE]).protocol
+    protocol = config.load([f"protocol={named}", BACKBONE]).setups[0].protocol
     assert [step for step in range(protocol.steps + 1) if protocol.is_check(step)] == checks
 
 
@@ -92,7 +92,7 @@ def test_every_file_lists_every_default_and_the_same_as_the_code(group):
 
 def test_only_domainbed_augments_source_validation():
     named = ("qtdog", "qtdog-release", "swad", "domainbed-2020")
-    augmented = [n for n in named if config.load([f"protocol={n}", BACKBONE]).protocol.augment_validation]
+    augmented = [n for n in named if config.load([f"protocol={n}", BACKBONE]).setups[0].protocol.augment_validation]
     assert augmented == ["domainbed-2020"]
 
 
@@ -100,23 +100,23 @@ def test_the_papers_experiment_says_that_it_is_from_scratch():
     experiment = config.load(["experiment=pacs_paper"])
     as_in_the_paper = "model.name=resnet50 protocol.name=qtdog protocol.weights=IMAGENET1K_V1 protocol.bn=frozen"
     given = config.load(["experiment=pacs_paper", *as_in_the_paper.split()])
-    label = experiment.cells(["sketch"], "data")[0].labels
+    label = experiment.cells({"pacs": ["sketch"]}, {"pacs": "data"})[0].labels
     assert (label.model, label.protocol) == ("resnet50-scratch", "qtdog-scratch")
-    assert experiment.protocol.weights is None
-    assert experiment.model.options["weights"] is None
-    assert given.protocol == config.load(["protocol=qtdog", BACKBONE]).protocol
-    assert (given.model.name, given.model.options["weights"]) == ("resnet50", "IMAGENET1K_V1")
-    assert experiment.dataset.options["size"] == given.dataset.options["size"] == 224
+    assert experiment.setups[0].protocol.weights is None
+    assert experiment.setups[0].model.options["weights"] is None
+    assert given.setups[0].protocol == config.load(["protocol=qtdog", BACKBONE]).setups[0].protocol
+    assert (given.setups[0].model.name, given.setups[0].model.options["weights"]) == ("resnet50", "IMAGENET1K_V1")
+    assert experiment.setups[0].dataset.options["size"] == given.setups[0].dataset.options["size"] == 224
     assert [q.name for q in experiment.quantizers] == ["float", "lsq", "freeze", "round_freeze", "uniform_noise"]
     assert {q.spec.weight_bits for q in experiment.quantizers if q.spec} == {7}
 
 
 def test_the_released_codes_experiment_rounds_and_freezes_with_swad_as_released():
     experiment = config.load(["experiment=qtdog-release"])
-    assert experiment.protocol == config.load(["protocol=qtdog-release", BACKBONE]).protocol
+    assert experiment.setups[0].protocol == config.load(["protocol=qtdog-release", BACKBONE]).setups[0].protocol
     assert [q.name for q in experiment.quantizers] == ["float", "freeze", "round_freeze"]
     (average,) = experiment.averages
     options = {"variant": "reference", "n_converge": 3, "n_tolerance": 6, "tolerance": 0.3}
     assert (average.name, average.options) == ("swad_reference", options)
-    assert experiment.model.options["weights"] == "IMAGENET1K_V1"
+    assert experiment.setups[0].model.options["weights"] == "IMAGENET1K_V1"
     assert [a.name for a in experiment.algorithms] == ["erm"]

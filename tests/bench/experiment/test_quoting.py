@@ -51,7 +51,10 @@ def test_domains_are_named_as_their_folders(word, targets):
 
 
 def test_domains_of_the_data_set_are_text():
-    assert config.load(["dataset=folder", "dataset.domains=[007,1e3]"]).dataset.options["domains"] == ["007", "1e3"]
+    assert config.load(["dataset=folder", "dataset.domains=[007,1e3]"]).setups[0].dataset.options["domains"] == [
+        "007",
+        "1e3",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,7 @@ def test_what_hydra_reads_right_is_left_alone(word):
 
 
 def test_a_word_of_any_alphabet():
-    assert config.load(["protocol.name=größe"]).protocol.name == "größe"
+    assert config.load(["protocol.name=größe"]).setups[0].protocol.name == "größe"
 
 
 @pytest.mark.parametrize("word", ["seeds=[", "quantizer=[float", "targets=["])

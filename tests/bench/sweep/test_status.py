@@ -36,7 +36,7 @@ def grid(*words):
     experiment = config.load(
         ["quantizer=[float,lsq,pact]", "seeds=2", "protocol.steps=240", "protocol.start_step=96", *words]
     )
-    cells = experiment.cells(TARGETS, "f" * 16)
+    cells = experiment.cells({"digits": TARGETS}, {"digits": "f" * 16})
     prime_keys(cells)
     return cells
 
@@ -84,7 +84,7 @@ def test_the_plan_counts_states_and_hours(store):
     assert len(cells) == 12
     store.write(record_of(cells[0]))
     store.write(record_of(cells[1], "failed", "boom"))
-    plan = make_plan(cells, store, RerunPolicy(), {("erm", "pact", "W7A8"): "no"})
+    plan = make_plan(cells, store, RerunPolicy(), {("digits", "erm", "pact", "W7A8"): "no"})
     assert dict(plan.states) == {"done": 1, "failed": 1, "missing": 6, "unsupported": 4}
     assert (len(plan.run), plan.refused, plan.phases) == (10, 4, 3)
     assert plan.seconds == pytest.approx(6 * 2.88 + 3 * 96 * 0.01)
@@ -221,7 +221,7 @@ def test_a_hundred_thousand_cells_in_seconds(tmp_path):
     """Plan and status of a grid of 100,000 with 50,000 records, in a process of its own."""
     experiment = config.load(["experiment=demo", "seeds=1000"])
     algorithms = tuple(Component(f"a{i}", a.target, a.options) for i in range(5) for a in experiment.algorithms)
-    cells = replace(experiment, algorithms=algorithms).cells(["a"], "f" * 16)[:100_000]
+    cells = replace(experiment, algorithms=algorithms).cells({"digits": ["a"]}, {"digits": "f" * 16})[:100_000]
     prime_keys(cells)
     store = RunStore(tmp_path / "runs", create=True)
     (store.root / "cells").mkdir()

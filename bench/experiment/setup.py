@@ -1,0 +1,61 @@
+"""One data set of an experiment, with the model and the protocol that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...core.errors import ConfigError
+from ...core.repeats import refuse_repeats
+from .component import Component
+from .protocol import Protocol
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A setup is what may differ from one data set of an experiment to the next.
+
+    Attributes:
+        dataset: its name is the setup's name.
+        model: trained on it.
+        protocol: followed on it.
+    """
+
+    dataset: Component
+    model: Component
+    protocol: Protocol
+
+    @property
+    def name(self) -> str:
+        """Return the data set's name, as tables show it."""
+        return self.dataset.name
+
+    def protocols(self, start_steps: Sequence[int]) -> list[Protocol]:
+        """Return the protocol once for each start step, itself for none; ConfigError where one does not fit."""
+        return [replace(self.protocol, start_step=step) for step in start_steps] or [self.protocol]
+
+
+def refuse_same(setups: Sequence[Setup], roots: Mapping[str, Path | None]) -> None:
+    """Raise ConfigError where two setups have one name, or the same data set under two; ``roots`` are by name."""
+    refuse_repeats("dataset", [setup.name for setup in setups])
+    seen: list[Setup] = []
+    for setup in setups:
+        for other in seen:
+            if (replace(setup.dataset, name=other.name), roots[setup.name]) == (other.dataset, roots[other.name]):
+                raise ConfigError(
+                    f"each data set counts once, {other.name} and {setup.name} are the same with the same settings; leave one "
+                    f"out of dataset, or write dataset.{setup.name}.SETTING=VALUE"
+                )
+        seen.append(setup)
+
+
+def refuse_same_content(fingerprints: Mapping[str, str]) -> None:
+    """Raise ConfigError where two data sets, by name, turn out to hold the same images and labels."""
+    seen: dict[str, str] = {}
+    for name, fingerprint in fingerprints.items():
+        if fingerprint in seen:
+            raise ConfigError(
+                f"each data set counts once, {seen[fingerprint]} and {name} hold the same images; leave one out of dataset"
+            )
+        seen[fingerprint] = name

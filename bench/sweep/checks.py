@@ -79,5 +79,5 @@ def _refusals(
             refused = incompatibility(algorithm, quantizer, sources, lambda: network, step_rule=experiment.step_rule)
             if refused:
                 bits = quantizer.spec.label if quantizer.spec else "float"
-                found[setup.name, algorithm.name, quantizer.name, bits] = refused[1]
+                found[setup.dataset.title, algorithm.name, quantizer.name, bits] = refused[1]
     return found

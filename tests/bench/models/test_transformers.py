@@ -33,7 +33,7 @@ CLIP = partial(
 
 @pytest.mark.parametrize(("name", "inputs"), [("deit_small", "imagenet"), ("clip_vit_b_16", "clip")])
 def test_every_layer_but_the_classifier_is_quantized_in_weight_and_input(name: str, inputs: str) -> None:
-    chosen = config.load([f"model={name}"]).model
+    chosen = config.load([f"model={name}"]).setups[0].model
     with torch.device("meta"):
         structure = chosen.build((3, 32, 32), 5)
     layers = {n for n, m in structure.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d)) and n != "classifier"}

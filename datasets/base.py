@@ -42,12 +42,14 @@ class Outline:
 
     Attributes:
         domains: names in index order.
+        targets: those that are held out one after the other unless others are asked for.
         classes: names by label.
         shape: of the images, (C, H, W).
         fingerprint: hash of the content.
     """
 
     domains: tuple[str, ...]
+    targets: tuple[str, ...]
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
     fingerprint: str
@@ -97,7 +99,8 @@ class DomainDataset:
     @property
     def outline(self) -> Outline:
         """Return what remains to be known when the images are let go."""
-        return Outline(tuple(d.name for d in self.domains), self.classes, self.shape, self.fingerprint)
+        domains = tuple(domain.name for domain in self.domains)
+        return Outline(domains, self.targets, self.classes, self.shape, self.fingerprint)
 
     def index(self, name: str) -> int:
         """Return the environment index of the domain ``name``; UnknownNameError where there is none."""

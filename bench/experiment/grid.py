@@ -20,7 +20,7 @@ from .launcher import Launcher
 from .noise_match import MatchRule
 from .protocol import Protocol
 from .setup import Setup
-from .targets import Domains, targets_of
+from .targets import Outlines, targets_of
 
 TRAINING_VERSION = 3
 """Raised whenever a change makes the same settings train differently."""
@@ -189,9 +189,9 @@ class Experiment:
         for setup in self.setups:
             setup.protocols(self.start_steps)
 
-    def check_size(self, domains: Domains) -> None:
-        """Raise ConfigError where the domains of all data sets make more than ``max_cells`` cells."""
-        targets = sum(map(len, targets_of(self.targets, domains).values()))
+    def check_size(self, outlines: Outlines) -> None:
+        """Raise ConfigError where the targets of all data sets make more than ``max_cells`` cells."""
+        targets = sum(map(len, targets_of(self.targets, outlines).values()))
         groups = max(1, len(self.start_steps)) * len(self.seeds) * targets * len(self.algorithms)
         if groups * len(self.quantizers) > self.max_cells:
             raise too_many_cells(groups * len(self.quantizers), self.max_cells)
@@ -206,18 +206,13 @@ class Experiment:
         yield from (("quantizer", part) for part in self.quantizers)
         yield from (("averaging", part) for part in self.averages)
 
-    def cells(self, domains: Domains, fingerprints: Mapping[str, str]) -> list[Cell]:
-        """Return all cells in a stable order, those of a group and those of a data set together.
-
-        Args:
-            domains: of each data set.
-            fingerprints: of each data set's content.
-        """
-        targets = targets_of(self.targets, domains)
+    def cells(self, outlines: Outlines) -> list[Cell]:
+        """Return all cells in a stable order, those of a group and those of a data set together."""
+        targets = targets_of(self.targets, outlines)
         return [
             cell
             for setup in self.setups
-            for group in self._groups(setup, targets[setup.name], fingerprints[setup.name])
+            for group in self._groups(setup, targets[setup.name], outlines[setup.name].fingerprint)
             for cell in self._branches(group)
         ]
 

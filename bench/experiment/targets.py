@@ -6,23 +6,25 @@ from collections.abc import Mapping, Sequence
 
 from ...core.errors import ConfigError, UnknownNameError
 from ...core.repeats import refuse_repeats
+from ...datasets.base import Outline
 
-Domains = Mapping[str, Sequence[str]]
-"""Name of a data set -> its domains in index order."""
+Outlines = Mapping[str, Outline]
+"""Name of a data set -> what is known of it."""
 
 
-def targets_of(asked: Sequence[str] | None, domains: Domains) -> dict[str, list[str]]:
+def targets_of(asked: Sequence[str] | None, outlines: Outlines) -> dict[str, list[str]]:
     """Return the targets of each data set, in the order they are asked for.
 
     Args:
-        asked: names as ``DATASET/DOMAIN``, or ``DOMAIN`` where one data set only has such a domain; None: all.
-        domains: of all data sets.
+        asked: names as ``DATASET/DOMAIN``, or ``DOMAIN`` where one data set only has such a domain; None: each data set's own.
+        outlines: of all data sets.
 
     Raises:
         ConfigError: there is no such domain, several data sets have it, it is named twice, or a data set has none.
     """
     if asked is None:
-        return {name: list(own) for name, own in domains.items()}
+        return {name: list(outline.targets) for name, outline in outlines.items()}
+    domains = {name: outline.domains for name, outline in outlines.items()}
     found: dict[str, list[str]] = {name: [] for name in domains}
     for text in asked:
         name, target = _place(text, domains)
@@ -37,7 +39,7 @@ def targets_of(asked: Sequence[str] | None, domains: Domains) -> dict[str, list[
     return found
 
 
-def _place(text: str, domains: Domains) -> tuple[str, str]:
+def _place(text: str, domains: Mapping[str, Sequence[str]]) -> tuple[str, str]:
     """The data set and the domain that a target names."""
     having = [name for name, own in domains.items() if text in own]
     if len(having) == 1:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import nn
 
-from ...datasets.base import Outline
 from ..cells.dry_build import build_network, try_network, try_parts
 from ..cells.execute import incompatibility
 from ..experiment.grid import Cell, Experiment
 from ..experiment.keys import prime_keys
 from ..experiment.protocol import without_batchnorm
 from ..experiment.setup import Setup, refuse_same_content
+from ..experiment.targets import Outlines
 from ..training.data import load_dataset
 from ..training.precision import check_precision
 from .plan import Refusals
-
-Outlines = Mapping[str, Outline]
-"""Name of a data set -> what is known of it."""
 
 
 class Found(NamedTuple):
@@ -38,14 +34,13 @@ def read_outlines(experiment: Experiment) -> Outlines:
             check_precision(setup.protocol.precision, "cpu")
     outlines = {s.name: load_dataset(s.dataset, experiment.paths).outline for s in experiment.setups}
     refuse_same_content({name: outline.fingerprint for name, outline in outlines.items()})
-    experiment.check_size({name: outline.domains for name, outline in outlines.items()})
+    experiment.check_size(outlines)
     return outlines
 
 
 def cells_of(experiment: Experiment, outlines: Outlines) -> list[Cell]:
     """Return all cells, their keys worked out."""
-    domains = {name: outline.domains for name, outline in outlines.items()}
-    cells = experiment.cells(domains, {name: outline.fingerprint for name, outline in outlines.items()})
+    cells = experiment.cells(outlines)
     prime_keys(cells)
     return cells
 

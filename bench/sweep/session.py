@@ -17,13 +17,14 @@ from ..engines.dispatch import submit_cells
 from ..engines.local import run_cells
 from ..engines.memory import check_memory
 from ..experiment.grid import Cell, Experiment
+from ..experiment.targets import Outlines
 from ..models.weights import without_weights
 from ..results.deployment import Deployment
 from ..results.store import RunStore
 from ..results.summary import scan
 from ..results.verdict_rules import fix_rules
 from ..training.precision import check_precision
-from .checks import Outlines, cells_of, check_parts, read_outlines
+from .checks import cells_of, check_parts, read_outlines
 from .plan import Plan, make_plan
 from .progress import Watch, progress_bar, tell
 from .requested import write_grid

@@ -84,7 +84,7 @@ def assert_equal(table: DomainDataset, folder: DomainDataset) -> None:
         assert ours.name == theirs.name
         assert np.array_equal(ours.images, theirs.images)
         assert np.array_equal(ours.labels, theirs.labels)
-    protocol = load([]).protocol
+    protocol = load([]).setups[0].protocol
     for seed in (0, 1):
         one, other = (CellData(data, 2, seed, protocol, device="cpu") for data in (table, folder))
         for i in one.sources:

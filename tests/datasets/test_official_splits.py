@@ -33,7 +33,7 @@ def shades(data: DomainDataset, domain: str) -> list[int]:
 
 
 def cell(data: DomainDataset, target: str, seed: int = 0) -> CellData:
-    protocol = load([]).protocol
+    protocol = load([]).setups[0].protocol
     return CellData(data, data.index(target), seed, protocol, device="cpu")
 
 

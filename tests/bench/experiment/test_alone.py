@@ -5,14 +5,20 @@ import pytest
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.targets import targets_of
 from quantdg.core.errors import ConfigError
+from quantdg.datasets.base import Outline
 
 DOMAINS = {"pacs": ["photo", "sketch"], "mine": ["photo", "day"]}
+TWO = {name: Outline(tuple(own), tuple(own), ("0", "1"), (3, 16, 16), name) for name, own in DOMAINS.items()}
 THREE = "dataset=[pacs,office_caltech,digits]"
 SCRATCH = ["protocol=scratch", "model=convnet"]
 
 
+def outline(*domains, fingerprint="data"):
+    return Outline(domains, domains, ("0", "1"), (3, 16, 16), fingerprint)
+
+
 def keys(words, **domains):
-    cells = config.load([*SCRATCH, *words]).cells(domains, dict.fromkeys(domains, "data"))
+    cells = config.load([*SCRATCH, *words]).cells({name: outline(*own) for name, own in domains.items()})
     return {name: [c.key for c in cells if c.labels.dataset == name] for name in domains}
 
 
@@ -102,9 +108,9 @@ def test_wrong_words(words, message):
 
 
 def test_targets_of_each():
-    assert targets_of(None, DOMAINS) == DOMAINS
-    assert targets_of(["mine/photo", "day", "sketch"], DOMAINS) == {"pacs": ["sketch"], "mine": ["photo", "day"]}
-    assert targets_of(["pacs/sketch"], {"pacs": ["photo", "sketch"]}) == {"pacs": ["sketch"]}
+    assert targets_of(None, TWO) == DOMAINS
+    assert targets_of(["mine/photo", "day", "sketch"], TWO) == {"pacs": ["sketch"], "mine": ["photo", "day"]}
+    assert targets_of(["pacs/sketch"], {"pacs": TWO["pacs"]}) == {"pacs": ["sketch"]}
 
 
 @pytest.mark.parametrize(
@@ -119,4 +125,4 @@ def test_targets_of_each():
 )
 def test_wrong_targets(asked, message):
     with pytest.raises(ConfigError, match=message):
-        targets_of(asked, DOMAINS)
+        targets_of(asked, TWO)

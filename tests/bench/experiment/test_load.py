@@ -10,9 +10,14 @@ from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.component import import_object
 from quantdg.bench.sweep.session import load_and_plan
 from quantdg.core.errors import ConfigError, NoMatchError, UnknownNameError
+from quantdg.datasets.base import Outline
 from quantdg.datasets.digits import load_digits
 
 FILES = [(f.parent.name, f.stem) for f in sorted(Path(conf.__file__).parent.glob("*/*.yaml"))]
+
+
+def outline(*domains, fingerprint="data"):
+    return Outline(domains, domains, ("0", "1"), (3, 16, 16), fingerprint)
 
 
 @pytest.mark.parametrize(("group", "name"), FILES)
@@ -65,7 +70,7 @@ def test_a_weights_file_counts_by_its_content_not_by_its_place(tmp_path):
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(content)
         experiment = config.load(["model=squeezenet", f"protocol.weights={file}", "seeds=1", "targets=[thick]"])
-        return [cell.key for cell in experiment.cells({"digits": ["thick"]}, {"digits": "data"})]
+        return [cell.key for cell in experiment.cells({"digits": outline("thick")})]
 
     assert keys("a", b"1") == keys("b", b"1") != keys("b", b"2")
 
@@ -110,7 +115,7 @@ def test_the_weights_count_in_a_cells_identity_as_the_models():
     keys = []
     for demand in ("IMAGENET1K_V1", "any"):
         (cell,) = config.load([*words, f"protocol.weights={demand}", "quantizer=[float]"]).cells(
-            {"digits": ["thick"]}, {"digits": "data"}
+            {"digits": outline("thick")}
         )
         keys.append(cell.key)
         assert cell.settings["model"]["options"]["weights"] == "IMAGENET1K_V1"

@@ -5,6 +5,7 @@ import pytest
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.component import import_object
 from quantdg.bench.experiment.signature import parameters_of
+from quantdg.datasets.base import Outline
 
 COMMON = {
     "batch_size": 32,
@@ -16,6 +17,10 @@ COMMON = {
     "weights": "IMAGENET1K_V1",
 }
 BACKBONE = "model=resnet50"
+
+
+def outline(*domains, fingerprint="data"):
+    return Outline(domains, domains, ("0", "1"), (3, 16, 16), fingerprint)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +105,7 @@ def test_the_papers_experiment_says_that_it_is_from_scratch():
     experiment = config.load(["experiment=pacs_paper"])
     as_in_the_paper = "model.name=resnet50 protocol.name=qtdog protocol.weights=IMAGENET1K_V1 protocol.bn=frozen"
     given = config.load(["experiment=pacs_paper", *as_in_the_paper.split()])
-    label = experiment.cells({"pacs": ["sketch"]}, {"pacs": "data"})[0].labels
+    label = experiment.cells({"pacs": outline("sketch")})[0].labels
     assert (label.model, label.protocol) == ("resnet50-scratch", "qtdog-scratch")
     assert experiment.setups[0].protocol.weights is None
     assert experiment.setups[0].model.options["weights"] is None

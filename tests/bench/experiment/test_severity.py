@@ -7,11 +7,16 @@ import pytest
 from quantdg.bench.experiment.load import load
 from quantdg.bench.training.data import CellData, load_dataset
 from quantdg.core.errors import ConfigError
+from quantdg.datasets.base import Outline
+
+
+def outline(*domains: str, fingerprint: str = "data") -> Outline:
+    return Outline(domains, domains, ("0", "1"), (3, 16, 16), fingerprint)
 
 
 def test_the_usual_severity_is_the_data_set_as_it_always_was() -> None:
     plain, written = (
-        load(words).cells({"digits": ["faint"]}, {"digits": "f"}) for words in ([], ["dataset.severity=1"])
+        load(words).cells({"digits": outline("faint", fingerprint="f")}) for words in ([], ["dataset.severity=1"])
     )
     assert [cell.key for cell in plain] == [cell.key for cell in written]
     assert {cell.labels.dataset for cell in written} == {"digits"}
@@ -19,7 +24,7 @@ def test_the_usual_severity_is_the_data_set_as_it_always_was() -> None:
 
 def test_another_severity_is_another_data_set() -> None:
     plain, half = (
-        load(words).cells({"digits": ["faint"]}, {"digits": "f"}) for words in ([], ["dataset.severity=0.5"])
+        load(words).cells({"digits": outline("faint", fingerprint="f")}) for words in ([], ["dataset.severity=0.5"])
     )
     assert not {cell.key for cell in plain} & {cell.key for cell in half}
     assert {cell.labels.dataset for cell in half} == {"digits@0.5"}

@@ -28,15 +28,20 @@ from quantdg.bench.sweep.requested import read_grids, write_grid
 from quantdg.bench.sweep.rerun import RerunPolicy
 from quantdg.bench.sweep.status import read_status
 from quantdg.core.errors import ConfigError, RecordError
+from quantdg.datasets.base import Outline
 
 TARGETS = ["plain", "thick"]
+
+
+def outline(*domains, fingerprint="data"):
+    return Outline(domains, domains, ("0", "1"), (3, 16, 16), fingerprint)
 
 
 def grid(*words):
     experiment = config.load(
         ["quantizer=[float,lsq,pact]", "seeds=2", "protocol.steps=240", "protocol.start_step=96", *words]
     )
-    cells = experiment.cells({"digits": TARGETS}, {"digits": "f" * 16})
+    cells = experiment.cells({"digits": outline(*TARGETS, fingerprint="f" * 16)})
     prime_keys(cells)
     return cells
 
@@ -221,7 +226,7 @@ def test_a_hundred_thousand_cells_in_seconds(tmp_path):
     """Plan and status of a grid of 100,000 with 50,000 records, in a process of its own."""
     experiment = config.load(["experiment=demo", "seeds=1000"])
     algorithms = tuple(Component(f"a{i}", a.target, a.options) for i in range(5) for a in experiment.algorithms)
-    cells = replace(experiment, algorithms=algorithms).cells({"digits": ["a"]}, {"digits": "f" * 16})[:100_000]
+    cells = replace(experiment, algorithms=algorithms).cells({"digits": outline("a", fingerprint="f" * 16)})[:100_000]
     prime_keys(cells)
     store = RunStore(tmp_path / "runs", create=True)
     (store.root / "cells").mkdir()

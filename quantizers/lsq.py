@@ -28,6 +28,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ..core.host import on_host
 from .base import LEARNING_RATE
 from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, scale_shape, shared_dims
 from .sites import SiteQuantizer
@@ -44,7 +45,7 @@ class _RoundToScale(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, scale: Tensor, codes: IntegerRange, grad_scale: float) -> Tensor:
         v = x / scale
         ctx.all_inside = False
-        if not x.is_cuda:  # saves passes over the weight; on a GPU the answer would cost a synchronization
+        if on_host(x):  # saves passes over the weight; on a GPU the answer would cost a synchronization
             low, high = torch.aminmax(v)
             ctx.all_inside = bool((low >= codes.qmin) & (high <= codes.qmax))
         inside = () if ctx.all_inside else ((v >= codes.qmin) & (v <= codes.qmax),)

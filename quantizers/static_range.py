@@ -102,6 +102,11 @@ class StaticQuant(FakeQuant):
         self.register_buffer("low", torch.zeros(shape))
         self.register_buffer("high", torch.ones(shape))
         self.register_buffer("batches", torch.tensor(0))
+        self._count = 0  # the same, read without waiting for a GPU
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._count = int(self.batches)
 
     def advance(self, weight: Tensor, step: int) -> None:
         """Set the range of a weight anew where that is due."""
@@ -120,15 +125,17 @@ class StaticQuant(FakeQuant):
     def restart(self) -> None:
         """Forget the values seen so far."""
         self.batches.zero_()
+        self._count = 0
 
     @torch.no_grad()
     def observe(self, x: Tensor) -> None:
         """Take ``x`` into the range."""
-        new, count = self.range_of(x), int(self.batches)
+        new, count = self.range_of(x), self._count
         found = self.merge(Range(self.low, self.high), new, count) if count else new
         self.low.copy_(found.low)
         self.high.copy_(found.high)
         self.batches += 1
+        self._count += 1
 
     @property
     def per_channel(self) -> bool:

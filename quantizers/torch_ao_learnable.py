@@ -62,7 +62,7 @@ class TorchAOLearnableQuant(FakeQuant):
 
     def project(self) -> None:
         """Keep the scale positive; the module would do so itself, but in the next forward, eval included."""
-        self.fake.scale.data.clamp_(min=self.fake.eps.item())
+        self.fake.scale.data.clamp_(min=self.fake.eps)
 
     def qparams(self, x: Tensor | None = None) -> QParams:
         """Return the learned grid, the zero point rounded and clipped as in the forward."""

@@ -75,7 +75,7 @@ class TorchaoLearnableQuant(FakeQuant):
 
     def project(self) -> None:
         """Keep the scale positive."""
-        self.fake.scale.data.clamp_(min=self.fake.eps.item())
+        self.fake.scale.data.clamp_(min=self.fake.eps)
 
     def qparams(self, x: Tensor | None = None) -> QParams:
         """Return the learned grid, the zero point rounded and clipped as in the forward."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from ...core.errors import ConfigError
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
-from .base import Algorithm
+from .counting import Counting
 
 
-class Annealed(Algorithm):
+class Annealed(Counting):
     """It counts updates, and minimises something else after the first ``anneal`` of them.
 
     DomainBed re-creates Adam at the change; here its moments are cleared, which is the same for its parameters and keeps
@@ -24,23 +23,22 @@ class Annealed(Algorithm):
     """
 
     anneal: int
-    updates: Tensor
 
     def count_updates(self, anneal: int) -> None:
         """Begin to count, after the construction of `Algorithm`."""
         self.anneal = anneal
-        self.register_buffer("updates", torch.tensor(0))
+        self.start_counting()
 
     @property
     def late(self) -> bool:
         """Say whether the update that has begun comes after the change."""
-        return int(self.updates) > self.anneal
+        return self.done > self.anneal
 
     def begin_step(self) -> None:
         """Count the update; clear the moments where the loss changes."""
-        if int(self.updates) == self.anneal != 0:
+        if self.done == self.anneal != 0:
             self.reset_optimizer()
-        self.updates += 1
+        super().begin_step()
 
 
 class AnnealedPenalty(Annealed):

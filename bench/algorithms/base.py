@@ -6,6 +6,7 @@ step rule turns its gradient into a step, and the quantizer adds its parameters 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError, DivergedError
+from ...core.host import on_host
 from ...core.ranges import Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
@@ -34,7 +36,7 @@ __all__ = [
 
 
 class Algorithm(nn.Module, ABC):
-    """An algorithm keeps DomainBed's contract: ``update(minibatches)`` gives floats, ``predict(x)`` logits.
+    """An algorithm keeps DomainBed's contract: ``update(minibatches)`` gives scalars, ``predict(x)`` logits.
 
     Most algorithms are a loss: they write `losses` and inherit `update`. All state is parameters of
     ``self.optimizer`` and buffers, so that a checkpoint is complete; random numbers come from torch's global
@@ -72,6 +74,7 @@ class Algorithm(nn.Module, ABC):
         self.penalty: Callable[[], Tensor | None] = lambda: None
         self.statistics: tuple[Sequence[float], Sequence[float]] = ((0.0,), (1.0,))
         self.on_loss: Callable[[Tensor], None] = lambda loss: None
+        self._noted: Tensor | None = None  # losses since the last look, summed: one that is not finite stays
 
     @abstractmethod
     def losses(self, minibatches: Minibatches) -> Terms:
@@ -80,21 +83,25 @@ class Algorithm(nn.Module, ABC):
     def begin_step(self) -> None:
         """Prepare for an update, before any gradient: the place of step counters and annealing."""
 
-    def update(self, minibatches: Minibatches) -> dict[str, float]:
-        """Take one training step; DivergedError where the loss is not finite."""
+    def update(self, minibatches: Minibatches) -> Terms:
+        """Take one training step; returns its terms, each a detached scalar that may not have been computed yet on a GPU.
+
+        Raises:
+            DivergedError: the loss is not finite; of a loss on a GPU `refuse_divergence` says so later.
+        """
         for transform in self.transforms:
             minibatches = transform(minibatches)
         self.begin_step()
         return self.descend(minibatches)
 
-    def descend(self, minibatches: Minibatches) -> dict[str, float]:
+    def descend(self, minibatches: Minibatches) -> Terms:
         """Take one optimizer step on `losses`; an algorithm with several players overrides it."""
         return self.step(lambda: self.losses(minibatches))
 
     def step(
         self, losses: Callable[[], Terms], parameters: Iterable[nn.Parameter] | None = None, penalised: bool = True
-    ) -> dict[str, float]:
-        """Take one step of the rule on ``losses()["loss"]``; returns the terms of the first pass as floats.
+    ) -> Terms:
+        """Take one step of the rule on ``losses()["loss"]``; returns the terms of the first pass.
 
         Args:
             losses: may be called more than once (SAM).
@@ -108,18 +115,31 @@ class Algorithm(nn.Module, ABC):
             terms = losses()
             penalty = self.penalty() if penalised else None
             loss = terms["loss"] if penalty is None else terms["loss"] + penalty
-            refuse_divergence(loss)
+            self._watch(loss)
             if penalised:
                 self.on_loss(loss)
             if extra is not None:
                 trained = [p for p in self.parameters() if p.requires_grad] if moving is None else moving
                 loss = loss + extra(loss, trained)
-                refuse_divergence(loss)
+                self._watch(loss)
             loss.backward(inputs=moving)  # type: ignore[no-untyped-call]
             return terms
 
         terms = self.rule.step(self, gradients)
-        return {name: float(value.detach()) for name, value in terms.items()}
+        return {name: value.detach() for name, value in terms.items()}
+
+    def _watch(self, loss: Tensor) -> None:
+        """Note a loss; refuse it at once where its value can be read without waiting for a GPU."""
+        noted = loss.detach().double()
+        self._noted = noted if self._noted is None else self._noted + noted
+        if on_host(loss):
+            self.refuse_divergence()
+
+    def refuse_divergence(self) -> None:
+        """Raise DivergedError where a loss since the last call was not a finite number; this waits for a GPU."""
+        noted, self._noted = self._noted, None
+        if noted is not None and not math.isfinite(total := float(noted)):
+            raise DivergedError(f"the training loss is {total}; lower protocol.lr or the quantizer's lr_ratio")
 
     def add_transform(self, transform: Transform) -> None:
         """Apply ``transform`` to every batch from now on; ConfigError where it does not fit the network."""
@@ -149,14 +169,6 @@ class Algorithm(nn.Module, ABC):
         """Return logits (N, classes)."""
         out: Tensor = self.network(x)
         return out
-
-
-def refuse_divergence(loss: Tensor) -> None:
-    """Raise DivergedError where a loss is not a finite number."""
-    if not bool(torch.isfinite(loss)):
-        raise DivergedError(
-            f"the training loss is {float(loss.detach())}; lower protocol.lr or the quantizer's lr_ratio"
-        )
 
 
 def concatenate(minibatches: Minibatches) -> tuple[Tensor, Tensor]:

@@ -26,12 +26,13 @@ from ...core.ranges import Log, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
-from .base import Algorithm, concatenate
+from .base import Terms, concatenate
+from .counting import Counting
 
 BETAS = (0.5, 0.9)
 
 
-class DANN(Algorithm):
+class DANN(Counting):
     """It trains domain-adversarially; it needs at least two source domains.
 
     Args:
@@ -48,7 +49,6 @@ class DANN(Algorithm):
         "gradient_penalty": Log(0.01, 10.0),
         "width": Log(64, 1023, whole=True),
     }
-    updates: Tensor
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class DANN(Algorithm):
         self.discriminator = nn.Sequential(
             nn.Linear(features, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, num_domains)
         )
-        self.register_buffer("updates", torch.tensor(0))
+        self.start_counting()
         self._join(self.discriminator.parameters())
 
     def _join(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -82,16 +82,12 @@ class DANN(Algorithm):
             if "betas" in group:
                 group["betas"] = BETAS
 
-    def begin_step(self) -> None:
-        """Count the update."""
-        self.updates += 1
-
     @property
     def discriminates(self) -> bool:
         """Whether the update that has begun is the discriminator's."""
-        return int(self.updates) % (1 + self.d_steps) < self.d_steps
+        return self.done % (1 + self.d_steps) < self.d_steps
 
-    def descend(self, minibatches: Minibatches) -> dict[str, float]:
+    def descend(self, minibatches: Minibatches) -> Terms:
         """Take one step of the player whose turn it is."""
         if self.discriminates:
             return self.step(lambda: self.domain_losses(minibatches), self.adversary(), penalised=False)
@@ -116,7 +112,7 @@ class DANN(Algorithm):
         return {"loss": self._domain_loss(features, minibatches)}
 
     def _domain_loss(self, features: Tensor, minibatches: Minibatches) -> Tensor:
-        domains = torch.cat([torch.full((len(y),), d) for d, (_, y) in enumerate(minibatches)]).to(features.device)
+        domains = torch.cat([torch.full((len(y),), d, device=y.device) for d, (_, y) in enumerate(minibatches)])
         loss = self.confusion(self.discriminator(self.judged(features, minibatches)), domains, minibatches)
         if self.gradient_penalty == 0:
             return loss

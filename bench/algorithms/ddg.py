@@ -121,5 +121,5 @@ class DDG(AugMixJSD):
         excess = torch.stack([(r - self.margin).relu().mean() for r in differences]).sum()
         moved = self.multiplier + self.eta * (differences[0].mean().detach() - self.margin)
         self.multiplier.copy_(moved.clamp(0, 1))
-        loss = risk + self.weight * consistency + float(self.multiplier) * excess
+        loss = risk + self.weight * consistency + self.multiplier.clone() * excess
         return {"loss": loss, "risk": risk, "consistency": consistency, "excess": excess}

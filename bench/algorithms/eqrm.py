@@ -42,13 +42,13 @@ def kernel_quantile(risks: Tensor, alpha: float) -> Tensor:
     """Compute q, a differentiable scalar, of at least two risks (D,); alpha lies between 0 and 1, both excluded."""
     values = risks.double()
     width = 1.06 * values.std() * len(values) ** -0.2
-    if float(width.detach()) < 1e-12:
-        return risks.mean()
+    same = width.detach() < 1e-12
+    width = torch.where(same, 1.0, width)
     q = _bisect(values.detach(), width.detach(), alpha)
     z = (q - values) / width
     density = (z.square() / -2).exp().mean().detach() / (math.sqrt(2 * math.pi) * width.detach())
     found: Tensor = q + (alpha - torch.special.ndtr(z).mean()) / density
-    return found.to(risks.dtype)
+    return torch.where(same, risks.mean(), found.to(risks.dtype))
 
 
 def _bisect(values: Tensor, width: Tensor, alpha: float) -> Tensor:
@@ -99,7 +99,7 @@ class EQRM(Annealed):
     def set_rates(self, step: int, steps: int) -> None:
         """Set every learning rate, by the updates done lower after the burn-in."""
         super().set_rates(step, steps)
-        if int(self.updates) >= self.anneal:
+        if self.done >= self.anneal:
             for group in self.optimizer.param_groups:
                 group["lr"] *= self.lr / self.optimizer.defaults["lr"]
 

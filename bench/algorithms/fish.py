@@ -27,7 +27,7 @@ from ...core.ranges import Choice, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
-from .base import Algorithm, concatenate
+from .base import Algorithm, Terms, concatenate
 
 
 class Fish(Algorithm):
@@ -50,7 +50,7 @@ class Fish(Algorithm):
         super().__init__(network, num_domains, optimizer)
         self.meta_lr = meta_lr
 
-    def descend(self, minibatches: Minibatches) -> dict[str, float]:
+    def descend(self, minibatches: Minibatches) -> Terms:
         """Take the steps and go back part of the way; the terms are means over the domains."""
         weights = [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
         start = [w.detach().clone() for w in weights]
@@ -61,7 +61,7 @@ class Fish(Algorithm):
         with torch.no_grad():
             for w, before in zip(weights, start, strict=True):
                 w.copy_(torch.lerp(before, w, self.meta_lr))
-        return {name: sum(terms[name] for terms in found) / len(found) for name in found[0]}
+        return {name: torch.stack([terms[name].double() for terms in found]).sum() / len(found) for name in found[0]}
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
         """Compute the cross-entropy on the given domains."""

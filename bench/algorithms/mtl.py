@@ -61,6 +61,6 @@ class MTL(Algorithm):
         embeddings = self.ema * means + (1 - self.ema) * self.embeddings
         self.embeddings.copy_(embeddings.detach())
         shift = self.context(embeddings - embeddings.mean(0))
-        sizes = torch.tensor([len(labels) for _, labels in minibatches], device=shift.device)
-        logits = self.network.classifier(features) + shift.repeat_interleave(sizes, 0)
+        sizes = torch.cat([torch.full((1,), len(labels), device=labels.device) for _, labels in minibatches])
+        logits = self.network.classifier(features) + shift.repeat_interleave(sizes, 0, output_size=len(y))
         return {"loss": F.cross_entropy(logits, y)}

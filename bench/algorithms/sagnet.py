@@ -24,9 +24,8 @@ from ...core.errors import ConfigError
 from ...core.ranges import Log, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
-from ..step_rules.base import Terms
 from ..transforms.base import Minibatches
-from .base import Algorithm, concatenate
+from .base import Algorithm, Terms, concatenate
 
 _EPS = 1e-5
 
@@ -69,7 +68,7 @@ class SagNet(Algorithm):
         self.style = nn.Linear(head.in_features, head.out_features)
         self.optimizer.add_param_group({"params": list(self.style.parameters())})
 
-    def descend(self, minibatches: Minibatches) -> dict[str, float]:
+    def descend(self, minibatches: Minibatches) -> Terms:
         """Take the three steps; the terms are those of the content step with the other two losses added."""
         x, y = concatenate(minibatches)
         content = self.step(lambda: self.losses(minibatches), self.network.parameters())

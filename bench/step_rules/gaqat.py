@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
+from ...core.host import like
 from ...quantizers.insertion import sites_of
 from ...quantizers.spec import check_choice
 from .base import Gradients, Terms, Trained
@@ -92,6 +93,8 @@ class GAQAT(SAGM, nn.Module):
         self.window, self.every, self.tau = window, every or window, tau
         self.scope, self.side, self.choose = scope, side, choose
         self._size(0)
+        self._chosen: list[bool] = []
+        self._count = 0
 
     def _size(self, rows: int, device: torch.device | None = None) -> None:
         self.register_buffer("signs", torch.zeros(rows, self.window, dtype=torch.int8, device=device))
@@ -104,12 +107,14 @@ class GAQAT(SAGM, nn.Module):
         signs = state_dict.get(f"{prefix}signs", self.signs)
         self._size(len(signs), self.signs.device)
         super()._load_from_state_dict(state_dict, prefix, *args)
+        self._chosen, self._count = self.frozen.tolist(), int(self.steps)
 
     def step(self, algorithm: Trained, gradients: Gradients) -> Terms:
         """Take SAGM's step without what is frozen, then count and decide."""
         scales = _quantizer_parameters(algorithm.optimizer)
         if len(scales) != len(self.signs):
             self._size(len(scales), scales[0].device)
+            self._chosen, self._count = [False] * len(scales), 0
         self._frozen = self._frozen_parameters(algorithm, scales)
         terms = super().step(algorithm, gradients)
         self._decide()
@@ -119,7 +124,8 @@ class GAQAT(SAGM, nn.Module):
         """Make the first pass and note the signs."""
         terms = gradients()
         grads = [p.grad for p in _quantizer_parameters(algorithm.optimizer)]
-        self._seen = torch.tensor([g is not None for g in grads], device=self.signs.device, dtype=torch.bool)
+        self._some = any(g is not None for g in grads)
+        self._seen = like(self.frozen, [g is not None for g in grads])
         now = [torch.zeros((), device=self.signs.device) if g is None else g.sum().sign() for g in grads]
         self._now = torch.stack(now).to(torch.int8) if now else self.counts.to(torch.int8)
         return terms
@@ -135,7 +141,7 @@ class GAQAT(SAGM, nn.Module):
                 p.grad = self.first * first[key] if self.side == "smooth" and key in first else None
 
     def _frozen_parameters(self, algorithm: Trained, scales: list[nn.Parameter]) -> dict[int, nn.Parameter]:
-        found = {id(p): p for p, frozen in zip(scales, self.frozen.tolist(), strict=True) if frozen}
+        found = {id(p): p for p, frozen in zip(scales, self._chosen, strict=True) if frozen}
         if self.scope == "layer":
             for _, site in sites_of(algorithm.network):
                 own = [id(p) for p in site.weight_quant.parameters() if p.requires_grad]
@@ -145,19 +151,22 @@ class GAQAT(SAGM, nn.Module):
 
     @torch.no_grad()
     def _decide(self) -> None:
-        if not bool(self._seen.any()):
+        if not self._some:
             return
         self.held += self.frozen & self._seen
-        self.signs[self._seen] = torch.cat([self.signs[:, 1:], self._now[:, None]], 1)[self._seen]
+        newest = torch.cat([self.signs[:, 1:], self._now[:, None]], 1)
+        self.signs.copy_(torch.where(self._seen[:, None], newest, self.signs))
         self.counts += self._seen
         self.steps += 1
-        turn, rest = divmod(int(self.steps), self.every)
+        self._count += 1
+        turn, rest = divmod(self._count, self.every)
         if rest:
             return
         if self.choose == "alternate":
             self.frozen.fill_(turn % 2 == 1)
         else:
             self.frozen.copy_((disorder(self.signs) < self.tau) & (self.counts >= self.window))
+        self._chosen = self.frozen.tolist()  # the one time in ``every`` steps that a GPU is waited for
 
     def report(self) -> dict[str, Any]:
         """Return the share of steps that a parameter was frozen in, and the mean d of the last n steps, once there are n."""

@@ -32,6 +32,7 @@ from .optimizer_check import check_groups
 from .oscillation_watch import OscillationWatch
 from .seeds import seed_everything
 from .selection import Checkpoint, Selection, score_checkpoint
+from .step_clock import StepClock
 
 FEW = 4
 """Images that show whether a site acts."""
@@ -120,12 +121,12 @@ class _Gathered:
     """What a branch collects beside its algorithm; `state` and `restore` are inverse."""
 
     averages: dict[str, WeightAverage]
+    clock: StepClock
     selection: Selection = field(default_factory=Selection)
     curve: list[dict[str, float]] = field(default_factory=list)
     noise: dict[str, list[float]] = field(default_factory=dict)
     averaged: dict[str, Any] = field(default_factory=dict)
     oscillations: OscillationWatch = field(default_factory=OscillationWatch)
-    times: list[float] = field(default_factory=list)
     seconds: float = 0.0
     began: float = field(default_factory=time.perf_counter)
 
@@ -143,7 +144,7 @@ class _Gathered:
             rows,
             audit=audit,
             curve=self.curve,
-            step_ms=1000 * median(self.times),
+            step_ms=1000 * median(self.clock.settle()),
             seconds=self.total(),
             noise=self.noise,
             averaged=self.averaged,
@@ -159,7 +160,7 @@ class _Gathered:
             "noise": self.noise,
             "averaged": self.averaged,
             "oscillations": self.oscillations.state(),
-            "times": self.times,
+            "times": self.clock.settle(),
             "seconds": self.total(),
         }
 
@@ -168,7 +169,7 @@ class _Gathered:
         for name, average in self.averages.items():
             average.restore(saved["averages"][name])
         self.selection.chosen = saved["chosen"]
-        self.curve, self.times, self.seconds = saved["curve"], saved["times"], saved["seconds"]
+        self.curve, self.clock.times, self.seconds = saved["curve"], saved["times"], saved["seconds"]
         self.noise, self.averaged = saved["noise"], saved.get("averaged", {})
         self.oscillations.restore(saved.get("oscillations", {}))
 
@@ -181,7 +182,7 @@ def train_branch(
     The quantizer is prepared and calibrated either way, so that its audit measures from the branch point.
     """
     protocol, checkpointer = cell.group.protocol, checkpointer or Checkpointer()
-    gathered = _Gathered({a.name: a.build() for a in cell.averages})
+    gathered = _Gathered({a.name: a.build() for a in cell.averages}, StepClock(data.device))
     cell, match = match_cell(cell, data, lambda: _at_start(cell, data, state).network)
     algorithm, quantizer, names = insert_quantizer(cell, data, state)
     begin_averaging(gathered.averages, algorithm, protocol)
@@ -191,20 +192,21 @@ def train_branch(
     train_mode(algorithm, freeze_bn=True)
     audit = Audit(quantizer.name, {})
     for step in range(done + 1, protocol.steps + 1):
-        began = time.perf_counter()
+        gathered.clock.start()
         terms = train_step(algorithm, data, step)
         quantizer.on_step(algorithm.network, step - protocol.start_step)
-        gathered.times.append(time.perf_counter() - began)
+        gathered.clock.stop()
         gathered.oscillations.after_step(protocol.steps - step, quantizer, algorithm.network)
         observe(gathered.averages, step, algorithm.network, quantizer)
         if taken := take_over(gathered.averages, step, algorithm, quantizer, data=data):
             gathered.averaged, gathered.selection = taken, Selection()
             train_mode(algorithm, freeze_bn=True)
         if protocol.is_check(step):
+            algorithm.refuse_divergence()
             if step == protocol.steps:
                 audit = gathered.oscillations.noted(quantizer.audit(algorithm.network))
             note_noise(gathered.noise, quantizer, algorithm.network)
-            _check(algorithm, data, step, terms["loss"], gathered=gathered)
+            _check(algorithm, data, step, float(terms["loss"]), gathered=gathered)
         report(1)
         if step < protocol.steps:
             checkpointer.after_step(partial(_snapshot, step, algorithm, gathered))
@@ -214,6 +216,7 @@ def train_branch(
 
 
 def _snapshot(step: int, algorithm: Algorithm, gathered: _Gathered) -> Snapshot:
+    algorithm.refuse_divergence()
     return Snapshot(step, capture(algorithm), gathered.state())
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ...core.errors import RecordError
-from ..algorithms.base import Algorithm
+from ..algorithms.base import Algorithm, Terms
 from ..experiment.grid import Group
 from ..experiment.protocol import OptimizerFactory, train_mode
 from ..results.files import remove
@@ -38,13 +38,17 @@ def optimizer_factory(group: Group) -> OptimizerFactory:
     return partial(group.optimizer.build, lr=group.protocol.lr, weight_decay=group.protocol.weight_decay)
 
 
-def train_step(algorithm: Algorithm, data: CellData, step: int) -> dict[str, float]:
+def train_step(algorithm: Algorithm, data: CellData, step: int) -> Terms:
     """Take one step; the global generators are reset to this step's seed first."""
     seed_everything(data.seeds.of("step", step))
     algorithm.set_rates(step, data.protocol.steps)
     batches = data.batches(step)
-    with computing(algorithm.network, data.protocol.precision):
-        return algorithm.update(batches)
+    try:
+        with computing(algorithm.network, data.protocol.precision):
+            return algorithm.update(batches)
+    except Exception:
+        algorithm.refuse_divergence()  # the better reason, where a loss that nobody looked at was not finite
+        raise
 
 
 def float_phase(
@@ -71,6 +75,7 @@ def float_phase(
         report(1)
         if step < group.protocol.start_step:
             checkpointer.after_step(partial(_snapshot, step, algorithm))
+    algorithm.refuse_divergence()
     state = capture(algorithm)
     checkpointer.fence()
     save_state(path, state, group.protocol.start_step)
@@ -79,4 +84,5 @@ def float_phase(
 
 
 def _snapshot(step: int, algorithm: Algorithm) -> Snapshot:
+    algorithm.refuse_divergence()
     return Snapshot(step, capture(algorithm))

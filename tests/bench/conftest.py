@@ -7,13 +7,21 @@ import sys
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 
+from quantdg.bench.algorithms.erm import ERM
+from quantdg.bench.experiment import load as config
+from quantdg.bench.experiment.component import import_object
+from quantdg.bench.experiment.protocol import train_mode
+from quantdg.bench.models.convnet import convnet
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
+from quantdg.bench.training.branch import put_into_training
 
 DRIVER = """
 import json, signal, sys
@@ -113,3 +121,40 @@ def _until():
             time.sleep(0.02)
 
     return until
+
+
+QUANTIZERS = sorted(path.stem for path in (Path(__file__).parents[2] / "bench/conf/quantizer").glob("*.yaml"))
+
+
+@cache
+def components():
+    return {q.name: q for q in config.load([f"quantizer=[{','.join(QUANTIZERS)}]", "act_bits=8"]).quantizers}
+
+
+def prepare(name):
+    """ERM on a small network with a quantizer inserted as the harness does, with 8-bit inputs where it has them, and a batch."""
+    component = components()[name]
+    if missing := import_object(component.target).missing():
+        pytest.skip(missing)
+    torch.manual_seed(0)
+    algorithm = ERM(convnet((3, 8, 8), 4, width=4), 1, lambda params: torch.optim.Adam(params, 1e-3, fused=True))
+    quantizer = component.create(0)
+    if not quantizer.supports(algorithm.network, quantizer.spec).ok:
+        quantizer = replace(component, spec=replace(component.spec, act_bits=None)).create(0)
+    x = torch.randn(8, 3, 8, 8)
+    quantizer.prepare(algorithm.network, x)
+    if not quantizer.post_training:
+        quantizer.calibrate(algorithm.network, [x])
+    put_into_training(algorithm, quantizer, 1e-3)
+    train_mode(algorithm, freeze_bn=True)
+    return algorithm, quantizer, [(x, torch.arange(8) % 4)]
+
+
+@pytest.fixture
+def prepared():
+    return prepare
+
+
+def pytest_generate_tests(metafunc):
+    if "quantizer_name" in metafunc.fixturenames:
+        metafunc.parametrize("quantizer_name", QUANTIZERS)

@@ -1,39 +1,23 @@
 """Training steps in TF32 and bf16: what is lowered, what stays float32, and that the model measured is the one stored."""
 
-from dataclasses import replace
-from functools import cache
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from quantdg.bench.algorithms.erm import ERM
 from quantdg.bench.cells.execute import open_data
 from quantdg.bench.cells.job import Job
-from quantdg.bench.experiment import load as config
-from quantdg.bench.experiment.component import import_object
-from quantdg.bench.experiment.protocol import train_mode
-from quantdg.bench.models.convnet import convnet
 from quantdg.bench.packed.file import read_model
 from quantdg.bench.packed.twin import Twin
 from quantdg.bench.results.record import unpack_bits
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep import session
 from quantdg.bench.training import float_phase, precision
-from quantdg.bench.training.branch import put_into_training
 from quantdg.core.cli import main
 from quantdg.core.errors import ConfigError
 from quantdg.quantizers.fake_quant import fake_quants
 
 PRODUCTS = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
-QUANTIZERS = sorted(path.stem for path in (Path(__file__).parents[3] / "bench/conf/quantizer").glob("*.yaml"))
-
-
-@cache
-def components():
-    return {q.name: q for q in config.load([f"quantizer=[{','.join(QUANTIZERS)}]", "act_bits=8"]).quantizers}
 
 
 def flags():
@@ -74,28 +58,9 @@ def test_tf32_is_a_flag_of_the_step_only(network):
     assert flags() == ["ieee", "ieee"]
 
 
-def prepared(component):
-    torch.manual_seed(0)
-    algorithm = ERM(convnet((3, 8, 8), 4, width=4), 1, lambda params: torch.optim.Adam(params, 1e-3))
-    quantizer = component.create(0)
-    if not quantizer.supports(algorithm.network, quantizer.spec).ok:
-        quantizer = replace(component, spec=replace(component.spec, act_bits=None)).create(0)
-    x = torch.randn(8, 3, 8, 8)
-    quantizer.prepare(algorithm.network, x)
-    if not quantizer.post_training:
-        quantizer.calibrate(algorithm.network, [x])
-    put_into_training(algorithm, quantizer, 1e-3)
-    train_mode(algorithm, freeze_bn=True)
-    return algorithm, quantizer, [(x, torch.arange(8) % 4)]
-
-
-@pytest.mark.parametrize("name", QUANTIZERS)
-def test_every_quantizer_steps_in_bf16_with_float32_scales(name):
+def test_every_quantizer_steps_in_bf16_with_float32_scales(prepared, quantizer_name):
     """Its fake quantizers see and give float32, the gradients of its parameters are float32 and finite."""
-    component = components()[name]
-    if missing := import_object(component.target).missing():
-        pytest.skip(missing)
-    algorithm, quantizer, batches = prepared(component)
+    algorithm, quantizer, batches = prepared(quantizer_name)
     types = []
     for quant in fake_quants(algorithm.network):
         quant.register_forward_hook(lambda module, args, out: types.append((args[0].dtype, out.dtype)))

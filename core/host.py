@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 HOST = ("cpu",)
@@ -23,5 +24,11 @@ def on_host(x: Tensor) -> bool:
 
 def like(x: Tensor, values: Sequence[float]) -> Tensor:
     """Make a tensor of numbers, (len(values),), of the type and on the device of ``x``; nobody waits for the copy."""
-    made = x.new_tensor(values, device="cpu")
-    return made if x.device.type == "cpu" else made.pin_memory().to(x.device, non_blocking=True)
+    return sent(x.new_tensor(values, device="cpu"), x.device)
+
+
+def sent(x: Tensor, device: torch.device | str) -> Tensor:
+    """Return ``x`` on a device; a copy from the CPU to a GPU goes through pinned memory behind what is queued there."""
+    if x.device.type != "cpu" or str(device) == "cpu":
+        return x.to(device)
+    return x.pin_memory().to(device, non_blocking=True)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
+from ..core.host import like
 from .colour import adjust_brightness_, adjust_contrast_, adjust_hue_, adjust_saturation_, drop_colour_
 from .compiled_augment import augment_photos
 from .crop import sample
@@ -47,7 +48,7 @@ def _normalise_(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> 
     """As `normalise`, but changes the images themselves, which are float."""
     _check_statistics(images.shape[1], mean, std)
     shape = (1, -1, 1, 1)
-    return images.sub_(images.new_tensor(mean).view(shape)).div_(images.new_tensor(std).view(shape))
+    return images.sub_(like(images, mean).view(shape)).div_(like(images, std).view(shape))
 
 
 def _check_statistics(channels: int, mean: Sequence[float], std: Sequence[float]) -> None:

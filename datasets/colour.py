@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..core.host import on_host
+
 
 def _column(factor: Tensor) -> Tensor:
     return factor[:, None, None, None]
@@ -60,6 +62,8 @@ def adjust_hue_(images: Tensor, shift: Tensor) -> Tensor:
 
 def drop_colour_(images: Tensor, chosen: Tensor) -> Tensor:
     """Replace the images where ``chosen`` (bool, (N,)) by their luma in all three channels."""
+    if not on_host(chosen):
+        return torch.where(_column(chosen), to_gray(images), images)
     for k in chosen.nonzero()[:, 0].tolist():
         images[k] = to_gray(images[k : k + 1])[0]
     return images

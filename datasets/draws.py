@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.host import sent
 from .crop import draw_boxes, places
 from .policy import Augmentation
 
@@ -39,7 +40,7 @@ class Draws:
     def to(self, device: torch.device) -> Draws:
         """Return the same parameters on ``device``."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved: dict[str, Any] = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
+        moved: dict[str, Any] = {name: sent(v, device) for name, v in values.items() if isinstance(v, Tensor)}
         return replace(self, **moved)
 
 

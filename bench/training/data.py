@@ -23,13 +23,18 @@ from ..experiment.grid import Paths
 from ..experiment.protocol import Protocol
 from ..models.base import DGModel, Normalisation
 from ..transforms.base import Minibatches
+from .ahead import Ahead, SideStream
+from .images import images_of
 from .seeds import SeedSource, seed_everything
 
 CACHE_BYTES = 256 * 2**20
 """Augmented batches past the start step are kept up to this size: every branch of a group trains on the same ones."""
 
 PHOTO_SIZE = 64
-"""From this width on batches lie channels-last, which trains SqueezeNet 1.5 and MobileNet 1.2 times as fast on a CPU."""
+"""From this width on batches lie channels-last, which trains SqueezeNet 1.5 and MobileNet 1.2 times as fast on a CPU.
+
+A convolution lays its weights out as its input lies, so weights, and with them stored states, stay as they are.
+"""
 
 
 @lru_cache(maxsize=1)
@@ -91,6 +96,8 @@ class CellData:
         self._initial: tuple[Component, DGModel, Tensor] | None = None
         self._kept: dict[int, Minibatches] = {}
         self._free = CACHE_BYTES
+        self._images = images_of(dataset, device)
+        self._fresh = self._draw if device == "cpu" else Ahead(self._draw, SideStream(device), protocol.steps)
 
     def initial_network(self, model: Component) -> DGModel:
         """Return a network with initial weights, which depend on the seeds alone; built once, then copied.
@@ -110,7 +117,7 @@ class CellData:
         """Return the augmented source batches of a step, a pure function of seeds and step; not to be changed."""
         if step in self._kept:
             return self._kept[step]
-        batches = self._draw(step)
+        batches = self._fresh(step)
         size = sum(x.numel() * x.element_size() for x, _ in batches)
         if step > self.protocol.start_step and size <= self._free:
             self._kept[step] = batches
@@ -122,7 +129,8 @@ class CellData:
         out = []
         for i in self.sources:
             index = batch_indices(self.train[i], self.seeds.of("order"), i, step, batch=self.protocol.batch_size)
-            out.append((self._augmented(self._images(i, index), generator), self._labels(i, index)))
+            x, y = self._images.batch(i, index)
+            out.append((self._augmented(x, generator), y))
         return out
 
     def calibration(self) -> Iterator[Tensor]:
@@ -132,7 +140,7 @@ class CellData:
             for i in self.sources:
                 seed = self.seeds.of("calibration")
                 index = batch_indices(self.train[i], seed, i, number, batch=self.protocol.batch_size)
-                parts.append(self._normalise(self._images(i, index)))
+                parts.append(self._normalise(self._images.batch(i, index)[0]))
             yield torch.cat(parts)
 
     def evaluation(self, domain: int, index: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -140,14 +148,8 @@ class CellData:
         augmented = self.protocol.augment_validation and domain in self.sources
         generator = torch.Generator().manual_seed(self.seeds.of("validation", domain))
         for part in np.array_split(index, -(-len(index) // self.protocol.eval_batch)):
-            x = self._images(domain, part)
-            yield self._augmented(x, generator) if augmented else self._normalise(x), self._labels(domain, part)
-
-    def _images(self, domain: int, index: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(self.dataset.domains[domain].images[index]).to(self.device)
-
-    def _labels(self, domain: int, index: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(self.dataset.domains[domain].labels[index]).to(self.device)
+            x, y = self._images.batch(domain, part)
+            yield self._augmented(x, generator) if augmented else self._normalise(x), y
 
     def _augmented(self, x: Tensor, generator: torch.Generator) -> Tensor:
         out = augment(x, self.augmentation, generator, self.inputs.mean, std=self.inputs.std)

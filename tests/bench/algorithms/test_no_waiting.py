@@ -20,6 +20,7 @@ from quantdg.bench.transforms.mixstyle import MixStyle
 from quantdg.bench.transforms.mixup import Mixup
 from quantdg.core import host
 from quantdg.core.errors import DivergedError
+from quantdg.datasets.augment import apply, draw, get_augmentation, normalise
 from quantdg.quantizers.lsq import LSQ
 
 ROOT = Path(__file__).parents[3]
@@ -124,6 +125,13 @@ def test_no_quantizer_reads_in_a_step(prepared, quantizer_name):
     for number in (1, 2):
         assert reads_of(lambda: algorithm.update(batches)) == []
         assert reads_of(lambda number=number: quantizer.on_step(algorithm.network, number)) == []
+
+
+def test_augmentation_and_normalisation_on_a_device_read_nothing():
+    x = torch.randint(0, 256, (8, 3, 8, 8), dtype=torch.uint8)
+    draws = draw(get_augmentation("domainbed"), 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert reads_of(lambda: apply(x, draws)) == []
+    assert reads_of(lambda: normalise(x, (0.5,) * 3, (0.5,) * 3)) == []
 
 
 @pytest.mark.parametrize("rule", sorted(path.stem for path in (ROOT / "bench/conf/step_rule").glob("*.yaml")))

@@ -45,7 +45,9 @@ class _RoundToScale(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, scale: Tensor, codes: IntegerRange, grad_scale: float) -> Tensor:
         v = x / scale
         ctx.all_inside = False
-        if on_host(x):  # saves passes over the weight; on a GPU the answer would cost a synchronization
+        if (
+            on_host(x) and not torch.compiler.is_compiling()
+        ):  # saves passes over the weight; on a GPU the answer would cost a synchronization
             low, high = torch.aminmax(v)
             ctx.all_inside = bool((low >= codes.qmin) & (high <= codes.qmax))
         inside = () if ctx.all_inside else ((v >= codes.qmin) & (v <= codes.qmax),)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -52,6 +53,7 @@ class Algorithm(nn.Module, ABC):
         penalty: the quantizer's, part of what is minimised.
         statistics: mean and deviation per channel by which images in 0..1 were normalised, for losses on pixel values.
         on_loss: shows the quantizer what is minimised, before the backward.
+        computing: the context that the harness takes a step in, which sets what the network computes with.
 
     Args:
         network: the model to train.
@@ -74,6 +76,7 @@ class Algorithm(nn.Module, ABC):
         self.penalty: Callable[[], Tensor | None] = lambda: None
         self.statistics: tuple[Sequence[float], Sequence[float]] = ((0.0,), (1.0,))
         self.on_loss: Callable[[Tensor], None] = lambda loss: None
+        self.computing: Callable[[], AbstractContextManager[None]] = nullcontext
         self._noted: Tensor | None = None  # losses since the last look, summed: one that is not finite stays
 
     @abstractmethod

@@ -32,7 +32,7 @@ from ..training.averaging import set_weights
 from ..training.branch import Branch
 from ..training.data import CellData, load_dataset
 from ..training.evaluation import SourceScore, evaluate, evaluate_sources
-from ..training.precision import check_precision
+from ..training.precision import check_computing
 
 
 def incompatibility(
@@ -84,7 +84,7 @@ def cell_incompatibility(cell: Cell, data: CellData) -> tuple[Status, str] | Non
 
 def open_data(group: Group, paths: Paths, device: str) -> CellData:
     """Open the data of a group, ready for training."""
-    check_precision(group.protocol.precision, device)
+    check_computing(group.protocol, device)
     dataset = load_dataset(group.dataset, paths)
     data = CellData(dataset, dataset.index(group.target), group.seed, group.protocol, device=device)
     data.inputs = data.initial_network(group.model).inputs or dataset

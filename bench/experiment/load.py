@@ -198,7 +198,10 @@ def _unknown_key(error: Exception, overrides: Sequence[str]) -> ConfigError:
     known = {*_paths(plain), *GROUPS}
     if name in known:
         return ConfigError(message)
-    parent = name.rpartition(".")[0]
+    parent, _, last = name.rpartition(".")
+    elsewhere = {k for k in known if parent and k.count(".") == 1 and k.rpartition(".")[2] == last}
+    if len(elsewhere) == 1:
+        return ConfigError(f"no setting named {name!r}; it is {elsewhere.pop()}")
     return UnknownNameError("setting", name, {k for k in known if k.rpartition(".")[0] == parent} or known)
 
 

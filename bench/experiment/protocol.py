@@ -47,6 +47,8 @@ class Protocol:
             ``check_every``. The released codes check after their first step.
         precision: of the network in training steps: ``fp32``; ``tf32``, which rounds the operands of products on a GPU;
             ``bf16``, autocast. All else is float32, evaluation included; see `quantdg.bench.training.precision`.
+        compile: whether torch.compile makes code of the network's part of training steps, fake quantizers included. It changes
+            bits within float rounding, so it is a part of the protocol where it is true.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Protocol:
     weights: str | None = None
     first_check: int | None = None
     precision: Precision = "fp32"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         check_types("protocol", hints_of(Protocol), vars(self))
@@ -96,6 +99,8 @@ class Protocol:
             del settings["first_check"]
         if self.precision == "fp32":
             del settings["precision"]
+        if not self.compile:
+            del settings["compile"]
         return settings
 
     def check_weights(self, weights: str | None) -> None:

@@ -14,7 +14,7 @@ from ..experiment.protocol import without_batchnorm
 from ..experiment.setup import Setup, refuse_same_content
 from ..experiment.targets import Outlines
 from ..training.data import load_dataset
-from ..training.precision import check_precision
+from ..training.precision import check_computing
 from .plan import Refusals
 
 
@@ -31,7 +31,7 @@ def read_outlines(experiment: Experiment) -> Outlines:
         component.check(group)
     if experiment.launcher.device == "cpu":
         for setup in experiment.setups:
-            check_precision(setup.protocol.precision, "cpu")
+            check_computing(setup.protocol, "cpu")
     outlines = {s.name: load_dataset(s.dataset, experiment.paths).outline for s in experiment.setups}
     refuse_same_content({name: outline.fingerprint for name, outline in outlines.items()})
     experiment.check_size(outlines)

@@ -23,7 +23,7 @@ from ..results.deployment import Deployment
 from ..results.store import RunStore
 from ..results.summary import scan
 from ..results.verdict_rules import fix_rules
-from ..training.precision import check_precision
+from ..training.precision import check_computing
 from .checks import cells_of, check_parts, read_outlines
 from .plan import Plan, make_plan
 from .progress import Watch, progress_bar, tell
@@ -93,7 +93,7 @@ def run_experiment(
     if launcher.engine == "local":
         check_device(launcher)
         for setup in experiment.setups:
-            check_precision(setup.protocol.precision, launcher.device)
+            check_computing(setup.protocol, launcher.device)
     elif debug:
         raise ConfigError(f"--debug runs cells in this process, got launcher={launcher.engine}; write launcher=local")
     outlines = read_outlines(experiment)

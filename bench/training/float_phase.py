@@ -14,7 +14,7 @@ from ..results.files import remove
 from .checkpoint import Snapshot, State, capture, load_state, restore, save_state
 from .checkpointer import Checkpointer
 from .data import CellData
-from .precision import computing
+from .precision import Computing
 from .seeds import seed_everything
 
 StepReport = Callable[[int], None]
@@ -30,6 +30,7 @@ def build(group: Group, data: CellData) -> Algorithm:
     algorithm.rule = group.step_rule.build()
     algorithm.schedule = group.schedule.build()
     algorithm.statistics = data.inputs.mean, data.inputs.std
+    algorithm.computing = Computing(network, group.protocol.precision, group.protocol.compile)
     return algorithm.to(data.device)
 
 
@@ -44,7 +45,7 @@ def train_step(algorithm: Algorithm, data: CellData, step: int) -> Terms:
     algorithm.set_rates(step, data.protocol.steps)
     batches = data.batches(step)
     try:
-        with computing(algorithm.network, data.protocol.precision):
+        with algorithm.computing():
             return algorithm.update(batches)
     except Exception:
         algorithm.refuse_divergence()  # the better reason, where a loss that nobody looked at was not finite

@@ -16,17 +16,21 @@ distance of two codes at code 255 and 0.03 of it at code 15.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...core.errors import ConfigError
-from ..experiment.protocol import Precision
+from ..experiment.protocol import Precision, Protocol
 from ..models.base import DGModel
 
+Call = Callable[..., Any]
 AMPERE = (8, 0)
 """Compute capability of the first GPUs with TF32 and bf16."""
 _PRODUCTS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
@@ -54,19 +58,76 @@ def check_precision(precision: Precision, device: str) -> None:
         )
 
 
-@contextmanager
-def computing(network: DGModel, precision: Precision) -> Iterator[None]:
-    """Let the network compute in this precision within; afterwards flags and network are as before."""
-    if precision == "tf32":
-        with _tf32():
-            yield
-    elif precision == "bf16":
-        with ExitStack() as stack:
-            for part in (network.featurizer, network.classifier):
-                _lower(part, next(network.parameters()).device.type, stack)
-            yield
+def check_computing(protocol: Protocol, device: str) -> None:
+    """Raise ConfigError where ``device`` cannot train in the protocol's precision, or compiled where it asks for that."""
+    check_precision(protocol.precision, device)
+    if protocol.compile:
+        check_compiler(device)
+
+
+def check_compiler(device: str) -> None:
+    """Raise ConfigError where torch.compile cannot make code for ``device``."""
+    if device == "cpu":
+        found = shutil.which(os.environ.get("CXX", "g++")) is not None
     else:
-        yield
+        found = find_spec("triton") is not None
+    what = "a C++ compiler, g++ or what CXX names" if device == "cpu" else "the package triton"
+    if not found:
+        raise ConfigError(f"protocol.compile=true needs {what}, which is not there; install it or write compile=false")
+
+
+class Computing:
+    """What a network computes with in training steps: ``with computing():`` around a step, after which all is as before.
+
+    Only calls of the featurizer and the classifier within the context are lowered or compiled; evaluation is outside, in
+    float32 and by torch's own kernels. A copy made of the network meanwhile computes as if there were no context.
+
+    Args:
+        network: the model to train.
+        precision: as in the protocol.
+        compiled: whether torch.compile makes code of the featurizer's forward and backward, fake quantizers included; the
+            classifier is a single product.
+    """
+
+    def __init__(self, network: DGModel, precision: Precision, compiled: bool = False) -> None:
+        self.network, self.precision, self.compiled = network, precision, compiled
+        self._calls: list[tuple[nn.Module, Call]] = []
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Compute so within."""
+        if not self._calls:
+            self._calls = self._changed()
+        for part, call in self._calls:
+            part._compiled_call_impl = call  # what torch calls instead of the module, as after nn.Module.compile
+        try:
+            with _tf32() if self.precision == "tf32" else nullcontext():
+                yield
+        finally:
+            for part, _ in self._calls:
+                part._compiled_call_impl = None
+
+    def _changed(self) -> list[tuple[nn.Module, Call]]:
+        """The parts that are called in another way, with that way."""
+        parts = self.network.featurizer, self.network.classifier
+        calls: dict[nn.Module, Call] = {part: part._call_impl for part in parts}
+        if self.precision == "bf16":
+            device = next(self.network.parameters()).device.type
+            calls = {part: _lowered(call, device) for part, call in calls.items()}
+        if self.compiled:
+            calls[parts[0]] = torch.compile(calls[parts[0]])
+        return [(part, call) for part, call in calls.items() if call != part._call_impl]
+
+
+def _lowered(call: Call, device: str) -> Call:
+    """Autocast a call; what comes out of it is float32."""
+
+    def run(*args: Any) -> Any:
+        with torch.autocast(device, torch.bfloat16):
+            out = call(*args)
+        return out.float()
+
+    return run
 
 
 @contextmanager
@@ -79,19 +140,3 @@ def _tf32() -> Iterator[None]:
     finally:
         for products, setting in zip(_PRODUCTS, before, strict=True):
             products.fp32_precision = setting
-
-
-def _lower(module: nn.Module, device: str, stack: ExitStack) -> None:
-    """Autocast each call of the module until the stack closes; what comes out is float32."""
-    calls: list[ExitStack] = []
-
-    def enter(_module: nn.Module, _args: Any) -> None:
-        calls.append(ExitStack())
-        calls[-1].enter_context(torch.autocast(device, torch.bfloat16))
-
-    def leave(_module: nn.Module, _args: Any, out: Any) -> Any:
-        calls.pop().close()
-        return out.float() if isinstance(out, Tensor) else out
-
-    stack.callback(module.register_forward_pre_hook(enter).remove)
-    stack.callback(module.register_forward_hook(leave, always_call=True).remove)

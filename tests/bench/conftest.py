@@ -156,5 +156,6 @@ def prepared():
 
 
 def pytest_generate_tests(metafunc):
-    if "quantizer_name" in metafunc.fixturenames:
+    chosen = any(mark.args[0] == "quantizer_name" for mark in metafunc.definition.iter_markers("parametrize"))
+    if "quantizer_name" in metafunc.fixturenames and not chosen:
         metafunc.parametrize("quantizer_name", QUANTIZERS)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from quantdg.bench.step_rules.sam import SAM
 from quantdg.bench.training.checkpoint import capture, restore
 from quantdg.bench.training.optimizer_check import check_groups
-from quantdg.bench.training.precision import computing
+from quantdg.bench.training.precision import Computing
 from quantdg.bench.transforms.mixstyle import MixStyle
 from quantdg.bench.transforms.mixup import Mixup
 from quantdg.quantizers.lsq import LSQ
@@ -65,7 +65,7 @@ def test_three_steps_in_bf16_are_finite_near_float32_and_have_float32_losses(kit
     algorithm.on_loss = lambda loss: losses.append(loss.dtype)
     terms = []
     for number in (1, 2, 3):
-        with computing(algorithm.network, "bf16"):
+        with Computing(algorithm.network, "bf16")():
             terms.append(kit["step"](algorithm, number))
     assert set(inside) == {torch.bfloat16}
     assert set(losses) == {torch.float32}

@@ -129,6 +129,7 @@ def test_the_weights_count_in_a_cells_identity_as_the_models():
         ("algorithm=[crl]", "no algorithm named 'crl'; did you mean 'coral'?"),
         ("dataset=digit", "no dataset named 'digit'; did you mean 'digits'?"),
         ("model=resnet81", "did you mean 'resnet18'?"),
+        ("launcher.compile=true", "no setting named 'launcher.compile'; it is protocol.compile"),
         ("protcol=digits", "no setting named 'protcol'; did you mean 'protocol'?"),
         ("protocol.step=5", "did you mean 'protocol.steps'?"),
         (

@@ -34,7 +34,7 @@ def test_bf16_is_inside_the_network_and_during_the_step_only(network):
     seen, x = [], torch.rand(4, 3, 16, 16)
     network.featurizer[0].register_forward_hook(lambda module, args, out: seen.append(out.dtype))
     before = network(x)
-    with precision.computing(network, "bf16"):
+    with precision.Computing(network, "bf16")():
         features = network.featurizer(x)
         logits = network.classifier(features)
         assert (features @ features.T).dtype == torch.float32
@@ -50,9 +50,9 @@ def test_bf16_is_inside_the_network_and_during_the_step_only(network):
 
 def test_tf32_is_a_flag_of_the_step_only(network):
     precision.forbid_tf32()
-    with precision.computing(network, "fp32"):
+    with precision.Computing(network, "fp32")():
         assert flags() == ["ieee", "ieee"]
-    with pytest.raises(ZeroDivisionError), precision.computing(network, "tf32"):
+    with pytest.raises(ZeroDivisionError), precision.Computing(network, "tf32")():
         assert flags() == ["tf32", "tf32"]
         raise ZeroDivisionError
     assert flags() == ["ieee", "ieee"]
@@ -65,7 +65,7 @@ def test_every_quantizer_steps_in_bf16_with_float32_scales(prepared, quantizer_n
     for quant in fake_quants(algorithm.network):
         quant.register_forward_hook(lambda module, args, out: types.append((args[0].dtype, out.dtype)))
     for step in (1, 2):
-        with precision.computing(algorithm.network, "bf16"):
+        with precision.Computing(algorithm.network, "bf16")():
             terms = algorithm.update(batches)
         quantizer.on_step(algorithm.network, step)
         assert np.isfinite(float(terms["loss"]))
@@ -78,7 +78,7 @@ def test_every_quantizer_steps_in_bf16_with_float32_scales(prepared, quantizer_n
 
 def test_batchnorm_statistics_are_float32_in_bf16(network):
     network.train()
-    with precision.computing(network, "bf16"):
+    with precision.Computing(network, "bf16")():
         network(torch.rand(8, 3, 16, 16))
     statistics = [m.running_var for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     assert statistics

@@ -15,7 +15,6 @@ from torch import Tensor
 from ..core.errors import ConfigError
 from ..core.host import like
 from .colour import adjust_brightness_, adjust_contrast_, adjust_hue_, adjust_saturation_, drop_colour_
-from .compiled_augment import augment_photos
 from .crop import sample
 from .draws import Draws, draw
 from .policy import AUGMENTATIONS, Augmentation, get_augmentation
@@ -99,6 +98,8 @@ def augment(
         raise ConfigError(f"jitter and grayscale need 3 channels, got {channels}; use the augmentation digits or none")
     draws = draw(policy, count, height, width, generator=generator).to(images.device)
     if policy.colour and images.dtype == torch.uint8 and images.device.type == "cpu":
+        from .compiled_augment import augment_photos  # noqa: PLC0415  (Numba takes a quarter of a second to import)
+
         _check_statistics(channels, mean, std)
         return augment_photos(images, draws, mean, std)
     return _normalise_(apply(images, draws), mean, std)

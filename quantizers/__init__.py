@@ -1,6 +1,6 @@
 """The things compared: one interface, one file for each quantization method.
 
-A method is imported when it is asked for: ``from quantdg.quantizers import LSQ``.
+Each name is imported when it is asked for: ``from quantdg.quantizers import LSQ``.
 """
 
 from __future__ import annotations
@@ -8,21 +8,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .base import Audit, Plan, Quantizer, Role, SiteAudit, Skipped, Support
-from .export import ActQuant, QTensor, SiteExport
-from .spec import QuantSpec, Rule, SiteSpec
-
 if TYPE_CHECKING:
     from .adaround import AdaRound
     from .aimet import Aimet
     from .aoq import AOQ
     from .apot import APoT
+    from .base import Audit, Plan, Quantizer, Role, SiteAudit, Skipped, Support
     from .brecq import BRECQ
     from .brevitas_adapter import BrevitasAbsMax, BrevitasDecoupled, BrevitasLearned
     from .cga import CGA
     from .dorefa import DoReFa
     from .duq import DuQ
     from .ewgs import EWGS
+    from .export import ActQuant, QTensor, SiteExport
     from .float_ import Float
     from .freeze import Freeze
     from .gptq import GPTQ
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
     from .quanto import Quanto
     from .round_freeze import RoundFreeze
     from .round_to_nearest import RoundToNearest
+    from .spec import QuantSpec, Rule, SiteSpec
     from .statsq import StatsQ
     from .stochastic_rounding import StochasticRounding
     from .straight_through import StraightThrough
@@ -130,6 +129,19 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Audit": "base",
+    "Plan": "base",
+    "Quantizer": "base",
+    "Role": "base",
+    "SiteAudit": "base",
+    "Skipped": "base",
+    "Support": "base",
+    "ActQuant": "export",
+    "QTensor": "export",
+    "SiteExport": "export",
+    "QuantSpec": "spec",
+    "Rule": "spec",
+    "SiteSpec": "spec",
     "Aimet": "aimet",
     "AOQ": "aoq",
     "APoT": "apot",

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 from .fake_quant import FakeQuant, QParams, calibrating, flatten_scale, scale_shape
 from .library import LibraryQuantizer, imported
+from .packages import AIMET
 from .spec import IntegerRange, SiteSpec, integer_range
 
 _SETTINGS = "fake._extra_state"
-REQUIRES = {"aimet_torch": "pip install 'quantdg[aimet]'"}
 
 
 def _without_settings(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
@@ -47,7 +47,7 @@ class AimetQuant(FakeQuant):
 
     def __init__(self, shape: tuple[int, ...], codes: IntegerRange, symmetric: bool) -> None:
         super().__init__()
-        affine = imported("aimet_torch.quantization.affine", REQUIRES["aimet_torch"])
+        affine = imported("aimet_torch.quantization.affine", AIMET["aimet_torch"])
         self.codes, self.per_channel = codes, bool(shape)
         self.fake: Any = affine.QuantizeDequantize(shape, codes.qmin, codes.qmax, symmetric)
         hooked: Any = self
@@ -89,7 +89,7 @@ class Aimet(LibraryQuantizer):
     family = "learned"
     reference = "AIMET 2.42, QuantizeDequantize"
     meaning = "rounding between a learned minimum and maximum, as AIMET implements it"
-    requires = REQUIRES
+    requires = AIMET
     affine = True
     averages = ("average", "recalibrate")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from ..core.errors import ConfigError
 from ..core.ranges import Log, Ranges
 from .audit import Audit, SiteAudit, noise_to_signal
 from .export import SiteExport
+from .packages import missing_of
 from .spec import QuantSpec, SiteSpec
 
 __all__ = ["Audit", "Beyond", "Family", "Plan", "Quantizer", "Role", "SiteAudit", "Skipped"]
@@ -86,14 +86,6 @@ class Plan:
     float_inputs: tuple[Skipped, ...] = ()
 
 
-def _installed(package: str) -> bool:
-    """Say whether a package, dotted where it lies within another, can be found; nothing but its parents is imported."""
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:  # a parent of it is missing
-        return False
-
-
 class Quantizer(ABC):
     """A quantizer is one quantization method; the harness owns the loop and calls it in this order.
 
@@ -149,7 +141,7 @@ class Quantizer(ABC):
     @classmethod
     def missing(cls) -> str:
         """Return the pip line for what is not installed, or an empty string."""
-        return " and ".join(line for package, line in cls.requires.items() if not _installed(package))
+        return missing_of(cls.requires)
 
     def supports(self, model: nn.Module, spec: QuantSpec) -> Support:
         """Say whether ``prepare`` would work with this spec on this float model; this changes nothing."""

@@ -28,14 +28,13 @@ from torch import Tensor
 from .base import Beyond, Family
 from .fake_quant import FakeQuant, QParams, flatten_scale
 from .library import LibraryQuantizer, imported
+from .packages import BREVITAS
 from .spec import SiteSpec, integer_range
-
-REQUIRES = {"brevitas": "pip install 'quantdg[brevitas]'"}
 
 
 def brevitas(module: str) -> Any:
     """Return a module of Brevitas, named below it. MissingPackageError with the pip line where it is not installed."""
-    return imported(f"brevitas.{module}", REQUIRES["brevitas"])
+    return imported(f"brevitas.{module}", BREVITAS["brevitas"])
 
 
 class BrevitasQuant(FakeQuant):
@@ -78,7 +77,7 @@ class BrevitasAbsMax(LibraryQuantizer):
     family: ClassVar[Family] = "uniform"
     reference = "Brevitas 0.13, Int8WeightPerChannelFloat"
     meaning = "rounding within the weight's range, with a gradient through the range, as Brevitas implements it"
-    requires = REQUIRES
+    requires = BREVITAS
     beyond: Beyond = "passed"
     kinds: ClassVar[tuple[str, str]] = ("Int8WeightPerChannelFloat", "Int8WeightPerTensorFloat")
     learned: ClassVar[bool] = False

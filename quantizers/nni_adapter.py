@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from ..core.errors import MissingPackageError
 from .fake_quant import FakeQuant, QParams, flatten_scale
+from .packages import NNI
 from .sites import SiteQuantizer
 from .spec import SiteSpec
 
-REQUIRES = {"nni": "pip install 'quantdg[nni]'"}
 WEIGHT, INPUT = "weight", "_input_0"
 
 
@@ -37,7 +37,7 @@ def nni_quantizer(name: str) -> Any:
             warnings.simplefilter("ignore", DeprecationWarning)
             from nni.compression import quantization  # noqa: PLC0415
     except ImportError as error:
-        raise MissingPackageError(f"NNI is not installed ({error}); {REQUIRES['nni']}") from error
+        raise MissingPackageError(f"NNI is not installed ({error}); {NNI['nni']}") from error
     return getattr(quantization, name)
 
 
@@ -122,7 +122,7 @@ def carrier_layer(weight: Tensor) -> nn.Module:
 class NNISiteQuantizer(SiteQuantizer):
     """The NNI methods share this base, which makes NNI's own configuration from a site."""
 
-    requires = REQUIRES
+    requires = NNI
     fixed_scale_reason = "NNI sets it, and its arithmetic is kept bit for bit"
     nni_class: str
     quant: type[NNIQuant] = NNIQuant

@@ -20,16 +20,16 @@ from torch import Tensor
 
 from .fake_quant import FakeQuant, QParams, flatten_scale
 from .library import LibraryQuantizer, imported
+from .packages import QUANTO
 from .spec import SiteSpec, integer_range
 
-REQUIRES = {"optimum.quanto": "pip install 'quantdg[quanto]'"}
 WIDTH = 8
 CODES = integer_range(WIDTH)
 
 
 def quanto(module: str = "") -> Any:
     """Return quanto or a module below it. MissingPackageError with the pip line where it is not installed."""
-    return imported(f"optimum.quanto.{module}".rstrip("."), REQUIRES["optimum.quanto"])
+    return imported(f"optimum.quanto.{module}".rstrip("."), QUANTO["optimum.quanto"])
 
 
 class _Dequantize(torch.autograd.Function):
@@ -105,7 +105,7 @@ class Quanto(LibraryQuantizer):
     family = "uniform"
     reference = "optimum-quanto 0.2.7, qint8"
     meaning = "rounding within the weight's range of the moment, as optimum-quanto implements it"
-    requires = REQUIRES
+    requires = QUANTO
     beyond = "passed"
     averages = ("recalibrate", "keep")
 

@@ -28,9 +28,10 @@ from torch.ao.quantization.fake_quantize import FusedMovingAvgObsFakeQuantize
 
 from .fake_quant import FakeQuant
 from .library import LibraryQuantizer
+from .packages import TORCHAO
 from .spec import SiteSpec
 from .torch_ao import TorchAO, TorchAOQuant, act_settings, scale_range, weight_settings
-from .torchao_intx import REQUIRES, torchao
+from .torchao_intx import torchao
 
 
 def _keep_eps(module: Any, state: dict[str, Any], prefix: str, *more: Any) -> None:
@@ -85,7 +86,7 @@ class TorchaoPT2E(TorchAOFX):
     name = "torchao_pt2e"
     reference = "torchao 0.18, PT2E with X86InductorQuantizer"
     meaning = "rounding within moving-average ranges, as torchao's PT2E flow does on x86"
-    requires = REQUIRES
+    requires = TORCHAO
     fixed_scale_reason = LibraryQuantizer.fixed_scale_reason
 
     def _module(self) -> Any:

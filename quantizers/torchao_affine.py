@@ -23,8 +23,9 @@ from torch import Tensor
 
 from .fake_quant import FakeQuant, QParams, flatten_scale
 from .library import LibraryQuantizer
+from .packages import TORCHAO
 from .spec import IntegerRange, QuantSpec, SiteSpec, check_choice, integer_range
-from .torchao_intx import DEAD, REQUIRES, torchao
+from .torchao_intx import DEAD, torchao
 
 ObserverKind = Literal["min_max", "moving_average"]
 _OBSERVERS = {
@@ -110,7 +111,7 @@ class TorchaoAffine(LibraryQuantizer):
     family = "uniform"
     reference = "torchao 0.18, AffineFakeQuantize"
     meaning = "rounding within observed ranges, as torchao implements it"
-    requires = REQUIRES
+    requires = TORCHAO
     dead_weights = DEAD
     affine = True
     averages = ("recalibrate", "keep")

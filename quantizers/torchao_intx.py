@@ -23,9 +23,9 @@ from torch import Tensor
 
 from .fake_quant import FakeQuant, QParams, flatten_scale
 from .library import LibraryQuantizer, imported
+from .packages import TORCHAO
 from .spec import QuantSpec, SiteSpec, integer_range
 
-REQUIRES = {"torchao": "pip install 'quantdg[torchao]'"}
 DEAD = (
     "torchao rounds before it clips and leaves the mask to torch.clamp, whose bounds have no gradient since torch 2.13"
 )
@@ -33,7 +33,7 @@ DEAD = (
 
 def torchao(module: str) -> Any:
     """Return a module of torchao, named below it. MissingPackageError with the pip line where it is not installed."""
-    return imported(f"torchao.{module}", REQUIRES["torchao"])
+    return imported(f"torchao.{module}", TORCHAO["torchao"])
 
 
 class TorchaoIntxQuant(FakeQuant):
@@ -89,7 +89,7 @@ class TorchaoIntx(LibraryQuantizer):
     family = "uniform"
     reference = "torchao 0.18, IntxFakeQuantizer"
     meaning = "rounding within the weight's range of the moment, as torchao implements it"
-    requires = REQUIRES
+    requires = TORCHAO
     dead_weights = DEAD
 
     def __init__(

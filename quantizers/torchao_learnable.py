@@ -25,9 +25,10 @@ from torch import Tensor
 from .base import LEARNING_RATE
 from .fake_quant import FakeQuant, QParams
 from .library import LibraryQuantizer
+from .packages import TORCHAO
 from .spec import SiteSpec
 from .torch_ao import act_settings, forget_range, qparams_of, weight_settings
-from .torchao_intx import REQUIRES, torchao
+from .torchao_intx import torchao
 
 
 class TorchaoLearnableQuant(FakeQuant):
@@ -92,7 +93,7 @@ class TorchaoLearnable(LibraryQuantizer):
     family = "learned"
     reference = "torchao 0.18, LearnableFakeQuantize, after LSQ"
     meaning = "rounding with a learned scale, as torchao implements it"
-    requires = REQUIRES
+    requires = TORCHAO
     double_backward = False
     affine = True
     averages = ("average", "recalibrate")

@@ -42,7 +42,7 @@ def list_components_parser() -> argparse.ArgumentParser:
 
 def list_components_words(words: Sequence[str]) -> list[str]:
     """What the last word may become, for completion."""
-    from ..experiment.load import GROUPS
+    from ..experiment.offers import GROUPS
 
     return [group for group in GROUPS if group.startswith(words[-1])]
 

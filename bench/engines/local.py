@@ -35,7 +35,7 @@ from .worker import GRACE_SECONDS, work
 Watcher = Callable[[str, Any], None]
 """It is told ``steps`` with a count, ``record`` with a Record, ``waiting`` and ``note`` with a line of text."""
 
-PRELOAD = ["quantdg.bench.engines.worker", "torch._inductor"]  # the first optimizer imports torch's compiler: 2 s
+PRELOAD = ["quantdg.bench.engines.worker", "torch._inductor", "numba"]  # what the first step imports: 2 s
 POLL_SECONDS = 0.5
 EARLY_DEATHS = 10
 

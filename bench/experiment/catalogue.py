@@ -1,15 +1,18 @@
-"""What there is to choose from, and where a name leads."""
+"""What there is to choose from, and where a name leads. Imports no torch until a class is asked for."""
 
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.errors import ConfigError, MissingPackageError, QuantDGError, UnknownNameError, one_line
-from ...quantizers.base import Quantizer
-from .component import import_object, summary_of
-from .load import GROUPS, choices, hydra
-from .offers import COMPONENTS, find_offer, offers
+from ...quantizers.packages import missing_of, required_by
+from .component import KINDS, import_object, summary_of
+from .offers import COMPONENTS, GROUPS, find_offer, leading_comment, offers, own_files
+from .words import choice_names
+
+if TYPE_CHECKING:
+    from ...quantizers.base import Quantizer
 
 _WIDTH = 110
 
@@ -17,8 +20,7 @@ _WIDTH = 110
 def text() -> str:
     """Name all choices by group, and below them the quantizers that cannot be used here, each with its reason."""
     lines = []
-    with hydra():
-        names = {group: choices(group) for group in GROUPS}
+    names = {group: choice_names(group) for group in GROUPS}
     for group, known in names.items():
         wrapped = textwrap.wrap(", ".join(known), _WIDTH, break_on_hyphens=False, break_long_words=False)
         lines.append(textwrap.indent("\n".join(wrapped), " " * 14).replace(" " * 14, f"{group + ':':14}", 1))
@@ -28,10 +30,8 @@ def text() -> str:
 
 
 def group_text(group: str) -> str:
-    """Name the choices of one group, each with its paper or with the first sentence of what it says of itself."""
-    with hydra():
-        names = choices(group)
-    return "\n".join(f"  {name:24} {_said_of(group, name)}".rstrip() for name in names)
+    """Name the choices of one group, each with its paper or with the first line of what it says of itself."""
+    return "\n".join(f"  {name:24} {_said_of(group, name)}".rstrip() for name in choice_names(group))
 
 
 def group_named(word: str) -> str:
@@ -45,7 +45,8 @@ def group_named(word: str) -> str:
 def unusable_reason(name: str) -> str:
     """Say why a quantizer cannot be used here, or return an empty string."""
     try:
-        missing = find_quantizer(name).missing()
+        offer = offers("quantizer").get(name)
+        missing = find_quantizer(name).missing() if not offer or offer.origin else _missing_of_ours(offer.target)
     except MissingPackageError as error:
         return f"unavailable: {error}"
     except QuantDGError as error:
@@ -55,9 +56,14 @@ def unusable_reason(name: str) -> str:
     return f"unavailable: {missing}" if missing else ""
 
 
+def _missing_of_ours(target: str) -> str:
+    """The answer of the class, without importing it."""
+    return missing_of(required_by(target.rpartition(".")[2]))
+
+
 def _said_of(group: str, name: str) -> str:
-    if group not in COMPONENTS:
-        return ""
+    if (group == "dataset" or group not in COMPONENTS) and name in own_files(group):
+        return leading_comment(own_files(group)[name])
     try:
         part: Any = import_object(find_offer(group, name).target)
     except QuantDGError as error:
@@ -74,6 +80,6 @@ def find_quantizer(quantizer: str) -> type[Quantizer]:
         if quantizer not in known:
             raise ConfigError(f"write PACKAGE.MODULE:CLASS or one of {', '.join(sorted(known))}, got {quantizer!r}")
         kind = import_object(known[quantizer].target)
-    if not (isinstance(kind, type) and issubclass(kind, Quantizer)):
+    if not (isinstance(kind, type) and issubclass(kind, import_object(KINDS["quantizer"]))):
         raise ConfigError(f"{quantizer} must be a subclass of quantdg.quantizers.Quantizer, got {kind!r}")
     return kind

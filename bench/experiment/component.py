@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.errors import ConfigError, MissingPackageError, QuantDGError, one_line
-from ...quantizers.base import Quantizer
 from ...quantizers.spec import QuantSpec
 from .type_check import check_settings
+
+if TYPE_CHECKING:
+    from ...quantizers.base import Quantizer
 
 
 def import_object(path: str) -> Any:

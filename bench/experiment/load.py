@@ -22,28 +22,11 @@ from .alone import Words, part_words, said_of, without_others
 from .assemble import Composed, assemble
 from .grid import Experiment
 from .nodes import Node
-from .offers import COMPONENTS, CONF, read_settings
+from .offers import COMPONENTS, CONF, GROUPS, read_settings
 from .plugins import SEVERAL, offer_plugins
 from .quoting import quote_words
 
 CONFIG = "quantdg.bench.conf"
-GROUPS = (
-    "dataset",
-    "model",
-    "protocol",
-    "algorithm",
-    "transform",
-    "step_rule",
-    "optimizer",
-    "schedule",
-    "quantizer",
-    "averaging",
-    "flatness",
-    "launcher",
-    "deploy",
-    "suite",
-    "experiment",
-)
 
 
 @contextmanager

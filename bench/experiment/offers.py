@@ -17,6 +17,24 @@ import yaml
 from ...core.errors import ConfigError, UnknownNameError
 
 CONF = Path(__file__).parents[1] / "conf"
+GROUPS = (
+    "dataset",
+    "model",
+    "protocol",
+    "algorithm",
+    "transform",
+    "step_rule",
+    "optimizer",
+    "schedule",
+    "quantizer",
+    "averaging",
+    "flatness",
+    "launcher",
+    "deploy",
+    "suite",
+    "experiment",
+)
+"""Groups of the configuration, in the order in which they are listed."""
 COMPONENTS = {
     "dataset": "quantdg.datasets",
     "model": "quantdg.models",
@@ -29,6 +47,7 @@ COMPONENTS = {
     "averaging": "quantdg.averages",
 }
 """Group of the configuration -> group of entry points, for everything that is part of a cell's identity."""
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where it was built: ten times as fast
 ENTRY_POINTS = {**COMPONENTS, "runtime": "quantdg.runtimes", "launcher": "quantdg.launchers"}
 _OWN = {
     "runtime": {
@@ -59,7 +78,15 @@ def own_files(group: str) -> Mapping[str, Path]:
 
 def read_settings(file: Path) -> dict[str, Any]:
     """Return what a configuration file holds, interpolations as they are written."""
-    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return yaml.load(file.read_text(encoding="utf-8"), _LOADER) or {}
+
+
+def leading_comment(file: Path) -> str:
+    """Return the first line of comment of a configuration file, Hydra's own aside; empty where it does not begin with one."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("# @package"):
+            return line.removeprefix("#").strip() if line.startswith("#") else ""
+    return ""
 
 
 @lru_cache

@@ -31,6 +31,21 @@ def test_records_are_read_without_torch(tmp_path):
     assert "torch" not in loaded_by("import quantdg; quantdg.load")
 
 
+def test_what_there_is_to_choose_from_is_named_without_torch():
+    code = "from quantdg.core.cli import main; import io, sys; sys.stdout = io.StringIO(); main(['list']); sys.stdout = sys.__stdout__"
+    assert not {"torch", "numpy", "hydra", "pandas"} & loaded_by(code)
+
+
+def test_a_plan_imports_what_it_needs():
+    """Numba is for training, scikit-learn and pandas for tables, the compiler of torch for an optimizer's first step."""
+    code = (
+        "from quantdg.core.cli import main; import io, sys; sys.stdout = io.StringIO(); "
+        "assert main(['run', '--plan', 'out=nowhere']) == 0; sys.stdout = sys.__stdout__; "
+        "assert not {'torch._dynamo', 'torch._inductor'} & set(sys.modules)"
+    )
+    assert not {"numba", "sklearn", "pandas", "scipy"} & loaded_by(code)
+
+
 def test_everything_exported_is_there():
     assert set(quantdg.__all__) <= set(dir(quantdg))
     for name in quantdg.__all__:

@@ -71,7 +71,7 @@ def test_bash_offers(bash, line, words, offered):
         ("quantdg run quantizer=pact quantizer.p", "quantizer.pact.lr_ratio="),
         ("quantdg run protocol.augment_validation=t", ["protocol.augment_validation=true"]),
         ("quantdg run ver", ["verdict."]),
-        ("quantdg prepare dataset=pac", ["dataset=pacs"]),
+        ("quantdg prepare dataset=pacs_", ["dataset=pacs_hub"]),
         ("quantdg nothing x", []),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from quantdg.bench import conf
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.component import import_object
+from quantdg.bench.experiment.offers import GROUPS
 from quantdg.bench.sweep.session import load_and_plan
 from quantdg.core.errors import ConfigError, NoMatchError, UnknownNameError
 from quantdg.datasets.base import Outline
@@ -177,7 +178,7 @@ def test_wrong_words(words, message):
         config.load([words] if "[{" in words else words.split())
 
 
-NODES = [*config.GROUPS, "seeds", "targets", "bits", "match", "match_to", "verdict", "start_steps", "out", "data"]
+NODES = [*GROUPS, "seeds", "targets", "bits", "match", "match_to", "verdict", "start_steps", "out", "data"]
 SETTINGS = ["protocol.steps", "protocol.bn", "launcher.jobs", "quantizer.lsq.spec", "algorithm.erm", "verdict.alpha"]
 
 

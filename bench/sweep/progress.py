@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ...core.text import printable
+from ..results.deployment import Deployment
 from ..results.record import Record
 
 LINE_SECONDS = 60
@@ -24,6 +26,26 @@ def progress_bar(console: Console) -> Progress:
 def tell(console: Console, text: str) -> None:
     """Print a line in which nothing is markup or a command to the terminal, however long it is."""
     console.print(printable(text), markup=False, soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def deploy_watch(console: Console) -> Iterator[Callable[[Deployment], None]]:
+    """Follow deployments: the newest in a terminal's last line, and in the end one line for what came out alike."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    with console.status("deploying") as status:
+
+        def watch(made: Deployment) -> None:
+            cell = f"{made.labels.quantizer} {made.labels.bits}"
+            status.update(printable(f"deployed {cell} in {made.runtime}"))
+            alike.setdefault((made.runtime, made.kind, made.reason), []).append(cell)
+
+        try:
+            yield watch
+        finally:
+            status.stop()
+            for (runtime, kind, reason), found in alike.items():
+                names = ", ".join(dict.fromkeys(found))
+                tell(console, f"deployed in {runtime}: {len(found)} {kind} ({names}){f': {reason}' if reason else ''}")
 
 
 class Watch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 
 from rich.console import Console
@@ -19,14 +18,13 @@ from ..engines.memory import check_memory
 from ..experiment.grid import Cell, Experiment
 from ..experiment.targets import Outlines
 from ..models.weights import without_weights
-from ..results.deployment import Deployment
 from ..results.store import RunStore
 from ..results.summary import scan
 from ..results.verdict_rules import fix_rules
 from ..training.precision import check_computing
 from .checks import cells_of, check_parts, read_outlines
 from .plan import Plan, make_plan
-from .progress import Watch, progress_bar, tell
+from .progress import Watch, deploy_watch, progress_bar, tell
 from .requested import write_grid
 from .rerun import RerunPolicy
 from .stale import delete_stale
@@ -115,7 +113,8 @@ def run_experiment(
         _run_here(made, cells, store, experiment, console=console, debug=debug)
     unmeasured = _measure(store, cells, experiment, outlines, console=console)
     if experiment.deploy is not None:
-        deploy_store(store, [c.key for c in cells], experiment.paths, experiment.deploy, watch=_deployed(console))
+        with deploy_watch(console) as watch:
+            deploy_store(store, [c.key for c in cells], experiment.paths, experiment.deploy, watch=watch)
     statuses = Counter(r.status for c in cells if (r := store.read(c.key)))
     tell(console, "cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
     if statuses["failed"]:
@@ -136,14 +135,6 @@ def _measure(
             tell(console, f"latency: {error}")
             failed = 1
     return failed
-
-
-def _deployed(console: Console) -> Callable[[Deployment], None]:
-    def watch(made: Deployment) -> None:
-        label = made.labels
-        tell(console, f"deployed {label.quantizer} {label.bits}: {made.kind} {made.reason}")
-
-    return watch
 
 
 def _announce(experiment: Experiment, made: Plan, console: Console) -> None:

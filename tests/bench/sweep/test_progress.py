@@ -7,7 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from quantdg.bench.sweep.progress import Watch, progress_bar
+from quantdg.bench.results.deployment import Deployment
+from quantdg.bench.results.record import Labels
+from quantdg.bench.sweep.progress import Watch, deploy_watch, progress_bar
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -33,3 +35,22 @@ def test_a_driver_says_whom_it_waits_for_once_a_minute() -> None:
         now[0] = second
         watch("waiting", f"waiting for {second} cells")
     assert out.getvalue().splitlines() == ["waiting for 0 cells", "waiting for 60 cells"]
+
+
+def test_deployments_that_came_out_alike_are_one_line_that_names_the_runtime() -> None:
+    out = io.StringIO()
+    with deploy_watch(Console(file=out, width=200)) as watch:
+        for quantizer, kind, reason in (
+            ("lsq", "size only", ""),
+            ("pact", "integer", ""),
+            ("apot", "size only", ""),
+            ("lsq", "size only", ""),
+            ("inq", "failed", "\x1b[2J"),
+        ):
+            labels = Labels("digits", "thick", 0, "erm", quantizer, "W7", "convnet", "digits")
+            watch(Deployment("0" * 16, labels, "openvino", kind, reason=reason))
+    assert out.getvalue().splitlines() == [
+        "deployed in openvino: 3 size only (lsq W7, apot W7)",
+        "deployed in openvino: 1 integer (pact W7)",
+        "deployed in openvino: 1 failed (inq W7): \\x1b[2J",
+    ]

@@ -33,13 +33,14 @@ from ..models.base import DGModel
 Call = Callable[..., Any]
 AMPERE = (8, 0)
 """Compute capability of the first GPUs with TF32 and bf16."""
-_PRODUCTS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+_PRODUCTS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+"""Whose ``allow_tf32`` is set: torch refuses to read it, and so to export a network, once a part of cuDNN is set alone."""
 
 
 def forbid_tf32() -> None:
     """Let float32 mean float32 in this process; torch's default lets convolutions of a GPU round to TF32."""
     for products in _PRODUCTS:
-        products.fp32_precision = "ieee"
+        products.allow_tf32 = False
 
 
 def check_precision(precision: Precision, device: str) -> None:
@@ -132,11 +133,11 @@ def _lowered(call: Call, device: str) -> Call:
 
 @contextmanager
 def _tf32() -> Iterator[None]:
-    before = [products.fp32_precision for products in _PRODUCTS]
+    before = [products.allow_tf32 for products in _PRODUCTS]
     try:
         for products in _PRODUCTS:
-            products.fp32_precision = "tf32"
+            products.allow_tf32 = True
         yield
     finally:
         for products, setting in zip(_PRODUCTS, before, strict=True):
-            products.fp32_precision = setting
+            products.allow_tf32 = setting

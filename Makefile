@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test coverage lint types wheel docs ci speed clean
+.PHONY: demo test coverage lint types wheel docs ci speed gpu clean
 
 $(STAMP): pyproject.toml setup.py $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -46,6 +46,9 @@ ci: lint types wheel test docs
 
 speed: $(STAMP)
 	$(BIN)/python -m pytest -m speed --benchmark-columns=median,iqr,rounds
+
+gpu: $(STAMP)
+	timeout 600 $(BIN)/python -m pytest -m gpu tests/bench/gpu -q --tb=short -p no:cacheprovider
 
 clean:
 	rm -rf $(VENV) build dist site runs

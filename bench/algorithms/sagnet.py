@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError
+from ...core.host import sent
 from ...core.ranges import Log, Ranges
 from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
@@ -80,12 +81,12 @@ class SagNet(Algorithm):
         """Compute the content step's loss."""
         x, y = concatenate(minibatches)
         f = self.network.featurizer(x)
-        alpha, partner = torch.rand(len(f), 1).to(f), torch.randperm(len(f)).to(f.device)
+        alpha, partner = sent(torch.rand(len(f), 1).to(f.dtype), f.device), sent(torch.randperm(len(f)), f.device)
         return {"loss": F.cross_entropy(self.network.classifier(mix_style(f, alpha, partner)), y)}
 
     def _style_logits(self, x: Tensor) -> Tensor:
         f = self.network.featurizer(x)
-        logits: Tensor = self.style(swap_content(f, torch.randperm(len(f)).to(f.device)))
+        logits: Tensor = self.style(swap_content(f, sent(torch.randperm(len(f)), f.device)))
         return logits
 
     def _style_loss(self, x: Tensor, y: Tensor) -> Terms:

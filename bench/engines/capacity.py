@@ -8,16 +8,49 @@ from ...core.errors import ConfigError
 from ...core.machine import usable_cores
 from ..experiment.launcher import Launcher
 
+HEADROOM = 1.5
+"""A GPU is shared as if every cell took so much more than the first: step rules and algorithms differ in what they keep."""
+CONTEXT = 2**30
+"""Bytes that a process takes of a GPU beside its tensors, generously."""
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 def jobs_of(launcher: Launcher) -> int:
-    """Return how many processes run at a time: as asked, else as cores (or GPUs) and free memory allow, at least 1."""
+    """Return how many processes run at a time: as asked for each device, else one a GPU, or as cores and memory allow."""
+    devices = max(1, gpus()) if launcher.device == "cuda" else 1
     if launcher.jobs is not None:
-        return launcher.jobs
+        return launcher.jobs * devices
+    return max(1, min(devices if launcher.device != "cpu" else usable_cores() // launcher.threads, _fitting(launcher)))
+
+
+def jobs_with(launcher: Launcher, room: int) -> int:
+    """Return the same once it is known that each GPU has room for so many processes; never fewer than `jobs_of`."""
+    if launcher.jobs is not None or launcher.device == "cpu":
+        return jobs_of(launcher)
+    devices = max(1, gpus()) if launcher.device == "cuda" else 1
+    return max(jobs_of(launcher), min(room * devices, usable_cores() // launcher.threads, _fitting(launcher)))
+
+
+def _fitting(launcher: Launcher) -> int:
     free = free_gb()
-    fitting = int(free / launcher.memory_gb) if free is not None else usable_cores()
-    return max(1, min(gpus() if launcher.device == "cuda" else usable_cores() // launcher.threads, fitting))
+    return int(free / launcher.memory_gb) if free is not None else usable_cores()
+
+
+def room_beside(peak: int, free: int) -> int:
+    """Return how many processes a GPU has room for, this one included.
+
+    Args:
+        peak: bytes that this one's tensors took at most.
+        free: bytes that are free while it holds them.
+    """
+    return 1 + max(0, int(free / (HEADROOM * peak + CONTEXT)))
+
+
+def room_on(device: str) -> int:
+    """Measure it for the process that calls, after its first cell."""
+    import torch  # noqa: PLC0415 - as in `gpus`
+
+    return room_beside(torch.cuda.max_memory_reserved(device), torch.cuda.mem_get_info(device)[0])
 
 
 def device_of(launcher: Launcher, slot: int) -> str:

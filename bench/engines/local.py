@@ -28,7 +28,7 @@ from ..experiment.launcher import Launcher
 from ..results.files import StorageError
 from ..results.store import RunStore
 from ..training.seeds import use_deterministic
-from .capacity import device_of, jobs_of
+from .capacity import device_of, jobs_of, jobs_with
 from .queue import CellQueue, waiting_line
 from .worker import GRACE_SECONDS, work
 
@@ -74,17 +74,16 @@ class _Pool:
         self.queue, self.store, self.paths = queue, store, paths
         self.launcher, self.watch = launcher, watch
         self.workers: list[_Worker] = []
+        self.jobs, self.room = jobs_of(launcher), 0
         self.leases = Leases(store.work, launcher.lease_seconds)
-        self.early = 0
-        self.next_poll = 0.0
+        self.early, self.next_poll = 0, 0.0
         self.abandoned: dict[str, Holder] = {}
 
     def run(self) -> None:
         """Run processes until every cell has a record, here or elsewhere."""
-        jobs = jobs_of(self.launcher)
         try:
             while True:
-                while len(self.workers) < jobs and (group := self.queue.open_group()) is not None:
+                while len(self.workers) < self.jobs and (group := self.queue.open_group()) is not None:
                     self._start(group)
                 if self.workers:
                     self._listen()
@@ -136,6 +135,8 @@ class _Pool:
         elif kind == "busy" and worker.cell is not None:
             self._defer(worker.cell, *value)
             worker.cell = None
+        elif kind == "room" and not self.room:  # the first report counts, since others share the GPU then
+            self.room, self.jobs = value, jobs_with(self.launcher, value)
         elif kind == "storage":
             raise StorageError(value)
 
@@ -202,8 +203,7 @@ class _Pool:
         code = worker.process.exitcode or 0
         if not worker.asked:
             self._early_death(exit_cause(code))
-        cell = worker.cell
-        if cell is None:
+        if (cell := worker.cell) is None:
             return
         if self.store.read(cell.key) is not None:
             self._announce(cell.key)

@@ -2,7 +2,7 @@
 
 It has a pipe of its own, so that one killed in the middle of a message harms nobody else's. Its messages are pairs:
 ``next`` (it wants a cell), ``steps`` with a count, ``record`` with a key, ``busy`` with the names of a lease and its
-holder, ``note`` with a line for the user, or ``storage`` with the reason why the folder cannot be written.
+holder, ``note`` with a line for the user, ``room`` with how many such processes its GPU has room for, or ``storage`` with the reason why the folder cannot be written.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..results.record import Record
 from ..results.store import RunStore
 from ..training.checkpointer import StoppedError
 from ..training.seeds import use_deterministic
+from .capacity import room_on
 from .malloc import keep_freed_memory
 
 REPORT_EVERY = 20
@@ -98,6 +99,7 @@ def work(pipe: Connection, store: RunStore, paths: Paths, launcher: Launcher) ->
 
 
 def _serve(pipe: Connection, job: Job, report: ThrottledReport) -> None:
+    measured = False
     while True:
         pipe.send(("next", None))
         cell, abandoned = pipe.recv()
@@ -107,6 +109,9 @@ def _serve(pipe: Connection, job: Job, report: ThrottledReport) -> None:
             job.leases.mark_abandoned(holder)
         found = job.attempt(cell)
         report.flush()
+        if isinstance(found, Record) and not measured and job.launcher.device != "cpu" and found.status == "done":
+            pipe.send(("room", room_on(job.launcher.device)))
+            measured = True
         if isinstance(found, Record):
             pipe.send(("record", found.key))
         else:

@@ -20,7 +20,8 @@ class Launcher:
     """These are the settings of the configuration group ``launcher``.
 
     Attributes:
-        jobs: processes at a time; 0 runs in this process; None: as many as cores allow.
+        jobs: processes at a time, on each GPU where ``device`` is ``cuda``; 0 runs in this process; None: as many as cores and
+            memory allow, on a GPU as many as fit beside each other by what the first cell took.
         threads: of each process, 1 to 1024. Results are bit-identical for a fixed number only.
         device: ``cpu``, ``cuda`` (all GPUs in turn) or one of them, ``cuda:1``.
         engine: ``local``, ``slurm``, ``ray``, or the name of another package's.

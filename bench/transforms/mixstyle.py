@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError, UnknownNameError
+from ...core.host import sent
 from ..models.base import DGModel
 from .base import Transform
 
@@ -93,4 +94,4 @@ class MixStyle(Transform):
         if float(torch.rand(())) >= self.p:
             return x
         weight = torch.distributions.Beta(self.alpha, self.alpha).sample((len(x), 1, 1, 1))
-        return mix_styles(x, weight.to(x), partners(len(x), self.partner).to(x.device))
+        return mix_styles(x, sent(weight.to(x.dtype), x.device), sent(partners(len(x), self.partner), x.device))

@@ -131,23 +131,24 @@ def components():
     return {q.name: q for q in config.load([f"quantizer=[{','.join(QUANTIZERS)}]", "act_bits=8"]).quantizers}
 
 
-def prepare(name):
+def prepare(name, device="cpu"):
     """ERM on a small network with a quantizer inserted as the harness does, with 8-bit inputs where it has them, and a batch."""
     component = components()[name]
     if missing := import_object(component.target).missing():
         pytest.skip(missing)
     torch.manual_seed(0)
-    algorithm = ERM(convnet((3, 8, 8), 4, width=4), 1, lambda params: torch.optim.Adam(params, 1e-3, fused=True))
+    network = convnet((3, 8, 8), 4, width=4).to(device)
+    algorithm = ERM(network, 1, lambda params: torch.optim.Adam(params, 1e-3, fused=True))
     quantizer = component.create(0)
     if not quantizer.supports(algorithm.network, quantizer.spec).ok:
         quantizer = replace(component, spec=replace(component.spec, act_bits=None)).create(0)
-    x = torch.randn(8, 3, 8, 8)
+    x = torch.randn(8, 3, 8, 8).to(device)
     quantizer.prepare(algorithm.network, x)
     if not quantizer.post_training:
         quantizer.calibrate(algorithm.network, [x])
     put_into_training(algorithm, quantizer, 1e-3)
     train_mode(algorithm, freeze_bn=True)
-    return algorithm, quantizer, [(x, torch.arange(8) % 4)]
+    return algorithm, quantizer, [(x, torch.arange(8, device=device) % 4)]
 
 
 @pytest.fixture

@@ -3,7 +3,10 @@
 import pytest
 
 from quantdg.bench.engines import capacity
+from quantdg.bench.engines.local import _Pool
+from quantdg.bench.engines.queue import CellQueue
 from quantdg.bench.experiment.launcher import Launcher
+from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import ConfigError
 
 
@@ -20,6 +23,10 @@ from quantdg.core.errors import ConfigError
         ({"device": "cuda", "memory_gb": 32}, 64.0, 2),
         ({"jobs": 40, "memory_gb": 100}, 64.0, 40),
         ({"jobs": 0}, 64.0, 0),
+        ({"jobs": 0, "device": "cuda"}, 64.0, 0),
+        ({"jobs": 2, "device": "cuda"}, 64.0, 6),
+        ({"jobs": 2, "device": "cuda:1"}, 64.0, 2),
+        ({"device": "cuda:1"}, 64.0, 1),
     ],
 )
 def test_the_scarcest_thing_counts(monkeypatch, settings, free, expected):
@@ -60,3 +67,39 @@ def test_this_machine_says_what_is_free():
 def test_wrong_memory():
     with pytest.raises(ConfigError, match=r"launcher.memory_gb must be above 0, got 0; write launcher.memory_gb=1"):
         Launcher(memory_gb=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "room", "expected"),
+    [
+        ({"device": "cuda"}, 2, 6),
+        ({"device": "cuda"}, 9, 8),
+        ({"device": "cuda", "threads": 2}, 9, 4),
+        ({"device": "cuda", "memory_gb": 13}, 9, 4),
+        ({"device": "cuda:1"}, 3, 3),
+        ({"device": "cuda", "jobs": 1}, 9, 3),
+        ({}, 9, 8),
+    ],
+)
+def test_gpus_are_shared_once_their_room_is_known(monkeypatch, settings, room, expected):
+    for name, value in (("usable_cores", 8), ("gpus", 3), ("free_gb", 64.0)):
+        monkeypatch.setattr(capacity, name, lambda value=value: value)
+    assert capacity.jobs_with(Launcher(**settings), room) == expected
+
+
+def test_room_is_reckoned_with_headroom():
+    gb = 2**30
+    assert capacity.room_beside(peak=4 * gb, free=70 * gb) == 1 + 10
+    assert capacity.room_beside(peak=4 * gb, free=7 * gb - 1) == 1
+    assert capacity.room_beside(peak=60 * gb, free=0) == 1
+
+
+def test_a_pool_takes_the_first_word_on_room(monkeypatch, tmp_path):
+    for name, value in (("usable_cores", 8), ("gpus", 1), ("free_gb", 64.0)):
+        monkeypatch.setattr(capacity, name, lambda value=value: value)
+    queue = CellQueue([], lambda key: True)
+    pool = _Pool(queue, RunStore(tmp_path, create=True), None, Launcher(device="cuda"), watch=lambda *_: None)
+    assert pool.jobs == 1
+    pool._answer(None, "room", 5)
+    pool._answer(None, "room", 2)
+    assert pool.jobs == 5

@@ -37,12 +37,13 @@ def show_parser() -> argparse.ArgumentParser:
 def _part(words: Sequence[str]) -> str:
     from ...core.errors import ConfigError
     from ..experiment.describe import describe
+    from ..experiment.suites import suite_text
 
     if len(words) != 2:
         raise ConfigError(
             f"quantdg show takes GROUP NAME or one CELL, got {len(words)} words; quote a pattern with stars"
         )
-    return describe(words[0], words[1])
+    return suite_text(words[1]) if words[0] == "suite" else describe(words[0], words[1])
 
 
 def _cells(text: str, options: argparse.Namespace) -> str:

@@ -17,10 +17,9 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 
 from ...core.errors import ConfigError, UnknownNameError
+from .offers import ALONE
 from .plugins import SEVERAL
 
-ALONE = ("dataset", "protocol", "model", "data")
-"""Groups with settings that a data set can have alone."""
 BY_NAME = ("protocol", "model")
 """Those that can be chosen by name for it."""
 _FEWEST = ("algorithm=[erm]", "transform=[]", "quantizer=[float]", "averaging=[]")

@@ -95,12 +95,23 @@ def _alone(words: Words, shared: Composed) -> list[Composed]:
     if not names:
         return [shared]
     words.check(names)
+    _check_suite(words, names)
     known = {*names, *choices("dataset")}
     said = {name: said_of(shared.config, name) for name in names}
     if len(names) == 1 and not (words.own or words.files or said[names[0]]):
         return [shared._replace(config=without_others(shared.config, known))]
     made = [_composed(words.for_one(name, said[name])) for name in names]
     return [own._replace(config=without_others(own.config, known)) for own in made]
+
+
+def _check_suite(words: Words, names: Sequence[str]) -> None:
+    """Refuse a suite whose data sets an experiment file has replaced by one of its own."""
+    chosen = [word.partition("=")[2] for word in words.shared if word.startswith("suite=")]
+    if chosen and chosen[-1] != "null" and not words.names and len(names) == 1:
+        raise ConfigError(
+            f"suite={chosen[-1]} runs several data sets, but the experiment file has one, {names[0]}; write dataset=[NAME,NAME] "
+            "for what you mean, or leave one of the two out"
+        )
 
 
 def _datasets(words: Words, shared: Composed) -> tuple[str, ...]:

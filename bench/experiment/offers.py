@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +49,8 @@ COMPONENTS = {
 }
 """Group of the configuration -> group of entry points, for everything that is part of a cell's identity."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where it was built: ten times as fast
+ALONE = ("dataset", "protocol", "model", "data")
+"""Groups with settings that one of several data sets may have alone."""
 ENTRY_POINTS = {**COMPONENTS, "runtime": "quantdg.runtimes", "launcher": "quantdg.launchers"}
 _OWN = {
     "runtime": {
@@ -87,6 +90,12 @@ def leading_comment(file: Path) -> str:
         if not line.startswith("# @package"):
             return line.removeprefix("#").strip() if line.startswith("#") else ""
     return ""
+
+
+def comment_of(file: Path) -> str:
+    """Return what the comment at the head of a configuration file says, on one line."""
+    lines = (line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package"))
+    return " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines))
 
 
 @lru_cache

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from .offers import CONF, ENTRY_POINTS, own_files, read_settings
+from .offers import ALONE, CONF, ENTRY_POINTS, own_files, read_settings
 
 OPENERS = ("=", ".", "[", ",")
 """A word that ends so is not complete."""
@@ -47,18 +47,46 @@ def choice_names(group: str) -> list[str]:
 def settings(words: Sequence[str]) -> dict[str, Any]:
     """Map the dotted name of every setting to its default, given the choices made in these words."""
     config = dict(read_settings(CONF / "config.yaml"))
-    selected = {group: name for entry in config.pop("defaults") if entry != "_self_" for group, name in entry.items()}
-    for word in words:
-        group, _, value = word.partition("=")
-        if group in selected:
-            selected[group] = value.strip("[]").split(",")
+    selected = _choices(config.pop("defaults"), words)
     found = dict(_leaves(config))
     for group, names in selected.items():
-        for name in names if isinstance(names, list) else [names]:
+        for name in names:
             if name in own_files(group):
                 file = own_files(group)[name]
-                found |= _leaves(read_settings(file), f"{_package(file) or group}.")
-    return found
+                package = _package(file) or group
+                found |= _leaves(read_settings(file), "" if package == "_global_" else f"{package}.")
+    return found | _alone(found, selected["dataset"])
+
+
+def _choices(defaults: Sequence[Any], words: Sequence[str]) -> dict[str, list[str]]:
+    """The names chosen in each group: by the words, else by an experiment, a suite or the list of defaults."""
+    by_default = {group: _listed(value) for entry in defaults if entry != "_self_" for group, value in entry.items()}
+    by_word = {}
+    for word in words:
+        group, _, value = word.partition("=")
+        if group in by_default:
+            by_word[group] = value.strip("[]").split(",")
+    chosen = by_default | by_word
+    for whole in ("experiment", "suite"):
+        for name in chosen[whole]:
+            file = own_files(whole).get(name)
+            for entry in read_settings(file).get("defaults", []) if file else ():
+                for key, value in entry.items():
+                    by_word.setdefault(key.removeprefix("override /"), _listed(value))
+        chosen = by_default | by_word
+    return chosen
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [str(value)]
+
+
+def _alone(found: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The settings that each of several data sets may have alone."""
+    several = names if len(names) > 1 else ()
+    own = {key: value for key, value in found.items() if not any(f".{name}." in key for name in several)}
+    dotted = [(key.split(".", 1), value) for key, value in own.items() if "." in key and key.partition(".")[0] in ALONE]
+    return {f"{group}.{name}.{key}": value for name in several for (group, key), value in dotted}
 
 
 def _values(name: str, value: str, before: Sequence[str]) -> Iterator[str]:

@@ -1,9 +1,13 @@
 """Several data sets in one experiment: each is configured as if it were the only one, and wrong words end in one line."""
 
 import pytest
+import yaml
+from hydra.core.config_store import ConfigStore
 
 from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.targets import targets_of
+from quantdg.bench.experiment.words import continuations, settings
+from quantdg.core.cli import main
 from quantdg.core.errors import ConfigError
 from quantdg.datasets.base import Outline
 
@@ -126,3 +130,103 @@ def test_targets_of_each():
 def test_wrong_targets(asked, message):
     with pytest.raises(ConfigError, match=message):
         targets_of(asked, TWO)
+
+
+def setups(*words):
+    return {setup.name: setup for setup in config.load(words).setups}
+
+
+def test_the_suite_of_domainbed_is_as_qtdog_says():
+    """QT-DoG, appendix B: 5000 steps, quantized after 2000; DomainNet 15000 and 8000; a check every 300."""
+    made = setups("suite=domainbed")
+    assert list(made) == ["pacs", "vlcs", "office_home", "terra_incognita", "domain_net"]
+    steps = {name: (s.protocol.steps, s.protocol.start_step, s.protocol.check_every) for name, s in made.items()}
+    assert steps.pop("domain_net") == (15000, 8000, 300)
+    assert set(steps.values()) == {(5000, 2000, 300)}
+    assert {(s.model.name, s.dataset.options["size"], s.protocol.batch_size) for s in made.values()} == {
+        ("resnet50", 224, 32)
+    }
+
+
+def test_the_suites_of_swad_and_domainbed_are_as_their_tables():
+    frequency = {"pacs": 100, "vlcs": 50, "office_home": 100, "terra_incognita": 100, "domain_net": 500}
+    made = setups("suite=domainbed_swad")
+    assert {name: s.protocol.check_every for name, s in made.items()} == frequency
+    assert {name: s.protocol.steps for name, s in made.items()} == {
+        **dict.fromkeys(frequency, 5001),
+        "domain_net": 15001,
+    }
+    made = setups("suite=domainbed_2020")
+    assert {name: s.protocol.check_every for name, s in made.items()} == {
+        **dict.fromkeys(frequency, 300),
+        "domain_net": 1000,
+    }
+
+
+def test_a_command_line_goes_before_a_suite():
+    assert {s.protocol.steps for s in setups("suite=domainbed", "protocol.steps=9000").values()} == {9000}
+
+
+def test_some_of_a_suite():
+    made = setups("suite=domainbed", "dataset=[domain_net,pacs]")
+    assert [(s.name, s.protocol.steps) for s in made.values()] == [("domain_net", 15000), ("pacs", 5000)]
+    (only,) = setups("suite=domainbed", "dataset=domain_net").values()
+    assert only.protocol.steps == 15000
+    assert (
+        only.protocol
+        == setups(
+            "dataset=domain_net", "protocol=qtdog", "model=resnet50", "protocol.steps=15000", "protocol.start_step=8000"
+        )["domain_net"].protocol
+    )
+
+
+def test_another_protocol_takes_nothing_of_the_suites():
+    made = setups("suite=domainbed", "protocol=scratch", "model=convnet")
+    assert {(s.protocol.name, s.protocol.steps) for s in made.values()} == {("scratch", 60)}
+    assert setups("suite=domainbed", "protocol.domain_net=swad")["domain_net"].protocol.steps == 5001
+
+
+def test_an_experiment_file_chooses_a_suite(monkeypatch):
+    """As the tables of papers do; its own settings for one data set stand beside the suite's."""
+    file = ["# @package _global_", "defaults:", "  - override /suite: domainbed", "protocol:", "  pacs: {lr: 1.0e-3}"]
+    store = ConfigStore.instance()
+    monkeypatch.setattr(store, "repo", {**store.repo, "experiment": {}})
+    store.store(name="mine", group="experiment", package="_global_", node=yaml.safe_load("\n".join(file)))
+    made = setups("experiment=mine")
+    assert len(made) == 5
+    assert (made["pacs"].protocol.lr, made["vlcs"].protocol.lr, made["domain_net"].protocol.steps) == (
+        1e-3,
+        5e-5,
+        15000,
+    )
+    assert [s.protocol.lr for s in setups("experiment=mine", "dataset=pacs").values()] == [1e-3]
+
+
+def test_an_experiment_that_has_its_own_data_set_and_a_suite():
+    with pytest.raises(
+        ConfigError, match="suite=natural_small runs several data sets, but the experiment file has one, pacs"
+    ):
+        config.load(["experiment=pacs_small", "suite=natural_small", "model.weights=any.safetensors"])
+
+
+def test_a_suite_is_listed_and_shown(capsys):
+    assert main(["list", "suites"]) == 0
+    assert "domainbed                PACS, VLCS, OfficeHome" in capsys.readouterr().out
+    assert main(["show", "suite", "domainbed"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("suite domainbed: PACS, VLCS")
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["domain_net", "224", "resnet50", "qtdog", "15000", "8000", "300", "32", "domainbed"] in rows
+    assert main(["show", "suite", "domainbd"]) == 2
+    assert "did you mean 'domainbed'" in capsys.readouterr().err
+
+
+def test_completion_knows_several_data_sets():
+    assert continuations(["dataset=[pacs,digits]", "protocol.pacs.st"]) == [
+        "protocol.pacs.steps=",
+        "protocol.pacs.start_step=",
+    ]
+    assert "dataset.digits_real.size=" in continuations(["suite=natural_small", "dataset.di"])
+    assert not any(
+        "_global_" in key or key.startswith("protocol.pacs.domain_net") for key in settings(["suite=domainbed"])
+    )

@@ -19,6 +19,7 @@ from ..training.data import CellData
 from ..training.evaluation import evaluate
 from ..training.float_phase import build, train_step
 from ..training.seeds import use_deterministic
+from ..training.step_clock import StepClock
 
 STEPS = 3
 """Timed of each kind, after one that is not."""
@@ -65,13 +66,13 @@ def time_cell(cell: Cell, data: CellData) -> RecordSummary:
     protocol = cell.group.protocol
     algorithm, quantizer, _ = insert_quantizer(cell, data, capture(build(cell.group, data)))
     train_mode(algorithm, freeze_bn=True)
-    times = []
+    clock = StepClock(data.device)
     for step in range(1, STEPS + 2):
-        began = time.perf_counter()
+        clock.start()
         train_step(algorithm, data, step)
         quantizer.on_step(algorithm.network, step)
-        times.append(time.perf_counter() - began)
-    step_s = median(times[1:])
+        clock.stop()
+    step_s = median(clock.settle()[1:])
     some = data.target_out[: protocol.eval_batch]
     began = time.perf_counter()
     evaluate(algorithm, data, data.target, some)

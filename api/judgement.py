@@ -26,19 +26,27 @@ class Judgement:
 
     @cached_property
     def answers(self) -> pd.DataFrame:
-        """One row per scope (a data set, or several of one model and protocol) and algorithm.
+        """One row per scope (further domains of several data sets, further data sets, or one data set) and algorithm.
 
-        Columns: scope, algorithm, answer (``yes``, ``not shown``, ``not decidable`` or ``incomplete``), p (of the
+        Columns: scope, unit (``domain`` or ``data set``), algorithm, answer (``yes``, ``not shown``, ``not decidable`` or ``incomplete``), p (of the
         conjunction, the largest of all quantizers), at_least (how many quantizers gain, lower bound), quantizers
         (how many are judged).
         """
         rows = [
-            (scope.name, judged.algorithm, together.answer, together.p_every, together.at_least, len(together.names))
+            (
+                scope.name,
+                scope.units.word,
+                judged.algorithm,
+                together.answer,
+                together.p_every,
+                together.at_least,
+                len(together.names),
+            )
             for scope in self.found.scopes
             for judged in scope.algorithms
             for together in (judged.conjunction,)
         ]
-        return pd.DataFrame(rows, columns=["scope", "algorithm", "answer", "p", "at_least", "quantizers"])
+        return pd.DataFrame(rows, columns=["scope", "unit", "algorithm", "answer", "p", "at_least", "quantizers"])
 
     @property
     def answer(self) -> str:

@@ -23,14 +23,16 @@ from .verdict.sentences import verdict_sentences
 
 
 def scope_names(results: Results, found: Verdict) -> list[str]:
-    """Return file-name parts of the scopes: the sections' own, then those of several data sets together."""
-    names = [*results.section_names.values()]
-    return [*names, *(f"all.{i}" for i in range(1, 1 + len(found.scopes) - len(names)))]
+    """Return file-name parts of the scopes: of several data sets together two each, then the sections' own."""
+    together = [f"{kind}-{name}" for name in results.line_up_names for kind in ("domains", "datasets")]
+    names = [*together, *results.section_names.values()]
+    assert len(names) == len(found.scopes)
+    return names
 
 
 def _words(found: Verdict, level: int) -> str:
     rules = found.rules
-    fixed = f"Level {rules.alpha:g}; a difference up to {rules.margin:g} points counts as none. Unit: target domains."
+    fixed = f"Level {rules.alpha:g}; a difference up to {rules.margin:g} points counts as none."
     parts = [f"{'#' * level} Verdict\n\n{fixed}\n"]
     for heading, sentences in verdict_sentences(found):
         body = "\n".join(f"- {escape.markdown(sentence)}" for sentence in sentences)

@@ -8,6 +8,7 @@ from typing import Literal
 from ..frames.columns import algorithm_rank
 from ..frames.results import Results
 from ..stats.signflip import smallest_p
+from ..stats.units import DataSets, DomainsOfDataSets
 from ..text.numbers import points
 from ..verdict.claims import Claim
 from ..verdict.judge import AlgorithmVerdict, Scope, Verdict
@@ -25,15 +26,17 @@ class Answer:
         word: ``no`` where a quantizer is shown to lose, else what the test of all quantizers together says.
         sentence: the effect under one algorithm, in plain words.
         takes: what would decide it; empty where it is decided.
+        beyond: where several data sets were run, what is known of further ones, or what it takes; else empty.
         controls: under how many quantizers the gain is shown to be more than each control gives; empty without controls.
         counts: how many data sets, domains, seeds, quantizers and algorithms stand behind it.
-        scope: the data it is about: the scope with the most domains.
+        scope: the data it is about: the scope with the most domains; of several data sets, their further domains.
         judged: the verdict it is read from: that on ERM, where it was run.
     """
 
     word: Word
     sentence: str
     takes: str
+    beyond: str
     controls: str
     counts: str
     scope: Scope
@@ -52,6 +55,7 @@ def answer_of(verdict: Verdict, results: Results) -> Answer | None:
         word=word,
         sentence=_sentence(judged, word),
         takes=_takes(judged, scope, word, alpha=verdict.rules.alpha),
+        beyond=_beyond(scopes, scope, judged.algorithm, alpha=verdict.rules.alpha),
         controls=_controls(judged),
         counts=_counts(scope, results),
         scope=scope,
@@ -98,6 +102,8 @@ def _takes(judged: AlgorithmVerdict, scope: Scope, word: Word, alpha: float) -> 
     """Say how many domains would decide it."""
     if word == "incomplete":
         return "It takes the missing cells: the same command runs them."
+    if word == "not decidable" and isinstance(scope.units, DomainsOfDataSets):
+        return f"Not decidable: {scope.units.too_few(alpha)}."
     if word == "not decidable":
         fewest = next(n for n in range(1, _MOST) if smallest_p(n, "greater") <= alpha)
         return f"It takes at least {fewest} target domains to decide anything, here are {len(scope.domains)}."
@@ -108,6 +114,17 @@ def _takes(judged: AlgorithmVerdict, scope: Scope, word: Word, alpha: float) -> 
         return f"More domains would not show it: {claim.name} does not gain on those that are here."
     needed = "more than 256" if claim.needed is None else f"about {claim.needed}"
     return f"It takes {needed} domains to show the smallest gain ({claim.name}), if it is as large as measured."
+
+
+def _beyond(scopes: list[Scope], scope: Scope, algorithm: str, alpha: float) -> str:
+    """Say what the scope's own line-up of data sets lets one say about further ones."""
+    if not isinstance(scope.units, DomainsOfDataSets):
+        return ""
+    names = tuple(dict.fromkeys(scope.units.strata))
+    wider = next(s for s in scopes[scopes.index(scope) :] if isinstance(s.units, DataSets) and s.units.names == names)
+    few = wider.units.too_few(alpha)
+    word = next(_word(a) for a in wider.algorithms if a.algorithm == algorithm)
+    return f"That is about further domains of these data sets; about further data sets: {f'not decidable, {few}' if few else word}."
 
 
 def _controls(judged: AlgorithmVerdict) -> str:

@@ -11,7 +11,8 @@ from ..frames import gains
 from ..frames.columns import FLOAT, quantizer_label
 from ..frames.cube import Cube, Method
 from ..frames.results import Results
-from ..stats.effect import Floats, effect
+from ..stats.effect import Floats
+from ..stats.units import Domains
 from ..verdict.claims import NAN
 from ..verdict.judge import Scope, scopes
 
@@ -21,7 +22,7 @@ class Entry:
     """One gain over float.
 
     Attributes:
-        mean: in points over all domains; NaN where a cell is missing.
+        mean: in points over all domains, data sets counting alike; NaN where a cell is missing.
         low: lower end of its interval; NaN without one.
         high: upper end.
         answer: of the claim on it; empty for a control, on which none is made.
@@ -52,14 +53,14 @@ class Matrix:
 
 def matrix_of(scope: Scope, results: Results) -> Matrix:
     """Arrange the gains of a scope, by the selection rule that the scope is judged by."""
-    cube = Cube.of(next(cells for name, cells in scopes(results) if name == scope.name))
+    cube = next(cube for name, cube in scopes(results) if name == scope.name)
     answers = {(a.algorithm, c.name): c.answer for a in scope.algorithms for c in a.quantizers}
     methods: dict[str, dict[str, Entry]] = {}
     controls: dict[str, dict[str, Entry]] = {}
     for method, values in gains.over_float(cube, scope.selection):
         name = quantizer_label(method[1], method[2])
         rows = methods if results.roles.is_method(method[1]) else controls
-        entry = _entry(values, cube.targets, 1 - results.rules.alpha, answers.get((method[0], name), ""))
+        entry = _entry(values, cube.units, 1 - results.rules.alpha, answers.get((method[0], name), ""))
         rows.setdefault(name, {})[method[0]] = entry
     algorithms = tuple(a.algorithm for a in scope.algorithms)
     accuracy = {a: _mean(cube, (a, FLOAT, FLOAT, scope.selection)) for a in algorithms}
@@ -67,14 +68,14 @@ def matrix_of(scope: Scope, results: Results) -> Matrix:
 
 
 def _mean(cube: Cube, method: Method) -> float:
-    return float(cube.of_method(method).mean())
+    return float((cube.units.weights * cube.of_method(method).mean(axis=1)).mean())
 
 
-def _entry(values: Floats, domains: tuple[str, ...], level: float, answer: str) -> Entry:
+def _entry(values: Floats, units: Domains, level: float, answer: str) -> Entry:
     if not np.isfinite(values).all():
         return Entry(answer="incomplete")
-    found = effect(values, list(domains), level)
-    return Entry(mean=found.mean, low=found.low, high=found.high, answer=answer)
+    mean, low, high = units.interval(values.mean(axis=1), level)
+    return Entry(mean=mean, low=low, high=high, answer=answer)
 
 
 def gain_of(row: dict[str, Entry], algorithm: str) -> float:

@@ -16,7 +16,7 @@ from .answer import QUESTION, answer_of
 def as_json(verdict: Verdict, results: Results) -> str:
     """Write the answer, then each scope with its claims; what is no number is null, points and p-values in full."""
     answer = answer_of(verdict, results)
-    said = {name: getattr(answer, name, "") for name in ("word", "sentence", "takes", "controls", "counts")}
+    said = {name: getattr(answer, name, "") for name in ("word", "sentence", "takes", "beyond", "controls", "counts")}
     whole = {
         "question": QUESTION,
         "answer": said,
@@ -28,7 +28,7 @@ def as_json(verdict: Verdict, results: Results) -> str:
 
 def _scope(scope: Scope) -> dict[str, Any]:
     names = {name: getattr(scope, name) for name in ("name", "selection", "domains", "seeds")}
-    return {**names, "algorithms": [_algorithm(judged) for judged in scope.algorithms]}
+    return {**names, "unit": scope.units.word, "algorithms": [_algorithm(judged) for judged in scope.algorithms]}
 
 
 def _algorithm(judged: AlgorithmVerdict) -> dict[str, Any]:

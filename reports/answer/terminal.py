@@ -45,7 +45,7 @@ def summary(verdict: Verdict, results: Results) -> Group:
 
 
 def card(verdict: Verdict, results: Results) -> Group:
-    """Return the answer alone, in at most five lines of text."""
+    """Return the answer alone, in at most six lines of text."""
     return Group(*_card(answer_of(verdict, results)))
 
 
@@ -69,7 +69,7 @@ def _card(answer: Answer | None) -> Iterator[Text]:
         yield Text("NO CELLS YET", "bold")
         return
     yield Text.assemble((f" {answer.word.upper()} ", STYLES[answer.word]), " ", answer.counts)
-    yield from (_line(line) for line in (answer.sentence, answer.takes, answer.controls) if line)
+    yield from (_line(line) for line in (answer.sentence, answer.takes, answer.beyond, answer.controls) if line)
 
 
 def _matrix(answer: Answer, found: Matrix) -> Iterator[RenderableType]:

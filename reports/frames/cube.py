@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from ...core.errors import RecordError
 from ..stats.effect import Floats
+from ..stats.units import DataSets, Domains, DomainsOfDataSets
 from .columns import ROW, SECTION, quantizer_label
 
 Method = tuple[str, str, str, str]
 MISSING = "missing"
+NO_UNITS = Domains(())
 
 
 def method_label(method: Method) -> str:
@@ -34,6 +36,7 @@ class Cube:
         accuracy: percent, shape (methods, targets, seeds), NaN where there is no result.
         status: of the same shape; ``missing`` where there is no record.
         keys: of the same shape; the records, empty where there is none.
+        units: what the targets are to a claim about further ones.
     """
 
     methods: tuple[Method, ...]
@@ -42,6 +45,7 @@ class Cube:
     accuracy: Floats
     status: NDArray[Any]
     keys: NDArray[Any]
+    units: Domains = NO_UNITS
 
     @classmethod
     def of(cls, cells: pd.DataFrame) -> Cube:
@@ -73,14 +77,30 @@ class Cube:
         accuracy[place] = 100 * cells["accuracy"].to_numpy(dtype=float)
         status[place], keys[place] = cells["status"].to_numpy(), cells["key"].to_numpy()
         named = tuple((str(a), str(q), str(b), str(s)) for a, q, b, s in methods)
+        domains = tuple(map(str, targets))
+        of = dict(zip(names, cells["dataset"], strict=True))
+        units = DomainsOfDataSets(domains, tuple(str(of[t]) for t in domains)) if several else Domains(domains)
         return cls(
             methods=named,
-            targets=tuple(map(str, targets)),
+            targets=domains,
             seeds=tuple(map(int, seeds)),
             accuracy=accuracy,
             status=status,
             keys=keys,
+            units=units,
         )
+
+    def by_dataset(self) -> Cube:
+        """Return the cube whose targets are the data sets: the mean over their domains within each seed.
+
+        A data set with a gap has a gap; ``keys`` stay those of the single records.
+        """
+        of = np.array(self.units.strata if isinstance(self.units, DomainsOfDataSets) else self.targets)
+        datasets = tuple(map(str, dict.fromkeys(of)))
+        parts = [self.accuracy[:, of == name].mean(axis=1) for name in datasets]
+        accuracy = np.stack(parts, axis=1)
+        status = np.where(np.isfinite(accuracy), "done", MISSING).astype(object)
+        return replace(self, targets=datasets, accuracy=accuracy, status=status, units=DataSets(datasets))
 
     @cached_property
     def _index(self) -> dict[Method, int]:

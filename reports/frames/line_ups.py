@@ -43,6 +43,12 @@ class LineUp:
         return f"{models}, protocol {protocols}"
 
     @property
+    def scope(self) -> str:
+        """Name data sets, model and protocol as the verdict has them."""
+        models, protocols = (" + ".join(dict.fromkeys(parts)) for parts in zip(*self.setups, strict=True))
+        return f"{' + '.join(self.datasets)}, {models}, {protocols}"
+
+    @property
     def name(self) -> str:
         """Return a part of a file name."""
         models, protocols = (dict.fromkeys(parts) for parts in zip(*self.setups, strict=True))

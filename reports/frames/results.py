@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from ...bench.results.verdict_rules import Rules, read_rules
 from ...core.errors import RecordError
 from ..plugins import Problem
 from ..text import escape
-from .columns import METHOD, ROW, SECTION, Section, ordered
+from .columns import METHOD, ROW, SECTION, Section, of_section, ordered
 from .cube import Cube
 from .deployments import with_labels
 from .flatness_rows import FLATNESS
@@ -85,15 +85,31 @@ class Results:
         return line_ups(section for section, _ in self.sections())
 
     @cached_property
+    def line_up_names(self) -> list[str]:
+        """Return a file-name part for each line-up, unique whatever the labels hold."""
+        return _distinct(line_up.name for line_up in self.line_ups)
+
+    def cells_of(self, line_up: LineUp) -> pd.DataFrame:
+        """Return the cells of sections that stand side by side, as if of one model and protocol, in reading order."""
+        parts = [of_section(self.cells, section) for section in line_up.sections]
+        return pd.concat(parts, ignore_index=True).assign(model="", protocol="")
+
+    @cached_property
     def section_names(self) -> dict[Section, str]:
         """Return a file-name part for each section, unique whatever the labels hold."""
-        names: dict[Section, str] = {}
-        taken: Counter[str] = Counter()
-        for section, _ in self.sections():
-            base = "-".join(escape.slug(part) for part in section)
-            taken[base] += 1
-            names[section] = base if taken[base] == 1 else f"{base}.{taken[base]}"
-        return names
+        sections = [section for section, _ in self.sections()]
+        names = _distinct("-".join(escape.slug(part) for part in section) for section in sections)
+        return dict(zip(sections, names, strict=True))
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Append numbers to names that come again."""
+    taken: Counter[str] = Counter()
+    out = []
+    for name in names:
+        taken[name] += 1
+        out.append(name if taken[name] == 1 else f"{name}.{taken[name]}")
+    return out
 
 
 def _expand(cells: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -212,8 +211,5 @@ def field_table(results: Results, line_up: LineUp, name: str) -> Table:
 
 def field_tables(results: Results) -> Iterator[Table]:
     """Make the table of each line-up; none where there are no two data sets."""
-    taken: Counter[str] = Counter()
-    for line_up in results.line_ups:
-        taken[line_up.name] += 1
-        again = f".{taken[line_up.name]}" if taken[line_up.name] > 1 else ""
-        yield field_table(results, line_up, f"field-{line_up.name}{again}")
+    for line_up, name in zip(results.line_ups, results.line_up_names, strict=True):
+        yield field_table(results, line_up, f"field-{name}")

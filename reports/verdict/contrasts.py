@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import get_args
@@ -13,8 +14,8 @@ from ...bench.results.verdict_rules import Rules
 from ..frames.columns import FLOAT, quantizer_label
 from ..frames.cube import Cube, Method
 from ..frames.gains import float_of
-from ..stats.effect import Floats, t_interval
-from ..stats.equivalence import tost
+from ..stats.effect import Floats
+from ..stats.units import Domains
 from .claims import NAN, Claim, claim
 
 BASELINE = "erm"
@@ -94,14 +95,14 @@ def against_controls(
             if control is not None:
                 values = cube.difference(method, control)
                 name = f"{_name(method)} > {_name(control)}"
-                found = claim(name, values, cube.targets, rules, alternative="greater")
+                found = claim(name, values, cube.units, rules, alternative="greater")
                 found = replace(found, keys=cube.keys_of(method, control))
                 out.append(ControlComparison(_name(method), wanted, found))
     return out
 
 
-def _mean(values: Floats) -> float:
-    return float(values.mean())
+def _mean(values: Floats, units: Domains) -> float:
+    return float((units.weights * values.mean(axis=1)).mean())
 
 
 def interactions(cube: Cube, methods: list[Method], rules: Rules) -> list[Interaction]:
@@ -114,9 +115,10 @@ def interactions(cube: Cube, methods: list[Method], rules: Rules) -> list[Intera
             corners = (float_of(method), method, float_of(with_average), with_average)
             a, b, c, d = (cube.of_method(m) for m in corners)
             name = f"{_name(method)} x {average}"
-            crossed = claim(name, (d - c) - (b - a), cube.targets, rules, alternative="two-sided")
+            means = (_mean(a, cube.units), _mean(b, cube.units), _mean(c, cube.units), _mean(d, cube.units))
+            crossed = claim(name, (d - c) - (b - a), cube.units, rules, alternative="two-sided")
             crossed = replace(crossed, keys=cube.keys_of(*corners))
-            out.append(Interaction(_name(method), average, (_mean(a), _mean(b), _mean(c), _mean(d)), crossed))
+            out.append(Interaction(_name(method), average, means, crossed))
     return out
 
 
@@ -129,19 +131,19 @@ def differences_in_differences(cube: Cube, methods: list[Method], rules: Rules) 
             continue
         in_float = cube.difference(float_of(method), float_of(plain))
         change = cube.difference(method, plain) - in_float
-        found = claim(_name(method), change, cube.targets, rules, alternative="two-sided")
+        found = claim(_name(method), change, cube.units, rules, alternative="two-sided")
         found = replace(found, keys=cube.keys_of(method, plain, float_of(method), float_of(plain)))
-        out.append(_with_equivalence(found, change, rules))
+        out.append(_with_equivalence(found, change, cube.units, rules))
     return out
 
 
-def _with_equivalence(found: Claim, values: Floats, rules: Rules) -> DifferenceInDifferences:
+def _with_equivalence(found: Claim, values: Floats, units: Domains, rules: Rules) -> DifferenceInDifferences:
     if found.effect is None:
         return DifferenceInDifferences(found, "incomplete")
     means = np.asarray(values.mean(axis=1))
-    if len(means) < 2:
+    _, low, high = units.interval(means, 1 - 2 * rules.alpha)
+    if math.isnan(low):
         return DifferenceInDifferences(found, "undecided")
-    _, low, high = t_interval(means, 1 - 2 * rules.alpha)
-    p = float(tost(means, rules.margin))
+    p = units.p_equivalent(means, rules.margin)
     answer = "equivalent" if p <= rules.alpha else "changes" if found.answer in ("gain", "loss") else "undecided"
     return DifferenceInDifferences(found, answer, low=low, high=high, p_equivalent=p)

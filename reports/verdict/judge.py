@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ...bench.results.record import HEADLINE
 from ...bench.results.verdict_rules import Rules
 from ..frames import gains
-from ..frames.columns import SECTION, quantizer_label
+from ..frames.columns import quantizer_label
 from ..frames.cube import Cube
 from ..frames.results import Results, load
 from ..stats.effect import Floats
 from ..stats.multiple import conjunction, partial_conjunction
-from ..stats.signflip import sign_flip, smallest_p
+from ..stats.units import DataSets, Domains
 from . import contrasts
 from .claims import NAN, Claim, family
 from .contrasts import ControlComparison, DifferenceInDifferences, Interaction
@@ -58,6 +57,7 @@ class AlgorithmVerdict:
         controls: each quantizer against each control, one-sided.
         interactions: each quantizer with each weight averaging.
         differences: whether this algorithm's gain over ERM changes under each quantizer; empty for ERM.
+            These four are empty where the units are data sets, too few to decide anything.
     """
 
     algorithm: str
@@ -72,21 +72,26 @@ class AlgorithmVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """One data set, or several of the same model and protocol, judged.
+    """One data set, or several side by side, judged.
 
     Attributes:
         name: for headings.
         selection: the rule whose accuracies count.
-        domains: the units.
+        units: what the claims generalise over.
         seeds: the replicates.
         algorithms: the verdict on each.
     """
 
     name: str
     selection: str
-    domains: tuple[str, ...]
+    units: Domains
     seeds: tuple[int, ...]
     algorithms: list[AlgorithmVerdict]
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Return the names of the units."""
+        return self.units.names
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class Verdict:
 
     Attributes:
         rules: the level and margin that were fixed beforehand.
-        scopes: each data set, then several together.
+        scopes: several data sets together, their further domains and further data sets; then each data set.
     """
 
     rules: Rules
@@ -107,11 +112,11 @@ def _conjunction(cube: Cube, rows: dict[str, Floats], rules: Rules) -> Conjuncti
     gaps = tuple(name for name in rows if name not in whole)
     if not whole:
         return Conjunction(names=(), incomplete=gaps, p_every=NAN, p_partial=(), at_least=0, answer="incomplete")
-    p = sign_flip(np.stack([values.mean(axis=1) for values in whole.values()]), "greater")
+    p = cube.units.p(np.stack([values.mean(axis=1) for values in whole.values()]), "greater")
     partial = partial_conjunction(p)
     every = float(conjunction(p))
     answer = "yes" if every <= rules.alpha else "not shown"
-    if smallest_p(len(cube.targets), "greater") > rules.alpha:
+    if cube.units.smallest_p("greater") > rules.alpha:
         answer = "not decidable"
     return Conjunction(
         names=tuple(whole),
@@ -130,32 +135,33 @@ def _judge_algorithm(cube: Cube, algorithm: str, selection: str, results: Result
     expected = roles.expected_controls(m[1] for m in cube.methods)
     methods = [m for m in found if roles.is_method(m[1])]
     keys = {quantizer_label(m[1], m[2]): cube.keys_of(m, gains.float_of(m)) for m in methods}
+    compared = [] if isinstance(cube.units, DataSets) and cube.units.smallest_p("greater") > rules.alpha else methods
     return AlgorithmVerdict(
         algorithm=algorithm,
         expected_controls=expected,
-        quantizers=[replace(c, keys=keys[c.name]) for c in family(rows, cube.targets, rules)],
+        quantizers=[replace(c, keys=keys[c.name]) for c in family(rows, cube.units, rules)],
         conjunction=_conjunction(cube, rows, rules),
-        heterogeneity=compare_quantizers(rows, keys, rules),
-        controls=contrasts.against_controls(cube, methods, expected, rules),
-        interactions=contrasts.interactions(cube, methods, rules),
-        differences=contrasts.differences_in_differences(cube, methods, rules),
+        heterogeneity=compare_quantizers(rows, keys, cube.units, rules) if compared else [],
+        controls=contrasts.against_controls(cube, compared, expected, rules),
+        interactions=contrasts.interactions(cube, compared, rules),
+        differences=contrasts.differences_in_differences(cube, compared, rules),
     )
 
 
-def _judge_scope(name: str, cells: pd.DataFrame, selection: str, results: Results) -> Scope:
-    cube = Cube.of(cells)
+def _judge_scope(name: str, cube: Cube, selection: str, results: Results) -> Scope:
     algorithms = dict.fromkeys(m[0] for m in cube.methods if m[3] == selection)
     judged = [_judge_algorithm(cube, algorithm, selection, results) for algorithm in algorithms]
-    return Scope(name=name, selection=selection, domains=cube.targets, seeds=cube.seeds, algorithms=judged)
+    return Scope(name=name, selection=selection, units=cube.units, seeds=cube.seeds, algorithms=judged)
 
 
-def scopes(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each section; then, per model and protocol, all data sets together where there are several."""
-    for section, cells in results.sections():
-        yield ", ".join(section), cells
-    for (model, protocol), cells in results.cells.groupby(SECTION[1:], sort=True):
-        if cells["dataset"].nunique() > 1:
-            yield f"{' + '.join(sorted(cells['dataset'].unique()))}, {model}, {protocol}", cells
+def scopes(results: Results) -> Iterator[tuple[str, Cube]]:
+    """Each line-up of several data sets, about their further domains and about further data sets; then each section."""
+    for line_up in results.line_ups:
+        together = Cube.of(results.cells_of(line_up))
+        yield f"further domains of {line_up.scope}", together
+        yield f"further data sets beside {line_up.scope}", together.by_dataset()
+    for section, cube in results.cubes.items():
+        yield ", ".join(section), cube
 
 
 def judge(results: Results, selection: str = HEADLINE) -> Verdict:
@@ -165,7 +171,7 @@ def judge(results: Results, selection: str = HEADLINE) -> Verdict:
         results: of a run folder.
         selection: the rule whose accuracies count.
     """
-    return Verdict(results.rules, [_judge_scope(name, cells, selection, results) for name, cells in scopes(results)])
+    return Verdict(results.rules, [_judge_scope(name, cube, selection, results) for name, cube in scopes(results)])
 
 
 def chosen(fixed: Rules, margin: float | None, alpha: float | None) -> Rules:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ...bench.results.verdict_rules import Rules
-from ..stats.signflip import smallest_p
+from ..stats.units import DataSets
 from ..text.numbers import interval_text, p_phrase, p_text, points, span_text
 from .claims import Claim
 from .judge import AlgorithmVerdict, Scope, Verdict
@@ -37,11 +37,20 @@ def _needed(claim: Claim) -> str:
     if few or claim.answer not in ("not decidable", "not shown"):
         return ""
     count = "more than 256" if claim.needed is None else str(claim.needed)
-    return f" If the true effect is as measured, {count} domains are needed to show it with 80 % power."
+    return f" If the true effect is as measured, {count} {claim.unit}s are needed to show it with 80 % power."
 
 
-def _counted(domains: int, seeds: int) -> str:
-    return f"{domains} {'domain' if domains == 1 else 'domains'} x {seeds} {'seed' if seeds == 1 else 'seeds'}"
+def _counted(units: int, seeds: int, unit: str = "domain") -> str:
+    return f"{units} {unit if units == 1 else f'{unit}s'} x {seeds} {'seed' if seeds == 1 else 'seeds'}"
+
+
+def _spread(claim: Claim) -> str:
+    s = claim.spread
+    if s is None:
+        return ""
+    return (
+        f" Its standard deviation is {s.strata:.2f} points between data sets, {s.domains:.2f} between domains of one."
+    )
 
 
 def _so_far(claim: Claim) -> str:
@@ -61,15 +70,15 @@ def claim_sentence(claim: Claim, rules: Rules) -> TracedSentence:
     holm = "" if claim.adjusted == claim.p else f" (Holm {p_text(claim.adjusted)})"
     here = "" if math.isnan(claim.p_here) else f" For these domains alone: {p_phrase(claim.p_here)}."
     return TracedSentence(
-        f"{claim.name}: {points(e.mean)} points ({interval}); worst domain {e.worst_domain} {points(e.worst)}; above "
-        f"zero in {e.share_positive:.0%} of {_counted(e.n_domains, e.n_seeds)}; {p_phrase(claim.p)}{holm}: "
-        f"{claim.answer}.{_needed(claim)}{here}",
+        f"{claim.name}: {points(e.mean)} points ({interval}); worst {claim.unit} {e.worst_domain} {points(e.worst)}; above "
+        f"zero in {e.share_positive:.0%} of {_counted(e.n_domains, e.n_seeds, claim.unit)}; {p_phrase(claim.p)}{holm}: "
+        f"{claim.answer}.{_needed(claim)}{_spread(claim)}{here}",
         claim.keys,
     )
 
 
 def _under_every_quantizer(judged: AlgorithmVerdict, scope: Scope, rules: Rules) -> str:
-    t, n = judged.conjunction, len(scope.domains)
+    t = judged.conjunction
     start = "Does the gain hold under every quantizer?"
     if not t.names:
         return f"{start} No quantizer is complete yet."
@@ -78,8 +87,7 @@ def _under_every_quantizer(judged: AlgorithmVerdict, scope: Scope, rules: Rules)
     effect = f"The {which} is {points(least[0])} points ({least[1]})"
     without = f" Not judged, incomplete: {', '.join(t.incomplete)}." if t.incomplete else ""
     if t.answer == "not decidable":
-        few = f"with {n} target {'domain' if n == 1 else 'domains'} no result can have a p below"
-        return f"{start} Not decidable: {few} {p_text(smallest_p(n, 'greater'))}. {effect}.{without}"
+        return f"{start} Not decidable: {scope.units.too_few(rules.alpha)}. {effect}.{without}"
     share = f"at least {t.at_least} of {len(t.names)} gain, at {1 - rules.alpha:.0%} confidence"
     if not t.at_least:
         share = "nor is it shown that any of them gains"
@@ -127,6 +135,8 @@ def sentences_on_controls(judged: AlgorithmVerdict) -> Iterator[TracedSentence]:
 
 def _these_domains(judged: AlgorithmVerdict, scope: Scope, rules: Rules) -> Iterator[TracedSentence]:
     """The smaller claim, for these domains only."""
+    if isinstance(scope.units, DataSets):
+        return
     if len(scope.seeds) == 1:
         yield TracedSentence("One seed: nothing can be said about these domains alone.")
     for word, sign in (("a gain", 1), ("a loss", -1)):
@@ -137,7 +147,7 @@ def _these_domains(judged: AlgorithmVerdict, scope: Scope, rules: Rules) -> Iter
             yield TracedSentence(f"For these domains alone ({chance}), {word}: {names}.", _keys(found))
 
 
-def _dependence(judged: AlgorithmVerdict, rules: Rules) -> Iterator[TracedSentence]:
+def _dependence(judged: AlgorithmVerdict, scope: Scope, rules: Rules) -> Iterator[TracedSentence]:
     """Whether the gain depends on the quantizer, and whether the conjunction hangs on one."""
     if not judged.heterogeneity:
         return
@@ -148,7 +158,7 @@ def _dependence(judged: AlgorithmVerdict, rules: Rules) -> Iterator[TracedSenten
     yield TracedSentence(
         f"Does the gain depend on the quantizer? Mean gains run from {points(d.least[1])} ({d.least[0]}) to "
         f"{points(d.most[1])} points ({d.most[0]}); {'' if math.isnan(d.between.sd) else spread}"
-        f"{_counted(d.n_domains, d.n_seeds)}; {p_phrase(d.p)}: {d.answer}.{here}",
+        f"{_counted(d.n_domains, d.n_seeds, scope.units.word)}; {p_phrase(d.p)}: {d.answer}.{here}",
         d.keys,
     )
     if judged.conjunction.answer != "not shown":
@@ -191,8 +201,9 @@ def algorithm_sentences(judged: AlgorithmVerdict, scope: Scope, rules: Rules) ->
     yield from _these_domains(judged, scope, rules)
     for claim in judged.quantizers:
         yield claim_sentence(claim, rules)
-    yield from _dependence(judged, rules)
-    yield from sentences_on_controls(judged)
+    yield from _dependence(judged, scope, rules)
+    if judged.controls or not isinstance(scope.units, DataSets):
+        yield from sentences_on_controls(judged)
     yield from _effect_of_averaging(judged)
     yield from _effect_on_the_method(judged, rules)
 
@@ -202,7 +213,7 @@ def verdict_sentences(verdict: Verdict) -> Iterator[tuple[str, list[TracedSenten
     for scope in verdict.scopes:
         for judged in scope.algorithms:
             heading = (
-                f"{judged.algorithm} on {scope.name}: {_counted(len(scope.domains), len(scope.seeds))}, "
+                f"{judged.algorithm} on {scope.name}: {_counted(len(scope.domains), len(scope.seeds), scope.units.word)}, "
                 f"selection {scope.selection}"
             )
             yield heading, list(algorithm_sentences(judged, scope, verdict.rules))

@@ -153,3 +153,26 @@ def test_names_cannot_command_a_terminal(store: RunStore, make: Make, capsys: py
 def test_a_folder_without_cells(store: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verdict", str(store.root)]) == 0
     assert "NO CELLS YET" in capsys.readouterr().out
+
+
+def test_several_data_sets_say_what_is_known_of_further_ones(store: RunStore, fill: Fill) -> None:
+    for i in range(3):
+        fill({"lsq": 2.0}, 4, dataset=f"s{i}")
+    found = _answer(store)
+    assert found.word == "yes"
+    assert found.beyond == (
+        "That is about further domains of these data sets; about further data sets: not decidable, with 3 data sets no result "
+        "can have a p below 0.125; it takes 5."
+    )
+    for i in range(3, 6):
+        fill({"lsq": 2.0}, 4, dataset=f"s{i}")
+    assert _answer(store).beyond.endswith("about further data sets: yes.")
+
+
+def test_data_sets_count_alike_in_the_matrix_as_in_the_verdict(store: RunStore, fill: Fill) -> None:
+    fill({"lsq": 1.0}, 6)
+    fill({"lsq": 3.0}, 2, dataset="digits")
+    report = Report.of(store.root)
+    shown = matrix_of(report.verdict.scopes[0], report.results)
+    assert shown.methods["lsq W7"]["erm"].mean == pytest.approx(2, abs=0.1)
+    assert shown.accuracy["erm"] == pytest.approx((72.5 + 70.5) / 2)

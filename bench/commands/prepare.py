@@ -27,7 +27,7 @@ def prepare(argv: Sequence[str]) -> int:
     for number, setup in enumerate(experiment.setups):
         dataset = setup.dataset
         if not dataset.origin:  # another package's loader says itself what it needs
-            fetch(dataset.choice, experiment.paths.root_of(setup.name))
+            fetch(dataset.choice, experiment.paths.root_of(dataset.name))
         say("\n" * (number > 0) + inventory_text(inspect(load_dataset(dataset, experiment.paths))))
     return 0
 

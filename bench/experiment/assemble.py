@@ -58,9 +58,10 @@ def assemble(shared: Composed, alone: Sequence[Composed], reference: Node | None
     config = shared.config
     most = _max_cells(value_of(config, "max_cells"))
     single = partial(single_part, shared.choices)
-    setups = tuple(_setup(*own) for own in alone)
-    paths = _paths(config, {setup.name: own.config for setup, own in zip(setups, alone, strict=True)})
-    refuse_same(setups, {setup.name: paths.root_of(setup.name) for setup in setups})
+    parts = [tuple(_setup(node, own.choices) for node in _severities(own.config)) for own in alone]
+    setups = tuple(setup for part in parts for setup in part)
+    paths = _paths(config, {part[0].dataset.name: own.config for part, own in zip(parts, alone, strict=True)})
+    refuse_same(setups, {setup.name: paths.root_of(setup.dataset.name) for setup in setups})
     return Experiment(
         setups=setups,
         algorithms=parts_of("algorithm", some_of(config, "algorithm")),
@@ -83,6 +84,18 @@ def assemble(shared: Composed, alone: Sequence[Composed], reference: Node | None
         start_steps=_start_steps(config.get("start_steps")),
         rules=dataclass_from(Rules, "verdict", value_of(config, "verdict")),
     )
+
+
+def _severities(config: Node) -> list[Node]:
+    """The configuration once for each entry of a list at ``dataset.severity``: each is a data set of its own."""
+    dataset = settings_in("dataset", value_of(config, "dataset"))
+    values = dataset.get("severity")
+    if not isinstance(values, list):
+        return [config]
+    if not values:
+        raise ConfigError("dataset.severity needs at least one number, got none; write dataset.severity=[0.5,1]")
+    refuse_repeats("dataset.severity", values)
+    return [{**config, "dataset": {**dataset, "severity": value}} for value in values]
 
 
 def _setup(config: Node, choices: Mapping[str, str]) -> Setup:

@@ -17,7 +17,7 @@ class Setup:
     """A setup is what may differ from one data set of an experiment to the next.
 
     Attributes:
-        dataset: its name is the setup's name.
+        dataset: its title is the setup's name.
         model: trained on it.
         protocol: followed on it.
     """
@@ -29,7 +29,7 @@ class Setup:
     @property
     def name(self) -> str:
         """Return the data set's name, as tables show it."""
-        return self.dataset.name
+        return self.dataset.title
 
     def protocols(self, start_steps: Sequence[int]) -> list[Protocol]:
         """Return the protocol once for each start step, itself for none; ConfigError where one does not fit."""

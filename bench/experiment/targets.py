@@ -16,7 +16,8 @@ def targets_of(asked: Sequence[str] | None, outlines: Outlines) -> dict[str, lis
     """Return the targets of each data set, in the order they are asked for.
 
     Args:
-        asked: names as ``DATASET/DOMAIN``, or ``DOMAIN`` where one data set only has such a domain; None: each data set's own.
+        asked: names as ``DATASET/DOMAIN``, or ``DOMAIN`` where one data set only has such a domain, at several severities
+            perhaps; None: each data set's own.
         outlines: of all data sets.
 
     Raises:
@@ -27,8 +28,8 @@ def targets_of(asked: Sequence[str] | None, outlines: Outlines) -> dict[str, lis
     domains = {name: outline.domains for name, outline in outlines.items()}
     found: dict[str, list[str]] = {name: [] for name in domains}
     for text in asked:
-        name, target = _place(text, domains)
-        found[name].append(target)
+        for name, target in _places(text, domains):
+            found[name].append(target)
     for name, targets in found.items():
         refuse_repeats("targets", [target if len(domains) == 1 else f"{name}/{target}" for target in targets])
         if not targets:
@@ -39,11 +40,11 @@ def targets_of(asked: Sequence[str] | None, outlines: Outlines) -> dict[str, lis
     return found
 
 
-def _place(text: str, domains: Mapping[str, Sequence[str]]) -> tuple[str, str]:
-    """The data set and the domain that a target names."""
+def _places(text: str, domains: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """The data sets and the domain that a target names: one data set, or one at several severities."""
     having = [name for name, own in domains.items() if text in own]
-    if len(having) == 1:
-        return having[0], text
+    if len({name.partition("@")[0] for name in having}) == 1:
+        return [(name, text) for name in having]
     if having:
         written = " or ".join(f"{name}/{text}" for name in having)
         raise ConfigError(f"a target must be one domain, {text} is one of {' and of '.join(having)}; write {written}")
@@ -51,7 +52,7 @@ def _place(text: str, domains: Mapping[str, Sequence[str]]) -> tuple[str, str]:
     if slash and name in domains:
         if target not in domains[name]:
             raise UnknownNameError(f"domain of {name}", target, domains[name])
-        return name, target
+        return [(name, target)]
     if len(domains) == 1:
         (only,) = domains
         raise UnknownNameError(f"domain of {only}", text, domains[only])

@@ -104,7 +104,7 @@ def make_plan(
     costs, doubtful = Costs([*summaries.values(), *timed]), _Doubts(store)
     by_dataset: dict[str, list[Cell]] = {}
     for cell in cells:
-        by_dataset.setdefault(cell.group.dataset.name, []).append(cell)
+        by_dataset.setdefault(cell.group.dataset.title, []).append(cell)
     whole = Plan(cells, timed=len(timed), measured=costs.measured - len(timed), seconds=None if cells else 0.0)
     for name, own in by_dataset.items():
         part = Plan(own)

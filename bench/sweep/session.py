@@ -128,7 +128,7 @@ def _measure(
     """Measure latencies, data set by data set; returns 1 where that failed, which is told."""
     failed = 0
     for setup in experiment.setups:
-        keys = [cell.key for cell in cells if cell.group.dataset.name == setup.name]
+        keys = [cell.key for cell in cells if cell.group.dataset.title == setup.name]
         try:
             measure_store(store, keys, setup.model, outlines[setup.name], threads=experiment.launcher.threads)
         except MeasurementError as error:

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from .torchao_intx import TorchaoIntx
     from .torchao_learnable import TorchaoLearnable
     from .uniform_noise import UniformNoise
+    from .zaq import ZAQ
+    from .zsaq import ZSAQ
 
 __all__ = [
     "AOQ",
@@ -77,6 +79,8 @@ __all__ = [
     "OBC",
     "PACT",
     "PROFIT",
+    "ZAQ",
+    "ZSAQ",
     "APoT",
     "ActQuant",
     "AdaRound",
@@ -193,6 +197,8 @@ _HOMES = {
     "TorchaoLearnable": "torchao_learnable",
     "TorchaoPT2E": "torch_ao_fx",
     "UniformNoise": "uniform_noise",
+    "ZAQ": "zaq",
+    "ZSAQ": "zsaq",
 }
 
 

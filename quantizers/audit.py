@@ -36,7 +36,7 @@ class SiteAudit:
         oscillation: share of the weights whose code turns back in a step, over the last steps of a training, 0 to 1;
             see `quantdg.bench.training.oscillation_watch`. None where no training was watched.
         error_ratio: change of the layer's outputs (d^T H d, see `quantdg.quantizers.layer_wise`), or of its block's, over
-            that by the nearest codes; 1 for the nearest ones themselves; None unless the method is a post-training one.
+            that by the nearest codes; for data-free methods mean |change| of the logits of generated images; 1 for the nearest ones themselves; None unless the method is a post-training one.
         undecided: share of the weights for which the search for codes ended between two of them, 0 to 1; None as above.
     """
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import ConfigError, QuantizerError
-from .base import SiteAudit
+from .base import Family, SiteAudit
 from .export import QTensor
 from .fake_quant import FakeQuant, evaluating
 from .groups import GroupedQuant
@@ -167,7 +167,7 @@ class PostTraining(OverQuantizer):
         options: the settings of `OverQuantizer`, among them ``base_settings`` for the grid.
     """
 
-    family = "post-training"
+    family: ClassVar[Family] = "post-training"
     post_training = True
     averages = ("recalibrate",)
     needs_inputs: ClassVar[bool] = True

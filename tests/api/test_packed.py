@@ -41,7 +41,7 @@ def trained(name, **settings):
 
 @pytest.mark.parametrize("name", [n for n in quantizer_names() if n != "pact"])
 def test_logits_are_equal_to_the_bit(name, tmp_path):
-    settings = {"iterations": 20} if name in {"adaround", "brecq"} else {}
+    settings = {"iterations": 2} if name in {"adaround", "brecq", "zaq", "zsaq"} else {}
     try:
         quantized = trained(name, **settings)
     except MissingPackageError as error:

@@ -61,7 +61,7 @@ def compare(cell, tmp_path, words, seed):
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 def test_every_quantizer_goes_on_bit_for_bit(cell, tmp_path, quantizer):
     averages = "averaging=[" + ",".join(OBSERVERS) + "]"
-    short = [f"quantizer.{quantizer}.iterations=20"] if quantizer in {"adaround", "brecq"} else []
+    short = [f"quantizer.{quantizer}.iterations=2"] if quantizer in {"adaround", "brecq", "zaq", "zsaq"} else []
     words = [f"quantizer=[{quantizer}]", averages, *short]
     compare(cell, tmp_path, words, seed=QUANTIZERS.index(quantizer))
 

@@ -48,6 +48,8 @@ from quantdg.quantizers.toggle import Toggle
 from quantdg.quantizers.torch_ao import TorchAO
 from quantdg.quantizers.torch_ao_learnable import TorchAOLearnable
 from quantdg.quantizers.uniform_noise import UniformNoise
+from quantdg.quantizers.zaq import ZAQ
+from quantdg.quantizers.zsaq import ZSAQ
 
 needs_nni = pytest.mark.skipif(find_spec("nni") is None, reason="pip install 'quantdg[nni]'")
 SHIPPED_FAILS = {"check_accuracy", "check_scale_contract", "check_averaging"}
@@ -217,6 +219,18 @@ class TestBRECQ(QuantizerContract):
     @pytest.fixture
     def make_quantizer(self):
         return on_few_columns(BRECQ, iterations=3)
+
+
+class TestZAQ(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return partial(ZAQ, base="min_max", iterations=1, steps=1, batch=2)
+
+
+class TestZSAQ(QuantizerContract):
+    @pytest.fixture
+    def make_quantizer(self):
+        return on_few_columns(ZSAQ, iterations=1, steps=1, batch=2)
 
 
 class TestLSQ(QuantizerContract):

@@ -58,10 +58,14 @@ def compare(cell, tmp_path, words, seed):
     assert summary(chosen, parts, data, tmp_path / "b") == whole, counts
 
 
+PLAYED = ["iterations=1", "steps=1", "batch=2"]
+
+
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 def test_every_quantizer_goes_on_bit_for_bit(cell, tmp_path, quantizer):
     averages = "averaging=[" + ",".join(OBSERVERS) + "]"
-    short = [f"quantizer.{quantizer}.iterations=2"] if quantizer in {"adaround", "brecq", "zaq", "zsaq"} else []
+    settings = {"adaround": ["iterations=2"], "brecq": ["iterations=2"], **dict.fromkeys(("zaq", "zsaq"), PLAYED)}
+    short = [f"quantizer.{quantizer}.{setting}" for setting in settings.get(quantizer, [])]
     words = [f"quantizer=[{quantizer}]", averages, *short]
     compare(cell, tmp_path, words, seed=QUANTIZERS.index(quantizer))
 

@@ -49,8 +49,9 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.gpu)
-            item.add_marker(pytest.mark.filterwarnings("ignore:.*does not have a deterministic implementation"))
-            item.add_marker(pytest.mark.filterwarnings("ignore:.*not deterministic"))
+            item.add_marker(
+                pytest.mark.filterwarnings("default")
+            )  # the compiler and its debug modes warn of themselves
             if not DRY and not torch.cuda.is_available():
                 item.add_marker(pytest.mark.skip(reason="torch finds no GPU here"))
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -43,36 +43,43 @@ def representatives(store: RunStore, keys: Sequence[str]) -> list[Record]:
     return sorted(chosen.values(), key=lambda r: (r.labels.quantizer != "float", r.labels.quantizer, r.labels.bits))
 
 
-def measure_store(store: RunStore, keys: Sequence[str], model: Component, outline: Outline, *, threads: int) -> None:
-    """Measure the representatives of these cells unless all are measured; each result is stored.
+class Measured(NamedTuple):
+    """These are the cells of one data set, by key, the model they were trained from, and what is known of the data set."""
+
+    keys: Sequence[str]
+    model: Component
+    outline: Outline
+
+
+def measure_store(store: RunStore, portions: Sequence[Measured], threads: int) -> None:
+    """Measure the representatives of these cells, data set by data set, unless all are measured; each result is stored.
 
     Args:
         store: the run folder.
-        keys: of cells of one data set.
-        model: that they were trained from.
-        outline: of the data set.
+        portions: what to measure, in turns within a data set.
         threads: of a forward call.
 
     Raises:
         MeasurementError: the measuring process ended early; what it had stored by then stays.
     """
-    records = representatives(store, keys)
     have = {x.key for x in store.latencies() if isinstance(x, Latency)}
-    if not records or {r.key for r in records} <= have:
+    found = [(representatives(store, keys), model, outline) for keys, model, outline in portions]
+    work = [part for part in found if not {record.key for record in part[0]} <= have]
+    if not work:
         return
-    arguments = (store, records, model, outline.shape, len(outline.classes), threads)
     context = multiprocessing.get_context("forkserver")
     pipes: Any = context.Pipe(duplex=False)  # its class differs by system
     ours, theirs = pipes
-    process = context.Process(target=_measure_or_tell, args=(theirs, *arguments))
+    process = context.Process(target=_measure_or_tell, args=(theirs, store, work, threads))
     process.start()
     theirs.close()
     reason = _last_word(ours)
     process.join()
     if process.exitcode or reason:
         raise MeasurementError(
-            f"the measurement of {len(records)} models ended with {reason or exit_cause(process.exitcode or 0)}, so that the "
-            "latency table may lack some; the same command measures again"
+            f"the measurement of {sum(len(part[0]) for part in work)} models ended with "
+            f"{reason or exit_cause(process.exitcode or 0)}, so that the latency table may lack some; the same command measures "
+            "again"
         )
 
 
@@ -84,9 +91,12 @@ def _last_word(pipe: Connection) -> str:
         return ""
 
 
-def _measure_or_tell(pipe: Connection, *arguments: Any) -> None:
+def _measure_or_tell(
+    pipe: Connection, store: RunStore, work: Sequence[tuple[list[Record], Component, Outline]], threads: int
+) -> None:
     try:
-        _measure(*arguments)
+        for records, model, outline in work:
+            _measure(store, records, model, outline.shape, len(outline.classes), threads=threads)
     except Exception as error:  # noqa: BLE001 - said by the process that waits
         pipe.send(one_line(error))
 
@@ -106,6 +116,7 @@ def _measure(
     component: Component,
     shape: tuple[int, int, int],
     classes: int,
+    *,
     threads: int,
 ) -> None:
     torch.set_num_threads(threads)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ...core.errors import ConfigError, MeasurementError
 from ..cells.temporary import mark_temporary_folder
-from ..deploy.latency import measure_store
+from ..deploy.latency import Measured, measure_store
 from ..deploy.runs import deploy_store
 from ..engines.capacity import check_device, jobs_of
 from ..engines.dispatch import submit_cells
@@ -125,16 +125,17 @@ def run_experiment(
 def _measure(
     store: RunStore, cells: list[Cell], experiment: Experiment, outlines: Outlines, *, console: Console
 ) -> int:
-    """Measure latencies, data set by data set; returns 1 where that failed, which is told."""
-    failed = 0
-    for setup in experiment.setups:
-        keys = [cell.key for cell in cells if cell.group.dataset.title == setup.name]
-        try:
-            measure_store(store, keys, setup.model, outlines[setup.name], threads=experiment.launcher.threads)
-        except MeasurementError as error:
-            tell(console, f"latency: {error}")
-            failed = 1
-    return failed
+    """Measure latencies; returns 1 where that failed, which is told."""
+    keys: dict[str, list[str]] = {setup.name: [] for setup in experiment.setups}
+    for cell in cells:
+        keys[cell.group.dataset.title].append(cell.key)
+    portions = [Measured(keys[setup.name], setup.model, outlines[setup.name]) for setup in experiment.setups]
+    try:
+        measure_store(store, portions, experiment.launcher.threads)
+    except MeasurementError as error:
+        tell(console, f"latency: {error}")
+        return 1
+    return 0
 
 
 def _announce(experiment: Experiment, made: Plan, console: Console) -> None:

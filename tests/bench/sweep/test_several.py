@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def words(tmp_path):
         "protocol.check_every=3",
         "protocol.batch_size=4",
         "protocol.second.steps=10",
-        "protocol.second.augmentation=domainbed",
+        "protocol.second.augmentation=none",
         "quantizer=[float,lsq]",
     ]
 
@@ -64,13 +65,15 @@ def rows_of(folder):
     return {r.key: (r.labels, r.rows, r.provenance["final_weights_sha256"]) for r in RunStore(folder).records()}
 
 
-def test_a_run_over_three_is_three_runs_merged(tmp_path):
+def test_a_run_over_three_is_three_runs_merged(tmp_path, monkeypatch):
     out = io.StringIO()
     session.run_experiment(load(tmp_path), Console(file=out, width=300))
     said = out.getvalue()
     assert "digits: protocol digits: 12 steps, quantized after 5, weights none" in said
     assert "second: protocol digits: 10 steps" in said
     assert "in all 8 cells, 0 done before, 1 at a time" in said
+    assert {x.labels.dataset for x in RunStore(tmp_path / "runs").latencies()} == {"digits", "first", "second"}
+    monkeypatch.setattr(session, "measure_store", lambda *_: None)
     parts = {
         "digits": ["dataset=digits", "targets=[faint]"],
         "first": [
@@ -138,6 +141,27 @@ def test_two_folders_with_the_same_images(tmp_path):
     copy = shutil.copytree(tmp_path / "data" / "set0", tmp_path / "copy")
     with pytest.raises(ConfigError, match="first and second hold the same images; leave one out of dataset"):
         session.plan_run(load(tmp_path, f"data.second.root={copy}", "targets=all"))
+
+
+def test_a_killed_run_over_three_goes_on(drivers, tmp_path, monkeypatch):
+    """Its driver is killed by the kernel's hand once some cells are stored: none is lost, doubled or trained again."""
+    grid = [word for word in words(tmp_path) if not word.startswith("targets")]
+    first = drivers.start(*grid, "targets=all", out="killed", jobs=1)
+    cells = tmp_path / "killed" / "cells"
+    deadline = time.monotonic() + 120
+    while len(list(cells.glob("*.json")) if cells.exists() else []) < 5 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    first.kill()
+    assert first.wait() == -9
+    drivers.end()
+    kept = {path.name: path.stat().st_mtime_ns for path in cells.glob("*.json")}
+    assert 5 <= len(kept) < 20
+    monkeypatch.setattr(session, "measure_store", lambda *_: None)
+    session.run_experiment(load(tmp_path, "targets=all", out="whole"))
+    session.run_experiment(load(tmp_path, "targets=all", out="killed"))
+    assert {path.name: path.stat().st_mtime_ns for path in cells.glob("*.json") if path.name in kept} == kept
+    assert rows_of(tmp_path / "killed") == rows_of(tmp_path / "whole")
+    assert len(rows_of(tmp_path / "whole")) == 20
 
 
 def test_commands_take_several(tmp_path, capsys):

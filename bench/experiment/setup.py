@@ -42,7 +42,10 @@ def refuse_same(setups: Sequence[Setup], roots: Mapping[str, Path | None]) -> No
     seen: list[Setup] = []
     for setup in setups:
         for other in seen:
-            if (replace(setup.dataset, name=other.dataset.name), roots[setup.name]) == (other.dataset, roots[other.name]):
+            if (replace(setup.dataset, name=other.dataset.name), roots[setup.name]) == (
+                other.dataset,
+                roots[other.name],
+            ):
                 raise ConfigError(
                     f"each data set counts once, {other.name} and {setup.name} are the same with the same settings; leave one "
                     f"out of dataset, or write dataset.{setup.name}.SETTING=VALUE"

@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from .base import Skipped
 from .export import SiteExport
 from .fake_quant import FakeQuant, fake_quants
-from .insertion import Site, latent_parameter, sites_of
+from .insertion import Site, latent_parameter, output_quants, sites_of
 from .spec import SiteSpec
 
 NOT_READ = "no evaluation forward reads this weight"
@@ -52,16 +52,19 @@ def watched(model: nn.Module) -> Iterator[set[FakeQuant]]:
 
 
 def keep_acting(
-    inserted: Iterable[tuple[SiteSpec, Site]], ran: Collection[FakeQuant]
+    inserted: Iterable[tuple[SiteSpec, Site]], ran: Collection[FakeQuant], readers: Collection[str] = ()
 ) -> tuple[list[SiteSpec], list[Skipped], list[Skipped]]:
-    """Take the fake quantizers out that did not run; returns the sites left, those taken out, and inputs left float."""
+    """Take the fake quantizers out that did not run; returns the sites left, those taken out, and inputs left float.
+
+    The ``readers`` of quantized outputs have no fake quantizer for their input, and need none.
+    """
     sites, idle, float_inputs = [], [], []
     for spec, site in inserted:
         if site.weight_quant not in ran:
             site.release()
             idle.append(Skipped(spec.name, NOT_READ))
             continue
-        if spec.act_bits is not None and site.act_quant not in ran:
+        if spec.act_bits is not None and site.act_quant not in ran and spec.name not in readers:
             float_inputs.append(Skipped(spec.name, OWN_WEIGHT if site.act_quant is None else NOT_CALLED))
             site.release_input()
             sites.append(replace(spec, act_bits=None))
@@ -71,10 +74,10 @@ def keep_acting(
 
 
 def idle_sites(model: nn.Module, exported: Mapping[str, SiteExport], images: Tensor) -> dict[str, str]:
-    """Return the sites that do not act, each with the reason; empty where all do.
+    """Return the sites and quantized outputs that do not act, each with the reason; empty where all do.
 
     In evaluation each dequantized weight has to be an argument of some operator. In training and in evaluation no
-    latent weight may be multiplied with, and the output has to depend on every `FakeQuant` of a site.
+    latent weight may be multiplied with, and the output has to depend on every `FakeQuant` of a site and of an output.
 
     Args:
         model: prepared and calibrated; it is copied, so nothing of it changes, nor does a global generator move.
@@ -100,7 +103,7 @@ def idle_sites(model: nn.Module, exported: Mapping[str, SiteExport], images: Ten
 
 
 def _unused(model: nn.Module, images: Tensor) -> dict[str, str]:
-    """Run a forward and return the sites whose weight or input fake quantizer the output does not depend on."""
+    """Run a forward and return the modules with a fake quantizer that the output does not depend on, and which."""
     leaves: dict[FakeQuant, list[Tensor]] = {}
 
     def hook(quant: nn.Module, inputs: Any, output: Tensor) -> Tensor:
@@ -125,7 +128,8 @@ def _unused(model: nn.Module, images: Tensor) -> dict[str, str]:
             unused[name] = "its quantized weight"
         elif site.act_quant is not None and site.act_quant not in acting:
             unused[name] = "its quantized input"
-    return unused
+    idle = [name for name, quant in output_quants(model).items() if quant not in acting]
+    return unused | dict.fromkeys(idle, "its quantized output")
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

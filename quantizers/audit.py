@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 from torch import Tensor
 
@@ -56,13 +56,28 @@ class SiteAudit:
 
 
 @dataclass(frozen=True)
+class OutputAudit:
+    """An output's audit is the evidence that its quantizer was trained, where something of it is learned.
+
+    Attributes:
+        scale_moved: as in `SiteAudit`, of the parameters that the output's quantizer learns, or None.
+        scale_gradient: as in `SiteAudit`, of the same, or None.
+    """
+
+    scale_moved: float | None = None
+    scale_gradient: float | None = None
+
+
+@dataclass(frozen=True)
 class Audit:
     """An audit is the evidence for every site that a quantizer worked.
 
     Attributes:
         quantizer: the name of the quantizer's class.
         sites: the evidence by the layer's dotted name.
+        outputs: the evidence by module, of the outputs that are quantized.
     """
 
     quantizer: str
     sites: Mapping[str, SiteAudit]
+    outputs: Mapping[str, OutputAudit] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from ..core.errors import ConfigError
 from ..core.ranges import Log, Ranges
 from .audit import Audit, SiteAudit, noise_to_signal
-from .export import SiteExport
+from .export import OutputExport, SiteExport
 from .packages import missing_of
 from .spec import QuantSpec, SiteSpec
 
-__all__ = ["Audit", "Beyond", "Family", "Plan", "Quantizer", "Role", "SiteAudit", "Skipped"]
+__all__ = ["Audit", "Beyond", "Family", "Output", "Plan", "Quantizer", "Role", "SiteAudit", "Skipped"]
 __all__ += ["Support", "noise_to_signal"]
 
 Beyond = Literal["stopped", "passed", "any"]
@@ -68,6 +68,26 @@ class Skipped(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Output:
+    """An output is a value that is quantized where a module returns it, see `quantdg.quantizers.placement`.
+
+    Attributes:
+        module: dotted name of the module that returns it.
+        grid: name of the first module of those that share one quantizer; ``module`` itself where it is alone or the first.
+        bits: 2 to 8.
+        readers: the quantized layers that read it; their input has no quantizer of its own.
+        carried: whether it is on its grid already, as a maximum or joined values of that grid are, so that nothing is done.
+    """
+
+    module: str
+    grid: str
+    bits: int
+    readers: tuple[str, ...] = ()
+    _: KW_ONLY
+    carried: bool = False
+
+
+@dataclass(frozen=True)
 class Plan:
     """A plan says what `Quantizer.prepare` did.
 
@@ -77,6 +97,8 @@ class Plan:
         parameters: dotted names of the parameters that prepare added.
         frozen: dotted names of the parameters that prepare stopped from training.
         float_inputs: the sites whose input stays float though bits were asked for, each with the reason.
+        outputs: the outputs quantized, with ``spec.placement=full``, in the order of a forward.
+        float_outputs: values that stay float though ``full`` asks for them, each with the reason.
     """
 
     sites: tuple[SiteSpec, ...] = ()
@@ -84,6 +106,8 @@ class Plan:
     parameters: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     float_inputs: tuple[Skipped, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    float_outputs: tuple[Skipped, ...] = ()
 
 
 class Quantizer(ABC):
@@ -197,3 +221,7 @@ class Quantizer(ABC):
     @abstractmethod
     def export(self, model: nn.Module) -> dict[str, SiteExport]:
         """Return the integers by site; ``weight.dequantize()`` equals the fake-quantized weight bit for bit."""
+
+    def outputs(self, model: nn.Module) -> dict[str, OutputExport]:
+        """Return the grids of the quantized outputs by module, those of ``plan.outputs``; the default has none."""
+        return {}

@@ -1,4 +1,4 @@
-"""What a quantizer hands out for storing and deploying: weights as integers, and the grids of layer inputs."""
+"""What a quantizer hands out for storing and deploying: weights as integers, and the grids of inputs and outputs."""
 
 from __future__ import annotations
 
@@ -126,3 +126,16 @@ class SiteExport:
     def module(self, name: str) -> str:
         """Return the name of the module that holds the weight, ``name`` being the site's."""
         return module_name(name, self.parameter)
+
+
+@dataclass(frozen=True)
+class OutputExport:
+    """An output export is the grid that a module's output is rounded to, ready to be stored or deployed.
+
+    Attributes:
+        act: the grid.
+        readers: the quantized layers that read the output; the grid of their input is this one.
+    """
+
+    act: ActQuant
+    readers: tuple[str, ...] = ()

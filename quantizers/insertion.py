@@ -1,102 +1,22 @@
-"""Quantizing weights in place: a class swap that keeps Parameters, state-dict keys and attributes.
-
-``conv.__class__`` becomes a subclass of its own class in which ``weight`` is a property: whoever reads it, the layer's
-own forward or a stranger with ``F.linear(x, layer.weight)``, gets the fake-quantized tensor, while the latent Parameter
-stays where torch keeps it. The fake quantizers become child modules, ``weight_quant`` and ``act_quant``. Of the
-insertion styles in use (module replacement, parametrization, graph rewriting) this one alone keeps Parameter identity,
-float keys and an overridden ``train()`` at once.
-"""
+"""Sites: quantized weights in a model, put in and found again, and quantized outputs."""
 
 from __future__ import annotations
 
-import copyreg
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 from torch import Tensor, nn
 
-from ..core.errors import QuantizerError
-from .fake_quant import FakeQuant, in_float32
+from .class_swap import Quantized, quantized_class
+from .fake_quant import FakeQuant
 from .groups import GroupedQuant, split
-from .names import module_name, site_name, weight_key
+from .names import WEIGHT, module_name, site_name, weight_key
+from .rule import SiteSpec
 
-
-class Quantized:
-    """This mixin makes a module's quantized Parameters readable as quantized, and quantizes the input of a call.
-
-    Attributes:
-        float_class: the module's class before.
-        quantized: names of its quantized Parameters.
-        act_quant: the fake quantizer of the first argument of a call, or None.
-    """
-
-    float_class: type[nn.Module]
-    quantized: tuple[str, ...]
-    act_quant: FakeQuant | None
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the module's own forward on a quantized input; each weight is quantized once for it."""
-        if self.act_quant is not None:
-            if args:
-                args = (in_float32(self.act_quant, args[0]), *args[1:])
-            else:
-                first = next(iter(kwargs))
-                kwargs = {**kwargs, first: in_float32(self.act_quant, kwargs[first])}
-        self.__dict__["_values"] = {}
-        try:
-            return super().forward(*args, **kwargs)  # type: ignore[misc]
-        finally:
-            del self.__dict__["_values"]
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickle by the float class, since a class made here has no module to be found in."""
-        reduced = cast("tuple[Any, ...]", super().__reduce_ex__(protocol))
-        made_here = _SWAPPED.get((self.float_class, self.quantized)) is cast(Any, type(self))
-        if not made_here or reduced[0] is not copyreg.__newobj__:  # type: ignore[attr-defined]
-            return reduced
-        return _blank, (self.float_class, self.quantized), *reduced[2:]
-
-
-def _quantized_parameter(name: str) -> property:
-    """Make the property that stands for a Parameter; assigning to it replaces the latent tensor."""
-
-    def read(self: Any) -> Tensor | None:
-        latent, values = self._parameters.get(name), self.__dict__.get("_values")
-        if latent is None:
-            return None
-        if values is not None and name in values:
-            return cast(Tensor, values[name])
-        try:
-            value: Tensor = in_float32(self._modules[f"{name}_quant"], latent)
-        except AttributeError as error:  # else nn.Module.__getattr__ would return the float Parameter instead
-            raise QuantizerError(f"the fake quantizer of {name!r} fails: {error}") from error
-        if values is not None:
-            values[name] = value
-        return value
-
-    def write(self: Any, value: Tensor | None) -> None:
-        self._parameters[name] = value
-
-    return property(read, write, doc="The fake-quantized tensor; the latent Parameter is in ``_parameters``.")
-
-
-_SWAPPED: dict[tuple[type[nn.Module], tuple[str, ...]], type[nn.Module]] = {}
-
-
-def quantized_class(layer: type[nn.Module], parameters: tuple[str, ...]) -> type[nn.Module]:
-    """Return the class that a module of class ``layer`` gets when these Parameters become sites; it is made once."""
-    key = layer, parameters
-    if key not in _SWAPPED:
-        members = {"float_class": layer, "quantized": parameters, "__module__": layer.__module__}
-        properties = {name: _quantized_parameter(name) for name in parameters}
-        _SWAPPED[key] = type(f"Quant{layer.__name__}", (Quantized, layer), {**members, **properties})
-    return _SWAPPED[key]
-
-
-def _blank(layer: type[nn.Module], parameters: tuple[str, ...]) -> nn.Module:
-    kind = quantized_class(layer, parameters)
-    return kind.__new__(kind)
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+"""Their children are counted and sliced by others; a quantizer among them would be taken for a layer."""
+NORMS = (nn.modules.batchnorm._NormBase,)
 
 
 @dataclass(frozen=True)
@@ -144,7 +64,7 @@ class Site:
         """Run the module's own forward on a quantized input ``x`` with ``weight`` in the place of the quantized one."""
         self.module.__dict__["_values"] = {self.parameter: weight}
         try:
-            return cast(Tensor, self.module.float_class.forward(self.module, x))
+            return cast(Tensor, self.module.finished(self.module.float_class.forward(self.module, x)))
         finally:
             del self.module.__dict__["_values"]
 
@@ -171,8 +91,12 @@ class Site:
         delattr(self.module, f"{self.parameter}_quant")
         layer = self.module.float_class
         if not left:
+            self.release_input()
+        if left or self.module.quantizes_output:
+            self.module.__class__ = quantized_class(layer, left)
+        else:
             del self.module.act_quant
-        self.module.__class__ = quantized_class(layer, left) if left else layer
+            self.module.__class__ = layer
 
 
 def insert(
@@ -187,6 +111,78 @@ def insert(
         module.act_quant = None if act_quant is None else act_quant.train(module.training)
     module.__class__ = quantized_class(layer, (*taken, parameter))
     return Site(name, module, parameter)
+
+
+Inserted = tuple[SiteSpec, Site]
+
+
+def insert_sites(
+    model: nn.Module,
+    chosen: Iterable[SiteSpec],
+    readers: Collection[str],
+    *,
+    weight: Callable[[Tensor, SiteSpec], FakeQuant],
+    act: Callable[[SiteSpec], FakeQuant],
+) -> list[Inserted]:
+    """Put fake quantizers at the chosen weights; layers that share a weight share its fake quantizer, too.
+
+    Args:
+        model: changed in place.
+        chosen: the weights.
+        readers: layers whose input is on a grid already, so that it gets no fake quantizer.
+        weight: makes that of a weight.
+        act: makes that of an input.
+    """
+    made: dict[int, FakeQuant] = {}
+    inserted = []
+    for spec in chosen:
+        latent = latent_parameter(model, spec.key)
+        if id(latent) not in made:
+            made[id(latent)] = weight(latent, spec).to(latent.device)
+        called = spec.parameter == WEIGHT and spec.act_bits is not None and spec.name not in readers
+        act_quant = act(spec) if called else None
+        inserted.append((spec, insert(model, spec.name, spec.parameter, made[id(latent)], act_quant=act_quant)))
+    return inserted
+
+
+def insert_output(model: nn.Module, name: str, quant: FakeQuant, *, copied: bool) -> None:
+    """Quantize what the module ``name`` returns, as a copy where a reader may change it in place.
+
+    The quantizer is a child of the module, but of the module around a BatchNorm: networks hold BatchNorm in evaluation
+    mode while they train, and with it what is in it.
+    """
+    module: Any = model.get_submodule(name)
+    already = isinstance(module, Quantized)
+    taken, layer = (module.quantized, module.float_class) if already else ((), type(module))
+    if not already:
+        module.act_quant = None
+    holder, inner = _holder(model, name)
+    holder.add_module("_".join([*inner, "output_quant"]), quant.train(holder.training))
+    module.__dict__["output_quant"], module.output_copied = quant, copied
+    module.__class__ = quantized_class(layer, taken)
+
+
+def _holder(model: nn.Module, name: str) -> tuple[nn.Module, list[str]]:
+    """The module that is to hold the quantizer of another's output, and the path from it to the other."""
+    parts = name.split(".")
+    if isinstance(model.get_submodule(name), NORMS):
+        for count in range(len(parts) - 1, -1, -1):
+            around = model.get_submodule(".".join(parts[:count]))
+            if not isinstance(around, CONTAINERS):
+                return around, parts[count:]
+    return model.get_submodule(name), []
+
+
+def output_quants(model: nn.Module) -> dict[str, Any]:
+    """Return the fake quantizers of outputs by module, in module order; several may be one object."""
+    modules = model.named_modules()
+    return {name: m.output_quant for name, m in modules if isinstance(m, Quantized) and m.quantizes_output}
+
+
+def act_quants(model: nn.Module) -> list[Any]:
+    """Return the fake quantizers of inputs, then those of outputs, each once, in module order."""
+    inputs = [site.act_quant for _, site in sites_of(model) if site.act_quant is not None]
+    return list(dict.fromkeys([*inputs, *output_quants(model).values()]))
 
 
 def sites_of(model: nn.Module) -> Iterator[tuple[str, Site]]:

@@ -9,7 +9,8 @@ from torch import nn
 
 from ..core.errors import QuantizerError
 from .base import Skipped
-from .insertion import Quantized, sites_of
+from .class_swap import Quantized
+from .insertion import sites_of
 from .names import WEIGHT, site_name
 from .spec import QuantSpec, SiteSpec
 

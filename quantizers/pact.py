@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from ..core.errors import ConfigError
 from .base import LEARNING_RATE
 from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, shared_dims
-from .layers import sites_of
+from .insertion import act_quants
 from .sites import SiteQuantizer
 from .spec import IntegerRange, QuantSpec, SiteSpec, integer_range
 
@@ -223,6 +223,6 @@ class PACT(SiteQuantizer):
         return PACTQuant(site.act_bits)
 
     def penalty(self, model: nn.Module) -> Tensor | None:
-        """Return the L2 penalty on the clips, decay * sum of alpha^2, or None where no input is quantized."""
-        clips = [site.act_quant.alpha for _, site in sites_of(model) if site.act_quant is not None]
+        """Return the L2 penalty on the clips, decay * sum of alpha^2, or None where nothing but weights is quantized."""
+        clips = [quant.alpha for quant in act_quants(model)]
         return self.decay * torch.stack(clips).square().sum() if clips else None

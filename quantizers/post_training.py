@@ -27,7 +27,7 @@ from .base import Family, SiteAudit
 from .export import QTensor
 from .fake_quant import FakeQuant, evaluating
 from .groups import GroupedQuant
-from .insertion import Site, sites_of
+from .insertion import Site, act_quants, output_quants, sites_of
 from .names import WEIGHT
 from .over import OverQuant, OverQuantizer
 from .spec import IntegerRange, QuantSpec, SiteSpec, check_choice
@@ -148,11 +148,9 @@ class PostTrainingInput(OverQuant):
 
 
 def set_quantized(model: nn.Module, quantized: bool) -> None:
-    """Say of all sites whether their codes count."""
-    for _, site in sites_of(model):
-        for quant in (site.weight_quant, site.act_quant):
-            if quant is not None:
-                quant.quantized.fill_(quantized)
+    """Say of all sites and outputs whether they are on their grid."""
+    for quant in (*(site.weight_quant for _, site in sites_of(model)), *act_quants(model)):
+        quant.quantized.fill_(quantized)
 
 
 class PostTraining(OverQuantizer):
@@ -215,6 +213,8 @@ class PostTraining(OverQuantizer):
         with evaluating(model), torch.no_grad():
             for _, site in sites_of(model):
                 site.weight_quant.restart_from(site.latent)
+            for quant in output_quants(model).values():
+                quant.quantized.fill_(True)  # so that the layers behind see what they are going to
             self.round_weights(model, batches)
         set_quantized(model, True)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -18,12 +20,14 @@ from ..core.errors import ConfigError, QuantizerError
 from .acting import keep_acting, watched
 from .base import Audit, Plan, Quantizer, SiteAudit, Support, noise_to_signal
 from .edges import dead_share, grid_distance
-from .export import QTensor, SiteExport
+from .export import OutputExport, QTensor, SiteExport
 from .fake_quant import FakeQuant, calibrating, codes_of, fake_quants, to_act_quant
 from .groups import Groups, group_reason, quantizer_of
-from .insertion import Site, insert, latent_parameter, leave_fast_path, sites_of
+from .insertion import Inserted, Site, insert_sites, leave_fast_path, sites_of
 from .layers import choose
-from .names import WEIGHT
+from .movement import Movement
+from .outputs import audit_outputs, check_outputs_ran, insert_outputs, output_grids
+from .placement import Placed, place, place_reason
 from .spec import QuantSpec, SiteSpec
 
 
@@ -58,7 +62,6 @@ class SiteQuantizer(Quantizer):
     groups: Groups = "split"
     averages: ClassVar[tuple[str, ...]] = ("average",)
 
-    _origin: dict[str, Tensor]
     _calibrated: bool
 
     def __init__(
@@ -71,6 +74,7 @@ class SiteQuantizer(Quantizer):
         scale_factor: float = 1.0,
     ) -> None:
         super().__init__(spec, lr_ratio=lr_ratio, seed=seed)
+        self._movement = Movement()
         if not 0 < scale_factor < math.inf:
             raise ConfigError(f"scale_factor must be above 0, got {scale_factor}; write for example scale_factor=1.5")
         if scale_factor != 1 and self.fixed_scale_reason:
@@ -111,6 +115,7 @@ class SiteQuantizer(Quantizer):
             return Support(False, f"no layer of this model is quantized ({why})")
         pairs = ((s, self.refuses(s) or group_reason(model.get_submodule(s.module), s, self.groups)) for s in sites)
         reason = next((f"{site.name}: {why}" for site, why in pairs if why), "")
+        reason = reason or place_reason(model, spec, sites)
         return Support(not reason, reason)
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
@@ -127,31 +132,30 @@ class SiteQuantizer(Quantizer):
             raise QuantizerError(support.reason)
         chosen, skipped = choose(model, self.spec)
         before = {id(p) for p in model.parameters()}
-        inserted = self._insert(model, chosen, example.device)
+        placed = place(model, self.spec, chosen)
+        inserted = self._insert(model, chosen, placed, example.device)
         leave_fast_path(model)
         with watched(model) as ran:
             self._set_ranges(model, [example])
-        sites, idle, float_inputs = keep_acting(inserted, ran)
+        check_outputs_ran(model, placed.outputs, ran)
+        sites, idle, float_inputs = keep_acting(inserted, ran, placed.readers)
         if chosen and not sites:
             raise QuantizerError(f"a quantized weight must be read by the model, but none is, not {idle[0].name!r}")
         new = tuple(name for name, p in model.named_parameters() if id(p) not in before)
-        self.plan = Plan(tuple(sites), (*skipped, *idle), new, float_inputs=tuple(float_inputs))
-        self._remember_origin(model)
+        plan = Plan(tuple(sites), (*skipped, *idle), new, float_inputs=tuple(float_inputs))
+        self.plan = replace(plan, outputs=tuple(placed.outputs), float_outputs=tuple(placed.floats))
+        self._movement.start_from(self._watched(model))
         self._calibrated = False
         return self.plan
 
-    def _insert(self, model: nn.Module, chosen: list[SiteSpec], device: torch.device) -> list[tuple[SiteSpec, Site]]:
-        """Put fake quantizers at the chosen weights; layers that share a weight share its fake quantizer, too."""
-        made: dict[int, FakeQuant] = {}
-        inserted = []
-        for spec in chosen:
-            weight = latent_parameter(model, spec.key)
-            if id(weight) not in made:
-                made[id(weight)] = quantizer_of(self.weight_quantizer, weight, spec, self.groups).to(weight.device)
-            called = spec.parameter == WEIGHT and spec.act_bits is not None
-            act = self.act_quantizer(spec).to(device) if called else None
-            inserted.append((spec, insert(model, spec.name, spec.parameter, made[id(weight)], act_quant=act)))
-        return inserted
+    def _insert(self, model: nn.Module, chosen: list[SiteSpec], placed: Placed, device: torch.device) -> list[Inserted]:
+        def act(site: SiteSpec) -> FakeQuant:
+            return self.act_quantizer(site).to(device)
+
+        make = partial(quantizer_of, self.weight_quantizer, groups=self.groups)
+        sites = insert_sites(model, chosen, placed.readers, weight=make, act=act)
+        insert_outputs(model, placed, self.spec, act)
+        return sites
 
     def calibrate(self, model: nn.Module, batches: Iterable[Tensor]) -> None:
         """Run the batches through in calibration mode.
@@ -164,7 +168,7 @@ class SiteQuantizer(Quantizer):
         """
         self._set_ranges(model, batches)
         if not self._calibrated:
-            self._remember_origin(model)
+            self._movement.start_from(self._watched(model))
             self._calibrated = True
 
     @torch.no_grad()
@@ -191,9 +195,6 @@ class SiteQuantizer(Quantizer):
         if count == 0:
             raise QuantizerError("calibrate needs at least one batch, got none; pass a list of input tensors")
 
-    def _remember_origin(self, model: nn.Module) -> None:
-        self._origin = {name: p.detach().clone() for name, p in self._watched(model)}
-
     def _watched(self, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         for _, site in sites_of(model):
             yield site.key, site.latent
@@ -202,7 +203,8 @@ class SiteQuantizer(Quantizer):
 
     def audit(self, model: nn.Module) -> Audit:
         """Read levels, noise, saturation and movement of each site from the model itself."""
-        return Audit(self.name, {name: self._audit_site(site) for name, site in sites_of(model)})
+        sites = {name: self._audit_site(site) for name, site in sites_of(model)}
+        return Audit(self.name, sites, audit_outputs(model, self.plan, self._movement))
 
     @torch.no_grad()
     def _audit_site(self, site: Site) -> SiteAudit:
@@ -210,15 +212,14 @@ class SiteQuantizer(Quantizer):
         q, exported = site.weight_quant.qparams(weight), self._weight(site)
         codes = exported.codes
         low, high = (q.qmin, q.qmax) if q.levels is None else (0, len(q.levels) - 1)
-        scales = [(n, site.own_parameter(n)) for n in self.plan.parameters if site.owns(n)]
-        gradients = [float(s.grad.abs().max()) for _, s in scales if s.grad is not None]
+        scales = self._movement.of_scales((n, site.own_parameter(n)) for n in self.plan.parameters if site.owns(n))
         return SiteAudit(
             levels_used=int(torch.unique(codes).numel()),
             noise_to_signal=noise_to_signal(exported.dequantize() - weight, weight),
             saturation=float(((codes <= low) | (codes >= high)).float().mean()),
             weight_moved=self.moved(site.key, weight),
-            scale_moved=max((self._scale_moved(n, s) for n, s in scales), default=None),
-            scale_gradient=max(gradients, default=None),
+            scale_moved=scales.moved,
+            scale_gradient=scales.gradient,
             grid_distance=grid_distance(weight, q),
             unfit=site.weight_quant.unfit(weight),
             dead=dead_share(site.weight_quant, weight, exported) if self.dead_weights else None,
@@ -226,12 +227,7 @@ class SiteQuantizer(Quantizer):
 
     def moved(self, name: str, now: Tensor) -> float:
         """Compute ||now - start|| / ||start|| of the Parameter ``name``, start being the branch point."""
-        start = self._origin[name].to(now.device)
-        return float((now.detach() - start).norm() / start.norm().clamp_min(1e-12))
-
-    def _scale_moved(self, name: str, now: Tensor) -> float:
-        start = self._origin[name].to(now.device)
-        return float(((now - start).abs() / start.abs().masked_fill(start == 0, 1)).max())
+        return self._movement.of_weight(name, now)
 
     def _weight(self, site: Site) -> QTensor:
         bits = next(s.weight_bits for s in self.plan.sites if s.name == site.name)
@@ -240,11 +236,15 @@ class SiteQuantizer(Quantizer):
     @torch.no_grad()
     def export(self, model: nn.Module) -> dict[str, SiteExport]:
         """Recover the codes from each site's own fake quantizer, with the input's grid where there is one."""
-        out, inserted = {}, dict(sites_of(model))
+        out, inserted, outputs = {}, dict(sites_of(model)), self.outputs(model)
+        acts = {name: output.act for output in outputs.values() for name in output.readers}
         for spec in self.plan.sites:
-            site = inserted[spec.name]
-            act = None
+            site, act = inserted[spec.name], acts.get(spec.name)
             if site.act_quant is not None and spec.act_bits is not None:
                 act = to_act_quant(spec.name, site.act_quant.qparams(), spec.act_bits)
             out[spec.name] = SiteExport(self._weight(site), act, parameter=spec.parameter)
         return out
+
+    def outputs(self, model: nn.Module) -> dict[str, OutputExport]:
+        """Return the grid of each quantized output's fake quantizer."""
+        return output_grids(model, self.plan.outputs)

@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, asdict, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple, get_args
 
 from ..core.errors import ConfigError, NoMatchError
-from .names import WEIGHT, module_name, weight_key
+from .rule import GRANULARITIES, SAME, Granularity, Rule, SiteSpec, check_bits, check_grouping
 
-Granularity = Literal["per_channel", "per_tensor", "per_group"]
-Same = Literal["same"]
-SAME: Same = "same"
-"""What a rule says of a setting that it leaves as the spec has it."""
-GRANULARITIES: tuple[Granularity, ...] = ("per_channel", "per_tensor", "per_group")
+__all__ = ["GRANULARITIES", "SAME", "Granularity", "IntegerRange", "Placement", "QuantSpec", "Rule", "SiteSpec"]
+__all__ += ["check_bits", "check_choice", "check_grouping", "integer_range"]
 
-
-def check_bits(what: str, bits: object) -> None:
-    """Raise ConfigError unless ``bits`` is None or a whole number from 2 to 8."""
-    if bits is None:
-        return
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8:
-        raise ConfigError(f"{what} must be a whole number from 2 to 8, got {bits!r}; write for example {what}=7")
-
-
-def check_grouping(what: str, granularity: object, group_size: object) -> None:
-    """Raise ConfigError unless ``group_size`` is a whole number above 0 for ``per_group``, and None for anything else."""
-    if granularity != "per_group" and group_size is not None:
-        raise ConfigError(
-            f"{what}.group_size is for granularity=per_group, got {group_size!r} for {granularity}; leave it out"
-        )
-    whole = isinstance(group_size, int) and not isinstance(group_size, bool) and group_size >= 1
-    if granularity == "per_group" and not whole:
-        raise ConfigError(
-            f"{what}.group_size must be a whole number of input channels, at least 1, for granularity=per_group, "
-            f"got {group_size!r}; write for example group_size=32"
-        )
+Placement = Literal["inputs", "full"]
+"""Where activations are quantized: at the inputs of quantized layers, or at outputs that are added, joined or pooled, too."""
 
 
 def check_choice(what: str, value: object, literal: Any) -> None:
@@ -65,104 +43,6 @@ def integer_range(bits: int, *, signed: bool = True, narrow: bool = False) -> In
 
 
 @dataclass(frozen=True)
-class SiteSpec:
-    """A site spec says how one layer (a *site*) is quantized.
-
-    Attributes:
-        name: dotted module name inside the model given to ``prepare``, followed by ``parameter`` unless it is ``weight``.
-        weight_bits: 2 to 8.
-        act_bits: bits of the layer's input, 2 to 8, or None for float input.
-        granularity: one weight scale per output channel, per tensor, or per output channel and group of input channels.
-        symmetric: whether the weight zero point is fixed at 0.
-        parameter: name of the weight within its module.
-        group_size: input channels (dimension 1 of the weight) that share a scale, for ``per_group``; else None.
-    """
-
-    name: str
-    weight_bits: int
-    act_bits: int | None
-    granularity: Granularity
-    _: KW_ONLY
-    symmetric: bool
-    parameter: str = WEIGHT
-    group_size: int | None = None
-
-    @property
-    def module(self) -> str:
-        """The dotted name of the module that holds the weight."""
-        return module_name(self.name, self.parameter)
-
-    @property
-    def key(self) -> str:
-        """The state-dict name of the weight."""
-        return weight_key(self.name, self.parameter)
-
-    @property
-    def per_channel(self) -> bool:
-        """Say whether each output channel of the weight has a scale of its own."""
-        return self.granularity == "per_channel"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule overrides the spec for the layers whose dotted name matches a glob (``*`` also crosses dots).
-
-    Attributes:
-        pattern: glob as in fnmatch, case-sensitive; matching no layer is an error.
-        skip: leave these layers in float.
-        weight_bits: 2 to 8, or ``same``: as the spec says.
-        act_bits: 2 to 8, None for float inputs whatever the spec says, or ``same``.
-        granularity: of the weights, or ``same``.
-        group_size: for ``per_group``, or ``same``; a rule that changes to ``per_group`` gives it.
-    """
-
-    pattern: str
-    skip: bool = False
-    weight_bits: int | Same = SAME
-    act_bits: int | Same | None = SAME
-    _: KW_ONLY
-    granularity: Granularity | Same = SAME
-    group_size: int | Same = SAME
-
-    def __post_init__(self) -> None:
-        if self.weight_bits is None:
-            raise ConfigError(
-                f"rule.weight_bits must be a whole number from 2 to 8 or {SAME}, got None; write skip=true for a float layer, "
-                "or leave it out to keep the spec's bits"
-            )
-        for what, bits in (("rule.weight_bits", self.weight_bits), ("rule.act_bits", self.act_bits)):
-            if bits != SAME:
-                check_bits(what, bits)
-        if self.granularity not in (*GRANULARITIES, SAME):
-            raise ConfigError(f"rule.granularity must be one of {(*GRANULARITIES, SAME)}, got {self.granularity!r}")
-        if self.group_size != SAME:
-            check_grouping("rule", "per_group" if self.granularity == SAME else self.granularity, self.group_size)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Return the rule as a cell's settings hold it: ``null`` where it leaves the spec's value, ``float`` for float inputs.
-
-        Settings of before 0.4 had ``null`` for the former and no way to say the latter.
-        """
-        own = {name: None if value == SAME else value for name, value in asdict(self).items()}
-        if self.group_size == SAME:  # there were no groups before 0.4
-            del own["group_size"]
-        return {**own, "act_bits": "float"} if self.act_bits is None else own
-
-    def apply(self, site: SiteSpec) -> SiteSpec:
-        """Return a layer's settings as this rule changes them; skipping is not among them."""
-        granularity = site.granularity if self.granularity == SAME else self.granularity
-        group_size = site.group_size if self.group_size == SAME else self.group_size
-        return replace(
-            site,
-            weight_bits=site.weight_bits if self.weight_bits == SAME else self.weight_bits,
-            act_bits=site.act_bits if self.act_bits == SAME else self.act_bits,
-            granularity=granularity,
-            group_size=group_size if granularity == "per_group" or self.group_size != SAME else None,
-        )
-
-
-@dataclass(frozen=True)
 class QuantSpec:
     """A spec says what is quantized; it is frozen and hashable, so it can be part of a record's identity.
 
@@ -175,6 +55,8 @@ class QuantSpec:
             classifier in float, as QT-DoG does (paper, section 3.1).
         group_size: input channels that share a weight scale, for ``granularity="per_group"``; else None. It must divide
             a layer's input channels; a layer with no more than that has one group, a scale for each output channel.
+        placement: ``inputs`` quantizes the inputs of quantized layers; ``full`` also every output that feeds an addition, a
+            concatenation or a pool, or several layers, see `quantdg.quantizers.placement`; it needs ``act_bits``.
     """
 
     weight_bits: int = 7
@@ -184,6 +66,7 @@ class QuantSpec:
     _: KW_ONLY
     rules: tuple[Rule, ...] = (Rule("classifier*", skip=True),)
     group_size: int | None = None
+    placement: Placement = "inputs"
 
     def __post_init__(self) -> None:
         if self.weight_bits is None:
@@ -195,12 +78,17 @@ class QuantSpec:
         if not isinstance(self.rules, tuple):
             raise ConfigError(f"spec.rules must be a tuple of Rule, got {type(self.rules).__name__}")
         check_grouping("spec", self.granularity, self.group_size)
+        check_choice("spec.placement", self.placement, Placement)
+        if self.placement == "full" and self.act_bits is None:
+            raise ConfigError(
+                "spec.placement=full quantizes activations, got act_bits=None; write for example act_bits=8"
+            )
         for rule in self.rules:
-            site = rule.apply(self._whole(""))
+            site = rule.apply(self.whole(""))
             check_grouping(f"rule {rule.pattern!r}: rule", site.granularity, site.group_size)
 
-    def _whole(self, name: str) -> SiteSpec:
-        """A layer as no rule changes it."""
+    def whole(self, name: str) -> SiteSpec:
+        """Return the settings of the layer ``name`` as no rule changes them."""
         return SiteSpec(
             name,
             self.weight_bits,
@@ -212,14 +100,15 @@ class QuantSpec:
 
     @property
     def label(self) -> str:
-        """Give the short form used in tables: ``W7``, ``W7A8``, or ``W4A4 mixed`` where a rule gives layers other bits."""
+        """Give the short form of tables: ``W7``, ``W7A8``, ``W8A8 full``, ``W4A4 mixed`` where a rule gives layers other bits."""
         bits = f"W{self.weight_bits}" + (f"A{self.act_bits}" if self.act_bits is not None else "")
+        bits += " full" if self.placement == "full" else ""
         return f"{bits} mixed" if self.mixed else bits
 
     @property
     def mixed(self) -> bool:
         """Say whether a rule quantizes layers with other bits than the spec's; float layers do not count."""
-        ruled = (rule.apply(self._whole("")) for rule in self.rules if not rule.skip)
+        ruled = (rule.apply(self.whole("")) for rule in self.rules if not rule.skip)
         return any((site.weight_bits, site.act_bits) != (self.weight_bits, self.act_bits) for site in ruled)
 
     @property
@@ -228,11 +117,13 @@ class QuantSpec:
         own = {**asdict(self), "rules": [rule.identity for rule in self.rules]}
         if self.group_size is None:  # there were no groups before 0.4
             del own["group_size"]
+        if self.placement == "inputs":  # nor was there another placement
+            del own["placement"]
         return own
 
     def site(self, name: str) -> SiteSpec | None:
         """Return the settings of the layer ``name``, or None where a rule skips it."""
-        out, skip = self._whole(name), False
+        out, skip = self.whole(name), False
         for rule in self.rules:
             if not fnmatchcase(name, rule.pattern):
                 continue

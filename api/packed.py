@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from quantdg.bench.packed.file import PackedModel, read_model
-from quantdg.bench.packed.twin import InputGrid
+from quantdg.bench.packed.twin import InputGrid, OutputGrid, own_inputs
 from quantdg.core.errors import RecordError
 from quantdg.quantizers.layers import sites_of
 
@@ -43,7 +43,7 @@ def load_packed(path: str | PathLike[str], model: Model) -> Model:
             raise RecordError(
                 f"{path} has a value of its own for {name!r}, the model shares it with another name; untie it"
             )
-    _hook_inputs(packed, model)
+    _hook_grids(packed, model)
     return model
 
 
@@ -65,12 +65,16 @@ def _check_fit(path: Path, state: dict[str, Tensor], model: nn.Module) -> None:
             )
 
 
-def _hook_inputs(packed: PackedModel, model: nn.Module) -> None:
+def _hook_grids(packed: PackedModel, model: nn.Module) -> None:
     """Grids of this file take the place of those of a file loaded before."""
     for module in model.modules():
         for key, hook in [*module._forward_pre_hooks.items()]:
             if isinstance(hook, InputGrid):
                 del module._forward_pre_hooks[key], module._forward_pre_hooks_with_kwargs[key]
-    for name, site in packed.sites.items():
-        if site.act is not None:
-            InputGrid(site.act).attach(model.get_submodule(site.module(name)))
+        for key, output_hook in [*module._forward_hooks.items()]:
+            if isinstance(output_hook, OutputGrid):
+                del module._forward_hooks[key]
+    for name, act in own_inputs(packed.sites, packed.outputs).items():
+        InputGrid(act).attach(model.get_submodule(name))
+    for name, output in packed.outputs.items():
+        OutputGrid(output.act).attach(model.get_submodule(name))

@@ -117,4 +117,4 @@ class QuantizedModel:
         sites = self.export()
         aliases = aliases_of({n: state[n] for n in self._names}, {site.key(name) for name, site in sites.items()})
         floats = {n: state[n].detach().cpu().clone() for n in sorted(self._names) if n not in aliases}
-        return write_packed(Path(path), floats, sites, aliases)
+        return write_packed(Path(path), floats, sites, aliases, outputs=self.quantizer.outputs(self.model))

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ...core.errors import RecordError
 from ...core.packages import require
 from ..results.files import write_atomic
-from .integer import IntegerLayer, quantize_input
+from .integer import IntegerLayer, QuantizedOutput, hold_output, quantize_input
 from .runtimes import Array, Layers
 
 MOST_IMAGES = 32
@@ -82,10 +82,14 @@ def _with_floats(module: nn.Module, names: Collection[str]) -> nn.Module:
     """A copy for signed input codes in which these layers have float weights."""
     out = copy.deepcopy(module)
     for name, layer in list(out.named_modules()):
-        if isinstance(layer, IntegerLayer):
+        rounds = isinstance(layer, QuantizedOutput)
+        if isinstance(layer, IntegerLayer) or rounds:
             layer.input_dtype = torch.int8
-            if name in names:
-                out.set_submodule(name, _FloatWeights(layer))
+        if isinstance(layer, IntegerLayer) and name in names:
+            new = _FloatWeights(layer)
+            if rounds:
+                hold_output(new, cast(Any, layer).output_act, torch.int8)
+            out.set_submodule(name, new)
     return out
 
 

@@ -75,20 +75,26 @@ def write_files(
         export(load_float(network, state), shape, float_file)
     integer, integer_file = None, None
     if kind in ("integer", "size only"):
-        integer = build_integer(network, state, model.sites)
+        integer = build_integer(network, state, model.sites, model.outputs)
         export(integer.module, shape, out)
         integer_file = out
     sizes = Bytes(
         float_file=(scratch / "float.safetensors").stat().st_size,
         float_runtime_file=float_file.stat().st_size if float_file else 0,
         runtime_file=integer_file.stat().st_size if integer_file else 0,
-        packed_file=write_packed(scratch / "packed.safetensors", model.rest, model.sites, model.aliases, key=model.key),
-        compressed_file=write_compressed(out.with_suffix(".safetensors.zst"), model.rest, model.sites, model.aliases),
+        packed_file=_write_packed(scratch / "packed.safetensors", model),
+        compressed_file=write_compressed(
+            out.with_suffix(".safetensors.zst"), model.rest, model.sites, model.aliases, model.outputs
+        ),
         codes=sum(-(-s.weight.codes.numel() * s.weight.bits // 8) for s in model.sites.values()),
         scales=sum(_bytes(grid_tensors(site.key(name), site.weight)) for name, site in model.sites.items()),
         rest=_bytes(model.rest),
     )
     return Files(kind, reason, sizes, float_file, integer_file=integer_file, integer=integer)
+
+
+def _write_packed(path: Path, model: PackedModel) -> int:
+    return write_packed(path, model.rest, model.sites, model.aliases, key=model.key, outputs=model.outputs)
 
 
 def _bytes(tensors: dict[str, Tensor]) -> int:

@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.errors import QuantizerError
-from ...quantizers.export import ActQuant, SiteExport
+from ...quantizers.export import ActQuant, OutputExport, SiteExport
 from ...quantizers.names import WEIGHT
-from ..packed.twin import load_float
+from ..packed.twin import load_float, own_inputs
 from .batchnorm import affine, following
 from .codes import HIGH, LOW, Codes, fold, integer_reason, to_codes
 
@@ -44,6 +44,23 @@ def quantize_input(x: Tensor, act: ActQuant, dtype: torch.dtype = torch.uint8) -
     grid = (act.scale, int(act.zero_point) + shift, low, high, dtype)
     out: Tensor = _OPS.dequantize_per_tensor(_OPS.quantize_per_tensor(x, *grid), *grid)
     return out
+
+
+class QuantizedOutput:
+    """This mixin rounds what a module returns, as `quantize_input` does."""
+
+    output_act: ActQuant
+    input_dtype: torch.dtype
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Compute the module's output and round it."""
+        return quantize_input(super().forward(*args, **kwargs), self.output_act, self.input_dtype)  # type: ignore[misc]
+
+
+def hold_output(module: nn.Module, act: ActQuant, dtype: torch.dtype = torch.uint8) -> None:
+    """Let a module round what it returns, by its class."""
+    kind = type(module)
+    module.__class__ = type(kind.__name__, (QuantizedOutput, kind), {"output_act": act, "input_dtype": dtype})
 
 
 class IntegerWeight(nn.Module):
@@ -155,19 +172,25 @@ def not_exportable(sites: Mapping[str, SiteExport]) -> str:
     return ""
 
 
-def build_integer(network: nn.Module, state: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> IntegerModel:
-    """Replace every quantized layer by its integer form.
+def build_integer(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    sites: Mapping[str, SiteExport],
+    outputs: Mapping[str, OutputExport] | None = None,
+) -> IntegerModel:
+    """Replace every quantized layer by its integer form, and round the outputs that are quantized.
 
     Args:
         network: of the architecture; not changed.
         state: float weights by state-dict name, as from `PackedModel.state`.
         sites: the layers' integers, as stored.
+        outputs: the quantized outputs, as stored.
 
     Raises:
         QuantizerError: a layer has no integer form (see `not_exportable`); RecordError: weights of another network.
     """
     out = load_float(network, state)
-    pairs = following(out, sites)
+    pairs, inputs = following(out, sites), own_inputs(sites, outputs or {})
     unfolded: dict[str, int] = {}
     folded = 0
     for name, site in sites.items():
@@ -183,5 +206,7 @@ def build_integer(network: nn.Module, state: Mapping[str, Tensor], sites: Mappin
             else:
                 out.set_submodule(pairs[name], nn.Identity())
                 folded += 1
-        replace_module(out, layer, IntegerLayer(layer, codes, site.act))
+        replace_module(out, layer, IntegerLayer(layer, codes, inputs.get(site.module(name))))
+    for name, output in (outputs or {}).items():
+        hold_output(out.get_submodule(name), output.act)
     return IntegerModel(out.eval(), folded, unfolded)

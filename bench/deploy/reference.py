@@ -109,14 +109,14 @@ class Prover:
 
 def prover(network: nn.Module, model: PackedModel, images: Array, trained: RecordedLogits | None = None) -> Prover:
     """Evaluate the fake-quantized form of ``network`` with the stored weights on images (N, C, H, W), normalised."""
-    twin, x = Twin(network, model.state(), model.sites), torch.from_numpy(images)
+    twin, x = Twin(network, model.state(), model.sites, model.outputs), torch.from_numpy(images)
     own, deployed = twin.logits(x).numpy(), twin.logits(x, round_deployed).numpy()
     of_recorded = 0.0 if trained is None else twin.limit(torch.from_numpy(trained.images))
     twin.network.double()
     truth: NDArray[np.float64] = twin.logits(x.double()).numpy()
     own_noise = _distance(own, truth)
     noise = max(own_noise, _distance(deployed, truth))
-    quantized_inputs = any(site.act is not None for site in model.sites.values())
+    quantized_inputs = bool(model.outputs) or any(site.act is not None for site in model.sites.values())
     limit = max(WEIGHTS_ONLY_LIMIT, NOISE_FACTOR * noise if quantized_inputs else 0.0)
     recorded_limit = None if trained is None else max(limit, of_recorded)
     return Prover(images, truth, noise, limit, own_noise=own_noise, trained=trained, recorded_limit=recorded_limit)

@@ -118,7 +118,7 @@ def _source_accuracy(cell: StoredCell, state: Weights) -> float:
 
 
 def _network(cell: StoredCell) -> torch.nn.Module:
-    return Twin(cell.network, cell.model.state(), cell.model.sites).network
+    return Twin(cell.network, cell.model.state(), cell.model.sites, cell.model.outputs).network
 
 
 def _packed_bytes(cell: StoredCell) -> int:

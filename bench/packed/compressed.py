@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...core.errors import RecordError
 from ...core.packages import require
-from ...quantizers.export import SiteExport
+from ...quantizers.export import OutputExport, SiteExport
 from ..results.files import write_atomic
 from .file import PackedModel, check_weights, packed_bytes, read_model
 
@@ -24,7 +24,10 @@ MAX_BYTES = 2**31 - 1
 
 
 def compressed_bytes(
-    floats: Mapping[str, Tensor], sites: Mapping[str, SiteExport], aliases: Mapping[str, str] | None = None
+    floats: Mapping[str, Tensor],
+    sites: Mapping[str, SiteExport],
+    aliases: Mapping[str, str] | None = None,
+    outputs: Mapping[str, OutputExport] | None = None,
 ) -> bytes:
     """Return the file's content; arguments are as for `quantdg.bench.packed.file.packed_bytes`."""
     require("zstandard")
@@ -32,7 +35,8 @@ def compressed_bytes(
 
     wide = {name: replace(site, weight=replace(site.weight, bits=8)) for name, site in sites.items()}
     settings = zstandard.ZstdCompressionParameters.from_level(LEVEL, min_match=SHORTEST_MATCH, write_checksum=True)
-    out: bytes = zstandard.ZstdCompressor(compression_params=settings).compress(packed_bytes(floats, wide, aliases))
+    content = packed_bytes(floats, wide, aliases, outputs=outputs)
+    out: bytes = zstandard.ZstdCompressor(compression_params=settings).compress(content)
     return out
 
 
@@ -60,8 +64,9 @@ def write_compressed(
     floats: Mapping[str, Tensor],
     sites: Mapping[str, SiteExport],
     aliases: Mapping[str, str] | None = None,
+    outputs: Mapping[str, OutputExport] | None = None,
 ) -> int:
     """Write the file, read it back, check every weight bit for bit; returns its bytes."""
-    write_atomic(path, compressed_bytes(floats, sites, aliases))
+    write_atomic(path, compressed_bytes(floats, sites, aliases, outputs))
     check_weights(path, read_compressed(path), sites)
     return path.stat().st_size

@@ -2,7 +2,8 @@
 
 For a site ``conv``, a layer: ``conv.weight.codes`` (uint8, bit-packed, most significant bit first), ``conv.weight.scale``,
 ``conv.weight.zero_point`` where it is not zero, ``conv.weight.levels`` for a non-uniform grid. Everything else
-keeps its state-dict name. Bits, shape, code offset, axis, group size and the input's grid are JSON in the header.
+keeps its state-dict name. Bits, shape, code offset, axis, group size, the input's grid and those of outputs are JSON in the
+header.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ...core.errors import RecordError, one_line
-from ...quantizers.export import QTensor, SiteExport
+from ...quantizers.export import OutputExport, QTensor, SiteExport
 from ...quantizers.names import weight_key
 from ..results.codec import WRONG
 from ..results.files import write_atomic
@@ -29,8 +30,9 @@ from ..results.folder import read_file
 from ..results.seal import check_seal, metadata, sealed
 from .aliases import read_aliases
 from .header import SiteHeader, read_header, write_entry
+from .outputs import read_outputs, write_outputs
 
-_META, _ALIASES = "quantdg", "aliases"
+_META, _ALIASES, _OUTPUTS = "quantdg", "aliases", "outputs"
 
 
 def pack_codes(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
@@ -70,6 +72,8 @@ def packed_bytes(
     sites: Mapping[str, SiteExport],
     aliases: Mapping[str, str] | None = None,
     key: str = "",
+    *,
+    outputs: Mapping[str, OutputExport] | None = None,
 ) -> bytes:
     """Return the file's content.
 
@@ -78,6 +82,7 @@ def packed_bytes(
         sites: from `Quantizer.export`.
         aliases: further names, each with the one whose tensor it shares.
         key: of the cell it belongs to, empty for none; goes into the header.
+        outputs: from `Quantizer.outputs`.
     """
     tensors: dict[str, Tensor] = {}
     header: dict[str, Any] = {}
@@ -88,6 +93,8 @@ def packed_bytes(
     replaced = {site.key(name) for name, site in sites.items()}
     tensors.update({n: t.detach().cpu().contiguous() for n, t in floats.items() if n not in replaced})
     shared = {_ALIASES: json.dumps(dict(aliases))} if aliases else {}
+    if outputs:
+        shared[_OUTPUTS] = write_outputs(outputs)
     said = {"kind": "packed model", **({"key": key} if key else {})}
     return sealed(save(tensors, {_META: json.dumps(header), **shared}), said)
 
@@ -102,6 +109,7 @@ class PackedModel:
         aliases: further state-dict names, each with the one whose tensor it shares.
         checksum: of the file; empty for one of before 0.4.
         key: of the cell it belongs to; empty for none.
+        outputs: the grids of quantized outputs, by module.
     """
 
     rest: dict[str, Tensor]
@@ -109,6 +117,7 @@ class PackedModel:
     aliases: dict[str, str] = field(default_factory=dict)
     checksum: str = ""
     key: str = ""
+    outputs: dict[str, OutputExport] = field(default_factory=dict)
 
     @property
     def weights(self) -> dict[str, QTensor]:
@@ -180,10 +189,10 @@ def read_model(path: Path, key: str = "", checksum: str = "") -> PackedModel:
         entries, tensors = read_header(said[_META]), load(data)
         sites = {name: _unpack_site(name, tensors, entry) for name, entry in entries.items()}
         stored = {*tensors, *(site.key(name) for name, site in sites.items())}
-        aliases = read_aliases(said.get(_ALIASES), stored)
+        aliases, outputs = read_aliases(said.get(_ALIASES), stored), read_outputs(said.get(_OUTPUTS), sites)
     except (SafetensorError, OSError, RuntimeError, RecordError, *WRONG) as error:
         raise RecordError(f"{path} is not a packed model ({one_line(error)})") from error
-    return PackedModel(tensors, sites, aliases, found, key=said.get("key", ""))
+    return PackedModel(tensors, sites, aliases, found, key=said.get("key", ""), outputs=outputs)
 
 
 def write_packed(
@@ -193,9 +202,10 @@ def write_packed(
     aliases: Mapping[str, str] | None = None,
     *,
     key: str = "",
+    outputs: Mapping[str, OutputExport] | None = None,
 ) -> int:
     """Write the file, read it back, check every weight bit for bit; returns its bytes."""
-    store_packed(path, floats, sites, aliases, key=key)
+    store_packed(path, floats, sites, aliases, key=key, outputs=outputs)
     return path.stat().st_size
 
 
@@ -206,9 +216,10 @@ def store_packed(
     aliases: Mapping[str, str] | None = None,
     *,
     key: str = "",
+    outputs: Mapping[str, OutputExport] | None = None,
 ) -> PackedModel:
     """Do as `write_packed`, and return what was read back."""
-    write_atomic(path, packed_bytes(floats, sites, aliases, key))
+    write_atomic(path, packed_bytes(floats, sites, aliases, key, outputs=outputs))
     model = read_model(path, key)
     check_weights(path, model, sites)
     return model

@@ -98,7 +98,7 @@ def _entry(name: str, raw: Any) -> SiteHeader:
     parameter = raw.get("parameter", WEIGHT)
     if not isinstance(parameter, str) or site_name(module_name(name, parameter), parameter) != name:
         raise RecordError(f"the name of {name!r} must end with that of its parameter, got {_short(parameter)}")
-    act = _act(name, raw.get("act"))
+    act = read_act(name, raw.get("act"))
     size = raw.get("group_size")
     if size is not None and (raw["axis"] != 0 or len(shape) < 2 or not _whole(size, 1, shape[1]) or shape[1] % size):
         raise RecordError(
@@ -108,7 +108,8 @@ def _entry(name: str, raw: Any) -> SiteHeader:
     return SiteHeader(raw["bits"], tuple(shape), raw["offset"], raw["axis"], act, parameter=parameter, group_size=size)
 
 
-def _act(name: str, raw: Any) -> ActQuant | None:
+def read_act(name: str, raw: Any) -> ActQuant | None:
+    """Read the grid of an input, or None for none; RecordError where it is neither."""
     if raw is None:
         return None
     fields = {"scale", "zero_point", "qmin", "qmax", "bits"}

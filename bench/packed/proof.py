@@ -1,6 +1,6 @@
 """What was measured is what was stored: the packed file against the trained network, on one batch.
 
-Both networks run on the same images, and each quantized layer of the stored one is held against the same layer of the
+Both networks run on the same images, and each quantized layer or output of the stored one is held against the same of the
 trained one. Then it hands on the trained one's output, so that a value that its last bit rounded to another code stays in
 its layer: a deep network would carry it into every logit, and no bound would tell it from another grid.
 """
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ...core.errors import PackedModelError
 from ...quantizers.export import ActQuant
 from .file import PackedModel
-from .twin import NOISE_FACTOR, NUDGES, RELATIVE_LIMIT, InputGrid, Twin, largest_difference
+from .twin import NOISE_FACTOR, NUDGES, RELATIVE_LIMIT, InputGrid, OutputGrid, Twin, largest_difference
 
 VALUES_AT_ONCE = 2**19
 """Images are taken a few at a time: the outputs of all layers are kept."""
@@ -30,9 +30,11 @@ LAYER_LIMIT = 1e-5
 
 @dataclass
 class _Layer:
-    """A layer in both networks: sums of squares of its outputs, of their differences and of what last bits change."""
+    """A module in both networks: sums of squares of its outputs, of their differences and of what last bits change."""
 
     grid: InputGrid | None
+    output: OutputGrid | None = None
+    raw: Any = None
     heard: deque[Tensor] = field(default_factory=deque)
     call: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
     size: float = 0.0
@@ -48,6 +50,10 @@ class _Layer:
         """Keep how the stored layer is called, before its input is rounded."""
         self.call = args, kwargs
 
+    def before_rounding(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Keep what the stored module returns, before that is rounded."""
+        self.raw = output
+
     def compare(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         """Hold the stored layer's output against the trained one's, which takes its place."""
         own = _first(output)
@@ -59,8 +65,11 @@ class _Layer:
         if self.grid is not None:
             for self.grid.rounding in NUDGES:
                 moved_args, moved_kwargs = self.grid(layer, *self.call)
-                self.noise += _square(_first(layer.forward(*moved_args, **moved_kwargs)) - own)
+                moved = _first(layer.forward(*moved_args, **moved_kwargs))
+                self.noise += _square((moved if self.output is None else self.output(layer, (), moved)) - own)
             self.grid.rounding = ActQuant.quantize
+        if self.output is not None:
+            self.noise += sum(_square(nudged(self.output.act, self.raw) - own) for nudged in NUDGES)
         return (expected, *output[1:]) if isinstance(output, tuple) else expected
 
     @property
@@ -87,7 +96,7 @@ def _square(x: Tensor) -> float:
 def prove_packed(trained: nn.Module, model: PackedModel, fresh: nn.Module, x: Tensor) -> Tensor:
     """Return the trained network's logits (N, classes), which the packed model must give within float rounding.
 
-    Every layer's output must agree within 1e-5, root mean square, or twice what moving its input by last bits does, and
+    Every output of a layer, and every quantized one, must agree within 1e-5, root mean square, or twice what moving its input by last bits does, and
     the logits within 1e-4 of the largest.
 
     Args:
@@ -99,9 +108,10 @@ def prove_packed(trained: nn.Module, model: PackedModel, fresh: nn.Module, x: Te
     Raises:
         PackedModelError: the two differ by more, or logits are not finite.
     """
-    twin = Twin(fresh, model.state(), model.sites)
-    modules = {site.module(name) for name, site in model.sites.items()}
-    layers = {name: _Layer(twin.grids.get(name)) for name, _ in trained.named_modules() if name in modules}
+    twin = Twin(fresh, model.state(), model.sites, model.outputs)
+    modules = {site.module(name) for name, site in model.sites.items()} | model.outputs.keys()
+    names = [name for name, _ in trained.named_modules() if name in modules]
+    layers = {name: _Layer(twin.grids.get(name), twin.output_grids.get(name)) for name in names}
     pairs = []
     for part in torch.split(x, max(1, VALUES_AT_ONCE // x[0].numel())):
         with _hooks(trained, layers, stored=False):
@@ -139,5 +149,6 @@ def _hooks(network: nn.Module, layers: Mapping[str, _Layer], stored: bool) -> It
             module = network.get_submodule(name)
             if stored:
                 stack.callback(module.register_forward_pre_hook(layer.before, prepend=True, with_kwargs=True).remove)
+                stack.callback(module.register_forward_hook(layer.before_rounding, prepend=True).remove)
             stack.callback(module.register_forward_hook(layer.compare if stored else layer.hear).remove)
         yield

@@ -43,7 +43,7 @@ def write_model(
     floats = {n: state[n].detach().cpu().clone(memory_format=whole) for n in sorted(names) if n not in aliases}
     path = f"models/{key}.safetensors"
     place = inside(root, path)
-    model = store_packed(place, floats, sites, aliases, key=key)
+    model = store_packed(place, floats, sites, aliases, key=key, outputs=quantizer.outputs(network))
     sizes = Sizes(
         float_file=len(save(floats)),
         packed_file=place.stat().st_size,

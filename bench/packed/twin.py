@@ -1,6 +1,6 @@
 """The float network that a packed file describes, and what last bits may change in it.
 
-A value of a layer's input in the middle between two codes goes up or down by its last bit, and with it everything
+A value of a layer's input, or of a quantized output, in the middle between two codes goes up or down by its last bit, and with it everything
 behind it. What that amounts to on some images is measured: with every input moved a little, up or down, before it is
 rounded.
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import RecordError, one_line
-from ...quantizers.export import ActQuant, SiteExport
+from ...quantizers.export import ActQuant, OutputExport, SiteExport
 from ...quantizers.insertion import leave_fast_path
 
 RELATIVE_LIMIT = 1e-4
@@ -53,6 +53,29 @@ class InputGrid:
         return args, {**kwargs, name: self.rounding(self.act, kwargs[name])}
 
 
+class OutputGrid:
+    """A forward hook that rounds what a module returns to its grid; for evaluation only.
+
+    Args:
+        act: the grid.
+
+    Attributes:
+        rounding: applies it.
+    """
+
+    def __init__(self, act: ActQuant) -> None:
+        self.act = act
+        self.rounding: Rounding = ActQuant.quantize
+
+    def attach(self, module: nn.Module) -> None:
+        """Round what every call of ``module`` returns from now on."""
+        module.register_forward_hook(self)
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        """The module's output rounded."""
+        return self.rounding(self.act, output)
+
+
 def load_float(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """Return a copy of the network with these float weights, in eval mode; RecordError where they do not fit."""
     out = copy.deepcopy(network)
@@ -65,32 +88,48 @@ def load_float(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     return out.eval().requires_grad_(False)
 
 
+def own_inputs(sites: Mapping[str, SiteExport], outputs: Mapping[str, OutputExport]) -> dict[str, ActQuant]:
+    """Return the grids of the inputs that no quantized output has rounded already, by the layer's module."""
+    rounded = {name for output in outputs.values() for name in output.readers}
+    return {s.module(name): s.act for name, s in sites.items() if s.act is not None and name not in rounded}
+
+
 class Twin:
-    """A twin is a float network with dequantized weights that rounds the inputs of its layers to their grids.
+    """A twin is a float network with dequantized weights that rounds inputs of its layers, and outputs, to their grids.
 
     Args:
         network: of the architecture, float; copied.
         state: float weights by state-dict name, as from `PackedModel.state`.
         sites: the quantized layers.
+        outputs: the quantized outputs, by module; the layers that read one do not round again.
 
     Attributes:
         network: in eval mode.
         grids: by name of the layer's module, of those whose inputs are rounded.
+        output_grids: by name of the module whose output is rounded.
 
     Raises:
         RecordError: weights of another network.
     """
 
-    def __init__(self, network: nn.Module, state: Mapping[str, Tensor], sites: Mapping[str, SiteExport]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        state: Mapping[str, Tensor],
+        sites: Mapping[str, SiteExport],
+        outputs: Mapping[str, OutputExport] | None = None,
+    ) -> None:
         self.network = load_float(network, state)
-        self.grids = {site.module(name): InputGrid(site.act) for name, site in sites.items() if site.act is not None}
-        for name, grid in self.grids.items():
+        self.grids = {name: InputGrid(act) for name, act in own_inputs(sites, outputs or {}).items()}
+        self.output_grids = {name: OutputGrid(output.act) for name, output in (outputs or {}).items()}
+        self._all: list[tuple[str, InputGrid | OutputGrid]] = [*self.grids.items(), *self.output_grids.items()]
+        for name, grid in self._all:
             grid.attach(self.network.get_submodule(name))
 
     @torch.no_grad()
     def logits(self, x: Tensor, rounding: Rounding = ActQuant.quantize) -> Tensor:
-        """Compute logits (N, classes) of images (N, C, H, W), with inputs rounded by ``rounding``."""
-        for grid in self.grids.values():
+        """Compute logits (N, classes) of images (N, C, H, W), with inputs and outputs rounded by ``rounding``."""
+        for _, grid in self._all:
             grid.rounding = rounding
         out: Tensor = self.network(x)
         return out
@@ -101,7 +140,7 @@ class Twin:
         This is twice the largest effect of last bits before a rounding, and at least 1e-4 of the largest logit.
         """
         base = self.logits(x)
-        noise = [largest_difference(base, self.logits(x, nudged)) for nudged in NUDGES] if self.grids else [0.0]
+        noise = [largest_difference(base, self.logits(x, nudged)) for nudged in NUDGES] if self._all else [0.0]
         return max(RELATIVE_LIMIT * float(base.abs().max()), NOISE_FACTOR * max(noise))
 
 

@@ -79,10 +79,22 @@ def trained(tmp_path_factory):
     """(arch, quantizer, weight bits, input bits, image side, ..., seed) -> Trained; made once a session."""
     kept: dict[tuple, Trained] = {}
 
-    def make(arch="convnet", quantizer="lsq", weight_bits=7, act_bits=8, size=32, count=16, group=None, **options):
+    def make(
+        arch="convnet",
+        quantizer="lsq",
+        weight_bits=7,
+        act_bits=8,
+        size=32,
+        count=16,
+        group=None,
+        place="inputs",
+        **options,
+    ):
         if QUANTIZERS[quantizer].missing():
             pytest.skip(QUANTIZERS[quantizer].missing())
-        spec = QuantSpec(weight_bits, act_bits, "per_group" if group else "per_channel", group_size=group)
+        spec = QuantSpec(
+            weight_bits, act_bits, "per_group" if group else "per_channel", group_size=group, placement=place
+        )
         key = (arch, quantizer, spec, size, count, *sorted(options.items()))
         if key not in kept:
             kept[key] = _make(arch, quantizer, spec, size, count, **options)
@@ -97,7 +109,8 @@ def trained(tmp_path_factory):
         method.calibrate(prepared, [images])
         path = tmp_path_factory.mktemp("packed") / "m.safetensors"
         state = prepared.eval().state_dict()
-        write_packed(path, {n: state[n] for n in network.state_dict()}, method.export(prepared))
+        floats = {n: state[n] for n in network.state_dict()}
+        write_packed(path, floats, method.export(prepared), outputs=method.outputs(prepared))
         return Trained(network, prepared, read_model(path), images)
 
     return make

@@ -7,16 +7,19 @@ about this error, s / sqrt(12). The draw is a function of (seed, layer name, ste
 is untouched, a resumed run draws the same, and a second pass within a step (SAM) sees the same weights.
 
 Reference: control of this benchmark; after Javed et al., "QT-DoG", ICML 2025, section 3.2 and Table 15, there with a
-fixed amplitude.
+fixed amplitude: ``amplitude`` gives every weight u ~ U(-amplitude, amplitude) in place of the above. Ours: the noise is drawn anew
+at each step of training and is not there in evaluation; the paper does not say how or when it is injected.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from ..core.errors import ConfigError
 from .base import Audit, Plan, SiteAudit, Skipped, noise_to_signal
 from .draws import Draws
 from .export import SiteExport
@@ -24,7 +27,7 @@ from .fake_quant import FakeQuant
 from .layers import sites_of
 from .lsq import initial_weight_scale
 from .sites import SiteQuantizer
-from .spec import SiteSpec
+from .spec import QuantSpec, SiteSpec
 
 
 class NoiseQuant(FakeQuant):
@@ -57,7 +60,16 @@ class NoiseQuant(FakeQuant):
 
 
 class UniformNoise(SiteQuantizer):
-    """UniformNoise perturbs float weights in training; the layers are listed as skipped, none as quantized."""
+    """UniformNoise perturbs float weights in training; the layers are listed as skipped, none as quantized.
+
+    Args:
+        spec: which layers, and the bits whose scale is the width of the noise.
+        lr_ratio: as for `Quantizer`; without effect, since the noise learns nothing.
+        seed: as for `Quantizer`.
+        averaged: as for `SiteQuantizer`.
+        scale_factor: as for `SiteQuantizer`; factor on the width of the noise.
+        amplitude: of the noise on every weight, above 0, whatever the bits; None: half of LSQ's initial scale.
+    """
 
     name = "uniform_noise"
     fixed_scale_reason = ""
@@ -66,9 +78,27 @@ class UniformNoise(SiteQuantizer):
     meaning = "noise of the same size"
     family = "control"
 
+    def __init__(
+        self,
+        spec: QuantSpec | None = None,
+        *,
+        lr_ratio: float = 0.1,
+        seed: int = 0,
+        averaged: str | None = None,
+        scale_factor: float = 1.0,
+        amplitude: float | None = None,
+    ) -> None:
+        super().__init__(spec, lr_ratio=lr_ratio, seed=seed, averaged=averaged, scale_factor=scale_factor)
+        if amplitude is not None and not 0 < amplitude < math.inf:
+            raise ConfigError(f"amplitude must be above 0 or null, got {amplitude}; write for example amplitude=1e-5")
+        self.amplitude = amplitude
+
     def weight_quantizer(self, weight: Tensor, site: SiteSpec) -> FakeQuant:
-        """Make noise as wide as the scale LSQ would start from, times scale_factor."""
-        return NoiseQuant(self.scale_factor * initial_weight_scale(weight, site), self.seed, site.name)
+        """Make noise as wide as the scale LSQ would start from, or of the amplitude, times scale_factor."""
+        scale = initial_weight_scale(weight, site)
+        if self.amplitude is not None:
+            scale = torch.full_like(scale, 2 * self.amplitude)
+        return NoiseQuant(self.scale_factor * scale, self.seed, site.name)
 
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Insert the noise; the plan lists no sites, since there are no integers to store."""

@@ -17,5 +17,5 @@ venv/bin/quantdg run quantizer=[float,ternary,nni_qat] quantizer.ternary.spec.we
 venv/bin/quantdg report runs/wheel --html page.html | grep "unavailable"
 grep -q "use strict" page.html && grep -q "color-scheme" page.html
 venv/bin/python -c "import quantdg; runs = quantdg.load('runs/wheel'); assert set(runs.accuracy.quantizer) == {'float', 'ternary'}; quantdg.quantize"
-venv/bin/python -c "from quantdg.reports.tables.published import papers; assert papers()[0].accuracies"
+venv/bin/python -c "from quantdg.reports.tables.papers import papers; assert papers()[0].accuracies"
 venv/bin/python -m pytest -q -p no:cacheprovider "$root/examples/ternary_plugin"

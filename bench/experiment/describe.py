@@ -27,6 +27,8 @@ _DATACLASSES: dict[str, type] = {
     "deploy": DeploySettings,
     "flatness": FlatnessSettings,
 }
+FILES = ("experiment", "scale")
+"""Groups whose choices are settings for several groups."""
 _WIDTHS = [24, 22, 22, 46]
 """Of the columns, so that a table has at most 120 characters."""
 
@@ -36,13 +38,17 @@ Row = tuple[str, str, str, str]
 def describe(group: str, name: str) -> str:
     """Return what a choice of a group is and a table of its settings: name, type, default, meaning.
 
+    Of an experiment, or another choice of settings for several groups, it returns the file.
+
     Raises:
         UnknownNameError: there is no such group, or no such choice in it.
         MissingPackageError: it needs a package that is not installed.
     """
-    if group not in {*COMPONENTS, *_DATACLASSES}:
-        raise UnknownNameError("group with settings", group, {*COMPONENTS, *_DATACLASSES})
+    if group not in {*COMPONENTS, *_DATACLASSES, *FILES}:
+        raise UnknownNameError("group with settings", group, {*COMPONENTS, *_DATACLASSES, *FILES})
     file = own_files(group).get(name)
+    if group in FILES:
+        return _file_text(group, name)
     listed = read_settings(file) if file else {}
     prefix = f"{group}.{name}" if group in SEVERAL else group
     if group in _DATACLASSES:
@@ -67,6 +73,12 @@ def _searched(ranges: Ranges, where: str = "") -> list[str]:
     """What a search sets, as a line."""
     said = "; ".join(f"{name} {own}" for name, own in ranges.items())
     return [f"set by a search (search.trials=20){where}: {said}"] if ranges else []
+
+
+def _file_text(group: str, name: str) -> str:
+    if name not in own_files(group):
+        raise UnknownNameError(group, name, own_files(group))
+    return f"{group} {name}: {own_files(group)[name].read_text(encoding='utf-8').rstrip()}"
 
 
 def _heading(group: str, name: str, part: Any, origin: str) -> list[str]:

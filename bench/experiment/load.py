@@ -22,9 +22,10 @@ from .alone import Words, part_words, said_of, without_others
 from .assemble import Composed, assemble
 from .grid import Experiment
 from .nodes import Node
-from .offers import COMPONENTS, CONF, GROUPS, read_settings
+from .offers import COMPONENTS, CONF, GROUPS, own_files, read_settings
 from .plugins import SEVERAL, offer_plugins
 from .quoting import quote_words
+from .scale import at_scale
 
 CONFIG = "quantdg.bench.conf"
 
@@ -44,7 +45,10 @@ def hydra() -> Iterator[None]:
 
 def choices(group: str) -> list[str]:
     """Return names of a configuration group, built-in and from plugins; call within `hydra`."""
-    return sorted(GlobalHydra.instance().config_loader().get_group_options(group))
+    folders = {f"{group}/{name}".rpartition("/")[0] for name in own_files(group)} | {group}
+    loader = GlobalHydra.instance().config_loader()
+    found = ((folder, name) for folder in folders for name in loader.get_group_options(folder))
+    return sorted(f"{folder}/{name}".removeprefix(f"{group}/") for folder, name in found)
 
 
 def load(overrides: Sequence[str]) -> Experiment:
@@ -57,8 +61,8 @@ def load(overrides: Sequence[str]) -> Experiment:
         ConfigError: unknown names (with the nearest), values out of range.
     """
     with hydra():
-        overrides = quote_words(overrides)
         try:
+            overrides = quote_words(at_scale(overrides, _plain))
             parsed = OverridesParser.create().parse_overrides(overrides)
             _check_choices(parsed)
             words = part_words(parsed, choices("dataset"))
@@ -81,6 +85,12 @@ def _composed(words: Sequence[str]) -> Composed:
     del made["hydra"]
     config: Any = OmegaConf.to_container(made, resolve=True, throw_on_missing=True)
     return Composed(config, chosen)
+
+
+def _plain(words: Sequence[str]) -> Composed:
+    parsed = OverridesParser.create().parse_overrides(quote_words(words))
+    _check_choices(parsed)
+    return _composed(part_words(parsed, choices("dataset")).for_all())
 
 
 def _reaching(word: str) -> str:
@@ -173,7 +183,7 @@ def _reference(config: Mapping[str, Any]) -> Node | None:
 
 
 def _unknown_choice(error: MissingConfigException) -> ConfigError:
-    group, _, name = (error.missing_cfg_file or "").rpartition("/")
+    group, _, name = (error.missing_cfg_file or "").partition("/")
     if group in GROUPS:
         return UnknownNameError(group, name, choices(group))
     return ConfigError(one_line(error, kind=False))

@@ -34,6 +34,7 @@ GROUPS = (
     "deploy",
     "suite",
     "experiment",
+    "scale",
 )
 """Groups of the configuration, in the order in which they are listed."""
 COMPONENTS = {
@@ -75,8 +76,9 @@ class Offer(NamedTuple):
 
 @lru_cache
 def own_files(group: str) -> Mapping[str, Path]:
-    """Return our configuration files of a group by name; empty for a group that has none."""
-    return {path.stem: path for path in (CONF / group).glob("*.yaml")}
+    """Return our configuration files of a group by name, with its folder below that of the group; empty where none is."""
+    folder = CONF / group
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
 
 
 def read_settings(file: Path) -> dict[str, Any]:

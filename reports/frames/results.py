@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +52,7 @@ class Results:
         failed_metrics: (metric, reason) of those that gave no number for some record.
         provenance: (path, value) -> number of records.
         protocols: (section, setting, value) of everything the protocols fix.
+        forms: (data set, model, protocol, algorithm, quantizer, bits) -> all settings but target and seed, dotted, as JSON.
     """
 
     cells: pd.DataFrame
@@ -68,6 +69,7 @@ class Results:
     failed_metrics: tuple[Problem, ...] = ()
     provenance: Counter[tuple[str, str]] = field(default_factory=Counter)
     protocols: tuple[tuple[Section, str, str], ...] = ()
+    forms: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
     def sections(self) -> Iterator[tuple[Section, pd.DataFrame]]:
         """Yield the cells of each (data set, model, protocol); averages never cross these."""
@@ -167,6 +169,7 @@ def _results(reader: Reader, rules: Rules) -> Results:
     if len(latency):
         relabelled = latency[["key"]].join(names, on="key")
         latency = relabelled.combine_first(latency)[[*SECTION, *METHOD, *LATENCY]]
+    forms = named.drop_duplicates([*SECTION, *METHOD])[[*SECTION, *METHOD, "form"]]
     return Results(
         cells=cells,
         sizes=labelled(reader.sizes, SIZES),
@@ -182,4 +185,5 @@ def _results(reader: Reader, rules: Rules) -> Results:
         failed_metrics=tuple(reader.measured.problems()),
         provenance=reader.provenance,
         protocols=_protocols(named),
+        forms={tuple(map(str, row[:-1])): row[-1] for row in forms.itertuples(index=False, name=None)},
     )

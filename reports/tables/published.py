@@ -1,155 +1,116 @@
-"""Accuracies that papers report, beside what the records hold.
-
-The numbers are data: one CSV file a paper in `reports/published/`. Lines that start with ``#`` give the title of its
-table, the source and notes; then come the columns of `PublishedAccuracy`. Another paper is another file.
-"""
+"""Accuracies that papers report, beside what the records hold."""
 
 from __future__ import annotations
 
-import csv
+import json
 import math
-from collections.abc import Collection
-from dataclasses import dataclass
-from importlib.resources import files
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from ...bench.results.record import HEADLINE
-from ...core.errors import DataError
 from ..frames import gains
 from ..frames.columns import Section
-from ..frames.cube import Cube
+from ..frames.cube import Cube, Method
 from ..frames.results import Results
+from ..frames.roles import base_name
 from ..text.numbers import DASH
+from .papers import Paper, PublishedAccuracy, papers
 from .table import Table, traced
 
 
-class PublishedAccuracy(NamedTuple):
-    """One number of a paper.
+class _Measured(NamedTuple):
+    """A number with where it is from, and the keys behind it."""
 
-    Attributes:
-        table: where the paper prints it, for example ``9, 10``.
-        dataset: the data set, compared without case and punctuation.
-        target: the beginning of the target domain's name; empty for the mean over domains.
-        algorithm: as the records name it.
-        quantizer: as the records name the counterpart of the paper's method.
-        bits: as in the records' labels, for example ``W7``.
-        accuracy: of the target, percent.
-        standard_error: in points; None where the paper gives none.
-    """
-
-    table: str
-    dataset: str
-    target: str
-    algorithm: str
-    quantizer: str
-    bits: str
-    accuracy: float
-    standard_error: float | None = None
-
-
-@dataclass(frozen=True)
-class Paper:
-    """What one paper reports.
-
-    Attributes:
-        name: of the file, without its ending.
-        title: of the table.
-        source: authors, venue and number.
-        notes: what the reader must know, one sentence each.
-        accuracies: in the paper's order.
-    """
-
-    name: str
-    title: str
-    source: str
-    notes: tuple[str, ...]
-    accuracies: tuple[PublishedAccuracy, ...]
-
-
-def read_paper(name: str, text: str) -> Paper:
-    """Read the text of one file.
-
-    Args:
-        name: of the file, without its ending.
-        text: comment lines ``# title: ...``, ``# source: ...`` and ``# note: ...``, then CSV with a heading.
-
-    Raises:
-        DataError: a title or source is missing, the columns are others, or an accuracy is not from 0 to 100.
-    """
-    lines = text.splitlines()
-    said = [line.lstrip("# ").partition(": ") for line in lines if line.startswith("#")]
-    found = {key: value for key, _, value in said if key != "note"}
-    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
-    if not {"title", "source"} <= found.keys():
-        raise DataError(f"{name}.csv must begin with the lines '# title: ...' and '# source: ...', got {sorted(found)}")
-    if tuple(rows.fieldnames or ()) != PublishedAccuracy._fields:
-        raise DataError(
-            f"{name}.csv must have the columns {','.join(PublishedAccuracy._fields)}, got {rows.fieldnames}"
-        )
-    notes = tuple(value for key, _, value in said if key == "note")
-    accuracies = tuple(_accuracy(name, row) for row in rows)
-    return Paper(name=name, title=found["title"], source=found["source"], notes=notes, accuracies=accuracies)
-
-
-def _accuracy(name: str, row: dict[str, str]) -> PublishedAccuracy:
-    try:
-        error = row["standard_error"]
-        numbers = {"accuracy": float(row["accuracy"]), "standard_error": float(error) if error else None}
-        if len(row) > len(PublishedAccuracy._fields):
-            raise ValueError("a line is too long")
-    except (ValueError, TypeError) as problem:
-        raise DataError(
-            f"{name}.csv: a line has eight values and its accuracy is a number, got {list(row.values())}"
-        ) from problem
-    if not 0 <= (numbers["accuracy"] or 0) <= 100:
-        raise DataError(f"{name}.csv: accuracy must be from 0 to 100 percent, got {row['accuracy']}")
-    return PublishedAccuracy(**{**row, **numbers})  # type: ignore[arg-type]
-
-
-def papers() -> list[Paper]:
-    """Return all papers whose numbers come with the package, by file name."""
-    folder = files("quantdg.reports") / "published"
-    found = sorted((file for file in folder.iterdir() if file.name.endswith(".csv")), key=lambda file: file.name)
-    return [read_paper(file.name.removesuffix(".csv"), file.read_text(encoding="utf-8")) for file in found]
+    text: str
+    keys: tuple[str, ...]
 
 
 def _plain(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
 
 
-def _measured(row: PublishedAccuracy, cube: Cube) -> tuple[str, tuple[str, ...]]:
-    """The number, empty where a cell is missing, and the keys behind it."""
-    method = (row.algorithm, row.quantizer, row.bits, HEADLINE)
-    if method not in cube.methods:
-        return "", ()
+def _variant(settings: Mapping[str, Any]) -> dict[str, str]:
+    """What a paper's ablation may vary, of a method's settings; the usual granularity and noise go without saying."""
+    steps, granularity = settings.get("protocol.steps"), settings.get("quantizer.spec.granularity")
+    amplitude = settings.get("quantizer.options.amplitude")
+    said = {"start": f"{settings.get('protocol.start_step', 0) / steps:.2g}"} if steps else {}
+    said |= {"granularity": str(granularity)} if granularity not in (None, "per_channel") else {}
+    return said | ({"amplitude": f"{amplitude:g}"} if amplitude is not None else {})
+
+
+def _is(row: PublishedAccuracy, method: Method, settings: Mapping[str, Any]) -> bool:
+    """Whether a method of the records is the counterpart of the paper's; where to start counts only if the row says it."""
+    named = (base_name(method[0]), base_name(method[1]), *method[2:])
+    if named != (row.algorithm, row.quantizer, row.bits, row.selection):
+        return False
+    asked, variant = dict([row.setting.split("=")] if row.setting else []), _variant(settings)
+    if "start" not in asked:
+        variant.pop("start", None)
+    return variant == asked
+
+
+def _number(row: PublishedAccuracy, cube: Cube, method: Method, sources: Mapping[str, float]) -> _Measured | None:
+    """The mean and its standard error; None as soon as one cell is missing."""
     i = cube.methods.index(method)
     values, keys = cube.accuracy[i], cube.keys[i]
+    if row.on:
+        values = np.vectorize(lambda key: 100 * sources.get(key, math.nan), otypes=[float])(keys)
     if row.target:
-        at = [i for i, name in enumerate(cube.targets) if _plain(name).startswith(_plain(row.target))]
+        at = [j for j, name in enumerate(cube.targets) if _plain(name).startswith(_plain(row.target))]
         if len(at) != 1:
-            return "", ()
+            return None
         values, keys = values[at], keys[at]
     mean = float(values.mean())  # NaN as soon as one cell is missing
     if math.isnan(mean):
-        return "", ()
+        return None
     se = gains.standard_error(values.mean(axis=0))
-    return f"{mean:.1f}" if math.isnan(se) else f"{mean:.1f} ± {se:.1f}", tuple(map(str, keys.ravel()))
+    return _Measured(f"{mean:.1f}" if math.isnan(se) else f"{mean:.1f} ± {se:.1f}", tuple(map(str, keys.ravel())))
 
 
-def published_table(paper: Paper, cubes: Collection[tuple[Section, Cube]]) -> Table:
-    """Put one paper's numbers and the measured ones (source-validation selection) side by side."""
+def _measured(row: PublishedAccuracy, paper: Paper, results: Results) -> Iterator[_Measured]:
+    """Every number of the records that may stand beside one of the paper.
+
+    A network of which the paper itself has rows stands beside those alone; any other, beside all, with its name.
+    """
+    theirs = {other.model for other in paper.accuracies} - {row.model}
+    for section, cube in results.cubes.items():
+        if _plain(section[0]) != _plain(row.dataset) or section[1] in theirs:
+            continue
+        for method in cube.methods:
+            if _is(row, method, json.loads(results.forms[(*section, *method[:3])])):
+                found = _number(row, cube, method, _sources(results, section, method) if row.on else {})
+                if found:
+                    further = method[1].removeprefix(row.quantizer)
+                    yield found._replace(text=f"{found.text} ({section[1]}, {section[2]}{further})")
+
+
+def _sources(results: Results, section: Section, method: Method) -> dict[str, float]:
+    """The source-validation accuracy behind each record's row, 0 to 1."""
+    cells = results.cells[["dataset", "model", "protocol", "selection", "key", "source"]]
+    here = cells[(cells[["dataset", "model", "protocol", "selection"]] == [*section, method[3]]).all(axis=1)]
+    return dict(zip(here["key"], here["source"], strict=True))
+
+
+def published_table(paper: Paper, results: Results) -> Table | None:
+    """Put one paper's numbers and the measured ones side by side; None where it has no data set of the folder."""
+    here = {_plain(section[0]) for section in results.cubes}
     text, numbers, behind = [], [], []
     for row in paper.accuracies:
-        here = [(s, *_measured(row, cube)) for s, cube in cubes if _plain(s[0]) == _plain(row.dataset)]
-        found = "; ".join(f"{value} ({s[1]}, {s[2]})" for s, value, _ in here if value)
-        behind.append([key for _, _, keys in here for key in keys])
+        if _plain(row.dataset) not in here:
+            continue
+        made = list(_measured(row, paper, results))
+        found = "; ".join(one.text for one in made)
+        behind.append([key for one in made for key in one.keys])
         error = "" if row.standard_error is None else f" ± {row.standard_error:.1f}"
-        reported = f"{row.accuracy:.1f}{error}"
-        text.append((row.table, row.dataset, row.target or "mean", row.quantizer, row.bits, reported, found or DASH))
+        where = "source" if row.on else row.target or "mean"
+        named = row.method + ("" if row.selection in ("", "iid") else f" [{row.selection}]")
+        text.append((row.table, row.dataset, where, row.model, named, f"{row.accuracy:.1f}{error}", found or DASH))
         numbers.append((*row, found))
-    columns = ["table", "data set", "target", "quantizer", "bits", "reported", "measured"]
+    if not text:
+        return None
+    columns = ["table", "data set", "target", "network", "method", "reported", "measured"]
     return Table(
         name=f"published-{paper.name}",
         title=paper.title,
@@ -162,5 +123,5 @@ def published_table(paper: Paper, cubes: Collection[tuple[Section, Cube]]) -> Ta
 
 
 def published_tables(results: Results) -> list[Table]:
-    """Make one table a paper."""
-    return [published_table(paper, results.cubes.items()) for paper in papers()]
+    """Make one table for each paper with a data set of the folder."""
+    return [table for paper in papers() if (table := published_table(paper, results)) is not None]

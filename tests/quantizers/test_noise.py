@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from quantdg.core.errors import ConfigError
 from quantdg.quantizers.insertion import latent_parameter
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.pact import PACT
@@ -70,3 +71,15 @@ def test_noise_stays_within_half_a_scale_and_out_of_eval():
     assert float((error / scale).max()) > 0.4
     model.eval()
     assert torch.equal(draw(model), weight)
+
+
+def test_an_amplitude_is_that_of_every_weight_whatever_the_bits():
+    model = nn.Sequential(nn.Linear(100, 100, bias=False))
+    quantizer = UniformNoise(QuantSpec(2, rules=()), amplitude=1e-3)
+    quantizer.prepare(model.train(), torch.ones(1, 100))
+    weight = latent_parameter(model, "0.weight")
+    noise = (model[0].weight_quant(weight) - weight).detach().double()
+    assert noise.abs().max().item() == pytest.approx(1e-3, rel=1e-2)
+    assert noise.std().item() == pytest.approx(1e-3 / 3**0.5, rel=0.03)
+    with pytest.raises(ConfigError, match="amplitude must be above 0 or null, got 0; write for example amplitude=1e-5"):
+        UniformNoise(amplitude=0)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..stats.units import DomainsOfDataSets
 from ..text.numbers import DASH, interval_text, p_text, span_text
 from ..verdict.claims import Claim
 from ..verdict.heterogeneity import Heterogeneity
@@ -34,6 +35,7 @@ def _text(claim: Claim, unit: str) -> dict[str, str]:
     return {
         "points": f"{e.mean:+.2f}" if e else DASH,
         "interval": interval_text(e.low, e.high) if e else DASH,
+        "answer": claim.answer,
         f"worst {unit}": f"{e.worst:+.2f} {e.worst_domain}" if e else DASH,
         "above 0": f"{e.share_positive:.0%}" if e else DASH,
         f"{unit}s x seeds": f"{e.n_domains} x {e.n_seeds}" if e else DASH,
@@ -47,7 +49,7 @@ _Line = tuple[dict[str, str], Claim, dict[str, Any], dict[str, str]]
 
 def _table(name: str, title: str, scope: Scope, lines: list[_Line]) -> Table:
     unit = scope.units.word
-    text = [{**named, **_text(claim, unit), **extra, "answer": claim.answer} for named, claim, _, extra in lines]
+    text = [{**named, **_text(claim, unit), **extra} for named, claim, _, extra in lines]
     numbers = [{**named, **_numbers(claim, unit), **more} for named, claim, more, _ in lines]
     labels = len(lines[0][0]) if lines else 1
     traces = traced("points", (claim.keys for _, claim, _, _ in lines))
@@ -68,7 +70,9 @@ def gains_table(scope: Scope, name: str) -> Table:
     for judged in scope.algorithms:
         for c in judged.quantizers:
             low, high = c.resampled
-            extra = {"Holm": p_text(c.adjusted), "bootstrap": interval_text(low, high)}
+            extra = {"Holm": p_text(c.adjusted)}
+            if not isinstance(scope.units, DomainsOfDataSets):
+                extra["bootstrap"] = interval_text(low, high)
             if c.spread:
                 extra |= {"sd data sets": f"{c.spread.strata:.2f}", "sd domains": f"{c.spread.domains:.2f}"}
             extra[f"{c.unit}s needed"] = str(c.needed or DASH)

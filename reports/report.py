@@ -24,10 +24,12 @@ from .verdict.sentences import verdict_sentences
 
 def scope_names(results: Results, found: Verdict) -> list[str]:
     """Return file-name parts of the scopes: of several data sets together two each, then the sections' own."""
-    together = [f"{kind}-{name}" for name in results.line_up_names for kind in ("domains", "datasets")]
-    names = [*together, *results.section_names.values()]
-    assert len(names) == len(found.scopes)
-    return names
+    names = zip(results.line_ups, results.line_up_names, strict=True)
+    judged = [name for line_up, name in names if line_up.independent]
+    together = [f"{kind}-{name}" for name in judged for kind in ("domains", "datasets")]
+    parts = [*together, *results.section_names.values()]
+    assert len(parts) == len(found.scopes)
+    return parts
 
 
 def _words(found: Verdict, level: int) -> str:

@@ -29,6 +29,11 @@ class LineUp:
         return tuple(dataset for dataset, _, _ in self.sections)
 
     @property
+    def independent(self) -> bool:
+        """Say whether each is a data set of its own; one at several severities (``digits@0.5``) is the same images again."""
+        return len({dataset.partition("@")[0] for dataset in self.datasets}) == len(self.datasets)
+
+    @property
     def setups(self) -> dict[Setup, list[str]]:
         """Return the data sets of each model and protocol, in reading order."""
         found: dict[Setup, list[str]] = {}

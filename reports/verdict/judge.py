@@ -155,8 +155,11 @@ def _judge_scope(name: str, cube: Cube, selection: str, results: Results) -> Sco
 
 
 def scopes(results: Results) -> Iterator[tuple[str, Cube]]:
-    """Each line-up of several data sets, about their further domains and about further data sets; then each section."""
-    for line_up in results.line_ups:
+    """Each line-up of several data sets, about their further domains and about further data sets; then each section.
+
+    One data set at several severities is judged at each of them, and not as if they were several.
+    """
+    for line_up in (found for found in results.line_ups if found.independent):
         together = Cube.of(results.cells_of(line_up))
         yield f"further domains of {line_up.scope}", together
         yield f"further data sets beside {line_up.scope}", together.by_dataset()

@@ -41,3 +41,11 @@ def test_words_and_name_say_what_differs() -> None:
     assert one.words == "mnist_cnn + resnet50, protocol mnist + small"
     assert one.name == "mnist-cnn-resnet50-mnist-small"
     assert LineUp((("a", *R50), ("b", *R50))).words == "resnet50, protocol small"
+
+
+def test_one_data_set_at_two_severities_is_no_second_data_set() -> None:
+    """Its images are the same again, so a claim about further data sets would count them twice."""
+    sections = [(name, "convnet", "digits") for name in ("digits", "digits@0.5", "digits_real")]
+    assert not LineUp(tuple(sections)).independent
+    assert not LineUp((*sections[1:], ("digits_real@2", "convnet", "digits"))).independent
+    assert LineUp(tuple(sections[1:])).independent

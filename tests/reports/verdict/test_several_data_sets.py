@@ -142,3 +142,11 @@ def test_tables_of_both_have_files_of_their_own(store: RunStore, fill: Fill) -> 
     assert {"n_data_sets", "worst_data_set"} <= {*data_sets.numbers.columns}
     assert data_sets.text["data sets x seeds"].tolist() == ["3 x 2"]
     assert "for further domains of these data sets" in domains.notes[0]
+
+
+def test_one_data_set_at_several_severities_is_judged_at_each_of_them(store: RunStore, fill: Fill) -> None:
+    fill({"digits": 2.0, "digits@0.5": 2.0})
+    report = Report.of(store.root)
+    assert len(report.verdict.scopes) == 2
+    assert not any("further" in scope.name for scope in report.verdict.scopes)
+    assert "digits@0.5" in report.text()

@@ -55,8 +55,8 @@ class Proof:
     Attributes:
         difference: largest |runtime - float64 network|.
         noise: largest |float32 network - float64 network|, on the trained grids or on the deployed ones.
-        limit: what ``difference`` may be: 1e-4 where only weights are quantized, else twice ``noise`` and at
-            least 1e-4.
+        limit: what ``difference`` may be: 1e-4 where only weights are quantized, else twice ``noise``, or what last bits
+            before a rounding may change on these images (`Twin.limit`) where that is more, and at least 1e-4.
         own_noise: of the trained grids alone.
         images_changed: images whose predicted class is another than the network's.
         recorded_difference: largest |runtime - logits in the record|; None where the record has none, as before 0.4.
@@ -112,12 +112,13 @@ def prover(network: nn.Module, model: PackedModel, images: Array, trained: Recor
     twin, x = Twin(network, model.state(), model.sites, model.outputs), torch.from_numpy(images)
     own, deployed = twin.logits(x).numpy(), twin.logits(x, round_deployed).numpy()
     of_recorded = 0.0 if trained is None else twin.limit(torch.from_numpy(trained.images))
+    ties = twin.limit(x)
     twin.network.double()
     truth: NDArray[np.float64] = twin.logits(x.double()).numpy()
     own_noise = _distance(own, truth)
     noise = max(own_noise, _distance(deployed, truth))
     quantized_inputs = bool(model.outputs) or any(site.act is not None for site in model.sites.values())
-    limit = max(WEIGHTS_ONLY_LIMIT, NOISE_FACTOR * noise if quantized_inputs else 0.0)
+    limit = max(WEIGHTS_ONLY_LIMIT, NOISE_FACTOR * noise, ties) if quantized_inputs else WEIGHTS_ONLY_LIMIT
     recorded_limit = None if trained is None else max(limit, of_recorded)
     return Prover(images, truth, noise, limit, own_noise=own_noise, trained=trained, recorded_limit=recorded_limit)
 

@@ -14,7 +14,7 @@ from .variants import flatten
 
 SIZES = ["float_file", "packed_file", "codes", "scales", "rest"]
 AUDIT = ["levels", "noise", "saturation", "moved", "sites_moved", "scale_moved", "sites", "quantized", "layers"]
-AUDIT += ["grid_distance", "oscillation"]
+AUDIT += ["grid_distance", "oscillation", "dead"]
 AUDIT += ["worst_noise", "noise_at", "noise_of_others", "worst_saturation", "saturation_at", "saturation_of_others"]
 _LATENCY = [
     "key",
@@ -79,6 +79,7 @@ def audit_row(record: Record) -> list[dict[str, Any]]:
             "scale_moved": _median(sites, "scale_moved"),
             "grid_distance": _median(sites, "grid_distance"),
             "oscillation": _median(sites, "oscillation"),
+            "dead": _median(sites, "dead"),
             "sites": len(sites),
             "quantized": len(record.plan.get("sites", ())),
             "layers": len(record.plan.get("sites", ())) + len(record.plan.get("skipped", ())),

@@ -14,7 +14,7 @@ from ..text.numbers import DASH, number_text
 from .by_section import by_section
 from .table import Table, traced
 
-_VALUES = ["levels", "noise", "saturation", "moved", "scale_moved", "grid_distance", "oscillation"]
+_VALUES = ["levels", "noise", "saturation", "moved", "scale_moved", "grid_distance", "oscillation", "dead"]
 _BOUNDS = {"noise": ("noise / signal", 0.1), "saturation": ("a share saturated of", 0.05)}
 TIMES_OTHERS = 4
 """A layer gets a warning where it is above its bound and so many times the median of the others in its cell."""
@@ -25,6 +25,7 @@ _NOTES = (
     f"Scale moved: largest relative change of a learned scale; {DASH}: none is learned.",
     f"Grid distance: mean |v - round(v)| of v = w / s + z, 0.25 where weights lie anywhere; {DASH}: the grid is not uniform.",
     f"Oscillating: weights whose code turns back in a step, over the last 50 steps; {DASH}: not measured.",
+    f"Dead: weights inside the grid that get no gradient; {DASH}: the method leaves none without.",
     "Coverage: quantized layers of those that could be.",
     "Worst noise, worst saturated: of the worst layer of the worst cell.",
 )
@@ -55,13 +56,14 @@ def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Tab
             "scale moved": number_text(line["scale_moved"], ".2%"),
             "grid distance": number_text(line["grid_distance"], ".3f"),
             "oscillating": number_text(line["oscillation"], ".2%"),
+            "dead": number_text(line["dead"], ".2%"),
             "coverage": _share(line["quantized"] / line["n"], line["layers"] / line["n"]),
             "cells": str(line["n"]),
         }
         for line in numbers.to_dict("records")
     ]
     columns = ["levels used", "noise / signal", "worst noise", "saturated", "worst saturated", "weight moved"]
-    columns += ["sites moved", "scale moved", "grid distance", "oscillating", "coverage"]
+    columns += ["sites moved", "scale moved", "grid distance", "oscillating", "dead", "coverage"]
     traces = traced("cells", groups["key"].unique().loc[pd.MultiIndex.from_frame(numbers[METHOD])])
     return Table(
         name=name,

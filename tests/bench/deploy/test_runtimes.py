@@ -13,7 +13,7 @@ from quantdg.bench.deploy.onnx_file import read_onnx
 from quantdg.bench.deploy.reference import prover
 from quantdg.bench.deploy.runtimes import open_model, predict, suffix
 from quantdg.bench.experiment.offers import offers
-from quantdg.bench.packed.twin import load_float
+from quantdg.bench.packed.twin import NOISE_FACTOR, NUDGES, Twin, load_float
 from quantdg.core.errors import MissingPackageError, RecordError, UnknownNameError
 from quantdg.core.packages import require
 from quantdg.quantizers.export import SiteExport
@@ -90,6 +90,30 @@ def test_scales_of_groups_are_run_exactly_and_counted_as_float(trained, tmp_path
         )
         assert proof.holds, proof
         assert open_model(runtime, path).layers().integer <= integer
+
+
+def test_values_between_two_codes_may_go_either_way_and_another_code_is_noticed(trained):
+    """The inputs of the first layer lie just below the middle: float32 and float64 agree, a runtime may go up."""
+    t = trained("convnet", "lsq", 4, 8, SIZES["convnet"], IMAGES, group=8)
+    site = next(iter(t.model.sites.values()))
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randint(site.act.qmin, site.act.qmax, t.images.shape, generator=generator)
+    images = ((codes + 0.5 - site.act.last_bits / 2 - site.act.zero_point) * site.act.scale).float()
+    judge = prover(t.network, t.model, images.numpy())
+    twin = Twin(t.network, t.model.state(), t.model.sites)
+    for nudge in NUDGES:
+        proof = judge.compare(lambda x, nudge=nudge: twin.logits(torch.from_numpy(x), nudge).numpy())
+        assert proof.holds, proof
+    assert max(_changes(judge, twin, nudge) for nudge in NUDGES) > NOISE_FACTOR * judge.noise
+    for layer, changed in t.model.sites.items():
+        weight = replace(changed.weight, codes=changed.weight.codes.roll(1, 0))
+        other = replace(t.model, sites={**t.model.sites, layer: SiteExport(weight, changed.act)})
+        wrong = Twin(t.network, other.state(), other.sites)
+        assert not judge.compare(lambda x, wrong=wrong: wrong.logits(torch.from_numpy(x)).numpy()).holds, layer
+
+
+def _changes(judge, twin, nudge):
+    return judge.compare(lambda x: twin.logits(torch.from_numpy(x), nudge).numpy()).difference
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from quantdg.reports.frames.results import load
 from quantdg.reports.frames.roles import Roles
 from quantdg.reports.tables.audit import audit_table
 from quantdg.reports.tables.cost import FLOAT_ARITHMETIC, latency_table, size_table
+from quantdg.reports.text.numbers import DASH
 
 Make = Callable[..., Record]
 
@@ -90,6 +91,16 @@ def test_audit_takes_medians_over_sites_and_counts_them(golden: RunStore) -> Non
     assert (line["levels"], line["noise"], line["scale_moved"]) == pytest.approx((53, 0.058, 0.2))
     text = table.text.iloc[0]
     assert (text["coverage"], text["sites moved"], text["cells"]) == ("2/3", "12/12", "6")
+
+
+def test_the_share_of_dead_weights_is_shown_where_a_method_leaves_some(
+    store: RunStore, make: Make, site: Callable[..., dict[str, float | int | None]]
+) -> None:
+    shares = {f"conv{i}": site(dead=share) for i, share in enumerate((0.1, 0.2, 0.4))}
+    store.write(make(quantizer="torchao_intx", rows={"iid": 0.5}, audit=shares))
+    store.write(make(quantizer="lsq", rows={"iid": 0.5}, audit={"conv0": site()}))
+    text = audit_table(load(store.root).audit, "audit", "Audit", Roles()).text.set_index("quantizer")["dead"]
+    assert (text["torchao_intx"], text["lsq"]) == ("20.00%", DASH)
 
 
 def test_a_layer_that_fails_behind_the_medians_is_named(

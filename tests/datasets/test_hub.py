@@ -296,8 +296,7 @@ def test_on_the_command_line(tree: Path, tmp_path: Path, capsys: pytest.CaptureF
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "has no column 'style' for the domain, it has image, domain, label" in said
-    (cell, *_) = load(words).cells(["a"], "f")
-    assert cell.labels.dataset == "hub:toy (1)"
+    assert load(words).setups[0].name == "hub:toy (1)"
 
 
 def real(folder: str) -> Path:

@@ -13,7 +13,7 @@ from quantdg.quantizers.base import Plan, Quantizer
 from quantdg.quantizers.spec import QuantSpec, check_bits
 
 Settings = dict[str, Any]
-SPEC = ("weight_bits", "act_bits", "granularity", "group_size", "rules")
+SPEC = ("weight_bits", "act_bits", "granularity", "group_size", "placement", "rules")
 
 
 def quantizer_names() -> list[str]:
@@ -37,7 +37,7 @@ def _of_class(kind: type[Quantizer]) -> tuple[type[Quantizer], Settings]:
 def _spec(name: str, default: Mapping[str, Any] | None, asked: Settings) -> QuantSpec:
     """The settings of a quantizer's file with those that were asked for; ``default`` None: it has no bits."""
     if default is None:
-        for key in ("weight_bits", "act_bits", "granularity", "group_size"):
+        for key in ("weight_bits", "act_bits", "granularity", "group_size", "placement"):
             if asked[key] is not None:
                 word = "bits" if key == "weight_bits" else key
                 raise ConfigError(f"{name} quantizes nothing, got {word}={asked[key]!r}; leave {word} out")

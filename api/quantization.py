@@ -14,7 +14,7 @@ from quantdg.quantizers.base import Quantizer
 from quantdg.quantizers.fake_quant import calibrating
 from quantdg.quantizers.insertion import latent_parameter
 from quantdg.quantizers.layers import LAYERS, choose, quantizable_layers
-from quantdg.quantizers.spec import Granularity, Rule
+from quantdg.quantizers.spec import Granularity, Placement, Rule
 
 from .batches import Batch, inputs_of
 from .choice import make_quantizer
@@ -30,6 +30,7 @@ def quantize(  # noqa: PLR0913 - what a spec says, as keywords
     act_bits: int | None = None,
     granularity: Granularity | None = None,
     group_size: int | None = None,
+    placement: Placement | None = None,
     skip: str | Sequence[str] = (),
     rules: Sequence[Rule] = (),
     **options: Any,
@@ -50,6 +51,7 @@ def quantize(  # noqa: PLR0913 - what a spec says, as keywords
         act_bits: of the layers' inputs, 2 to 8; None: as the method's file says, mostly float.
         granularity: one scale ``per_channel`` (None), ``per_tensor`` of each weight, or ``per_group`` of input channels.
         group_size: input channels that share a scale, for ``per_group``.
+        placement: ``inputs`` (None) quantizes inputs of layers, ``full`` also outputs that are added, joined or pooled.
         skip: globs of layer names that stay float, for example ``"head*"``; no layer is skipped unless asked for.
         rules: further bits by layer name, applied after ``skip``.
         options: keyword arguments of the method's class, for example ``lr_ratio`` or ``seed``.
@@ -68,6 +70,7 @@ def quantize(  # noqa: PLR0913 - what a spec says, as keywords
         "act_bits": act_bits,
         "granularity": granularity,
         "group_size": group_size,
+        "placement": placement,
         "rules": (*(Rule(pattern, skip=True) for pattern in patterns), *rules),
     }
     method = make_quantizer(quantizer, asked, options)

@@ -21,7 +21,7 @@ from .export import OutputExport, SiteExport
 from .packages import missing_of
 from .spec import QuantSpec, SiteSpec
 
-__all__ = ["Audit", "Beyond", "Family", "Output", "Plan", "Quantizer", "Role", "SiteAudit", "Skipped"]
+__all__ = ["Audit", "Beyond", "Family", "PlacedOutput", "Plan", "Quantizer", "Role", "SiteAudit", "Skipped"]
 __all__ += ["Support", "noise_to_signal"]
 
 Beyond = Literal["stopped", "passed", "any"]
@@ -68,7 +68,7 @@ class Skipped(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Output:
+class PlacedOutput:
     """An output is a value that is quantized where a module returns it, see `quantdg.quantizers.placement`.
 
     Attributes:
@@ -106,7 +106,7 @@ class Plan:
     parameters: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     float_inputs: tuple[Skipped, ...] = ()
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[PlacedOutput, ...] = ()
     float_outputs: tuple[Skipped, ...] = ()
 
 

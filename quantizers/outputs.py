@@ -10,7 +10,7 @@ from torch import nn
 
 from ..core.errors import QuantizerError
 from .audit import OutputAudit
-from .base import Output, Plan
+from .base import PlacedOutput, Plan
 from .export import OutputExport
 from .fake_quant import FakeQuant, to_act_quant
 from .insertion import insert_output, latent_parameter
@@ -20,7 +20,7 @@ from .rule import SiteSpec
 from .spec import QuantSpec
 
 
-def output_quant(model: nn.Module, output: Output) -> Any:
+def output_quant(model: nn.Module, output: PlacedOutput) -> Any:
     """Return the fake quantizer of an output, the one that all of its grid share."""
     module: Any = model.get_submodule(output.grid)
     return module.output_quant
@@ -37,7 +37,7 @@ def insert_outputs(model: nn.Module, placed: Placed, spec: QuantSpec, make: Call
         insert_output(model, output.module, made[output.grid], copied=output.module in placed.copied)
 
 
-def check_outputs_ran(model: nn.Module, outputs: Iterable[Output], ran: Collection[FakeQuant]) -> None:
+def check_outputs_ran(model: nn.Module, outputs: Iterable[PlacedOutput], ran: Collection[FakeQuant]) -> None:
     """Raise QuantizerError unless a forward ran the fake quantizer of each output."""
     for output in outputs:
         if output_quant(model, output) not in ran:
@@ -47,7 +47,7 @@ def check_outputs_ran(model: nn.Module, outputs: Iterable[Output], ran: Collecti
             )
 
 
-def output_grids(model: nn.Module, outputs: Iterable[Output]) -> dict[str, OutputExport]:
+def output_grids(model: nn.Module, outputs: Iterable[PlacedOutput]) -> dict[str, OutputExport]:
     """Return the grids of the outputs, by module."""
     return {
         output.module: OutputExport(

@@ -28,7 +28,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from torch import fx, nn
 
 from ..core.errors import QuantizerError, one_line
-from .base import Output, Skipped
+from .base import PlacedOutput, Skipped
 from .insertion import CONTAINERS
 from .joins import changes, is_number, join_of, may_change
 from .layers import LAYERS
@@ -52,13 +52,13 @@ class Placed:
         copied: modules whose output a reader may change in place, so that it must be a copy.
     """
 
-    outputs: list[Output] = field(default_factory=list)
+    outputs: list[PlacedOutput] = field(default_factory=list)
     floats: list[Skipped] = field(default_factory=list)
     _: KW_ONLY
     copied: set[str] = field(default_factory=set)
 
     @property
-    def readers(self) -> dict[str, Output]:
+    def readers(self) -> dict[str, PlacedOutput]:
         """The quantized layers that read one of the outputs, by name."""
         return {name: output for output in self.outputs for name in output.readers}
 
@@ -116,7 +116,7 @@ class _Placing:
         for node, (module, carried) in self.found.items():
             readers = tuple(str(user.target) for user in node.users if self._is_site(user, node))
             grid = self._grid(self.grids[node])
-            self.placed.outputs.append(Output(module, grid, self.bits, readers, carried=carried))
+            self.placed.outputs.append(PlacedOutput(module, grid, self.bits, readers, carried=carried))
         return self.placed
 
     def _decide(self, node: fx.Node) -> None:

@@ -38,4 +38,5 @@ def flatness_of(
     start = {name: p.detach().clone() for name, p in twin.named_parameters()}
     twin.load_state_dict({name: state[name] for name in float_names})
     grids = {name: site.act for name, site in sites.items() if site.act is not None}
-    return measure_flatness(twin, data, settings, grids, network if sites else None, start=start)
+    outputs = {name: output.act for name, output in quantizer.outputs(network).items()}
+    return measure_flatness(twin, data, settings, grids, network if sites else None, start=start, outputs=outputs)

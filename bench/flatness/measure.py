@@ -19,7 +19,7 @@ from ..training.data import CellData
 from .hessian import top_eigenvalue, trace
 from .iic import LogDet, criterion, half_squared_distance, log_det, tangent_kernel
 from .local import local_flatness
-from .network import Batches, float_names, input_grids, logits_of_one, objective
+from .network import Batches, activation_grids, float_names, logits_of_one, objective
 from .sam import sam_sharpness
 
 GPU_CHUNK = 16
@@ -45,6 +45,7 @@ def measure_flatness(
     grids: Mapping[str, ActQuant] | None = None,
     latent: nn.Module | None = None,
     start: Mapping[str, Tensor] | None = None,
+    outputs: Mapping[str, ActQuant] | None = None,
 ) -> dict[str, Any]:
     """Measure the flatness of a trained network on its source domains and its target.
 
@@ -55,6 +56,7 @@ def measure_flatness(
         data: of the network's cell.
         settings: what to measure.
         grids: the input quantizers of the deployed network, by layer; applied here.
+        outputs: the output quantizers of the same, by module; applied here, too.
         latent: the same network with latent weights and the quantizer in place, for the variant labelled ``latent``:
             the parameters that ``network`` has are moved and quantized again, the quantizer's own are not.
         start: parameters that training began from, by name; without them the information criterion is left out.
@@ -70,9 +72,9 @@ def measure_flatness(
     gammas = [radius * math.sqrt(count) for radius in settings.radii]
     local = partial(_local, names=names, data=data, batches=batches, gammas=gammas, settings=settings, seed=seed)
     network.eval()
-    with input_grids(network, grids, rounding=True):
+    with activation_grids(network, grids, outputs or {}, rounding=True):
         deployed = local(network, chunk=chunk)
-    with input_grids(network, grids, rounding=False):
+    with activation_grids(network, grids, outputs or {}, rounding=False):
         deployed |= _curvature(network, names, data, batches, settings=settings, chunk=chunk, seed=seed)
     deployed |= _criteria(network, names, deployed, start)
     out = {"settings": asdict(settings), "parameters": count, "gammas": gammas, "deployed": deployed}

@@ -29,13 +29,16 @@ def deployed_state(prepared: Mapping[str, Tensor], sites: Mapping[str, SiteExpor
 
 
 @contextmanager
-def input_grids(network: nn.Module, grids: Mapping[str, ActQuant], rounding: bool) -> Iterator[None]:
-    """Clip the inputs of the layers in ``grids`` to the grid's range inside this context, and round if asked.
+def activation_grids(
+    network: nn.Module, inputs: Mapping[str, ActQuant], outputs: Mapping[str, ActQuant], rounding: bool
+) -> Iterator[None]:
+    """Clip what modules read (``inputs``) or return (``outputs``) to the grid's range in this context, and round if asked.
 
     Derivatives are taken without rounding: through it they are 0 almost everywhere, and a straight-through estimate
     is no geometry of the loss.
     """
-    hooks = [network.get_submodule(n).register_forward_pre_hook(_quantize(g, rounding)) for n, g in grids.items()]
+    hooks = [network.get_submodule(n).register_forward_pre_hook(_quantize(g, rounding)) for n, g in inputs.items()]
+    hooks += [network.get_submodule(n).register_forward_hook(_quantize_output(g, rounding)) for n, g in outputs.items()]
     try:
         yield
     finally:
@@ -43,14 +46,21 @@ def input_grids(network: nn.Module, grids: Mapping[str, ActQuant], rounding: boo
             hook.remove()
 
 
-def _quantize(grid: ActQuant, rounding: bool) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor]]:
+def _onto(grid: ActQuant, x: Tensor, rounding: bool) -> Tensor:
     low, high = grid.qmin - grid.zero_point, grid.qmax - grid.zero_point
+    return grid.quantize(x) if rounding else (x / grid.scale).clamp(low, high) * grid.scale
 
+
+def _quantize(grid: ActQuant, rounding: bool) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor]]:
     def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
         (x,) = inputs
-        return (grid.quantize(x) if rounding else (x / grid.scale).clamp(low, high) * grid.scale,)
+        return (_onto(grid, x, rounding),)
 
     return hook
+
+
+def _quantize_output(grid: ActQuant, rounding: bool) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+    return lambda _, inputs, output: _onto(grid, output, rounding)
 
 
 class Unflatten:

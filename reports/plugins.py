@@ -21,6 +21,7 @@ Made = TypeVar("Made")
 TABLES = {
     "field": "quantdg.reports.tables.field:field_tables",
     "accuracy": "quantdg.reports.tables.accuracy:accuracy_tables",
+    "search": "quantdg.reports.tables.search:search_tables",
     "robustness": "quantdg.reports.tables.robustness:robustness_tables",
     "size": "quantdg.reports.tables.cost:size_tables",
     "latency": "quantdg.reports.tables.cost:latency_tables",

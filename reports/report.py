@@ -12,6 +12,7 @@ from .collect import Drawn, collect_figures, collect_tables
 from .figures.svg import Picture
 from .frames.deployments import recomputed
 from .frames.results import Results, load
+from .frames.trials import how_chosen
 from .plugins import Problem
 from .tables.failures import problems_table
 from .tables.provenance import provenance_table, status_line
@@ -32,10 +33,11 @@ def scope_names(results: Results, found: Verdict) -> list[str]:
     return parts
 
 
-def _words(found: Verdict, level: int) -> str:
+def _words(results: Results, found: Verdict, level: int) -> str:
     rules = found.rules
     fixed = f"Level {rules.alpha:g}; a difference up to {rules.margin:g} points counts as none."
-    parts = [f"{'#' * level} Verdict\n\n{fixed}\n"]
+    searched = " ".join(how_chosen(results.trials)) if len(results.trials) else ""
+    parts = [f"{'#' * level} Verdict\n\n{fixed}\n", *([f"{escape.markdown(searched)}\n"] if searched else [])]
     for heading, sentences in verdict_sentences(found):
         body = "\n".join(f"- {escape.markdown(sentence)}" for sentence in sentences)
         parts.append(f"{'#' * (level + 1)} {escape.markdown(heading)}\n\n{body}\n")
@@ -117,13 +119,13 @@ class Report:
     def words(self) -> str:
         """Write the verdict in words and tables as Markdown, for the terminal."""
         made = (table.markdown() for table in self.judged)
-        return "\n".join([f"{status_line(self.results)}\n", _words(self.verdict, 2), *made])
+        return "\n".join([f"{status_line(self.results)}\n", _words(self.results, self.verdict, 2), *made])
 
     def text(self) -> str:
         """Return the text of report.md: the verdict, all tables, figures and provenance."""
         parts = [f"# QuantDG report\n\n{status_line(self.results)}\n"]
         if self.verdict.scopes:
-            parts.append(_words(self.verdict, 2))
+            parts.append(_words(self.results, self.verdict, 2))
         parts += [table.markdown(level=2) for table in (*self.judged, *self.measured)]
         if self.pictures:
             parts.append("## Figures\n")

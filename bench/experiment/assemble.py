@@ -34,6 +34,7 @@ from .nodes import (
 from .noise_match import read_match
 from .protocol import Protocol
 from .registry import origin_of
+from .search import ALONE, SHARED, configured_search, take_lists
 from .setup import Setup, refuse_same
 
 
@@ -55,12 +56,15 @@ def assemble(shared: Composed, alone: Sequence[Composed], reference: Node | None
     Raises:
         ConfigError: something is missing, unknown, of the wrong type or out of range.
     """
-    config = shared.config
+    config, lists = take_lists(shared.config, SHARED)
+    several = [take_lists(own.config, ALONE) for own in alone]
+    alone = [own._replace(config=taken) for own, (taken, _) in zip(alone, several, strict=True)]
     most = _max_cells(value_of(config, "max_cells"))
     single = partial(single_part, shared.choices)
     parts = [tuple(_setup(node, own.choices) for node in _severities(own.config)) for own in alone]
     setups = tuple(setup for part in parts for setup in part)
     paths = _paths(config, {part[0].dataset.name: own.config for part, own in zip(parts, alone, strict=True)})
+    seeds = _seeds(value_of(config, "seeds"), most)
     refuse_same(setups, {setup.name: paths.root_of(setup.dataset.name) for setup in setups})
     return Experiment(
         setups=setups,
@@ -72,7 +76,7 @@ def assemble(shared: Composed, alone: Sequence[Composed], reference: Node | None
         quantizers=_quantizers(config),
         averages=parts_of("averaging", config.get("averaging") or {}),
         targets=_targets(value_of(config, "targets")),
-        seeds=_seeds(value_of(config, "seeds"), most),
+        seeds=seeds,
         max_cells=most,
         paths=paths,
         launcher=dataclass_from(Launcher, "launcher", value_of(config, "launcher")),
@@ -83,6 +87,11 @@ def assemble(shared: Composed, alone: Sequence[Composed], reference: Node | None
         flatness=dataclass_from(FlatnessSettings, "flatness", config["flatness"]) if config.get("flatness") else None,
         start_steps=_start_steps(config.get("start_steps")),
         rules=dataclass_from(Rules, "verdict", value_of(config, "verdict")),
+        search=configured_search(
+            settings_in("search", config.get("search") or {}),
+            {s.name: {**own, **lists} for part, (_, own) in zip(parts, several, strict=True) for s in part},
+            seeds,
+        ),
     )
 
 

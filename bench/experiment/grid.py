@@ -19,6 +19,7 @@ from .flatness import FlatnessSettings
 from .launcher import Launcher
 from .noise_match import MatchRule
 from .protocol import Protocol
+from .search import Search
 from .setup import Setup
 from .targets import Outlines, targets_of
 
@@ -184,6 +185,7 @@ class Experiment:
     start_steps: tuple[int, ...] = ()
     rules: Rules = field(default_factory=Rules)
     max_cells: int = 10_000
+    search: Search | None = None
 
     def __post_init__(self) -> None:
         for setup in self.setups:

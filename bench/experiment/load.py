@@ -94,9 +94,10 @@ def _plain(words: Sequence[str]) -> Composed:
 
 
 def _reaching(word: str) -> str:
-    """The word; one of a part's settings also reaches what its configuration file does not list."""
-    group, dot, _ = word.partition("=")[0].partition(".")
-    return f"++{word}" if dot and group in COMPONENTS else word
+    """The word; one of a part's settings, or a range of one, also reaches what its configuration file does not list."""
+    key = word.partition("=")[0]
+    group, dot, _ = key.partition(".")
+    return f"++{word}" if (dot and group in COMPONENTS) or key.startswith("search.ranges.") else word
 
 
 def _alone(words: Words, shared: Composed) -> list[Composed]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from ...core.errors import ConfigError, QuantDGError
-from ..results.record import canonical
-from .component import Component, import_object
-from .offers import own_options
+from ...core.errors import ConfigError
+from .component import Component
+from .options import without_defaults
 from .registry import origin_of
-from .signature import free_parameters
 from .type_check import check_settings
 
 Node = Mapping[str, Any]
@@ -63,27 +60,9 @@ def parts_of(group: str, nodes: Node) -> tuple[Component, ...]:
 
 
 def options_of(group: str, choice: str, target: str, node: Node) -> dict[str, Any]:
-    """Return what a part is called with. To write down a default is to leave it out: both are one identity.
-
-    What its configuration file lists stays, as it always did.
-    """
+    """Return what a part is called with."""
     taken = ("_target_", "spec") if group == "quantizer" else ("_target_", "name")
-    options = {key: value for key, value in node.items() if key not in taken}
-    listed = own_options(group, choice)
-    further = [key for key in options if key not in listed]
-    if not further:
-        return options
-    try:
-        known = free_parameters(group, import_object(target))
-    except QuantDGError:  # whoever needs the part will say why it cannot be imported
-        return options
-    same = {key for key in further if key in known and _text(options[key]) == _text(known[key].default)}
-    return {key: value for key, value in options.items() if key not in same}
-
-
-def _text(value: Any) -> str:
-    """Tells true from 1, and not a list from a tuple."""
-    return json.dumps(canonical(value), sort_keys=True, default=repr)
+    return without_defaults(group, choice, target, {key: value for key, value in node.items() if key not in taken})
 
 
 def target_of(name: str, node: Node) -> str:

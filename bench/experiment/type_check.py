@@ -49,19 +49,20 @@ def check_types(what: str, hints: Mapping[str, Any], values: Mapping[str, Any]) 
     """Raise ConfigError for the first value that is not finite or not as annotated; only plain data is checked."""
     for name, value in values.items():
         check_numbers(f"{what}.{name}", value)
-        if name in hints and not _fits(value, hints[name]):
+        if name in hints and not fits_type(value, hints[name]):
             raise ConfigError(f"{what}.{name} must be {words_of(hints[name])}, got {value!r}")
 
 
-def _fits(value: Any, kind: Any) -> bool:
+def fits_type(value: Any, kind: Any) -> bool:
+    """Say whether plain data has an annotated type; an annotation that is no plain type takes anything."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        return any(_fits(value, k) for k in inner)
+        return any(fits_type(value, k) for k in inner)
     if origin is Literal:
         return any(type(value) is type(k) and value == k for k in inner)
     if origin in _LISTS or kind in _LISTS:
         wanted = inner[0] if inner else Any
-        return isinstance(value, (list, tuple)) and all(_fits(v, wanted) for v in value)
+        return isinstance(value, (list, tuple)) and all(fits_type(v, wanted) for v in value)
     if origin is Mapping or origin is dict:
         return isinstance(value, Mapping)
     if kind in _ACCEPTED:

@@ -10,6 +10,7 @@ from ...core.errors import RecordError
 from .record import Labels, Record
 from .store import CELLS, RunStore
 from .summary import RecordSummary, scan
+from .trials import those_that_count
 
 _SHOWN = 5
 
@@ -57,8 +58,16 @@ def _fits(name: str, cell: RecordSummary) -> bool:
 
 
 def find_cell(text: str) -> tuple[RunStore, Record]:
-    """Find the one cell that ``text`` names, as for `find_cells`; RecordError where it names several, or a damaged one."""
-    store, keys = find_cells(text)
+    """Find the one cell that ``text`` names, as for `find_cells`; of trials of a search, the one that counts.
+
+    RecordError where it names several, or a damaged one.
+    """
+    store, named = find_cells(text)
+    keys = those_that_count(store, named) if len(named) > 1 else named
+    if not keys:
+        raise RecordError(
+            f"one cell is wanted, but {text} names {len(named)} trials of a search that do not count; write a key"
+        )
     if len(keys) > 1:
         paths = {cell.key: cell.labels.path if cell.labels else "damaged" for cell in scan(store) if cell.key in keys}
         shown = ", ".join(f"{key} {paths.get(key, '')}" for key in keys[:_SHOWN])

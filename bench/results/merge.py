@@ -16,6 +16,8 @@ from .folder import listed, read_file
 from .record import Record, fingerprint
 from .seal import check_seal
 from .store import CELLS, RunStore
+from .trials import FOLDER as SEARCH
+from .trials import check_searches
 from .verdict_rules import fix_rules, read_rules
 
 _MACHINE = ("provenance", "timings", "logits", "log")
@@ -44,8 +46,8 @@ class Merged:
 def merge_runs(sources: Sequence[Path], out: Path) -> Merged:
     """Merge run folders into ``out``, which may be one already; a result comes before a failure, then the first wins.
 
-    Models, float phases, latencies, deployments, plans and the rules of the verdict come along. Raises RecordError for a
-    folder that is none, ConfigError where ``out`` is among the sources or their rules differ.
+    Models, float phases, latencies, deployments, plans, searches and the rules of the verdict come along. Raises RecordError
+    for a folder that is none, ConfigError where ``out`` is among the sources, or rules or searches differ.
     """
     if out.resolve() in {source.resolve() for source in sources}:
         raise ConfigError(f"--out must be a folder of its own, got {out}; the sources are never changed")
@@ -54,6 +56,7 @@ def merge_runs(sources: Sequence[Path], out: Path) -> Merged:
     merged = Merged()
     for rules in filter(None, (read_rules(store.root) for store in stores)):
         fix_rules(out, rules)
+    check_searches([out, *(store.root for store in stores)])
     known: dict[str, str] = {}
     for record in target.records():
         if isinstance(record, Record):
@@ -67,7 +70,7 @@ def merge_runs(sources: Sequence[Path], out: Path) -> Merged:
             with _leaving_out(merged, store.cell_path(record.key)):
                 same = known.setdefault(fingerprint(record.settings), record.key)
                 _merge_record(record, store, target, same, merged=merged)
-        for folder in ("float", "latency", "deploy", "plans"):
+        for folder in ("float", "latency", "deploy", "plans", SEARCH):
             for path in listed(store.root, folder):
                 _copy(store, target, f"{folder}/{path.name}", merged)
     return merged

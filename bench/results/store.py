@@ -7,6 +7,7 @@ RUNS/log/KEY.txt           traceback of a failed cell
 RUNS/models/KEY.safetensors   packed models
 RUNS/float/GROUP.safetensors  shared float phases
 RUNS/plans/NAME.json       the cells that were asked for
+RUNS/search/NAME.json      which cells are trials of which row
 RUNS/verdict.json          how claims are to be decided
 RUNS/work                  leases and trainings in the middle; empty when nothing runs
 

@@ -38,6 +38,7 @@ class Plan:
         reasons: which kinds of cells of ``run`` will be refused, and why.
         notes: what of the settings does not apply to some cells.
         parts: the plan of each data set alone, by name.
+        search: what a search is and costs, in one line; empty without one.
     """
 
     cells: Sequence[Cell]
@@ -53,6 +54,7 @@ class Plan:
     reasons: dict[str, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
     parts: dict[str, Plan] = field(default_factory=dict)
+    search: str = ""
 
     def text(self, jobs: int, accelerator: bool = False) -> str:
         """Return three lines for a person, one for each of several data sets, each refused kind of cell and each note."""
@@ -71,6 +73,7 @@ class Plan:
                 f"{kind} hours: about {hours:.3g}, {wall:.3g} h with {max(1, jobs)} at a time "
                 f"(from {self.measured} measured cells{just_now}{rest})"
             )
+        lines += [self.search] if self.search else []
         lines += [f"unsupported: {kind}: {reason}" for kind, reason in self.reasons.items()]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 

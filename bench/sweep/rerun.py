@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from ...core.errors import ConfigError
 from ..results.find import is_named
 from ..results.record import Labels
 from ..results.summary import DAMAGED
+
+if TYPE_CHECKING:
+    from ..experiment.grid import Cell
 
 Overwrite = Literal["only-missing", "never", "always"]
 MISSING = "missing"
@@ -45,6 +48,12 @@ class RerunPolicy:
     def forced(self, key: str, labels: Labels) -> bool:
         """Return whether a pattern names this cell."""
         return any(is_named(p, labels) or fnmatchcase(key, p) for p in self.force)
+
+    def about(self, cells: Iterable[Cell]) -> RerunPolicy:
+        """Return the policy without the patterns that name none of these cells."""
+        named = [(cell.key, cell.labels) for cell in cells]
+        kept = (p for p in self.force if any(RerunPolicy(force=(p,)).forced(key, labels) for key, labels in named))
+        return replace(self, force=tuple(kept))
 
     def runs(self, key: str, labels: Labels | None, state: str) -> bool:
         """Return whether a cell in this state (a record's status, `MISSING` or `DAMAGED`) is to run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 from rich.console import Console
@@ -16,10 +17,12 @@ from ..engines.dispatch import submit_cells
 from ..engines.local import run_cells
 from ..engines.memory import check_memory
 from ..experiment.grid import Cell, Experiment
+from ..experiment.setup import Setup
 from ..experiment.targets import Outlines
 from ..models.weights import without_weights
 from ..results.store import RunStore
 from ..results.summary import scan
+from ..results.trials import those_that_count, write_search
 from ..results.verdict_rules import fix_rules
 from ..training.precision import check_computing
 from .checks import cells_of, check_parts, read_outlines
@@ -27,6 +30,7 @@ from .plan import Plan, make_plan
 from .progress import Watch, deploy_watch, progress_bar, tell
 from .requested import write_grid
 from .rerun import RerunPolicy
+from .search import Searching, searching
 from .stale import delete_stale
 from .timing import time_kinds, timing_kind
 
@@ -37,7 +41,7 @@ FAILED = (
 
 
 def load_and_plan(experiment: Experiment) -> list[Cell]:
-    """Return all cells of the grid, once every name, option and layer rule in it is known to fit.
+    """Return all cells of the grid, a search's with the defaults, once every name, option and layer rule is known to fit.
 
     Loads the data sets, and weights unless `without_weights`, so that their domains are known and their caches are built once.
     """
@@ -52,7 +56,9 @@ def plan_run(experiment: Experiment, policy: RerunPolicy | None = None, measure:
     outlines = read_outlines(experiment)
     with without_weights():
         found = check_parts(experiment, outlines, refuse=True)
-    cells = cells_of(experiment, outlines)
+    search = searching(experiment, outlines)
+    wanted = search.ask(store) if search else None
+    cells = wanted.cells if wanted else cells_of(experiment, outlines)
     timed = []
     if measure:
         known = {timing_kind(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()
@@ -60,6 +66,9 @@ def plan_run(experiment: Experiment, policy: RerunPolicy | None = None, measure:
     made = make_plan(cells, store, policy or RerunPolicy(), found.refusals, timed=timed)
     _check_memory(experiment, outlines, made)
     made.notes |= found.notes
+    if search and wanted:
+        alone = make_plan(search.shown, store, policy or RerunPolicy(), found.refusals, timed=timed)
+        made.search = search.words(wanted, made, alone)
     return made
 
 
@@ -67,7 +76,13 @@ def _check_memory(experiment: Experiment, outlines: Outlines, made: Plan) -> Non
     """All processes may train on one data set at a time."""
     for setup in experiment.setups:
         if setup.name in made.parts and made.parts[setup.name].run:
-            check_memory(setup, outlines[setup.name], experiment.launcher, len(made.run))
+            check_memory(_largest(setup, made), outlines[setup.name], experiment.launcher, len(made.run))
+
+
+def _largest(setup: Setup, made: Plan) -> Setup:
+    """A setup with the largest batch of its cells: a search draws it."""
+    most = max(cell.group.protocol.batch_size for cell in made.parts[setup.name].run)
+    return replace(setup, protocol=replace(setup.protocol, batch_size=most))
 
 
 def pending_cells(cells: list[Cell], store: RunStore, policy: RerunPolicy | None = None) -> list[Cell]:
@@ -96,30 +111,53 @@ def run_experiment(
         raise ConfigError(f"--debug runs cells in this process, got launcher={launcher.engine}; write launcher=local")
     outlines = read_outlines(experiment)
     check_parts(experiment, outlines)
-    cells = cells_of(experiment, outlines)
+    search = searching(experiment, outlines)
     store = RunStore(experiment.paths.out, create=True)
     mark_temporary_folder()
-    made = make_plan(cells, store, policy, {})
-    _check_memory(experiment, outlines, made)
-    fix_rules(store.root, experiment.rules)
-    write_grid(store, cells)
-    delete_stale(store, made, policy)
-    _announce(experiment, made, console)
-    if launcher.engine != "local" and made.run:
-        followed = submit_cells(made.run, store, experiment.paths, launcher, say=partial(tell, console))
-        if not followed:
-            return 0
-    elif made.run:
-        _run_here(made, cells, store, experiment, console=console, debug=debug)
-    unmeasured = _measure(store, cells, experiment, outlines, console=console)
+    cells = _train(experiment, outlines, store, search, policy=policy, console=console, debug=debug)
+    if cells is None:
+        return 0
+    keys = those_that_count(store, [cell.key for cell in cells]) if search else [cell.key for cell in cells]
+    unmeasured = _measure(store, [c for c in cells if c.key in {*keys}], experiment, outlines, console=console)
     if experiment.deploy is not None:
         with deploy_watch(console) as watch:
-            deploy_store(store, [c.key for c in cells], experiment.paths, experiment.deploy, watch=watch)
+            deploy_store(store, keys, experiment.paths, experiment.deploy, watch=watch)
     statuses = Counter(r.status for c in cells if (r := store.read(c.key)))
     tell(console, "cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
     if statuses["failed"]:
         tell(console, FAILED)
     return statuses["failed"] + unmeasured
+
+
+def _train(
+    experiment: Experiment,
+    outlines: Outlines,
+    store: RunStore,
+    search: Searching | None,
+    *,
+    policy: RerunPolicy,
+    console: Console,
+    debug: bool,
+) -> list[Cell] | None:
+    """Run all cells, those of a search round by round, and return them; None where a cluster has them and nobody waits."""
+    launcher = experiment.launcher
+    cells: list[Cell] = []
+    for wanted, fresh in search.rounds(store) if search else [(None, cells_of(experiment, outlines))]:
+        made = make_plan(fresh, store, policy.about(fresh) if cells else policy, {})
+        _check_memory(experiment, outlines, made)
+        if wanted is not None:
+            write_search(store, wanted.rows)
+        fix_rules(store.root, experiment.rules)
+        write_grid(store, fresh)
+        delete_stale(store, made, policy)
+        _announce(experiment, made, console)
+        cells += fresh
+        if launcher.engine != "local" and made.run:
+            if not submit_cells(made.run, store, experiment.paths, launcher, say=partial(tell, console)):
+                return None
+        elif made.run:
+            _run_here(made, fresh, store, experiment, console=console, debug=debug)
+    return cells
 
 
 def _measure(

@@ -12,6 +12,7 @@ from ...bench.results.codec import WRONG
 from ...bench.results.deployment import Deployment, deployments
 from ...bench.results.record import Record
 from ...bench.results.store import RunStore, Unreadable
+from ...bench.results.trials import Searched, read_search
 from ...core.errors import RecordError, one_line
 from .columns import SECTION
 from .flatness_rows import flatness_rows
@@ -56,6 +57,7 @@ class Reader:
         deployed: the deployment records.
         problems: (file, reason) of what could not be used.
         provenance: (path, value) -> number of records.
+        searched: which records are trials of which row.
     """
 
     def __init__(self, root: Path) -> None:
@@ -72,10 +74,14 @@ class Reader:
         self.problems: list[tuple[str, str]] = []
         self.provenance: Counter[tuple[str, str]] = Counter()
         self.measured = MetricReader()
+        self.searched = Searched()
 
     def read(self) -> None:
         """Read everything in the folder."""
         store = RunStore(self.root)
+        self.searched = read_search(self.root)
+        for damaged in self.searched.damaged:
+            self._problem(damaged.path, damaged.reason)
         for record in store.records():
             if isinstance(record, Unreadable):
                 self._problem(record.path, record.reason)

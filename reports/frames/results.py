@@ -26,6 +26,7 @@ from .metric_rows import METRIC
 from .reader import Reader
 from .record_rows import AUDIT, CURVE, LATENCY, SIZES
 from .roles import Roles
+from .trials import TRIALS, Chosen, choose_trials, visible
 from .variants import distinguish
 
 CELL = [*SECTION, *ROW, "target", "seed", "status", "reason", "accuracy", "source", "step", "key"]
@@ -53,6 +54,8 @@ class Results:
         provenance: (path, value) -> number of records.
         protocols: (section, setting, value) of everything the protocols fix.
         forms: (data set, model, protocol, algorithm, quantizer, bits) -> all settings but target and seed, dotted, as JSON.
+        trials: one row for each row of a table that a search stands behind, columns TRIALS after its labels.
+        without_search: ``cells`` with the default hyper-parameters in place of the chosen ones; empty without a search.
     """
 
     cells: pd.DataFrame
@@ -70,6 +73,10 @@ class Results:
     provenance: Counter[tuple[str, str]] = field(default_factory=Counter)
     protocols: tuple[tuple[Section, str, str], ...] = ()
     forms: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    trials: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=[*SECTION, *METHOD, "target", "seed", *TRIALS])
+    )
+    without_search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CELL))
 
     def sections(self) -> Iterator[tuple[Section, pd.DataFrame]]:
         """Yield the cells of each (data set, model, protocol); averages never cross these."""
@@ -151,9 +158,19 @@ def _protocols(cells: pd.DataFrame) -> tuple[tuple[Section, str, str], ...]:
     return tuple(sorted(found))
 
 
+def _distinguished(chosen: Chosen) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The kept cells and those without a search, under the same labels."""
+    if chosen.rows.empty:
+        return distinguish(chosen.kept), chosen.without.iloc[:0]
+    both = [frame.assign(searched=searched) for frame, searched in ((chosen.kept, True), (chosen.without, False))]
+    named = distinguish(pd.concat(both, ignore_index=True))
+    return named[named["searched"]], named[~named["searched"]]
+
+
 def _results(reader: Reader, rules: Rules) -> Results:
     raw = pd.DataFrame(reader.cells, columns=[*CELL, "form", "role", "meaning"])
-    named = distinguish(raw)
+    chosen = choose_trials(raw, reader.searched)
+    named, without = _distinguished(chosen)
     names = named.drop_duplicates("key").set_index("key")[[*SECTION, "algorithm", "quantizer", "bits"]]
     roles = Roles.of(named[["quantizer", "role", "meaning"]].itertuples(index=False, name=None))
     cells = ordered(_expand(named)[CELL], roles)
@@ -163,9 +180,10 @@ def _results(reader: Reader, rules: Rules) -> Results:
         raise RecordError(f"a cell must be there once, but {keys} have the same labels and settings; remove one file")
 
     def labelled(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-        return ordered(pd.DataFrame(rows, columns=["key", *columns]).join(names, on="key"), roles)
+        own = pd.DataFrame(visible(rows, chosen.hidden), columns=["key", *columns])
+        return ordered(own.join(names, on="key"), roles)
 
-    latency = pd.DataFrame(reader.latency, columns=[*SECTION, *METHOD, *LATENCY])
+    latency = pd.DataFrame(visible(reader.latency, chosen.hidden), columns=[*SECTION, *METHOD, *LATENCY])
     if len(latency):
         relabelled = latency[["key"]].join(names, on="key")
         latency = relabelled.combine_first(latency)[[*SECTION, *METHOD, *LATENCY]]
@@ -180,10 +198,17 @@ def _results(reader: Reader, rules: Rules) -> Results:
         metrics=labelled(reader.metrics, METRIC),
         roles=roles,
         rules=rules,
-        deployed=with_labels(reader.deployed, names),
+        deployed=with_labels((d for d in reader.deployed if d.key not in chosen.hidden), names),
         problems=tuple(reader.problems),
         failed_metrics=tuple(reader.measured.problems()),
         provenance=reader.provenance,
         protocols=_protocols(named),
         forms={tuple(map(str, row[:-1])): row[-1] for row in forms.itertuples(index=False, name=None)},
+        trials=_trials(chosen, named, roles),
+        without_search=ordered(_expand(without)[CELL], roles),
     )
+
+
+def _trials(chosen: Chosen, named: pd.DataFrame, roles: Roles) -> pd.DataFrame:
+    labels = named.drop_duplicates("key").set_index("key")[[*SECTION, *METHOD, "target", "seed"]]
+    return ordered(chosen.rows.join(labels, on="key")[[*SECTION, *METHOD, "target", "seed", *TRIALS]], roles)

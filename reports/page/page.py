@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ...bench.results.files import write_atomic
+from ..frames.trials import how_chosen
 from ..report import Report
 from ..tables.provenance import provenance_table, status_counts
 from ..tables.published import published_tables
@@ -68,6 +69,7 @@ def _content(report: Report) -> dict[str, Any]:
     return {
         "status": status_counts(results),
         "verdict": report.verdict,
+        "searched": " ".join(how_chosen(results.trials)) if len(results.trials) else "",
         "cards": list(verdict_sentences(report.verdict)),
         "pictures": list(report.pictures.values()),
         "tables": tables,

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from ..frames import gains
-from ..frames.columns import METHOD, ROW
+from ..frames.columns import METHOD, ROW, of_section
 from ..frames.cube import Cube, Method
 from ..frames.results import Results
 from ..stats.effect import Floats
 from ..text.numbers import DASH
 from .by_section import by_section
 from .table import Table
+from .trials import with_trials
 
 _WORST_FIRST = ("failed", "unsupported", "unavailable", "missing")
 _NAN = math.nan
@@ -160,4 +161,5 @@ def accuracy_table(cells: pd.DataFrame, name: str, title: str) -> Table:
 
 def accuracy_tables(results: Results) -> Iterator[Table]:
     """Make the main table of each section."""
-    return by_section(results, results.cells, "accuracy", "Accuracy by target domain", make=accuracy_table)
+    for table in by_section(results, results.cells, "accuracy", "Accuracy by target domain", make=accuracy_table):
+        yield with_trials(table, of_section(results.trials, table.section) if table.section else results.trials)

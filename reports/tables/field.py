@@ -20,6 +20,7 @@ from ..stats.effect import Floats
 from ..text.numbers import DASH
 from .accuracy import Number, mean_se, state_of
 from .table import Table, Traces
+from .trials import with_trials
 
 _ELSEWHERE = (LAST, ORACLE)
 _AVERAGE, _GAIN, _SIZE = "average", "gain over float", "relative size"
@@ -212,4 +213,5 @@ def field_table(results: Results, line_up: LineUp, name: str) -> Table:
 def field_tables(results: Results) -> Iterator[Table]:
     """Make the table of each line-up; none where there are no two data sets."""
     for line_up, name in zip(results.line_ups, results.line_up_names, strict=True):
-        yield field_table(results, line_up, f"field-{name}")
+        own = [of_section(results.trials, section) for section in line_up.sections]
+        yield with_trials(field_table(results, line_up, f"field-{name}"), pd.concat(own))

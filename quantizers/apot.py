@@ -107,6 +107,7 @@ class APoT(SiteQuantizer):
     """APoT rounds weights onto sums of powers of two below learned clips."""
 
     name = "apot"
+    is_base = True
     fixed_scale_reason = ""
     averages = ("average", "recalibrate")
     reference = "Li et al., Additive Powers-of-Two Quantization, ICLR 2020 (scale preserving)"

@@ -76,6 +76,7 @@ class DoReFa(SiteQuantizer):
     """DoReFa rounds weights onto even levels of their tanh, scale preserving; it learns nothing of its own."""
 
     name = "dorefa"
+    is_base = True
     fixed_scale_reason = ""
     reference = "Zhou et al., DoReFa-Net, arXiv 1606.06160 (weights, scale preserving)"
     meaning = "rounding onto even levels of tanh of the weight"

@@ -73,6 +73,7 @@ class DuQ(SiteQuantizer):
     """
 
     name = "duq"
+    is_base = True
     fixed_scale_reason = ""
     averages = ("average", "recalibrate")
     reference = "Park and Yoo, PROFIT, ECCV 2020 (DuQ)"

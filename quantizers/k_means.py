@@ -60,6 +60,7 @@ class KMeans(SiteQuantizer):
     """
 
     name = "k_means"
+    is_base = True
     fixed_scale_reason = ""
     reference = "Han et al., Deep Compression, ICLR 2016 (weights train on)"
     meaning = "rounding onto a code book of the weights' clusters"

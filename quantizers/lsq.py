@@ -208,6 +208,7 @@ class LSQ(SiteQuantizer):
     """
 
     name = "lsq"
+    is_base = True
     fixed_scale_reason = ""
     averages = ("average", "recalibrate")
     reference = "Esser et al., Learned Step Size Quantization, ICLR 2020"

@@ -34,6 +34,7 @@ class MinMax(StaticRangeQuantizer):
     """Min-max rounds weights within their own extremes."""
 
     name = "min_max"
+    is_base = True
     kind = MinMaxQuant
     reference = "Jacob et al., Quantization and Training of Neural Networks, CVPR 2018"
     meaning = "rounding within the extremes of the weight"

@@ -59,6 +59,7 @@ class MSE(StaticRangeQuantizer):
     """
 
     name = "mse"
+    is_base = True
     kind = MSEQuant
     reference = "Choukroun et al., Low-bit Quantization, arXiv 1902.06822"
     meaning = "rounding within the range of the smallest rounding error"

@@ -42,6 +42,7 @@ class NormalFloat(SiteQuantizer):
     """NormalFloat rounds weights onto quantiles of a normal distribution; it learns nothing of its own."""
 
     name = "normal_float"
+    is_base = True
     fixed_scale_reason = ""
     reference = "Dettmers et al., QLoRA, NeurIPS 2023 (NF4, here trained through)"
     meaning = "rounding onto quantiles of a normal distribution"

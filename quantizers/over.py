@@ -9,7 +9,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from pkgutil import iter_modules
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -19,31 +20,35 @@ from .groups import quantizer_of
 from .sites import SiteQuantizer
 from .spec import QuantSpec, SiteSpec
 
-BASES = {
-    "lsq": "LSQ",
-    "min_max": "MinMax",
-    "percentile": "Percentile",
-    "mse": "MSE",
-    "pact": "PACT",
-    "duq": "DuQ",
-    "dorefa": "DoReFa",
-    "statsq": "StatsQ",
-    "apot": "APoT",
-    "power_of_two": "PowerOfTwo",
-    "normal_float": "NormalFloat",
-    "k_means": "KMeans",
-    "torch_ao": "TorchAO",
-    "torch_ao_learnable": "TorchAOLearnable",
-}
-"""Quantizers without a schedule of their own, by their module. Those of other packages are no bases: a cell's identity
-would not hold the version of their package."""
+
+def bases() -> dict[str, type[SiteQuantizer]]:
+    """Return the quantizers of this package that declare themselves a base, by name: those in modules that can be imported."""
+    package = import_module(__package__ or "")
+    found = (_declared(module.name) for module in iter_modules(package.__path__) if not module.ispkg)
+    return {kind.name: kind for kind in found if kind is not None}
+
+
+def _declared(name: str) -> type[SiteQuantizer] | None:
+    """The base that a module of this package is about, and is named after; a subclass of it declares for itself."""
+    try:
+        module = import_module(f".{name}", __package__)
+    except ImportError:
+        return None
+    for kind in vars(module).values():
+        own = isinstance(kind, type) and issubclass(kind, SiteQuantizer) and kind.__module__ == module.__name__
+        if own and vars(kind).get("is_base") and kind.name == name:
+            return cast("type[SiteQuantizer]", kind)
+    return None
 
 
 def base_class(name: str) -> type[SiteQuantizer]:
-    """Return the quantizer of this name; UnknownNameError for one that is no base."""
-    if name not in BASES:
-        raise UnknownNameError("quantizer to build on", name, BASES)
-    kind: type[SiteQuantizer] = getattr(import_module(f".{name}", __package__), BASES[name])
+    """Return the quantizer of this name; UnknownNameError for one that is no base.
+
+    Those of other packages are no bases: a cell's identity would not hold the version of their package.
+    """
+    kind = _declared(name) if name.isidentifier() else None
+    if kind is None:
+        raise UnknownNameError("quantizer to build on", name, bases())
     return kind
 
 
@@ -85,7 +90,7 @@ class OverQuantizer(SiteQuantizer):
 
     Args:
         spec: what to quantize.
-        base: the quantizer whose grid it is, one of `BASES`.
+        base: the quantizer whose grid it is, one of `bases`.
         base_settings: the base's own settings by name.
         options: the settings of `SiteQuantizer`, with what they mean for the base.
     """

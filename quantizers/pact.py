@@ -181,6 +181,7 @@ class PACT(SiteQuantizer):
     """
 
     name = "pact"
+    is_base = True
     fixed_scale_reason = ""
     averages = ("average", "recalibrate")
     reference = "Choi et al., PACT, arXiv 1805.06085; SAWB weights, MLSys 2019"

@@ -58,6 +58,7 @@ class Percentile(StaticRangeQuantizer):
     """
 
     name = "percentile"
+    is_base = True
     kind = PercentileQuant
     reference = "Wu et al., Integer Quantization for Deep Learning Inference, arXiv 2004.09602"
     meaning = "rounding within a range that clips the rarest weights"

@@ -66,6 +66,7 @@ class PowerOfTwo(SiteQuantizer):
     """
 
     name = "power_of_two"
+    is_base = True
     fixed_scale_reason = "its levels are powers of two below the largest weight"
     reference = "Miyashita et al., arXiv 1603.01025; levels of Zhou et al., INQ, ICLR 2017"
     meaning = "rounding onto powers of two"

@@ -42,6 +42,7 @@ class SiteQuantizer(Quantizer):
             `weight_quantizer` multiplies the scale it starts from by ``self.scale_factor``.
         affine: whether ``symmetric=False`` is honoured.
         groups: how scales per group of input channels are honoured, see `quantdg.quantizers.groups`.
+        is_base: whether methods over any grid may build on this class (`quantdg.quantizers.over`); subclasses say for themselves.
         averages: the policies for a model with averaged weights, the default first: ``average`` keeps the averaged
             parameters, ``keep`` the buffers as they are, ``recalibrate`` sets the ranges anew.
 
@@ -60,6 +61,7 @@ class SiteQuantizer(Quantizer):
     fixed_scale_reason: str = "its weight quantizer reads no scale_factor"
     affine: ClassVar[bool] = False
     groups: Groups = "split"
+    is_base: ClassVar[bool] = False
     averages: ClassVar[tuple[str, ...]] = ("average",)
 
     _calibrated: bool
@@ -82,8 +84,7 @@ class SiteQuantizer(Quantizer):
                 f"the scale of {self.name} cannot be multiplied ({self.fixed_scale_reason}), got scale_factor="
                 f"{scale_factor}; write scale_factor=1"
             )
-        self.scale_factor = scale_factor
-        self.averaged = averaged or self.averages[0]
+        self.scale_factor, self.averaged = scale_factor, averaged or self.averages[0]
         if self.averaged not in self.averages:
             raise ConfigError(f"averaged must be one of {', '.join(self.averages)} for {self.name}, got {averaged!r}")
 
@@ -189,9 +190,8 @@ class SiteQuantizer(Quantizer):
     def _set_ranges(self, model: nn.Module, batches: Iterable[Tensor]) -> None:
         count = 0
         with calibrating(model):
-            for batch in batches:
+            for count, batch in enumerate(batches, 1):
                 model(batch)
-                count += 1
         if count == 0:
             raise QuantizerError("calibrate needs at least one batch, got none; pass a list of input tensors")
 

@@ -91,6 +91,7 @@ class StatsQ(SiteQuantizer):
     """
 
     name = "statsq"
+    is_base = True
     fixed_scale_reason = ""
     reference = "Liu et al., Oscillation-free Quantization, ICML 2023; grid of N2UQ, CVPR 2022"
     meaning = "rounding onto odd multiples of a share of the mean weight"

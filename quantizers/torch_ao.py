@@ -148,6 +148,7 @@ class TorchAO(SiteQuantizer):
     """
 
     name = "torch_ao"
+    is_base = True
     fixed_scale_reason = ""
     reference = "Jacob et al., CVPR 2018, in torch.ao.quantization"
     meaning = "rounding within moving-average ranges, as torch.ao implements it"

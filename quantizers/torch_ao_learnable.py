@@ -76,6 +76,7 @@ class TorchAOLearnable(SiteQuantizer):
     """
 
     name = "torch_ao_learnable"
+    is_base = True
     fixed_scale_reason = ""
     reference = "torch.ao.quantization _LearnableFakeQuantize, after LSQ"
     meaning = "rounding with a learned scale, as torch.ao implements it"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from quantdg.core.errors import ConfigError
 from quantdg.quantizers.gradual_bits import GradualBits, GradualQuant
 from quantdg.quantizers.insertion import sites_of
-from quantdg.quantizers.over import BASES
+from quantdg.quantizers.over import bases
 from quantdg.quantizers.spec import QuantSpec
 
 W = torch.randn(4, 200, generator=torch.Generator().manual_seed(0))
@@ -39,7 +39,7 @@ def test_a_bit_is_lost_after_every_phase_in_training_alone() -> None:
     assert [n <= 2**b and n > 2 ** (b - 1) for n, b in zip(seen, [6, 6, 5, 5, 4, 4, 3], strict=True)] == [True] * 7
 
 
-@pytest.mark.parametrize("base", sorted(set(BASES) - {"pact"}))
+@pytest.mark.parametrize("base", sorted(set(bases()) - {"pact"}))
 def test_every_base_ends_as_itself_started_from_the_weights_of_then(base: str) -> None:
     model, quantizer, quant = prepared(3, base=base, start=5, every=1)
     moved = 3 * W

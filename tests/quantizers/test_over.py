@@ -18,7 +18,7 @@ from quantdg.quantizers.layers import sites_of
 from quantdg.quantizers.lsq import LSQ
 from quantdg.quantizers.min_max import MinMaxQuant
 from quantdg.quantizers.oscillation import Oscillations
-from quantdg.quantizers.over import BASES, base_class
+from quantdg.quantizers.over import base_class, bases
 from quantdg.quantizers.quant_noise import PartlyQuant, QuantNoise
 from quantdg.quantizers.spec import IntegerRange, QuantSpec
 from quantdg.quantizers.stochastic_rounding import StochasticQuant, StochasticRounding
@@ -40,7 +40,7 @@ def prepared(quantizer: Quantizer) -> nn.Module:
     return model
 
 
-@pytest.mark.parametrize("base", sorted(BASES))
+@pytest.mark.parametrize("base", sorted(bases()))
 def test_every_base_is_named_so_and_evaluates_the_same_under_a_method(base: str) -> None:
     assert base_class(base).name == base
     spec = QuantSpec(weight_bits=4, act_bits=8 if base == "pact" else None)
@@ -49,7 +49,7 @@ def test_every_base_is_named_so_and_evaluates_the_same_under_a_method(base: str)
     assert torch.equal(plain(x), over(x))
 
 
-@pytest.mark.parametrize("base", sorted(BASES))
+@pytest.mark.parametrize("base", sorted(bases()))
 def test_an_audit_in_training_moves_no_range_of_the_base(base: str) -> None:
     quantizer = QuantNoise(QuantSpec(weight_bits=4, act_bits=8 if base == "pact" else None), base=base)
     model = prepared(quantizer).train()
@@ -270,7 +270,7 @@ def test_annealing_puts_back_what_stands_still_and_waits_for_its_start() -> None
     assert weight.tolist() == pytest.approx([0.6, 0.3, -2.0, 2.0])
 
 
-@pytest.mark.parametrize("base", sorted(BASES))
+@pytest.mark.parametrize("base", sorted(bases()))
 def test_annealing_takes_uniform_grids_alone(base: str) -> None:
     reason = (
         CGA(base=base).supports(float_net(), QuantSpec(weight_bits=4, act_bits=8 if base == "pact" else None)).reason

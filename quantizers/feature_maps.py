@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Seen(NamedTuple):
+class Forwarded(NamedTuple):
     """What a forward gives: logits (N, classes) and the last map (N, C, H, W) of each stage."""
 
     logits: Tensor
@@ -40,14 +40,14 @@ class FeatureMaps:
         sizes = [size for _, size in once]
         self.stages = [module for (module, size), later in zip(once, [*sizes, None][1:], strict=True) if size != later]
 
-    def __call__(self, images: Tensor) -> Seen:
+    def __call__(self, images: Tensor) -> Forwarded:
         """Compute logits and maps."""
         maps: list[Tensor] = []
 
         def keep(module: nn.Module, args: Any, output: Any) -> None:
             maps.append(output)
 
-        return Seen(self._watch(self.stages, images, keep), maps)
+        return Forwarded(self._watch(self.stages, images, keep), maps)
 
     def _watch(self, modules: list[nn.Module], images: Tensor, hook: Any) -> Tensor:
         handles = [module.register_forward_hook(hook) for module in modules]

@@ -188,10 +188,8 @@ class SiteQuantizer(Quantizer):
         return self.averaged
 
     def _set_ranges(self, model: nn.Module, batches: Iterable[Tensor]) -> None:
-        count = 0
         with calibrating(model):
-            for count, batch in enumerate(batches, 1):
-                model(batch)
+            count = sum(1 for batch in batches if model(batch) is not None)
         if count == 0:
             raise QuantizerError("calibrate needs at least one batch, got none; pass a list of input tensors")
 

@@ -32,7 +32,7 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from ..core.errors import ConfigError
 from .base import Plan
-from .feature_maps import FeatureMaps, Seen
+from .feature_maps import FeatureMaps, Forwarded
 from .image_generator import ImageGenerator
 from .learned_codes import LearnedCodes, Weights, computing_with
 from .post_training import PostTraining, set_quantized
@@ -144,7 +144,7 @@ class ZAQ(PostTraining):
             codes.settle(self._gain(codes, network, generator.draw(self.batch)))
             self._set_ranges(model, [generator.draw(self.batch) for _ in range(RANGE_BATCHES)])
 
-    def distance(self, ours: Seen, theirs: Seen) -> Tensor:
+    def distance(self, ours: Forwarded, theirs: Forwarded) -> Tensor:
         """Compute D from what both networks compute of the same images."""
         total = (ours.logits - theirs.logits).abs().mean()
         if self.relations:
@@ -152,7 +152,7 @@ class ZAQ(PostTraining):
                 total = total + self.relations * relation_distance(*pair)
         return total
 
-    def student_loss(self, weights: Weights, network: FeatureMaps, images: Tensor, theirs: Seen) -> Tensor:
+    def student_loss(self, weights: Weights, network: FeatureMaps, images: Tensor, theirs: Forwarded) -> Tensor:
         """Compute what the quantized network lowers: D at its weights, given the float network's output on the images."""
         with computing_with(weights):
             return self.distance(network(images), theirs)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import ConfigError
-from .feature_maps import FeatureMaps, Seen
+from .feature_maps import FeatureMaps, Forwarded
 from .learned_codes import Weights
 from .spec import QuantSpec
 from .zaq import ZAQ
@@ -44,7 +44,7 @@ class ZSAQ(ZAQ):
             raise ConfigError(f"rho must be above 0, got {rho}; write quantizer=[zaq] for none")
         self.rho = rho
 
-    def student_loss(self, weights: Weights, network: FeatureMaps, images: Tensor, theirs: Seen) -> Tensor:
+    def student_loss(self, weights: Weights, network: FeatureMaps, images: Tensor, theirs: Forwarded) -> Tensor:
         """Compute D at the perturbed weights."""
         here = super().student_loss(weights, network, images, theirs)
         slopes = torch.autograd.grad(here, list(weights.values()))

@@ -9,7 +9,7 @@ from torch import nn
 from quantdg.bench.models.convnet import convnet
 from quantdg.core.errors import ConfigError
 from quantdg.quantizers.contract.toy_net import calibration, float_net, images
-from quantdg.quantizers.feature_maps import FeatureMaps, Seen
+from quantdg.quantizers.feature_maps import FeatureMaps, Forwarded
 from quantdg.quantizers.image_generator import ImageGenerator
 from quantdg.quantizers.insertion import sites_of
 from quantdg.quantizers.learned_codes import LearnedCodes, computing_with
@@ -178,7 +178,7 @@ def test_zsaq_by_hand():
     codes, x = LearnedCodes(net), torch.tensor([[3.0, 4.0]])
     weights = codes.weights()
     w = next(iter(weights.values())).detach()
-    theirs = Seen(torch.tensor([[-9.0]]), [])
+    theirs = Forwarded(torch.tensor([[-9.0]]), [])
     loss = quantizer.student_loss(weights, FeatureMaps(net, x), x, theirs)
     assert loss.item() == pytest.approx(float((w * x).sum()) + 9 + 0.1 * 5)  # the slope of |w x + 9| is x, of length 5
     plain = ZAQ.student_loss(quantizer, codes.weights(), FeatureMaps(net, x), x, theirs)

@@ -117,7 +117,7 @@ def load_colored_mnist_irm(
         flips: probability that colour and label disagree, one domain each.
         label_noise: probability that the label is wrong.
         order_seed: of the shuffle and the coins.
-        severity: as for `load_colored_mnist`.
+        severity: factor of what lies between each flip rate and a coin's 0.5; above 0, up to a rate of 0 or 1.
     """
     if size != 14:
         raise ConfigError(f"the IRM paper's coloured MNIST has 14 pixels, got {size}; write size: 14")

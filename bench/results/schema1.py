@@ -75,6 +75,8 @@ _PLACES = {
     "transform": ("quantdg.bench.transforms.", _TRANSFORMS),
     "step_rule": ("quantdg.bench.optimizers.", _STEP_RULES),
 }
+_IMPLIED = {"quantdg.quantizers.pact.PACT": {"guard": False}}
+"""What version 0.3 did without naming it, where the default is another now."""
 _ADAM = {"component": "adam", "name": "adam", "options": {"betas": [0.9, 0.999]}}
 _NO_SCHEDULE = {"component": "none", "name": "none", "options": {}}
 
@@ -114,4 +116,5 @@ def _part(group: str, part: Mapping[str, Any]) -> dict[str, Any]:
     same = [choice for choice, place in names.items() if prefix + place == target]
     if not same:
         return {"component": name, **rest, "origin": f"import {target}"}
+    rest["options"] = {**_IMPLIED.get(target, {}), **rest.get("options", {})}
     return {"component": name if name in same else same[0], **rest}

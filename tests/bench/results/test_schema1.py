@@ -26,6 +26,7 @@ TINY = ["seeds=1", "protocol.steps=12", "protocol.start_step=5", "protocol.check
 WORDS = {
     "a": [
         "quantizer=[float,lsq,freeze,pact]",
+        "quantizer.pact.guard=false",
         "transform=[mixup]",
         "step_rule=sam",
         "averaging=[swad,ema]",

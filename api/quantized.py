@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -85,11 +85,13 @@ class QuantizedModel:
         """Evidence that the method works: a row per layer, by name.
 
         The columns are the fields of `quantdg.quantizers.SiteAudit`: weight codes in use, noise over signal,
-        saturation, how far weights and learned quantizer parameters have moved since quantization.
+        saturation, how far weights and learned quantizer parameters have moved since quantization; then what the method
+        alone has, as ``own.NAME``.
         """
         sites = self.quantizer.audit(self.model).sites
-        columns = [field.name for field in fields(SiteAudit)]
-        rows = [asdict(site) for site in sites.values()]
+        rows = [site.flat() for site in sites.values()]
+        common = (field.name for field in fields(SiteAudit) if field.name != "own")
+        columns = list(dict.fromkeys([*common, *(name for row in rows for name in row)]))
         frame = pd.DataFrame(rows, pd.Index(sites.keys(), name="layer"), columns)
         return frame.astype({name: float for name in columns if name != "levels_used"})
 

@@ -9,7 +9,8 @@ r"""AOQ: thresholds and levels of a 2-bit grid part ways; the grid shrinks at fi
 BatchNorm that is frozen, as in domain generalization, does not make up for a grid of .3 of its size: on the digits at 2 bits
 (120 steps, seed 0, five targets) the mean accuracy is 24.2 % with the release's ``shrink=0.3`` and 55.4 % with 1, LSQ's 54.9 %.
 
-The opposite of damping oscillations: crossings are wanted early and not at the end. Ours: phases are shares of the steps
+The opposite of damping oscillations: crossings are wanted early and not at the end. The audit has them: the share of a
+layer's weights that a step, or the stair after it, puts into another cell, as a mean over the steps of each phase. Ours: phases are shares of the steps
 after insertion (in the paper 50, 150 and 300 epochs from scratch); the centres of the outer cells lie where the levels
 would, at 3/2 a alpha; one interval a channel where the spec says so; no teacher. The release has 2 bits alone, and no
 licence: re-derived from the equations. The levels have no zero among them, so no integer runtime takes the grid.
@@ -73,10 +74,16 @@ class AOQQuant(StepCounter, FakeQuant):
     Attributes:
         thresholds: a, shape (channels, 1, ...) or (), fixed.
         interval: b, of the same shape, learned from phase 2 on.
+        codes: the cell of each weight after the last step.
+        crossed: sums of the shares of weights that changed their cell, by phase.
+        counted: steps in these sums.
     """
 
     thresholds: Tensor
     alpha: Tensor
+    codes: Tensor
+    crossed: Tensor
+    counted: Tensor
 
     def __init__(self, weight: Tensor, *, per_channel: bool, scale_factor: float, steps: int, shrink: float) -> None:
         super().__init__()
@@ -86,6 +93,9 @@ class AOQQuant(StepCounter, FakeQuant):
         self.interval = nn.Parameter(start.clone())
         self.register_buffer("thresholds", start)
         self.register_buffer("alpha", torch.tensor(1.0))
+        self.register_buffer("codes", cells(weight.detach(), start).to(torch.int8))
+        self.register_buffer("crossed", torch.zeros(3))
+        self.register_buffer("counted", torch.zeros(3))
         self.start_counting()
 
     @property
@@ -109,11 +119,22 @@ class AOQQuant(StepCounter, FakeQuant):
         """Keep the interval positive: the update may overshoot zero."""
         self.interval.data.clamp_(min=SMALLEST_SCALE)
 
+    def own(self, x: Tensor) -> dict[str, float]:
+        """Return ``crossings_1`` to ``_3``: the mean share of weights that change their cell in a step of the phase, 0 to 1."""
+        shares = zip(self.crossed.tolist(), self.counted.tolist(), strict=True)
+        return {f"crossings_{phase}": total / steps for phase, (total, steps) in enumerate(shares, 1) if steps}
+
+    @torch.no_grad()
     def advance(self, weight: Tensor, step: int) -> None:
-        """Take the next stair of the shrinking grid where it is due."""
+        """Take the next stair of the shrinking grid where it is due, and count what changed its cell."""
+        phase = self.phase
         self.count(step)
         stair = min(math.floor(STAIRS * 6 * step / self.steps), STAIRS)
         self.alpha.fill_((1 + self.shrink) / 2 + (1 - self.shrink) / 2 * math.cos(math.pi * stair / STAIRS))
+        now = cells(weight, self.thresholds * self.alpha).to(torch.int8)
+        self.crossed[phase - 1] += (now != self.codes).float().mean()
+        self.counted[phase - 1] += 1
+        self.codes.copy_(now)
 
     def qparams(self, x: Tensor | None = None) -> QParams:
         """Return scale b alpha, zero point 3/2, codes 0 to 3."""

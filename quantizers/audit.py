@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 
 from torch import Tensor
 
@@ -38,6 +38,7 @@ class SiteAudit:
         error_ratio: change of the layer's outputs (d^T H d, see `quantdg.quantizers.layer_wise`), or of its block's, over
             that by the nearest codes; for data-free methods mean |change| of the logits of generated images; 1 for the nearest ones themselves; None unless the method is a post-training one.
         undecided: share of the weights for which the search for codes ended between two of them, 0 to 1; None as above.
+        own: numbers that the method alone has, by name; see `quantdg.quantizers.fake_quant.FakeQuant.own`.
     """
 
     levels_used: int
@@ -53,6 +54,12 @@ class SiteAudit:
     oscillation: float | None = None
     error_ratio: float | None = None
     undecided: float | None = None
+    own: Mapping[str, float] = field(default_factory=dict)
+
+    def flat(self) -> dict[str, float | int | None]:
+        """Return all numbers by name, as records have them: those of the method alone as ``own.NAME``."""
+        common: dict[str, float | int | None] = {name: v for name, v in asdict(self).items() if name != "own"}
+        return {**common, **{f"own.{name}": value for name, value in self.own.items()}}
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,10 @@ class EWGSQuant(StepCounter, OverQuant):
             self.seen.append(Seen(self, out, (high - low).detach()))
         return out
 
+    def own(self, x: Tensor) -> dict[str, float]:
+        """Add ``delta``, >= 0; at 0 the layer is trained by the base's gradient."""
+        return {**super().own(x), "delta": float(self.delta)}
+
     @torch.no_grad()
     def take(self, trace: Tensor, deviation: Tensor, count: int) -> None:
         """Take one batch's trace and deviation of gradients into the estimate; after the last batch, set delta."""

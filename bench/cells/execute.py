@@ -128,7 +128,7 @@ def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: 
         target_count=len(data.target_in) + len(data.target_out),
         curve=branch.curve,
         plan=_plan_of(cell, branch),
-        audit={name: asdict(site) for name, site in branch.audit.sites.items()},
+        audit={name: site.flat() for name, site in branch.audit.sites.items()},
         sizes=sizes,
         logits=logits,
         timings={

@@ -145,7 +145,7 @@ class Record:
         target_count: examples in the target domain.
         curve: one entry a checkpoint: step, train_loss, source_acc, source_loss, target_out.
         plan: sites, skipped (name, reason), parameters, frozen; ``match`` where the noise was matched.
-        audit: site name -> evidence that the quantizer worked.
+        audit: site name -> evidence that the quantizer worked; numbers of one method alone are called ``own.NAME``.
         noise: site name -> std(w_q - w) / std(w) at insertion and then at each checkpoint of ``curve``.
         log: where a failed cell's traceback is, relative to the run folder; empty for others and before 0.4.
         logits: of the iid weights on some target images; None in records of before 0.4.

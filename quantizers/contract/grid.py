@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -128,6 +130,8 @@ def check_audit(make: MakeQuantizer) -> Skip | None:
                 t.spec,
                 f"{site.name}: audit.noise_to_signal {evidence.noise_to_signal:.4f}, measured {noise:.4f}",
             )
+            finite = all(math.isfinite(value) for value in evidence.own.values())
+            expect(finite, t.spec, f"{site.name}: own numbers must be finite, got {evidence.own}")
             levels = len(torch.unique(exported[site.name].weight.codes))
             expect(
                 evidence.levels_used == levels,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from statistics import median
+from collections.abc import Iterable, Iterator, Mapping
+from statistics import mean, median
 from typing import Any
 
 from ...bench.results.latency import Latency
@@ -16,6 +16,8 @@ SIZES = ["float_file", "packed_file", "codes", "scales", "rest"]
 AUDIT = ["levels", "noise", "saturation", "moved", "sites_moved", "scale_moved", "sites", "quantized", "layers"]
 AUDIT += ["grid_distance", "oscillation", "dead"]
 AUDIT += ["worst_noise", "noise_at", "noise_of_others", "worst_saturation", "saturation_at", "saturation_of_others"]
+OWN = "own."
+"""What the names of those entries begin with that one method alone has."""
 _LATENCY = [
     "key",
     "runtime",
@@ -50,6 +52,16 @@ def _median(sites: list[Mapping[str, Any]], name: str) -> float | None:
     return median(values) if values else None
 
 
+def _own(sites: list[Mapping[str, Any]]) -> dict[str, float]:
+    """Means over the sites of the numbers that one method alone has, by name."""
+    found: dict[str, list[float]] = {}
+    for site in sites:
+        for name, value in site.items():
+            if name.startswith(OWN) and value is not None:
+                found.setdefault(name, []).append(float(value))
+    return {name: mean(values) for name, values in found.items()}
+
+
 def _worst(audit: Mapping[str, Mapping[str, Any]], name: str) -> tuple[float, str, float]:
     """The largest value of an entry, its layer, and the median of the other layers, NaN where there are none."""
     layer = max(audit, key=lambda n: float(audit[n].get(name) or 0))
@@ -62,6 +74,7 @@ def audit_row(record: Record) -> list[dict[str, Any]]:
 
     ``worst_noise`` and ``worst_saturation`` are of the layers ``noise_at`` and ``saturation_at``, beside the
     median of the other layers. ``sites`` counts the audited layers, ``quantized`` those with integers and ``layers`` all that could have them.
+    Entries called ``own.NAME`` are means over the sites.
     """
     sites: list[Mapping[str, Any]] = list(record.audit.values())
     if not sites:
@@ -83,8 +96,14 @@ def audit_row(record: Record) -> list[dict[str, Any]]:
             "sites": len(sites),
             "quantized": len(record.plan.get("sites", ())),
             "layers": len(record.plan.get("sites", ())) + len(record.plan.get("skipped", ())),
+            **_own(sites),
         }
     ]
+
+
+def audit_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return what rows of `audit_row` say, in order: `AUDIT`, then what single methods add."""
+    return [*AUDIT, *sorted({name for row in rows for name in row if name.startswith(OWN)})]
 
 
 def curve_rows(record: Record) -> list[tuple[str, float, float, float, float]]:

@@ -24,7 +24,7 @@ from .flatness_rows import FLATNESS
 from .line_ups import LineUp, line_ups
 from .metric_rows import METRIC
 from .reader import Reader
-from .record_rows import AUDIT, CURVE, LATENCY, SIZES
+from .record_rows import CURVE, LATENCY, SIZES, audit_columns
 from .roles import Roles
 from .trials import TRIALS, Chosen, choose_trials, visible
 from .variants import distinguish
@@ -191,7 +191,7 @@ def _results(reader: Reader, rules: Rules) -> Results:
     return Results(
         cells=cells,
         sizes=labelled(reader.sizes, SIZES),
-        audit=labelled(reader.audit, AUDIT),
+        audit=labelled(reader.audit, audit_columns(reader.audit)),
         latency=ordered(latency, roles),
         curves=pd.DataFrame(reader.curves, columns=CURVE),
         flatness=labelled(reader.flatness, FLATNESS),

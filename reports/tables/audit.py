@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
 from ..frames.columns import METHOD, ordered
+from ..frames.record_rows import OWN
 from ..frames.results import Results
 from ..frames.roles import Roles
 from ..text.numbers import DASH, number_text
@@ -29,19 +32,29 @@ _NOTES = (
     "Coverage: quantized layers of those that could be.",
     "Worst noise, worst saturated: of the worst layer of the worst cell.",
 )
+_OWN_NOTE = (
+    "Of its own: numbers that the method alone has, explained in docs/quantizers.md; means over sites, then medians over "
+    "cells. `quantdg show CELL --full` has each layer's."
+)
 
 
 def _share(part: float, whole: float) -> str:
     return f"{part:.0f}/{whole:.0f}"
 
 
+def _own_text(line: Mapping[Hashable, Any], own: Sequence[str]) -> str:
+    found = [f"{name.removeprefix(OWN)} {line[name]:.3g}" for name in own if math.isfinite(line[name])]
+    return ", ".join(found) or DASH
+
+
 def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Table:
     """Make a line per (algorithm, quantizer, bits): medians over sites, then over the section's cells."""
     worst = [f"worst_{what}" for what in _BOUNDS]
-    values = audit[[*_VALUES, *worst]].astype(float)
+    own = [name for name in map(str, audit) if name.startswith(OWN) and audit[name].notna().any()]
+    values = audit[[*_VALUES, *worst, *own]].astype(float)
     groups = pd.concat([audit[[*METHOD, "key"]], values], axis=1).groupby(METHOD, sort=False)
     counts = audit.groupby(METHOD, sort=False)[["sites_moved", "sites", "quantized", "layers"]].sum()
-    numbers = groups[_VALUES].median().join(groups[worst].max()).join(counts).join(groups.size().rename("n"))
+    numbers = groups[[*_VALUES, *own]].median().join(groups[worst].max()).join(counts).join(groups.size().rename("n"))
     numbers = ordered(numbers.reset_index(), roles)
     rows = [
         {
@@ -57,13 +70,15 @@ def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Tab
             "grid distance": number_text(line["grid_distance"], ".3f"),
             "oscillating": number_text(line["oscillation"], ".2%"),
             "dead": number_text(line["dead"], ".2%"),
+            "of its own": _own_text(line, own),
             "coverage": _share(line["quantized"] / line["n"], line["layers"] / line["n"]),
             "cells": str(line["n"]),
         }
         for line in numbers.to_dict("records")
     ]
     columns = ["levels used", "noise / signal", "worst noise", "saturated", "worst saturated", "weight moved"]
-    columns += ["sites moved", "scale moved", "grid distance", "oscillating", "dead", "coverage"]
+    columns += ["sites moved", "scale moved", "grid distance", "oscillating", "dead"]
+    columns += ["of its own", "coverage"] if own else ["coverage"]
     traces = traced("cells", groups["key"].unique().loc[pd.MultiIndex.from_frame(numbers[METHOD])])
     return Table(
         name=name,
@@ -71,7 +86,7 @@ def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Tab
         text=pd.DataFrame(rows, columns=[*METHOD, *columns, "cells"]),
         numbers=numbers,
         labels=3,
-        notes=(*_warnings(audit, numbers), *_NOTES),
+        notes=(*_warnings(audit, numbers), *_NOTES, *([_OWN_NOTE] if own else [])),
         traces=traces,
     )
 

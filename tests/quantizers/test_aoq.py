@@ -13,8 +13,9 @@ X = torch.tensor([-1.2, -0.4, 0.3, 2.0])
 
 
 def quant(steps: int = 60, step: int = 0) -> AOQQuant:
-    weight = torch.tensor([-1.0, 0.0, 1.0])  # deviation 1
-    made = AOQQuant(weight, per_channel=False, scale_factor=1.0, steps=steps, shrink=0.3)
+    made = AOQQuant(X, per_channel=False, scale_factor=1.0, steps=steps, shrink=0.3)
+    made.thresholds.fill_(1.0)
+    made.interval.data.fill_(1.0)
     made.advance(X, step)
     return made.train()
 
@@ -66,6 +67,31 @@ def test_the_term_of_the_third_phase_by_hand() -> None:
     assert term.item() == pytest.approx(0.1 * away.norm().item(), rel=1e-5)
     term.backward()
     assert site.latent.grad.flatten().tolist() == pytest.approx((0.1 * away / away.norm()).tolist(), rel=1e-5)
+
+
+def test_the_audit_counts_by_phase_which_weights_change_their_cell() -> None:
+    layer = nn.Linear(4, 1, bias=False)
+    layer.weight.data = torch.tensor([[-1.0, -1.0, 1.0, 1.0]]) * 0.75**0.5  # deviation 1
+    model, quantizer = nn.Sequential(layer), AOQ(QuantSpec(2, granularity="per_tensor", rules=()), steps=12)
+    quantizer.prepare(model, torch.ones(1, 4))
+    _, site = next(sites_of(model))
+    steps = [
+        [-0.6, -0.6, -0.6, -2.0],  # phase 1, thresholds -.65, 0 and .65: the last two cross
+        [-0.6, -0.6, -0.6, -2.0],  # the same weights, thresholds -.3, 0 and .3: the first three cross
+        [-0.6, -0.6, -0.1, -2.0],  # phase 2: one crosses
+        *[[-0.6, -0.6, -0.1, -2.0]] * 3,
+        [0.6, 0.6, 0.6, 0.6],  # phase 3: all cross
+        *[[0.6, 0.6, 0.6, 0.6]] * 3,
+    ]
+    assert quantizer.audit(model).sites["0"].own == {}
+    for number, weights in enumerate(steps, 1):
+        site.latent.data = torch.tensor([weights])
+        quantizer.on_step(model, number)
+    assert quantizer.audit(model).sites["0"].own == {
+        "crossings_1": pytest.approx((2 / 4 + 3 / 4) / 2),
+        "crossings_2": pytest.approx(1 / 4 / 4),
+        "crossings_3": pytest.approx(1 / 4),
+    }
 
 
 def test_a_resumed_training_is_in_its_phase() -> None:

@@ -85,6 +85,7 @@ def test_delta_is_the_mean_curvature_over_three_deviations_of_the_gradient() -> 
         quantizer.on_step(model, number)
     for name, site in sites_of(model):
         assert site.weight_quant.delta.item() == pytest.approx(expected[name], rel=1e-5)
+        assert quantizer.audit(model).sites[name].own == {"delta": site.weight_quant.delta.item()}
     before = {name: site.weight_quant.delta.item() for name, site in sites_of(model)}
     step(model, quantizer, -torch.ones(5), linear)  # not due
     quantizer.on_step(model, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from quantdg.bench.experiment.describe import describe
 from quantdg.bench.experiment.offers import COMPONENTS, own_files
 from quantdg.bench.results.find import find_cell, find_cells, is_named
 from quantdg.bench.results.record import Labels
+from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import ConfigError, RecordError, UnknownNameError
+from quantdg.quantizers.base import SiteAudit
 
 RUNS = Path(__file__).parents[1] / "results" / "schema1" / "a"
 LSQ = "digits/thick/0/erm+mixup+sam/lsq/W7"
@@ -92,6 +95,17 @@ def test_what_is_shown_of_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
     show([f"{RUNS}/{LSQ}", "--json"])
     [stored] = json.loads(capsys.readouterr().out)
     assert stored["key"] == record.key
+
+
+def test_the_numbers_of_one_method_are_shown_layer_by_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = find_cell(f"{RUNS}/{LSQ}")[1]
+    audit = {name: SiteAudit(4, 0.1, 0.0, 0.2, own={"delta": delta}) for name, delta in [("a", 0.25), ("b", 0.0)]}
+    store = RunStore(tmp_path / "runs", create=True)
+    store.write(replace(record, audit={name: site.flat() for name, site in audit.items()}))
+    show([f"{store.root}/{LSQ}", "--full"])
+    [head, _, *rows] = [line.split() for line in capsys.readouterr().out.partition("\nlayer ")[2].splitlines()]
+    assert head[-1] == "own.delta"
+    assert [(row[0], row[-1]) for row in rows[:2]] == [("a", "0.25"), ("b", "0")]
 
 
 def test_a_list_says_what_was_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,29 @@ def test_measurements_of_two_machines_are_told_apart(
     assert {"Machine M1: cpu X.", "Machine M2: cpu Y."} <= set(table.notes)
 
 
+def test_numbers_of_one_method_stand_behind_its_name_alone(
+    store: RunStore, make: Make, site: Callable[..., dict[str, float | int | None]]
+) -> None:
+    for seed, (first, second) in enumerate([(0.1, 0.3), (0.3, 0.5), (0.5, 0.9)]):
+        audit = {"conv1": site(**{"own.delta": first, "own.on": 1.0}), "conv2": site(**{"own.delta": second})}
+        store.write(make(seed=seed, quantizer="ewgs", rows={"iid": 0.5}, audit=audit))
+    store.write(make(quantizer="lsq", rows={"iid": 0.5}, audit={"conv1": site()}))
+    results = load(store.root)
+    table = audit_table(results.audit, "audit", "Audit", Roles())
+    shown = table.text.set_index("quantizer")["of its own"]
+    assert (shown["ewgs"], shown["lsq"]) == (
+        "delta 0.4, on 1",
+        DASH,
+    )  # means .2, .4 and .7 over layers, then their median
+    assert table.numbers.set_index("quantizer")["own.delta"].fillna(-1).to_dict() == pytest.approx(
+        {"ewgs": 0.4, "lsq": -1}
+    )
+    assert any("show CELL --full" in note for note in table.notes)
+    without = audit_table(results.audit[results.audit["quantizer"] == "lsq"], "audit", "Audit", Roles())
+    assert "of its own" not in without.text
+    assert not any(name.startswith("own.") for name in without.numbers)
+
+
 def test_a_control_without_integers_covers_no_layer(
     store: RunStore, make: Make, site: Callable[..., dict[str, float | int | None]]
 ) -> None:

@@ -16,6 +16,7 @@ from . import gradient as checks_gradient
 from . import grid as checks_grid
 from . import groups as checks_groups
 from . import input_grid as checks_input_grid
+from . import outputs as checks_outputs
 from . import post_training as checks_post_training
 from . import state as checks_state
 from . import training as checks_training
@@ -45,6 +46,7 @@ CHECKS: tuple[Check, ...] = (
     checks_grid.check_export,
     checks_grid.check_dequantized_eval,
     checks_input_grid.check_input_grid,
+    checks_outputs.check_outputs,
     checks_groups.check_groups,
     checks_grid.check_codes_fit,
     checks_grid.check_plan_is_true,

@@ -1,5 +1,6 @@
 """Each contract check fails on a quantizer that is broken in just that way."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -11,9 +12,11 @@ from quantdg.quantizers.base import Audit, Support
 from quantdg.quantizers.contract.checks import CHECKS, run_check, run_checks
 from quantdg.quantizers.contract.declaration import check_declaration
 from quantdg.quantizers.contract.gradient import check_edge_gradient
+from quantdg.quantizers.contract.outputs import check_outputs
 from quantdg.quantizers.contract.post_training import check_post_training
 from quantdg.quantizers.contract.toy_net import ToyNet
 from quantdg.quantizers.fake_quant import FakeQuant, QParams
+from quantdg.quantizers.insertion import output_quants
 from quantdg.quantizers.lsq import LSQ, LSQQuant
 from quantdg.quantizers.post_training import set_quantized
 from quantdg.quantizers.round_to_nearest import RoundToNearest
@@ -265,6 +268,34 @@ class CutsItsOffset(LearnsAnOffset):
         return {n: replace(s, act=s.act and replace(s.act, zero_point=int(s.act.zero_point))) for n, s in out.items()}
 
 
+class IgnoresPlacement(LSQ):
+    """As a class does that was written before outputs were quantized."""
+
+    def __init__(self, spec=None, **options):
+        super().__init__(replace(spec, placement="inputs"), **options)
+
+
+class HoldsItsOutputs(LSQ):
+    """Their scales are in the plan and in the optimizer, and never get a gradient."""
+
+    def prepare(self, model, example):
+        plan = super().prepare(model, example)
+        for quant in output_quants(model).values():
+            quant.forward = lambda x, act=quant: type(act).forward(copy.deepcopy(act), x)
+        return plan
+
+
+class ExportsOtherOutputs(LSQ):
+    def outputs(self, model):
+        out = super().outputs(model)
+        return {n: replace(o, act=replace(o.act, scale=1.1 * o.act.scale)) for n, o in out.items()}
+
+
+class AuditsNoOutput(LSQ):
+    def audit(self, model):
+        return replace(super().audit(model), outputs={})
+
+
 class MoreBitsThanStated(LSQ):
     def weight_quantizer(self, weight, site):
         quant = LSQQuant(site.weight_bits + 2)
@@ -393,6 +424,7 @@ BROKEN = {
     "export": (ExportsAnotherScale, "not the weight that the forward uses"),
     "dequantized_eval": (ExportsAnotherInputScale, "other logits"),
     "input_grid": (CutsItsOffset, "codes away; return from qparams what forward does"),
+    "outputs": (ExportsOtherOutputs, "codes off the exported grid"),
     "groups": (ExportsOneGroup, "scales have shape (16,), not (16, 2)"),
     "codes_fit": (MoreBitsThanStated, "codes span"),
     "plan_is_true": (HidesASite, "the plan differs"),
@@ -417,6 +449,9 @@ def test_a_check_fails_on_the_bug_it_is_for(check):
 @pytest.mark.parametrize(
     ("check", "broken", "part"),
     [
+        (check_outputs, IgnoresPlacement, "supports accepts placement=full, but plan.outputs is empty"),
+        (check_outputs, HoldsItsOutputs, "output_quant.step_size of a quantized output got no gradient"),
+        (check_outputs, AuditsNoOutput, "Audit.outputs must hold exactly"),
         (check_edge_gradient, PassesWhatIsClipped, "have a gradient that is not stopped"),
         (check_edge_gradient, MasksInputsByTheirCode, "inputs inside the grid get no gradient"),
         (check_post_training, RoundsInTraining, "training differs from that of the float network"),

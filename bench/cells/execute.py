@@ -129,6 +129,7 @@ def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: 
         curve=branch.curve,
         plan=_plan_of(cell, branch),
         audit={name: site.flat() for name, site in branch.audit.sites.items()},
+        outputs={name: asdict(output) for name, output in branch.audit.outputs.items()},
         sizes=sizes,
         logits=logits,
         timings={

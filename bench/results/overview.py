@@ -51,7 +51,13 @@ def cell_overview(store: RunStore, key: str, *, full: bool) -> str:
             *_layers(record),
         ]
         if full:
-            lines += ["", *_sites(record), "", *(f"{name}={value}" for name, value in _leaves(record.settings))]
+            lines += [
+                "",
+                *_sites(record),
+                *_outputs(record),
+                "",
+                *(f"{name}={value}" for name, value in _leaves(record.settings)),
+            ]
         return "\n".join(lines)
 
 
@@ -103,6 +109,11 @@ def _layers(record: Record) -> Iterator[str]:
         yield f"layers: {len(noise)} quantized, noise median {median(noise.values()):.3f}, worst {noise[worst]:.3f} in {worst}"
     for name, reason in skipped:
         yield f"float: {name}, {reason}"
+    outputs = record.plan.get("outputs") or []
+    if outputs:
+        yield f"outputs: {len(outputs)} quantized"
+    for name, reason in record.plan.get("float_outputs") or []:
+        yield f"float output: {name}, {reason}"
 
 
 def _sites(record: Record) -> Iterator[str]:
@@ -110,6 +121,23 @@ def _sites(record: Record) -> Iterator[str]:
         head = list(dict.fromkeys(key for site in record.audit.values() for key in site))
         rows = [[name, *(site.get(key) for key in head)] for name, site in record.audit.items()]
         yield tabulate(rows, ["layer", *head], floatfmt=".3g")
+
+
+def _outputs(record: Record) -> Iterator[str]:
+    """Each quantized output with the module whose quantizer it has and the evidence that this was trained."""
+    rows = [
+        (
+            output["module"],
+            output["grid"],
+            output["bits"],
+            ", ".join(output["readers"]),
+            *(record.outputs.get(output["module"], {}).get(name) for name in ("scale_moved", "scale_gradient")),
+        )
+        for output in record.plan.get("outputs") or []
+    ]
+    if rows:
+        yield ""
+        yield tabulate(rows, ["output", "grid of", "bits", "read by", "scale_moved", "scale_gradient"], floatfmt=".3g")
 
 
 def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -146,6 +146,7 @@ class Record:
         curve: one entry a checkpoint: step, train_loss, source_acc, source_loss, target_out.
         plan: sites, skipped (name, reason), parameters, frozen; ``match`` where the noise was matched.
         audit: site name -> evidence that the quantizer worked; numbers of one method alone are called ``own.NAME``.
+        outputs: module name -> evidence that the quantizer of what it returns was trained; empty in records of before 0.4.
         noise: site name -> std(w_q - w) / std(w) at insertion and then at each checkpoint of ``curve``.
         log: where a failed cell's traceback is, relative to the run folder; empty for others and before 0.4.
         logits: of the iid weights on some target images; None in records of before 0.4.
@@ -176,6 +177,7 @@ class Record:
     meaning: str = ""
     logits: Logits | None = None
     log: str = ""
+    outputs: dict[str, dict[str, float | None]] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:

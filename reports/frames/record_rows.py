@@ -14,7 +14,7 @@ from .variants import flatten
 
 SIZES = ["float_file", "packed_file", "codes", "scales", "rest"]
 AUDIT = ["levels", "noise", "saturation", "moved", "sites_moved", "scale_moved", "sites", "quantized", "layers"]
-AUDIT += ["grid_distance", "oscillation", "dead"]
+AUDIT += ["grid_distance", "oscillation", "dead", "outputs", "float_outputs", "outputs_moved"]
 AUDIT += ["worst_noise", "noise_at", "noise_of_others", "worst_saturation", "saturation_at", "saturation_of_others"]
 OWN = "own."
 """What the names of those entries begin with that one method alone has."""
@@ -74,7 +74,8 @@ def audit_row(record: Record) -> list[dict[str, Any]]:
 
     ``worst_noise`` and ``worst_saturation`` are of the layers ``noise_at`` and ``saturation_at``, beside the
     median of the other layers. ``sites`` counts the audited layers, ``quantized`` those with integers and ``layers`` all that could have them.
-    Entries called ``own.NAME`` are means over the sites.
+    ``outputs`` counts those quantized, ``float_outputs`` those that ``placement=full`` had to leave in float, and
+    ``outputs_moved`` is the median of the largest relative changes of what they learned. Entries called ``own.NAME`` are means over the sites.
     """
     sites: list[Mapping[str, Any]] = list(record.audit.values())
     if not sites:
@@ -93,6 +94,9 @@ def audit_row(record: Record) -> list[dict[str, Any]]:
             "grid_distance": _median(sites, "grid_distance"),
             "oscillation": _median(sites, "oscillation"),
             "dead": _median(sites, "dead"),
+            "outputs": len(record.plan.get("outputs", ())),
+            "float_outputs": len(record.plan.get("float_outputs", ())),
+            "outputs_moved": _median([*record.outputs.values()], "scale_moved"),
             "sites": len(sites),
             "quantized": len(record.plan.get("sites", ())),
             "layers": len(record.plan.get("sites", ())) + len(record.plan.get("skipped", ())),

@@ -32,6 +32,11 @@ _NOTES = (
     "Coverage: quantized layers of those that could be.",
     "Worst noise, worst saturated: of the worst layer of the worst cell.",
 )
+_OUTPUTS = ["outputs", "float_outputs"]
+_OUTPUTS_NOTE = (
+    "Outputs: quantized outputs of those that placement=full asks for; `quantdg show CELL` says why others stay float. Outputs "
+    f"moved: largest relative change of a learned scale of theirs, median over outputs; {DASH}: none, or none is learned."
+)
 _OWN_NOTE = (
     "Of its own: numbers that the method alone has, explained in docs/quantizers.md; means over sites, then medians over "
     "cells. `quantdg show CELL --full` has each layer's."
@@ -47,38 +52,54 @@ def _own_text(line: Mapping[Hashable, Any], own: Sequence[str]) -> str:
     return ", ".join(found) or DASH
 
 
+def _outputs_text(line: Mapping[Hashable, Any]) -> dict[str, str]:
+    asked = line["outputs"] + line["float_outputs"]
+    share = _share(line["outputs"] / line["n"], asked / line["n"]) if asked else DASH
+    return {"outputs": share, "outputs moved": number_text(line["outputs_moved"], ".2%")}
+
+
+def _row(line: Mapping[Hashable, Any], own: Sequence[str]) -> dict[str, str]:
+    return {
+        **{c: str(line[c]) for c in METHOD},
+        "levels used": number_text(line["levels"], ".0f"),
+        "noise / signal": number_text(line["noise"], ".4f"),
+        "worst noise": number_text(line["worst_noise"], ".4f"),
+        "saturated": number_text(line["saturation"], ".2%"),
+        "worst saturated": number_text(line["worst_saturation"], ".2%"),
+        "weight moved": number_text(line["moved"], ".2%"),
+        "sites moved": _share(line["sites_moved"], line["sites"]),
+        "scale moved": number_text(line["scale_moved"], ".2%"),
+        "grid distance": number_text(line["grid_distance"], ".3f"),
+        "oscillating": number_text(line["oscillation"], ".2%"),
+        "dead": number_text(line["dead"], ".2%"),
+        "of its own": _own_text(line, own),
+        "coverage": _share(line["quantized"] / line["n"], line["layers"] / line["n"]),
+        **_outputs_text(line),
+        "cells": str(line["n"]),
+    }
+
+
 def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Table:
     """Make a line per (algorithm, quantizer, bits): medians over sites, then over the section's cells."""
     worst = [f"worst_{what}" for what in _BOUNDS]
     own = [name for name in map(str, audit) if name.startswith(OWN) and audit[name].notna().any()]
-    values = audit[[*_VALUES, *worst, *own]].astype(float)
+    values = audit[[*_VALUES, "outputs_moved", *worst, *own]].astype(float)
     groups = pd.concat([audit[[*METHOD, "key"]], values], axis=1).groupby(METHOD, sort=False)
-    counts = audit.groupby(METHOD, sort=False)[["sites_moved", "sites", "quantized", "layers"]].sum()
-    numbers = groups[[*_VALUES, *own]].median().join(groups[worst].max()).join(counts).join(groups.size().rename("n"))
+    counts = audit.groupby(METHOD, sort=False)[["sites_moved", "sites", "quantized", "layers", *_OUTPUTS]].sum()
+    numbers = (
+        groups[[*_VALUES, "outputs_moved", *own]]
+        .median()
+        .join(groups[worst].max())
+        .join(counts)
+        .join(groups.size().rename("n"))
+    )
     numbers = ordered(numbers.reset_index(), roles)
-    rows = [
-        {
-            **{c: str(line[c]) for c in METHOD},
-            "levels used": number_text(line["levels"], ".0f"),
-            "noise / signal": number_text(line["noise"], ".4f"),
-            "worst noise": number_text(line["worst_noise"], ".4f"),
-            "saturated": number_text(line["saturation"], ".2%"),
-            "worst saturated": number_text(line["worst_saturation"], ".2%"),
-            "weight moved": number_text(line["moved"], ".2%"),
-            "sites moved": _share(line["sites_moved"], line["sites"]),
-            "scale moved": number_text(line["scale_moved"], ".2%"),
-            "grid distance": number_text(line["grid_distance"], ".3f"),
-            "oscillating": number_text(line["oscillation"], ".2%"),
-            "dead": number_text(line["dead"], ".2%"),
-            "of its own": _own_text(line, own),
-            "coverage": _share(line["quantized"] / line["n"], line["layers"] / line["n"]),
-            "cells": str(line["n"]),
-        }
-        for line in numbers.to_dict("records")
-    ]
+    rows = [_row(line, own) for line in numbers.to_dict("records")]
     columns = ["levels used", "noise / signal", "worst noise", "saturated", "worst saturated", "weight moved"]
     columns += ["sites moved", "scale moved", "grid distance", "oscillating", "dead"]
     columns += ["of its own", "coverage"] if own else ["coverage"]
+    full = bool(numbers[_OUTPUTS].any(axis=None))
+    columns += ["outputs", "outputs moved"] if full else []
     traces = traced("cells", groups["key"].unique().loc[pd.MultiIndex.from_frame(numbers[METHOD])])
     return Table(
         name=name,
@@ -86,7 +107,7 @@ def audit_table(audit: pd.DataFrame, name: str, title: str, roles: Roles) -> Tab
         text=pd.DataFrame(rows, columns=[*METHOD, *columns, "cells"]),
         numbers=numbers,
         labels=3,
-        notes=(*_warnings(audit, numbers), *_NOTES, *([_OWN_NOTE] if own else [])),
+        notes=(*_warnings(audit, numbers), *_NOTES, *([_OWN_NOTE] if own else []), *([_OUTPUTS_NOTE] if full else [])),
         traces=traces,
     )
 

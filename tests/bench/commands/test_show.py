@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from quantdg.bench.results.find import find_cell, find_cells, is_named
 from quantdg.bench.results.record import Labels
 from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import ConfigError, RecordError, UnknownNameError
-from quantdg.quantizers.base import SiteAudit
+from quantdg.quantizers.base import PlacedOutput, SiteAudit
 
 RUNS = Path(__file__).parents[1] / "results" / "schema1" / "a"
 LSQ = "digits/thick/0/erm+mixup+sam/lsq/W7"
@@ -106,6 +106,25 @@ def test_the_numbers_of_one_method_are_shown_layer_by_layer(tmp_path: Path, caps
     [head, _, *rows] = [line.split() for line in capsys.readouterr().out.partition("\nlayer ")[2].splitlines()]
     assert head[-1] == "own.delta"
     assert [(row[0], row[-1]) for row in rows[:2]] == [("a", "0.25"), ("b", "0")]
+
+
+def test_quantized_outputs_are_listed_and_float_ones_have_their_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = find_cell(f"{RUNS}/{LSQ}")[1]
+    assert record.outputs == {}
+    placed = [PlacedOutput("act", "act", 8, ("b", "c")), PlacedOutput("pool", "act", 8, carried=True)]
+    plan = {**record.plan, "outputs": [asdict(output) for output in placed], "float_outputs": [("add", "no module")]}
+    store = RunStore(tmp_path / "runs", create=True)
+    store.write(replace(record, plan=plan, outputs={"act": {"scale_moved": 0.25, "scale_gradient": 0.5}}))
+    show([f"{store.root}/{LSQ}"])
+    short = capsys.readouterr().out
+    assert "outputs: 2 quantized" in short
+    assert "float output: add, no module" in short
+    show([f"{store.root}/{LSQ}", "--full"])
+    [_, _, act, pool, *_] = capsys.readouterr().out.partition("\noutput ")[2].splitlines()
+    assert act.split() == ["act", "act", "8", "b,", "c", "0.25", "0.5"]
+    assert pool.split() == ["pool", "act", "8"]
 
 
 def test_a_list_says_what_was_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,30 @@ def test_numbers_of_one_method_stand_behind_its_name_alone(
     assert not any(name.startswith("own.") for name in without.numbers)
 
 
+def test_quantized_outputs_are_counted(
+    store: RunStore, make: Make, site: Callable[..., dict[str, float | int | None]]
+) -> None:
+    found = [{"module": name, "grid": "a", "bits": 8, "readers": [], "carried": False} for name in "abc"]
+    plan = {"sites": [], "skipped": [], "outputs": found, "float_outputs": [["add", "no module returns it"]]}
+    outputs = {
+        name: {"scale_moved": moved, "scale_gradient": 0.1} for name, moved in zip("abc", (0.1, 0.2, 0.6), strict=True)
+    }
+    for seed in range(2):
+        store.write(
+            make(seed=seed, quantizer="lsq", rows={"iid": 0.5}, audit={"a": site()}, plan=plan, outputs=outputs)
+        )
+    store.write(make(quantizer="pact", rows={"iid": 0.5}, audit={"a": site()}))
+    audit = load(store.root).audit
+    table = audit_table(audit, "audit", "Audit", Roles())
+    text = table.text.set_index("quantizer")
+    assert text["outputs"].to_dict() == {"lsq": "3/4", "pact": DASH}
+    assert text["outputs moved"].to_dict() == {"lsq": "20.00%", "pact": DASH}
+    assert any("placement=full" in note for note in table.notes)
+    without = audit_table(audit[audit["quantizer"] == "pact"], "audit", "Audit", Roles())
+    assert "outputs" not in without.text
+    assert not any("placement=full" in note for note in without.notes)
+
+
 def test_a_control_without_integers_covers_no_layer(
     store: RunStore, make: Make, site: Callable[..., dict[str, float | int | None]]
 ) -> None:

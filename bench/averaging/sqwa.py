@@ -9,12 +9,16 @@ averaged as they are; what happens to ranges then is the quantizer's own policy 
 K models on M equidistant levels of one scale have means on K (M - 1) + 1 levels, so that rounding again is part of the
 method: seven ternary models need 4 bits. Where nothing is quantized both modes are stochastic weight averaging (SWA).
 
+With ``shape=triangle`` the rate also climbs as slowly as it fell, and a minimum is captured in the middle of a triangle. Cycles are
+then even numbers of steps between two minima; the first one is its falling half alone, and the tail begins at the last minimum.
+
 Sums are kept in double precision, so that the mean of equal captures is that capture, bit for bit.
 
 Reference: Shin, Boo and Sung, "SQWA: Stochastic Quantized Weight Averaging for Improving the Generalization Capability of
 Low-Precision Deep Neural Networks", ICASSP 2021; abstract and introduction read, which name the phases and an example of
 seven models at 2 bits. Cycle, rates, K, the tail's length and the mode ``latent`` are our reading; the fall within a cycle
-is that of Izmailov et al., UAI 2018, section 3.1.
+is that of Izmailov et al., UAI 2018, section 3.1, the triangle that of Garipov et al., NeurIPS 2018; which of them the paper
+has could not be read.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from torch import Tensor
 
 from ...core.errors import ConfigError
 from ...quantizers.spec import check_choice
-from ..schedules.cyclic import Cyclic
+from ..schedules.cyclic import Cyclic, Shape
 from .base import TrainingAverage, Weights
 
 Mode = Literal["quantized", "latent"]
@@ -41,13 +45,22 @@ class SQWA(TrainingAverage):
         cycles: of the learning rate between the quantization step and the tail, >= 1.
         captures: K, 1 to ``cycles``.
         tail: share of the steps past the quantization step, from 0 to below 1.
-        floor: share of the learning rate at the end of a cycle and in the tail, above 0 to 1.
+        floor: share of the learning rate at the captures and in the tail, above 0 to 1.
+        shape: of a cycle, ``fall`` or ``triangle``.
     """
 
     def __init__(
-        self, *, mode: Mode = "quantized", cycles: int = 9, captures: int = 7, tail: float = 0.1, floor: float = 0.01
+        self,
+        *,
+        mode: Mode = "quantized",
+        cycles: int = 9,
+        captures: int = 7,
+        tail: float = 0.1,
+        floor: float = 0.01,
+        shape: Shape = "fall",
     ) -> None:
         check_choice("averaging.sqwa.mode", mode, Mode)
+        check_choice("averaging.sqwa.shape", shape, Shape)
         if not 1 <= captures <= cycles:
             raise ConfigError(f"averaging.sqwa.captures must be 1 to cycles, {cycles}, got {captures}; write 7 of 9")
         if not 0 <= tail < 1 or not 0 < floor <= 1:
@@ -56,6 +69,7 @@ class SQWA(TrainingAverage):
             )
         self.quantized = mode == "quantized"
         self.cycles, self.count, self.tail, self.floor = cycles, captures, tail, floor
+        self.shape: Shape = shape
         self._sum: Weights = {}
         self._steps: list[int] = []
         self._differ: list[str] = []
@@ -63,17 +77,25 @@ class SQWA(TrainingAverage):
     def begin(self, start: int, steps: int) -> None:
         """Lay the cycles so that the last one ends where the tail begins; steps before the first have the whole rate."""
         self._end = steps - round(self.tail * (steps - start))
-        self._cycle = (self._end - start) // self.cycles
+        self._cycle, self._first = self._laid(self._end - start)
         if self._cycle < 2:
             raise ConfigError(
                 f"averaging.sqwa needs at least 2 steps a cycle, got {self.cycles} cycles in {self._end - start} steps; "
                 f"write averaging.sqwa.cycles={max((self._end - start) // 2, 1)} or less, or more protocol.steps"
             )
-        self._schedule = Cyclic(cycle=self._cycle, floor=self.floor)
+        self._schedule = Cyclic(cycle=self._cycle, floor=self.floor, shape=self.shape)
+
+    def _laid(self, steps: int) -> tuple[int, int]:
+        """Steps of a cycle, and the first step of the first one, where the rate is whole."""
+        if self.shape == "fall":
+            cycle = steps // self.cycles
+            return cycle, self._end - self.cycles * cycle + 1
+        half = (steps - 1) // (2 * self.cycles - 1)
+        return 2 * half, self._end - (2 * self.cycles - 1) * half
 
     def factor(self, step: int) -> float:
         """Return 1 before the first cycle, the cyclic share in cycles, ``floor`` in the tail."""
-        within = step - (self._end - self.cycles * self._cycle)
+        within = step - self._first + 1
         if within < 1:
             return 1.0
         return self._schedule.factor(within, 0) if step <= self._end else self.floor

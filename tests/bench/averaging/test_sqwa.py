@@ -55,6 +55,27 @@ def test_captures_are_at_the_minima_and_steps_left_over_come_first_at_the_whole_
     assert [11 + i for i, r in enumerate(rates) if r == pytest.approx(0.2)] == [21, 31, 32, 33]
 
 
+def test_triangles_are_captured_in_their_middle_and_the_last_one_opens_the_tail():
+    average = begun(10, 33, cycles=3, captures=2, tail=0.1, floor=0.2, shape="triangle")
+    # 2 steps of tail, so 21 in which two triangles of 8 and a half lie: minima at steps 15, 23 and 31, tops at 11, 19 and 27
+    assert [s for s in range(11, 34) if average.captures(s)] == [23, 31]
+    assert [s for s in range(11, 34) if average.replaces(s)] == [31]
+    falling, climbing = [1, 0.8, 0.6, 0.4], [0.2, 0.4, 0.6, 0.8]
+    rates = [average.factor(s) for s in range(11, 34)]
+    assert rates == pytest.approx([*falling, *climbing, *falling, *climbing, *falling, 0.2, 0.2, 0.2])
+
+
+@pytest.mark.parametrize(("start", "steps", "cycles"), [(2000, 5000, 9), (0, 7, 3), (3, 40, 1), (5, 60, 4)])
+def test_every_triangle_lies_within_the_quantized_steps(start, steps, cycles):
+    average = begun(start, steps, cycles=cycles, captures=cycles, tail=0.1, shape="triangle")
+    taken = [s for s in range(start + 1, steps + 1) if average.captures(s)]
+    assert len(taken) == cycles
+    assert [average.factor(s) for s in taken] == pytest.approx([0.01] * cycles)
+    tops = [s for s in range(start + 1, taken[-1]) if average.factor(s) == 1]
+    assert tops[0] == start + 1
+    assert average.factor(start + 1) == 1
+
+
 def test_ternary_captures_by_hand():
     quantized = [tuple(max(-1.0, min(1.0, float(torch.tensor(v).round()))) for v in w) for w in LATENTS]
     assert quantized == [(1, 0, 1, -1), (0, -1, 1, -1), (1, -1, 0, 0)]

@@ -39,6 +39,26 @@ def test_a_cycle_falls_in_equal_steps_and_starts_anew():
     assert factors == pytest.approx([1, 0.7, 0.4, 0.1, 1, 0.7, 0.4, 0.1, 1])
 
 
+def test_a_triangle_by_hand():
+    factors = [Cyclic(cycle=10, floor=0.1, shape="triangle").factor(step, 0) for step in range(1, 13)]
+    above = [1, 0.8, 0.6, 0.4, 0.2, 0, 0.2, 0.4, 0.6, 0.8, 1, 0.8]
+    assert factors == pytest.approx([0.1 + 0.9 * share for share in above])
+    assert factors[5] == 0.1
+
+
+def test_a_triangle_is_torchs_from_its_top_on():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.CyclicLR(
+        optimizer, base_lr=0.01, max_lr=1.0, step_size_up=4, cycle_momentum=False
+    )
+    schedule = Cyclic(cycle=8, shape="triangle")
+    for step in range(-3, 25):  # torch's begins at the bottom, 4 steps before our first one
+        if step >= 1:
+            assert schedule.factor(step, 0) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
+        optimizer.step()
+        theirs.step()
+
+
 @pytest.mark.parametrize("step", [1, 7, 200])
 def test_none_changes_nothing(step):
     assert Constant().factor(step, 200) == 1
@@ -50,6 +70,8 @@ def test_none_changes_nothing(step):
         (lambda: Cosine(floor=-0.1), "schedule.floor must lie between 0 and 1, got -0.1"),
         (lambda: Cosine(floor=math.nan), "schedule.floor must lie between 0 and 1, got nan"),
         (lambda: Cyclic(cycle=1), "schedule.cycle must be at least 2 steps, got 1"),
+        (lambda: Cyclic(cycle=5, shape="triangle"), "must be even with shape=triangle, got 5; write schedule.cycle=6"),
+        (lambda: Cyclic(shape="saw"), "schedule.shape must be one of"),
         (lambda: Cyclic(floor=0), "schedule.floor must be above 0 and at most 1, got 0"),
     ],
 )

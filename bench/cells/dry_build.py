@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -32,6 +33,17 @@ def build_network(model: Component, outline: Outline) -> nn.Module:
     return network
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Two images are not worth starting torch's threads for, which on busy cores takes longer than all other checks."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def try_network(network: nn.Module, shape: tuple[int, int, int]) -> None:
     """Run a copy of a network on two images in each mode; ConfigError unless it gives logits (2, classes).
 
@@ -39,7 +51,7 @@ def try_network(network: nn.Module, shape: tuple[int, int, int]) -> None:
         network: not changed.
         shape: (C, H, W) of the images.
     """
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with _one_thread(), torch.random.fork_rng(devices=[]), torch.no_grad():
         for training in (True, False):
             mode = "training" if training else "evaluation"
             try:

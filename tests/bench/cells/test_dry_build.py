@@ -56,3 +56,20 @@ def test_images_too_small_for_a_network_are_refused():
 @pytest.mark.filterwarnings("ignore")
 def test_further_classifiers_are_taken_off(arch):
     try_network(vision((3, 96, 96), 4, arch=arch), (3, 96, 96))
+
+
+def test_a_try_takes_one_thread_and_gives_the_others_back():
+    seen = []
+
+    class Counting(nn.Module):
+        def forward(self, x):
+            seen.append(torch.get_num_threads())
+            return x.mean((2, 3))
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        try_network(Counting(), (3, 8, 8))
+        assert (seen, torch.get_num_threads()) == ([1, 1], 3)
+    finally:
+        torch.set_num_threads(threads)

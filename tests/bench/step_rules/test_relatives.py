@@ -121,8 +121,42 @@ def moves(rule: StepRule) -> list[Tensor]:
     return [b.detach() - a.detach() for a, b in zip(start.parameters(), end.parameters(), strict=True)]
 
 
-def test_both_forms_of_gradient_l1_agree_on_a_relu_net() -> None:
-    plain, one, two = (moves(rule) for rule in (Plain(), *(GradientL1(radius=1e-4, form=form) for form in FORMS)))
+class TwoScalars(Algorithm):
+    """The loss is (w2 w1 - 1)^2 / 2, of two layers of one weight each."""
+
+    def __init__(self, rule: StepRule) -> None:
+        hidden = nn.Sequential(nn.Flatten(), nn.Linear(1, 1, bias=False))
+        super().__init__(DGModel(hidden, 1, 1).double(), 1, lambda params: torch.optim.SGD(params, lr=RATE))
+        self.weights = [p for p in self.parameters() if p.dim() > 1]
+        with torch.no_grad():
+            for p, value in zip(self.parameters(), (2.0, -1.0, 0.0), strict=True):
+                p.fill_(value)
+        self.rule = rule
+
+    def losses(self, minibatches: Any) -> dict[str, Tensor]:
+        return {"loss": (self.predict(torch.ones(4, 1, dtype=torch.double)) - 1).square().mean() / 2}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gradient_l1_of_layer_inputs_in_closed_form(form: Form) -> None:
+    # w = (2, -1), e = w2 w1 - 1 = -3: dL/dw = e (w2, w1) = (3, -6), dL/dx2 = e w2 = 3 over the batch, which the mean is of
+    # grad |dL/dw|_1 = (w2^2 - w2 w1 - e, w1 w2 + e - w1^2) = (6, -9),   grad |dL/dx2| = (w2^2, w1 w2 + e) = (1, -5)
+    def moved(weight_radius: float, input_radius: float) -> Tensor:
+        algorithm = TwoScalars(GradientL1(radius=weight_radius, activations=input_radius, form=form))
+        before = torch.cat([w.detach().flatten() for w in algorithm.weights])
+        algorithm.update([])
+        return (before - torch.cat([w.detach().flatten() for w in algorithm.weights])) / RATE
+
+    r, r_y = 1e-6, 1e-5
+    extra = (moved(r, r_y) - torch.tensor([3.0, -6.0])).tolist()
+    assert extra == pytest.approx([6 * r + 1 * r_y, -9 * r - 5 * r_y], rel=1e-4)
+    assert (moved(r, 0) - torch.tensor([3.0, -6.0])).tolist() == pytest.approx([6 * r, -9 * r], rel=1e-4)
+
+
+@pytest.mark.parametrize("activations", [0.0, 1e-4])
+def test_both_forms_of_gradient_l1_agree_on_a_relu_net(activations: float) -> None:
+    rules = (GradientL1(radius=1e-4, activations=activations, form=form) for form in FORMS)
+    plain, one, two = (moves(rule) for rule in (Plain(), *rules))
     for p, a, b in zip(plain, one, two, strict=True):
         assert torch.allclose(a, b, rtol=1e-3, atol=float(1e-3 * b.norm()))
         assert torch.allclose(a - p, b - p, rtol=1e-3, atol=float(1e-3 * (b - p).norm()))
@@ -223,6 +257,7 @@ def test_saq_perturbs_frozen_weights_too() -> None:
         (lambda: SAGM(alpha=-1), "alpha at least 0, got 0.05 and -1"),
         (lambda: SAQ(rho=0), "step_rule.rho must be above 0, got 0"),
         (lambda: GradientL1(radius=0), "step_rule.radius must be above 0"),
+        (lambda: GradientL1(activations=-1), "step_rule.activations must be at least 0, got -1"),
         (lambda: GradientL1(weight=2), "weight from 0 to 1, got 0.001 and 2"),
         (lambda: GradientL1(form="triple"), "step_rule.form must be one of finite_difference, double_backward, got"),
         (lambda: GradientL1(bits=9), "bits must be null or from 2 to 8, got 9"),

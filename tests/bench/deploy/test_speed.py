@@ -30,13 +30,13 @@ METHODS = [("lsq", 7), ("pact", 7), ("torch_ao", 8), ("nni_qat", 8)]
 
 @pytest.fixture(scope="module")
 def files(trained, tmp_path_factory):
-    """(arch, quantizer, weight bits, input bits) -> (Trained, Files)."""
+    """(arch, quantizer, weight bits, input bits, placement) -> (Trained, Files)."""
     kept = {}
 
-    def make(arch, quantizer="lsq", weight_bits=7, act_bits=8):
-        key = (arch, quantizer, weight_bits, act_bits)
+    def make(arch, quantizer="lsq", weight_bits=7, act_bits=8, place="inputs"):
+        key = (arch, quantizer, weight_bits, act_bits, place)
         if key not in kept:
-            t = trained(arch, quantizer, weight_bits, act_bits, 224, 4, negative=0.0)
+            t = trained(arch, quantizer, weight_bits, act_bits, 224, 4, negative=0.0, place=place)
             folder = tmp_path_factory.mktemp("files")
             kept[key] = (t, write_files(t.network, t.model, t.shape, folder / "m.onnx", folder))
         return kept[key]
@@ -59,6 +59,14 @@ def test_ratio(files, arch, quantizer, weight_bits):
     if "vnni" not in machine()["cpu_flags"]:
         pytest.skip("the limits are for processors with VNNI")
     assert measured(files, "openvino", 1, 1, arch, quantizer, weight_bits).ratio <= LIMITS[arch]
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
+def test_ratio_of_quantized_outputs(files, arch, runtime):
+    if "vnni" not in machine()["cpu_flags"]:
+        pytest.skip("the limits are for processors with VNNI")
+    assert measured(files, runtime, 1, 1, arch, "lsq", 8, 8, "full").ratio <= 0.4
 
 
 @pytest.mark.parametrize(("batch", "threads"), [(32, 1), (1, 2), (32, 2)])

@@ -25,7 +25,7 @@ from .trial import (
     trials,
 )
 
-STEPS = 25
+STEPS, LEAST = 25, 5
 _BEYOND = 32.0
 
 
@@ -83,19 +83,29 @@ def check_learning_rates(make: MakeQuantizer) -> Skip | None:
     return None
 
 
+def _step_and_look(t: Trial, largest: dict[str, float], brightness: float = 1.0) -> None:
+    t.step(1, brightness)
+    for name, p in t.net.named_parameters():
+        if p.grad is not None:
+            largest[name] = max(largest[name], float(p.grad.abs().max()))
+
+
 def check_everything_trains(make: MakeQuantizer) -> Skip | None:
     """In real steps each site's weight and each learned quantizer parameter gets a gradient and moves.
 
-    The last two steps see inputs beyond every range, since an offset learns from clipped inputs only.
+    As many steps are taken as that needs, at least 5. The last two see inputs beyond every range, since an offset learns
+    from clipped inputs only.
     """
     for t in trials(make):
         before = {n: p.detach().clone() for n, p in t.net.named_parameters()}
         largest = dict.fromkeys(before, 0.0)
-        for brightness in [1.0] * STEPS + [_BEYOND] * 2:
-            t.step(1, brightness)
-            for name, p in t.net.named_parameters():
-                if p.grad is not None:
-                    largest[name] = max(largest[name], float(p.grad.abs().max()))
+        for _ in range(STEPS):
+            _step_and_look(t, largest)
+            still = [n for n, p in t.net.named_parameters() if not largest[n] or torch.equal(p, before[n])]
+            if t.done >= LEAST and set(still) <= set(t.plan.frozen):
+                break
+        for _ in range(2):
+            _step_and_look(t, largest, _BEYOND)
         for name, p in t.net.named_parameters():
             moved = not torch.equal(p, before[name])
             if name in t.plan.frozen:

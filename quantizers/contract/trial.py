@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -92,15 +93,34 @@ def supported(make: MakeQuantizer, wanted: Iterable[QuantSpec], net: ToyNet | No
 
 def specs(make: MakeQuantizer) -> list[QuantSpec]:
     """Return up to two specs the quantizer supports on the toy: the first weight-only one and the first with inputs."""
-    return [spec for group in (WEIGHT_ONLY, WITH_INPUTS) for spec in supported(make, group)[:1]]
+    net = float_net()
+    return [spec for group in (WEIGHT_ONLY, WITH_INPUTS) for spec in supported(make, group, net)[:1]]
+
+
+def _float_phase(net: ToyNet, steps: int) -> tuple[ToyNet, torch.optim.Adam]:
+    optimizer = torch.optim.Adam(net.parameters(), LR)
+    for step in range(steps):
+        train_step(net, optimizer, -10 + step, None)
+    return net, optimizer
+
+
+@lru_cache
+def _kept_float_phase(steps: int) -> tuple[ToyNet, torch.optim.Adam]:
+    return _float_phase(float_net(), steps)
+
+
+def _float_copy(steps: int) -> tuple[ToyNet, torch.optim.Adam]:
+    """Copy the toy and its optimizer after ``steps`` steps, which are the same before every quantizer, with the gradients."""
+    kept = _kept_float_phase(steps)
+    net, optimizer = copy.deepcopy(kept)
+    for new, old in zip(net.parameters(), kept[0].parameters(), strict=True):
+        new.grad = None if old.grad is None else old.grad.clone()
+    return net, optimizer
 
 
 def start(make: MakeQuantizer, spec: QuantSpec, net: ToyNet | None = None, float_steps: int = 3) -> Trial:
     """Go to the branch point: float steps with Adam, prepare, calibrate, and the quantizer's optimizer groups."""
-    net = net or float_net()
-    optimizer = torch.optim.Adam(net.parameters(), LR)
-    for step in range(float_steps):
-        train_step(net, optimizer, -10 + step, None)
+    net, optimizer = _float_phase(net, float_steps) if net else _float_copy(float_steps)
     quantizer = make(spec)
     batches = calibration()
     plan = quantizer.prepare(net, batches[0])

@@ -43,8 +43,14 @@ def test_run_report_and_run_again(tmp_path):
     assert (tmp_path / "elsewhere" / "report.md").read_bytes() == (tmp_path / "runs/report/report.md").read_bytes()
 
 
+@pytest.fixture
+def runs(tmp_path):
+    """A run folder, made in this process."""
+    assert main(["run", *QUICK, "quantizer=[float]", "launcher.jobs=0", f"out={tmp_path / 'runs'}"]) == 0
+
+
+@pytest.mark.usefixtures("runs")
 def test_the_report_never_imports_torch(tmp_path):
-    quantdg("run", *QUICK, "quantizer=[float]", "launcher.jobs=0", "out=runs", cwd=tmp_path)
     code = (
         "import sys; from quantdg.core.cli import main; code = main(['report', 'runs']);"
         "assert 'torch' not in sys.modules; sys.exit(code)"
@@ -195,9 +201,9 @@ def test_a_large_grid_needs_a_yes(capsys):
     assert "10010 cells in" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("runs")
 def test_letters_that_the_output_lacks_cost_nothing(tmp_path):
     """The report has dashes and signs beyond ASCII."""
-    quantdg("run", *QUICK, "quantizer=[float]", "launcher.jobs=0", "out=runs", cwd=tmp_path)
     whole = quantdg("report", "runs", "--out", "a", cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "utf-8"})
     poor = quantdg("report", "runs", "--out", "b", cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert (poor.returncode, poor.stderr) == (0, "")
@@ -206,10 +212,10 @@ def test_letters_that_the_output_lacks_cost_nothing(tmp_path):
     assert (tmp_path / "a" / "report.md").read_bytes() == (tmp_path / "b" / "report.md").read_bytes()
 
 
-@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
-def test_closed_streams_cost_nothing(closed, tmp_path):
+@pytest.mark.parametrize(("closed", "jobs"), [(">&-", 0), ("<&- >&- 2>&-", 1)])
+def test_closed_streams_cost_nothing(closed, jobs, tmp_path):
     """Also no file may get the number of a closed stream: what is printed would land in it."""
-    words = ("run", *QUICK, "quantizer=[float]", "out=runs")
+    words = ("run", *QUICK, "quantizer=[float]", f"launcher.jobs={jobs}", "out=runs")
     line = " ".join([sys.executable, "-m", "quantdg.bench", *(f"'{w}'" for w in words), closed])
     done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

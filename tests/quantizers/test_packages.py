@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from quantdg.bench.experiment.catalogue import find_quantizer, unusable_reason
@@ -22,3 +25,10 @@ def test_what_is_missing_is_named_with_its_pip_line() -> None:
     there, absent = {"json": "pip install a"}, {"no_such_package": "pip install b", "no_such.package": "pip install c"}
     assert missing_of(there) == ""
     assert missing_of({**there, **absent}) == "pip install b and pip install c"
+
+
+def test_importing_the_adapters_imports_no_library() -> None:
+    modules = sorted({target.rpartition(".")[0] for target in OURS.values()})
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert not {"nni", "torchao", "brevitas", "optimum", "aimet_torch"} & set(done.stdout.split())

@@ -17,7 +17,6 @@ from quantdg.quantizers.torch_ao import TorchAO
 
 PARTS = {
     "alone": {},
-    "lsq": {"quantizer": LSQ},
     "all": {"quantizer": LSQ, "rule": SAM(), "transforms": (Mixup(), MixStyle(p=0.9))},
 }
 

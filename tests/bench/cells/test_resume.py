@@ -23,7 +23,7 @@ from quantdg.core.errors import RecordError
 with hydra():
     QUANTIZERS, ALGORITHMS, AVERAGES = choices("quantizer"), choices("algorithm"), choices("averaging")
 OBSERVERS = [name for name in AVERAGES if not import_object(find_offer("averaging", name).target).trains]
-LONGER = ("protocol.steps=24", "protocol.start_step=8", "protocol.check_every=2")
+LONGER = ("protocol.steps=16", "protocol.start_step=4", "protocol.check_every=3")
 
 
 def ignore(_steps):
@@ -53,7 +53,7 @@ def compare(cell, tmp_path, words, seed):
         pytest.skip(refused[1])
     state = float_phase.float_phase(chosen.group, data, tmp_path / "float.safetensors", ignore)
     whole = summary(chosen, branches.train_branch(chosen, data, state, ignore), data, tmp_path / "a")
-    counts = np.random.default_rng(seed).integers(0, 6, size=2).tolist()
+    counts = np.random.default_rng(seed).integers(0, 5, size=2).tolist()
     parts = interrupted(chosen, data, state, tmp_path / "work.safetensors", counts)
     assert summary(chosen, parts, data, tmp_path / "b") == whole, counts
 

@@ -14,7 +14,7 @@ from torch import nn
 from quantdg.bench.experiment.flatness import FlatnessSettings
 from quantdg.bench.flatness.deployed import flatness_of
 from quantdg.bench.flatness.measure import domain_batches, measure_flatness
-from quantdg.bench.flatness.network import deployed_state, input_grids
+from quantdg.bench.flatness.network import activation_grids, deployed_state
 from quantdg.bench.training.branch import insert_quantizer
 from quantdg.bench.training.checkpoint import capture
 from quantdg.bench.training.float_phase import build, train_step
@@ -168,7 +168,7 @@ def test_the_criterion_measures_from_the_first_weights_with_the_dequantized_ones
 def test_input_grids(rounding):
     network = nn.Sequential(nn.Identity())
     x = torch.tensor([-0.2, 0.13, 0.3, 5.0])
-    with input_grids(network, {"0": ActQuant(scale=0.1, zero_point=2, qmin=0, qmax=15, bits=4)}, rounding):
+    with activation_grids(network, {"0": ActQuant(scale=0.1, zero_point=2, qmin=0, qmax=15, bits=4)}, {}, rounding):
         out = network(x)
     expected = [-0.2, 0.1 if rounding else 0.13, 0.3, 1.3]
     assert out.tolist() == pytest.approx(expected)

@@ -18,6 +18,8 @@ from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep import session
 from quantdg.bench.training.checkpointer import StoppedError
 
+FEW = [f"flatness.{name}" for name in ("examples=8", "directions=2", "probes=2", "iterations=2", "radii=[0.01]")]
+
 
 @pytest.fixture
 def sweep(quick):
@@ -123,7 +125,7 @@ def test_the_loser_of_a_race_reports_the_stored_record(sweep):
 
 def test_a_group_builds_one_network(quick, monkeypatch):
     """However many cells, controls, matched rows and flatness measures stand on it; copies call no __init__."""
-    words = ("quantizer=[float,lsq,freeze,torch_ao]", "match=noise", "match_to=lsq", "flatness=quick")
+    words = ("quantizer=[float,lsq,freeze,torch_ao]", "match=noise", "match_to=lsq", "flatness=quick", *FEW)
     experiment = quick(*words, "algorithm=[coral]", "transform=[mixstyle]")
     cells, built, make = session.load_and_plan(experiment), [], DGModel.__init__
 

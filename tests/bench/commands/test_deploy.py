@@ -31,11 +31,20 @@ for package in ("onnx", "onnxscript", "onnxruntime", "openvino", "zstandard"):
     pytest.importorskip(package)
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("deploy") / "runs"
+
+
 @pytest.fixture
-def finished(quick):
-    """(store, experiment, keys by quantizer and bits) of a grid of three cells."""
+def finished(quick, kept):
+    """(store, experiment, keys by quantizer and bits) of a grid of three cells, trained once and copied for each test."""
     experiment = quick("quantizer=[float,lsq]", "act_bits=[null,8]")
-    assert run_experiment(experiment) == 0
+    if not kept.exists():
+        assert run_experiment(experiment) == 0
+        shutil.copytree(experiment.paths.out, kept)
+    else:
+        shutil.copytree(kept, experiment.paths.out)
     store = RunStore(experiment.paths.out)
     keys = {f"{r.labels.quantizer} {r.labels.bits}": r.key for r in store.records() if isinstance(r, Record)}
     return store, experiment, keys

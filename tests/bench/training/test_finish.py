@@ -9,6 +9,7 @@ from quantdg.bench.results.record import HEADLINE, LAST
 from quantdg.bench.training import branch as branches
 from quantdg.bench.training import float_phase
 from quantdg.bench.training.data import CellData
+from quantdg.bench.training.images import AtHand
 from quantdg.core.errors import QuantizerError
 from quantdg.quantizers.insertion import latent_parameter
 
@@ -63,16 +64,16 @@ def test_the_last_checkpoint_is_what_a_float_network_gives_that_is_quantized_by_
 
 def test_no_target_image_is_read_but_to_score(train, monkeypatch):
     """The codes are the same where the target's images are noise, and calibration asks for source-train images only."""
-    read, images = [], CellData._images
+    quantizing: list[bool] = []
+    _, data, honest = train("quantizer=[gptq]")
+    read, batch, target = [], AtHand.batch, data.target
 
     def spoiled(self, domain, index):
-        found = images(self, domain, index)
+        images, labels = batch(self, domain, index)
         if quantizing:
             read.extend((domain, int(i)) for i in index)
-        return torch.randint_like(found, 256) if domain == self.target else found
+        return (torch.randint_like(images, 256) if domain == target else images), labels
 
-    quantizing: list[bool] = []
-    _, _, honest = train("quantizer=[gptq]")
     calibration = CellData.calibration
 
     def calibrating(self):
@@ -80,7 +81,7 @@ def test_no_target_image_is_read_but_to_score(train, monkeypatch):
         yield from calibration(self)
         quantizing.clear()
 
-    monkeypatch.setattr(CellData, "_images", spoiled)
+    monkeypatch.setattr(AtHand, "batch", spoiled)
     monkeypatch.setattr(CellData, "calibration", calibrating)
     _, data, blind = train("quantizer=[gptq]")
     allowed = {(domain, int(i)) for domain, index in data.train.items() for i in index}

@@ -137,7 +137,8 @@ def test_false_positive_rate_long(test: Callable[[int, int], Floats], domains: i
 def test_false_positive_rate_of_friedman_and_of_any_pair_beyond_the_critical_difference(
     methods: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranking, "sign_flip", lambda gains: np.ones(len(gains)))  # of pairs: slow, and not looked at here
+    # of pairs, which takes long and is not looked at here
+    monkeypatch.setattr(ranking, "sign_flip", lambda gains: np.ones(len(gains)))
     values = simulate(1500, 12, tests=methods).mean(axis=-1).transpose(0, 2, 1)
     found = [f for f in map(ranking.rank, values) if f is not None]
     assert len(found) == 1500

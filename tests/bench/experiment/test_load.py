@@ -183,11 +183,23 @@ NODES = [*GROUPS, "seeds", "targets", "bits", "match", "match_to", "verdict", "s
 SETTINGS = ["protocol.steps", "protocol.bn", "launcher.jobs", "quantizer.lsq.spec", "algorithm.erm", "verdict.alpha"]
 
 
-@pytest.mark.parametrize("value", ["null", "[]", "-1", "abc", "{a: 1}", "nan", "[null]"])
+VALUES = ["null", "[]", "-1", "abc", "{a: 1}", "nan", "[null]"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", VALUES)
 def test_no_value_anywhere_ends_in_a_traceback(value):
     for key in (*NODES, *SETTINGS):
         with suppress(ConfigError):
             config.load([f"{key}={value}"])
+
+
+@pytest.mark.parametrize("first", [0, 2, 4])
+def test_three_values_everywhere_end_in_no_traceback(first):
+    """Neighbours get different ones; the slow test tries all."""
+    for number, key in enumerate((*NODES, *SETTINGS)):
+        with suppress(ConfigError):
+            config.load([f"{key}={VALUES[(first + number) % len(VALUES)]}"])
 
 
 @pytest.mark.parametrize(

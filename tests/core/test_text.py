@@ -96,8 +96,8 @@ def test_markup_of_a_name_is_none(quick):
 
 
 def test_everything_is_printed_by_the_function_that_cleans():
-    """A script for a shell and the answer of a measuring process are no text for a terminal."""
-    allowed = {"core/text.py", "core/completion.py", "bench/deploy/measure.py"}
+    """A script for a shell and the answer of a measuring process are no text; a picture for a terminal cleans its parts."""
+    allowed = {"core/text.py", "core/completion.py", "bench/deploy/measure.py", "reports/answer/terminal.py"}
     for top in ("core", "bench", "reports", "datasets", "quantizers", "api"):
         for path in (ROOT / top).rglob("*.py"):
             calls = (n.func for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call))

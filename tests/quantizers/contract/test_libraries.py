@@ -95,7 +95,7 @@ class TestTorchaoPT2E(QuantizerContract):
         (NNIBNN, set()),
         (
             NNILSQPlus,
-            {"everything_trains", "accuracy", "scale_contract", "audit", "averaging", "double_backward"},
+            {"everything_trains", "accuracy", "scale_contract", "audit", "averaging", "double_backward", "outputs"},
         ),
     ],
 )

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..core.threads import one_thread
 from .contract.checks import CHECKS, Check
-from .contract.toy_net import one_thread
 from .contract.trial import MakeQuantizer
 
 

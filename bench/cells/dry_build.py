@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.errors import ConfigError, QuantDGError, one_line
+from ...core.threads import one_thread
 from ...datasets.base import Outline
 from ...quantizers.layers import choose
 from ..averaging.base import training_average
@@ -33,17 +33,6 @@ def build_network(model: Component, outline: Outline) -> nn.Module:
     return network
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Two images are not worth starting torch's threads for, which on busy cores takes longer than all other checks."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def try_network(network: nn.Module, shape: tuple[int, int, int]) -> None:
     """Run a copy of a network on two images in each mode; ConfigError unless it gives logits (2, classes).
 
@@ -51,7 +40,7 @@ def try_network(network: nn.Module, shape: tuple[int, int, int]) -> None:
         network: not changed.
         shape: (C, H, W) of the images.
     """
-    with _one_thread(), torch.random.fork_rng(devices=[]), torch.no_grad():
+    with one_thread(), torch.random.fork_rng(devices=[]), torch.no_grad():
         for training in (True, False):
             mode = "training" if training else "evaluation"
             try:

@@ -10,13 +10,14 @@ under another name. Configuration files say the same below their groups; the com
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.override_parser.types import Override
 
 from ...core.errors import ConfigError, UnknownNameError
+from ...core.nested import leaves
 from .offers import ALONE
 from .plugins import SEVERAL
 
@@ -162,18 +163,10 @@ def said_of(config: Mapping[str, Any], name: str) -> list[str]:
     for group in ALONE:
         node = config[group].get(name) if isinstance(config[group], Mapping) else None
         if isinstance(node, Mapping):
-            words += [f"++{group}.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in _leaves(node)]
+            words += [f"++{group}.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in leaves(node)]
         elif isinstance(node, str) and group in BY_NAME:
             words.append(f"{group}={node}")
     return words
-
-
-def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def without_others(config: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

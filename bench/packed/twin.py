@@ -25,8 +25,8 @@ NOISE_FACTOR = 2.0
 Rounding = Callable[[ActQuant, Tensor], Tensor]
 
 
-class InputGrid:
-    """A forward pre-hook that rounds a layer's input to its grid, as `ActQuant` says; for evaluation only.
+class _Grid:
+    """A hook that rounds to a grid, as `ActQuant` says; for evaluation only.
 
     Args:
         act: the grid.
@@ -38,6 +38,10 @@ class InputGrid:
     def __init__(self, act: ActQuant) -> None:
         self.act = act
         self.rounding: Rounding = ActQuant.quantize
+
+
+class InputGrid(_Grid):
+    """A forward pre-hook that rounds a layer's input."""
 
     def attach(self, layer: nn.Module) -> None:
         """Round the first argument of every call of ``layer`` from now on."""
@@ -53,19 +57,8 @@ class InputGrid:
         return args, {**kwargs, name: self.rounding(self.act, kwargs[name])}
 
 
-class OutputGrid:
-    """A forward hook that rounds what a module returns to its grid; for evaluation only.
-
-    Args:
-        act: the grid.
-
-    Attributes:
-        rounding: applies it.
-    """
-
-    def __init__(self, act: ActQuant) -> None:
-        self.act = act
-        self.rounding: Rounding = ActQuant.quantize
+class OutputGrid(_Grid):
+    """A forward hook that rounds what a module returns."""
 
     def attach(self, module: nn.Module) -> None:
         """Round what every call of ``module`` returns from now on."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import Any
 
 from tabulate import tabulate
 
+from ...core.nested import leaves
 from .codec import reading
 from .record import Record
 from .store import RunStore
@@ -56,7 +56,7 @@ def cell_overview(store: RunStore, key: str, *, full: bool) -> str:
                 *_sites(record),
                 *_outputs(record),
                 "",
-                *(f"{name}={value}" for name, value in _leaves(record.settings)),
+                *(f"{name}={value}" for name, value in leaves(record.settings)),
             ]
         return "\n".join(lines)
 
@@ -138,11 +138,3 @@ def _outputs(record: Record) -> Iterator[str]:
     if rows:
         yield ""
         yield tabulate(rows, ["output", "grid of", "bits", "read by", "scale_moved", "scale_gradient"], floatfmt=".3g")
-
-
-def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from ...core.errors import MissingPackageError
+from ...core.threads import one_thread
 from . import declaration as checks_declaration
 from . import gradient as checks_gradient
 from . import grid as checks_grid
@@ -20,7 +21,6 @@ from . import outputs as checks_outputs
 from . import post_training as checks_post_training
 from . import state as checks_state
 from . import training as checks_training
-from .toy_net import one_thread
 from .trial import MakeQuantizer, Skip
 
 Check = Callable[[MakeQuantizer], Skip | None]

@@ -7,8 +7,7 @@ overridden ``train()``, a residual sum, an attribute of its own, and heavy-taile
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -55,17 +54,6 @@ class ToyNet(nn.Module):
         h = first(x)
         logits: Tensor = self.classifier(rest(h + second(h)))
         return logits
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread within the context: more of them only slow a net this small down."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @lru_cache(maxsize=256)

@@ -35,7 +35,9 @@ def deploy_watch(console: Console) -> Iterator[Callable[[Deployment], None]]:
     with console.status("deploying") as status:
 
         def watch(made: Deployment) -> None:
-            cell = f"{made.labels.quantizer} {made.labels.bits}"
+            cell = (
+                made.labels.quantizer if made.labels.bits == "float" else f"{made.labels.quantizer} {made.labels.bits}"
+            )
             status.update(printable(f"deployed {cell} in {made.runtime}"))
             alike.setdefault((made.runtime, made.kind, made.reason), []).append(cell)
 

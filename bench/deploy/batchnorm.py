@@ -7,25 +7,14 @@ its BatchNorms stay float operators, which costs time and not accuracy.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
+
+from ...quantizers.tracing import Trace
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
-
-class _Tracer(fx.Tracer):
-    """Keeps the layers asked for whole, whatever package their class is from."""
-
-    def __init__(self, leaves: Collection[str]) -> None:
-        super().__init__()
-        self.leaves = leaves
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Keep the layers asked for, and what torch keeps."""
-        return module_qualified_name in self.leaves or super().is_leaf_module(m, module_qualified_name)
 
 
 def following(network: nn.Module, layers: Collection[str]) -> dict[str, str]:
@@ -36,21 +25,20 @@ def following(network: nn.Module, layers: Collection[str]) -> dict[str, str]:
         layers: dotted names of convolutions and linear layers.
     """
     try:
-        graph = _Tracer(layers).trace(network)
+        trace = Trace(network, layers)
     except Exception:  # noqa: BLE001 - data-dependent control flow fails in as many ways as there are networks
         return {}
-    calls = Counter(id(network.get_submodule(str(n.target))) for n in graph.nodes if n.op == "call_module")
-    read = {str(n.target).rpartition(".")[0] for n in graph.nodes if n.op == "get_attr"}
+    read = {str(n.target).rpartition(".")[0] for n in trace.graph.nodes if n.op == "get_attr"}
     pairs = {}
-    for node in graph.nodes:
+    for node in trace.graph.nodes:
         name = str(node.target)
         if node.op != "call_module" or name not in layers or name in read or len(node.users) != 1:
             continue
         user = next(iter(node.users))
-        if user.op == "call_module" and foldable(network, str(user.target)) and user.args == (node,):
-            ids = (id(network.get_submodule(name)), id(network.get_submodule(str(user.target))))
-            if all(calls[i] == 1 for i in ids):
-                pairs[name] = str(user.target)
+        follower = str(user.target)
+        folds = user.op == "call_module" and foldable(network, follower) and user.args == (node,)
+        if folds and trace.calls[name] == trace.calls[follower] == 1:
+            pairs[name] = follower
     return pairs
 
 

@@ -112,13 +112,13 @@ def prover(network: nn.Module, model: PackedModel, images: Array, trained: Recor
     twin, x = Twin(network, model.state(), model.sites, model.outputs), torch.from_numpy(images)
     own, deployed = twin.logits(x).numpy(), twin.logits(x, round_deployed).numpy()
     of_recorded = 0.0 if trained is None else twin.limit(torch.from_numpy(trained.images))
-    ties = twin.limit(x)
+    quantized = bool(model.outputs) or any(site.act is not None for site in model.sites.values())
+    ties = twin.limit(x) if quantized else 0.0
     twin.network.double()
     truth: NDArray[np.float64] = twin.logits(x.double()).numpy()
     own_noise = _distance(own, truth)
     noise = max(own_noise, _distance(deployed, truth))
-    quantized_inputs = bool(model.outputs) or any(site.act is not None for site in model.sites.values())
-    limit = max(WEIGHTS_ONLY_LIMIT, NOISE_FACTOR * noise, ties) if quantized_inputs else WEIGHTS_ONLY_LIMIT
+    limit = max(WEIGHTS_ONLY_LIMIT, NOISE_FACTOR * noise, ties) if quantized else WEIGHTS_ONLY_LIMIT
     recorded_limit = None if trained is None else max(limit, of_recorded)
     return Prover(images, truth, noise, limit, own_noise=own_noise, trained=trained, recorded_limit=recorded_limit)
 

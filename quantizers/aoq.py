@@ -26,13 +26,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..core.counted import Counted
 from ..core.errors import ConfigError
 from .base import LEARNING_RATE
 from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, shared_dims
 from .layers import sites_of
 from .sites import SiteQuantizer
 from .spec import QuantSpec, SiteSpec, integer_range
-from .step_counter import StepCounter
 
 BITS = 2
 MIDDLE = 1.5
@@ -61,7 +61,7 @@ def cells(x: Tensor, width: Tensor) -> Tensor:
     return torch.floor(x / width).clamp_(-2, 1) + 2
 
 
-class AOQQuant(StepCounter, FakeQuant):
+class AOQQuant(Counted, FakeQuant):
     """This fake quantizer has thresholds and levels of its own.
 
     Args:

@@ -7,7 +7,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from .step_counter import StepCounter
+from ..core.counted import Counted
 
 
 def stream(key: str, device: torch.device) -> torch.Generator:
@@ -16,7 +16,7 @@ def stream(key: str, device: torch.device) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(int.from_bytes(digest[:7], "big"))
 
 
-class Draws(StepCounter):
+class Draws(Counted):
     """It draws anew after each optimizer step that is counted, the same for every forward between two of them.
 
     The global generators are left alone, and a resumed training draws what it would have drawn.

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..core.counted import Counted
 from ..core.errors import ConfigError, QuantizerError
 from .base import LEARNING_RATE
 from .draws import stream
@@ -34,7 +35,6 @@ from .grid_pull import ends_of
 from .layers import sites_of
 from .over import OverQuant, OverQuantizer
 from .spec import QuantSpec, SiteSpec
-from .step_counter import StepCounter
 
 
 class _Scaled(torch.autograd.Function):
@@ -59,7 +59,7 @@ class Seen(NamedTuple):
     width: Tensor
 
 
-class EWGSQuant(StepCounter, OverQuant):
+class EWGSQuant(Counted, OverQuant):
     """This fake quantizer scales the gradient of its weight.
 
     Args:

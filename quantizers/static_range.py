@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ..core.counted import Counted
 from ..core.errors import ConfigError
 from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, flatten_scale, scale_shape, shared_dims
 from .sites import SiteQuantizer
@@ -74,7 +75,7 @@ class _OntoGrid(torch.autograd.Function):
         return (grad * ctx.saved_tensors[0] if ctx.saved_tensors else grad), None, None
 
 
-class StaticQuant(FakeQuant):
+class StaticQuant(Counted, FakeQuant):
     """This fake quantizer keeps the range it was last shown; training forwards do not move it.
 
     Args:
@@ -88,9 +89,9 @@ class StaticQuant(FakeQuant):
         refresh: optimizer steps between two settings of a weight's range; 0: never.
     """
 
+    counter = "batches"
     low: Tensor
     high: Tensor
-    batches: Tensor
 
     def __init__(
         self, codes: IntegerRange, shape: tuple[int, ...], *, symmetric: bool, gradient: Gradient, scale_factor: float
@@ -101,12 +102,7 @@ class StaticQuant(FakeQuant):
         self.straight = gradient == "straight"
         self.register_buffer("low", torch.zeros(shape))
         self.register_buffer("high", torch.ones(shape))
-        self.register_buffer("batches", torch.tensor(0))
-        self._count = 0  # the same, read without waiting for a GPU
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._count = int(self.batches)
+        self.start_counting()
 
     def advance(self, weight: Tensor, step: int) -> None:
         """Set the range of a weight anew where that is due."""
@@ -124,18 +120,16 @@ class StaticQuant(FakeQuant):
 
     def restart(self) -> None:
         """Forget the values seen so far."""
-        self.batches.zero_()
-        self._count = 0
+        self.count(0)
 
     @torch.no_grad()
     def observe(self, x: Tensor) -> None:
         """Take ``x`` into the range."""
-        new, count = self.range_of(x), self._count
-        found = self.merge(Range(self.low, self.high), new, count) if count else new
+        new = self.range_of(x)
+        found = self.merge(Range(self.low, self.high), new, self.now) if self.now else new
         self.low.copy_(found.low)
         self.high.copy_(found.high)
-        self.batches += 1
-        self._count += 1
+        self.count(self.now + 1)
 
     @property
     def per_channel(self) -> bool:

@@ -32,11 +32,11 @@ class Annealed(Counting):
     @property
     def late(self) -> bool:
         """Say whether the update that has begun comes after the change."""
-        return self.done > self.anneal
+        return self.now > self.anneal
 
     def begin_step(self) -> None:
         """Count the update; clear the moments where the loss changes."""
-        if self.done == self.anneal != 0:
+        if self.now == self.anneal != 0:
             self.reset_optimizer()
         super().begin_step()
 

@@ -85,7 +85,7 @@ class DANN(Counting):
     @property
     def discriminates(self) -> bool:
         """Whether the update that has begun is the discriminator's."""
-        return self.done % (1 + self.d_steps) < self.d_steps
+        return self.now % (1 + self.d_steps) < self.d_steps
 
     def descend(self, minibatches: Minibatches) -> Terms:
         """Take one step of the player whose turn it is."""

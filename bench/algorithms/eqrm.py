@@ -99,7 +99,7 @@ class EQRM(Annealed):
     def set_rates(self, step: int, steps: int) -> None:
         """Set every learning rate, by the updates done lower after the burn-in."""
         super().set_rates(step, steps)
-        if self.done >= self.anneal:
+        if self.now >= self.anneal:
             for group in self.optimizer.param_groups:
                 group["lr"] *= self.lr / self.optimizer.defaults["lr"]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from .base import DomainDataset
 from .listed import Split, check_size, check_split, find_root
-from .wilds import Row, check_values, choose_domains, read_table, rows_dataset
+from .scan import choose_domains
+from .wilds import Row, check_values, read_table, rows_dataset
 
 COLUMNS = ("patient", "node", "x_coord", "y_coord", "tumor", "center", "split")
 CLASSES = ("normal", "tumor")

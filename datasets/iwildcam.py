@@ -10,7 +10,8 @@ import pandas as pd
 from ..core.errors import ConfigError, DataError
 from .base import DomainDataset
 from .listed import Split, check_size, check_split, find_root
-from .wilds import Row, check_values, choose_domains, read_table, rows_dataset
+from .scan import choose_domains
+from .wilds import Row, check_values, read_table, rows_dataset
 
 COLUMNS = ("split", "location_remapped", "y", "filename")
 PARTS = ("train", "id_val", "val", "test", "id_test")

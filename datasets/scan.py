@@ -108,6 +108,37 @@ def check_classes(listing: Listing) -> None:
             )
 
 
+def choose_domains(
+    source: Path | str,
+    present: Sequence[str],
+    asked: Sequence[str] | None,
+    usual: Sequence[str],
+    what: str = "domain of",
+) -> tuple[str, ...]:
+    """Return the domains to use: those asked for, or else the usual ones.
+
+    Args:
+        source: of the data set, for messages.
+        present: names that may be asked for.
+        asked: names in index order, or None.
+        usual: taken unless others are asked for.
+        what: a name is, with a preposition before the source.
+
+    Raises:
+        UnknownNameError: one is not present.
+        ConfigError: one is asked for twice.
+        DataError: they are fewer than two.
+    """
+    chosen = tuple(usual if asked is None else asked)
+    refuse_repeats("dataset.domains", chosen)
+    for name in chosen:
+        if name not in present:
+            raise UnknownNameError(f"{what} {source}", name, present)
+    if len(chosen) < 2:
+        raise DataError(f"a data set needs at least two domains, one of them the target; {source} gives {list(chosen)}")
+    return chosen
+
+
 def scan(
     root: Path,
     domains: Sequence[str] | None = None,
@@ -131,13 +162,7 @@ def scan(
     if not root.is_dir():
         raise DataError(f"no folder {root}; put the data set there or set data.root to where it is")
     present = folders(root)
-    chosen = tuple(present if domains is None else domains)
-    refuse_repeats("dataset.domains", chosen)
-    for name in chosen:
-        if name not in present:
-            raise UnknownNameError(f"domain folder below {root}", name, present)
-    if present and len(chosen) < 2:
-        raise DataError(f"a data set needs at least two domains, one of them the target; {root} gives {list(chosen)}")
+    chosen = choose_domains(root, present, domains, present, what="domain folder below") if present or domains else ()
     tree = Tree(root)
     found = [
         entry

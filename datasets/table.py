@@ -12,9 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..core.errors import DataError, UnknownNameError
-from ..core.repeats import refuse_repeats
-from .scan import Entry, Listing, check_classes
+from .scan import Entry, Listing, check_classes, choose_domains
 
 Names = Sequence[str] | Sequence[int]
 """Numbers are sorted as numbers, words as words."""
@@ -93,13 +91,7 @@ def list_rows(
     if found is None:
         found = _looked_up(open_table())
         _keep(kept, version, found)
-    chosen = tuple(found.domains if domains is None else domains)
-    refuse_repeats("dataset.domains", chosen)
-    for name in chosen:
-        if name not in found.domains:
-            raise UnknownNameError(f"domain of {source}", name, found.domains)
-    if len(chosen) < 2:
-        raise DataError(f"a data set needs at least two domains, one of them the target; {source} has {list(chosen)}")
+    chosen = choose_domains(source, found.domains, domains, found.domains)
     mine = [row for domain in chosen for row in found.rows if found.domains[row[1]] == domain]
     entries = tuple(_entry(found.domains[domain], found.classes[label], file) for _, domain, label, file in mine)
     used = {entry.label for entry in entries}

@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..core.errors import DataError, UnknownNameError
-from ..core.repeats import refuse_repeats
+from ..core.errors import DataError
 from .base import DomainDataset
 from .listed import listed_dataset
 from .scan import Entry, Listing
@@ -76,24 +75,6 @@ def check_values(file: Path, values: pd.Series, known: Collection[Any]) -> None:
             f"column {values.name} of {file} must be one of {', '.join(map(str, known))}, got {strange.iloc[0]}; fetch WILDS' "
             "archive again"
         )
-
-
-def choose_domains(base: Path, present: Sequence[str], asked: Sequence[str] | None, usual: Sequence[str]) -> list[str]:
-    """Return the domains to use: those asked for, or else the usual ones.
-
-    Raises:
-        UnknownNameError: one is not present.
-        ConfigError: one is asked for twice.
-        DataError: they are fewer than two.
-    """
-    chosen = list(usual if asked is None else asked)
-    refuse_repeats("dataset.domains", chosen)
-    for name in chosen:
-        if name not in present:
-            raise UnknownNameError(f"domain of {base}", name, present)
-    if len(chosen) < 2:
-        raise DataError(f"a data set needs at least two domains, one of them the target; {base} gives {chosen}")
-    return chosen
 
 
 def rows_dataset(

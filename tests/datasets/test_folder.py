@@ -196,15 +196,6 @@ def test_progress_reaches_the_end(tree: Tree) -> None:
     assert seen == [(k, 14) for k in range(1, 15)]
 
 
-def real(folder: str) -> Path:
-    """The folder of the real data sets; the test is skipped where this one is not among them."""
-    repository = Path(__file__).resolve().parents[2]
-    root = Path(os.environ.get("QUANTDG_DATA", repository.parent / "shared" / "data"))
-    if not (root / folder).is_dir():
-        pytest.skip(f"{folder} is not here; point QUANTDG_DATA at the folder that holds it")
-    return root
-
-
 @pytest.mark.parametrize(
     ("name", "counts"),
     [
@@ -212,7 +203,7 @@ def real(folder: str) -> Path:
         ("digits_real", {"mnist": 3000, "mnist_m": 3000, "usps": 3000}),
     ],
 )
-def test_published_counts(name: str, counts: dict[str, int]) -> None:
+def test_published_counts(name: str, counts: dict[str, int], real: Callable[[str], Path]) -> None:
     chosen = IMAGE_SETS[name]
     listing = scan(real(name) / name, chosen.domains)
     assert {domain: sum(by_class.values()) for domain, by_class in listing.counts().items()} == counts
@@ -220,7 +211,7 @@ def test_published_counts(name: str, counts: dict[str, int]) -> None:
     assert len(listing.classes) == 10
 
 
-def test_pacs_counts(tmp_path: Path) -> None:
+def test_pacs_counts(tmp_path: Path, real: Callable[[str], Path]) -> None:
     """The published counts, by domain and class."""
     root = real("PACS")
     data = load_folder("pacs", root=root, cache_dir=tmp_path, size=32, folder="PACS")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -299,16 +300,7 @@ def test_on_the_command_line(tree: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert load(words).setups[0].name == "hub:toy (1)"
 
 
-def real(folder: str) -> Path:
-    """The folder of the real data sets; the test is skipped where this one is not among them."""
-    repository = Path(__file__).resolve().parents[2]
-    root = Path(os.environ.get("QUANTDG_DATA", repository.parent / "shared" / "data"))
-    if not (root / folder).is_dir():
-        pytest.skip(f"{folder} is not here; point QUANTDG_DATA at the folder that holds it")
-    return root
-
-
-def test_a_copy_of_some_of_pacs(tmp_path: Path) -> None:
+def test_a_copy_of_some_of_pacs(tmp_path: Path, real: Callable[[str], Path]) -> None:
     """Six images of each domain and class, as JPEG and PNG files."""
     source = real("PACS") / "PACS"
     for label in sorted(source.glob("*/*/")):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -207,12 +206,9 @@ def test_severity_scales_the_distance_from_a_coin(fake: Path, load: Callable[...
         load("c", root=fake, severity=1.3)
 
 
-def test_real_files() -> None:
+def test_real_files(real: Callable[[str], Path]) -> None:
     """Sizes of the published sets, and MNIST's known mean."""
-    repository = Path(__file__).resolve().parents[2]
-    root = Path(os.environ.get("QUANTDG_DATA", repository.parent / "shared" / "data"))
-    if not (root / "MNIST" / "raw").is_dir():
-        pytest.skip("MNIST is not here; point QUANTDG_DATA at the folder that holds MNIST/raw")
+    root = real("MNIST/raw")
     images, _ = read_mnist(root, test=False)
     assert abs(images.mean() / 255 - 0.1307) < 5e-5
     assert sizes(load_colored_mnist("c", root=root)) == {"plus90": 23334, "plus80": 23333, "minus90": 23333}

@@ -17,7 +17,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 def jobs_of(launcher: Launcher) -> int:
     """Return how many processes run at a time: as asked for each device, else one a GPU, or as cores and memory allow."""
-    devices = max(1, gpus()) if launcher.device == "cuda" else 1
+    devices = _devices(launcher)
     if launcher.jobs is not None:
         return launcher.jobs * devices
     return max(1, min(devices if launcher.device != "cpu" else usable_cores() // launcher.threads, _fitting(launcher)))
@@ -27,8 +27,13 @@ def jobs_with(launcher: Launcher, room: int) -> int:
     """Return the same once it is known that each GPU has room for so many processes; never fewer than `jobs_of`."""
     if launcher.jobs is not None or launcher.device == "cpu":
         return jobs_of(launcher)
-    devices = max(1, gpus()) if launcher.device == "cuda" else 1
-    return max(jobs_of(launcher), min(room * devices, usable_cores() // launcher.threads, _fitting(launcher)))
+    return max(
+        jobs_of(launcher), min(room * _devices(launcher), usable_cores() // launcher.threads, _fitting(launcher))
+    )
+
+
+def _devices(launcher: Launcher) -> int:
+    return max(1, gpus()) if launcher.device == "cuda" else 1
 
 
 def _fitting(launcher: Launcher) -> int:

@@ -2,7 +2,8 @@
 
 It has a pipe of its own, so that one killed in the middle of a message harms nobody else's. Its messages are pairs:
 ``next`` (it wants a cell), ``steps`` with a count, ``record`` with a key, ``busy`` with the names of a lease and its
-holder, ``note`` with a line for the user, ``room`` with how many such processes its GPU has room for, or ``storage`` with the reason why the folder cannot be written.
+holder, ``note`` with a line for the user, ``room`` with how many such processes its GPU has room for, or ``storage`` with the
+reason why the folder cannot be written.
 """
 
 from __future__ import annotations
@@ -109,10 +110,10 @@ def _serve(pipe: Connection, job: Job, report: ThrottledReport) -> None:
             job.leases.mark_abandoned(holder)
         found = job.attempt(cell)
         report.flush()
-        if isinstance(found, Record) and not measured and job.launcher.device != "cpu" and found.status == "done":
-            pipe.send(("room", room_on(job.launcher.device)))
-            measured = True
         if isinstance(found, Record):
+            if not measured and job.launcher.device != "cpu" and found.status == "done":
+                pipe.send(("room", room_on(job.launcher.device)))
+                measured = True
             pipe.send(("record", found.key))
         else:
             pipe.send(("busy", (found.name, str(found))))

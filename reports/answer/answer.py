@@ -7,7 +7,6 @@ from typing import Literal
 
 from ..frames.columns import algorithm_rank
 from ..frames.results import Results
-from ..stats.signflip import smallest_p
 from ..stats.units import DataSets, DomainsOfDataSets
 from ..text.numbers import points
 from ..verdict.claims import Claim
@@ -15,7 +14,6 @@ from ..verdict.judge import AlgorithmVerdict, Scope, Verdict
 
 Word = Literal["yes", "no", "not shown", "not decidable", "incomplete"]
 QUESTION = "Does quantization-aware training improve domain generalization, under every quantizer?"
-_MOST = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +100,10 @@ def _takes(judged: AlgorithmVerdict, scope: Scope, word: Word, alpha: float) -> 
     """Say how many domains would decide it."""
     if word == "incomplete":
         return "It takes the missing cells: the same command runs them."
-    if word == "not decidable" and isinstance(scope.units, DomainsOfDataSets):
-        return f"Not decidable: {scope.units.too_few(alpha)}."
     if word == "not decidable":
-        fewest = next(n for n in range(1, _MOST) if smallest_p(n, "greater") <= alpha)
+        fewest = scope.units.fewest(alpha)
+        if fewest is None:
+            return f"Not decidable: {scope.units.too_few(alpha)}."
         return f"It takes at least {fewest} target domains to decide anything, here are {len(scope.domains)}."
     if word != "not shown":
         return ""

@@ -21,9 +21,10 @@ import numpy as np
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
 from .effect import Floats
+from .power import MOST_DOMAINS
 from .signflip import Alternative
 
-_TINY, MOST_DOMAINS = 1e-12, 256
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)

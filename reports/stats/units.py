@@ -7,7 +7,6 @@ that it would take. Means are those of units over seeds, gains have shape (units
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +16,7 @@ from .bootstrap import two_level_interval
 from .effect import Floats, t_interval
 from .equivalence import tost
 from .fixed import on_these_domains
-from .power import domains_needed, spread
+from .power import MOST_DOMAINS, domains_needed, spread
 from .signflip import Alternative, sign_flip
 from .strata import Components, components, stratified_mean
 
@@ -58,14 +57,20 @@ class Domains:
         """Return the smallest p-value that any data could give; above alpha nothing can be decided."""
         return signflip.smallest_p(len(self.names), alternative)
 
+    def fewest(self, alpha: float) -> int | None:
+        """Return how many units, these or more, could show a gain, one-sided, at alpha; None where no number could."""
+        numbers = range(len(self.names), MOST_DOMAINS + 1)
+        return next((n for n in numbers if signflip.smallest_p(n, "greater") <= alpha), None)
+
     def too_few(self, alpha: float) -> str:
         """Say why no data can show a gain, one-sided, at alpha; empty where some could."""
         n, least = len(self.names), self.smallest_p("greater")
         if least <= alpha:
             return ""
-        fewest = next(k for k in count(n) if signflip.smallest_p(k, "greater") <= alpha)
+        fewest = self.fewest(alpha)
+        takes = f"at level {alpha:g} no number of them is enough" if fewest is None else f"it takes {fewest}"
         what = {"domain": "target domain"}.get(self.word, self.word)
-        return f"with {n} {what if n == 1 else f'{what}s'} no result can have a p below {least:.3g}; it takes {fewest}"
+        return f"with {n} {what if n == 1 else f'{what}s'} no result can have a p below {least:.3g}; {takes}"
 
     def interval(self, means: Floats, level: float) -> tuple[float, float, float]:
         """Return (mean, low, high) from means of shape (units,)."""
@@ -139,6 +144,10 @@ class DomainsOfDataSets(Domains):
         """Return 0, or 1 where a data set has one domain: how much its domains vary is not known."""
         del alternative
         return float(bool(self.too_few(1.0)))
+
+    def fewest(self, alpha: float) -> None:
+        """Return None: one domain more is of use only in a data set that has one."""
+        del alpha
 
     def too_few(self, alpha: float) -> str:
         """Say that a data set has one domain; empty where each has more."""

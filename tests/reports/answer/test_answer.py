@@ -143,6 +143,14 @@ def test_full_and_json(store: RunStore, fill: Fill, capsys: pytest.CaptureFixtur
     assert "Accuracy by target domain" in capsys.readouterr().out
 
 
+def test_a_level_below_every_p_is_said_and_not_searched_for(store: RunStore, fill: Fill) -> None:
+    fill({"lsq": 2.0}, 4)
+    report = Report.of(store.root, alpha=1e-5)
+    found = answer_of(report.verdict, report.results)
+    assert found is not None
+    assert (found.word, "no number of them is enough" in found.takes) == ("not decidable", True)
+
+
 def test_names_cannot_command_a_terminal(store: RunStore, make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     for quantizer in ("float", "evil\x1b[2J"):
         store.write(make(quantizer=quantizer, rows={"iid": 0.5}))

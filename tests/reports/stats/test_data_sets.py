@@ -301,6 +301,12 @@ def test_one_data_set_is_judged_as_ever() -> None:
     assert DataSets(("a", "b", "c")).too_few(0.05) == "with 3 data sets no result can have a p below 0.125; it takes 5"
 
 
+def test_a_level_below_every_p_says_that_no_number_of_domains_is_enough() -> None:
+    units = Domains(("a", "b"))
+    assert (units.fewest(0.05), units.fewest(1e-5)) == (5, None)
+    assert units.too_few(1e-5).endswith("no result can have a p below 0.25; at level 1e-05 no number of them is enough")
+
+
 def main(repeats: int = 15_000) -> None:
     """Print the tables of docs/statistics.md, Markdown."""
 

@@ -23,20 +23,10 @@ from .verdict.judge import Verdict, chosen, judge
 from .verdict.sentences import verdict_sentences
 
 
-def scope_names(results: Results, found: Verdict) -> list[str]:
-    """Return file-name parts of the scopes: of several data sets together two each, then the sections' own."""
-    names = zip(results.line_ups, results.line_up_names, strict=True)
-    judged = [name for line_up, name in names if line_up.independent]
-    together = [f"{kind}-{name}" for name in judged for kind in ("domains", "datasets")]
-    parts = [*together, *results.section_names.values()]
-    assert len(parts) == len(found.scopes)
-    return parts
-
-
 def _words(results: Results, found: Verdict, level: int) -> str:
     rules = found.rules
     fixed = f"Level {rules.alpha:g}; a difference up to {rules.margin:g} points counts as none."
-    searched = " ".join(how_chosen(results.trials)) if len(results.trials) else ""
+    searched = " ".join(how_chosen(results.trials))
     parts = [f"{'#' * level} Verdict\n\n{fixed}\n", *([f"{escape.markdown(searched)}\n"] if searched else [])]
     for heading, sentences in verdict_sentences(found):
         body = "\n".join(f"- {escape.markdown(sentence)}" for sentence in sentences)
@@ -105,7 +95,7 @@ class Report:
     @cached_property
     def judged(self) -> list[Table]:
         """Return the tables of the verdict."""
-        return verdict_tables(self.verdict, scope_names(self.results, self.verdict))
+        return verdict_tables(self.verdict)
 
     @cached_property
     def pictures(self) -> dict[str, Picture]:

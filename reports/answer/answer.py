@@ -64,8 +64,7 @@ def answer_of(verdict: Verdict, results: Results) -> Answer | None:
 def _word(judged: AlgorithmVerdict) -> Word:
     if any(c.answer == "loss" for c in judged.quantizers):
         return "no"
-    words: dict[str, Word] = {"yes": "yes", "not shown": "not shown", "not decidable": "not decidable"}
-    return words.get(judged.conjunction.answer, "incomplete")
+    return judged.conjunction.answer
 
 
 def _gains(judged: AlgorithmVerdict) -> list[tuple[float, Claim]]:
@@ -118,7 +117,7 @@ def _beyond(scopes: list[Scope], scope: Scope, algorithm: str, alpha: float) -> 
     """Say what the scope's own line-up of data sets lets one say about further ones."""
     if not isinstance(scope.units, DomainsOfDataSets):
         return ""
-    names = tuple(dict.fromkeys(scope.units.strata))
+    names = scope.units.data_sets
     wider = next(s for s in scopes[scopes.index(scope) :] if isinstance(s.units, DataSets) and s.units.names == names)
     few = wider.units.too_few(alpha)
     word = next(_word(a) for a in wider.algorithms if a.algorithm == algorithm)
@@ -139,7 +138,7 @@ def _counts(scope: Scope, results: Results) -> str:
     methods = sum(map(results.roles.is_method, quantizers))
     controls = sum(results.roles.rank(name) > 0 for name in quantizers) - methods
     counted = [
-        (len({domain.rpartition("/")[0] for domain in scope.domains}), "data set"),
+        (len(scope.units.data_sets) if isinstance(scope.units, DomainsOfDataSets) else 1, "data set"),
         (len(scope.domains), "domain"),
         (len(scope.seeds), "seed"),
         (methods, "quantizer"),

@@ -9,12 +9,11 @@ import numpy as np
 
 from ..frames import gains
 from ..frames.columns import FLOAT, quantizer_label
-from ..frames.cube import Cube, Method
 from ..frames.results import Results
 from ..stats.effect import Floats
 from ..stats.units import Domains
 from ..verdict.claims import NAN
-from ..verdict.judge import Scope, scopes
+from ..verdict.judge import Scope
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class Matrix:
 
 def matrix_of(scope: Scope, results: Results) -> Matrix:
     """Arrange the gains of a scope, by the selection rule that the scope is judged by."""
-    cube = next(cube for name, cube in scopes(results) if name == scope.name)
+    cube = scope.cube
     answers = {(a.algorithm, c.name): c.answer for a in scope.algorithms for c in a.quantizers}
     methods: dict[str, dict[str, Entry]] = {}
     controls: dict[str, dict[str, Entry]] = {}
@@ -63,12 +62,8 @@ def matrix_of(scope: Scope, results: Results) -> Matrix:
         entry = _entry(values, cube.units, 1 - results.rules.alpha, answers.get((method[0], name), ""))
         rows.setdefault(name, {})[method[0]] = entry
     algorithms = tuple(a.algorithm for a in scope.algorithms)
-    accuracy = {a: _mean(cube, (a, FLOAT, FLOAT, scope.selection)) for a in algorithms}
+    accuracy = {a: cube.units.mean(cube.of_method((a, FLOAT, FLOAT, scope.selection))) for a in algorithms}
     return Matrix(algorithms=algorithms, accuracy=accuracy, methods=methods, controls=controls)
-
-
-def _mean(cube: Cube, method: Method) -> float:
-    return float((cube.units.weights * cube.of_method(method).mean(axis=1)).mean())
 
 
 def _entry(values: Floats, units: Domains, level: float, answer: str) -> Entry:

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Any
 
 from ..frames.results import Results
-from ..verdict.claims import Claim
 from ..verdict.judge import AlgorithmVerdict, Scope, Verdict
 from .answer import QUESTION, answer_of
 
@@ -35,15 +34,11 @@ def _algorithm(judged: AlgorithmVerdict) -> dict[str, Any]:
     return {
         "algorithm": judged.algorithm,
         "every": asdict(judged.conjunction),
-        "quantizers": [_claim(c) for c in judged.quantizers],
-        "controls": [{"quantizer": c.quantizer, "control": c.control, **_claim(c.claim)} for c in judged.controls],
-        "averaging": [{"quantizer": i.quantizer, "average": i.average, **_claim(i.claim)} for i in judged.interactions],
-        "over erm": [{"equivalence": d.answer, **_claim(d.claim)} for d in judged.differences],
+        "quantizers": [asdict(c) for c in judged.quantizers],
+        "controls": [{"quantizer": c.quantizer, "control": c.control, **asdict(c.claim)} for c in judged.controls],
+        "averaging": [{"quantizer": i.quantizer, "average": i.average, **asdict(i.claim)} for i in judged.interactions],
+        "over erm": [{"equivalence": d.answer, **asdict(d.claim)} for d in judged.differences],
     }
-
-
-def _claim(claim: Claim) -> dict[str, Any]:
-    return asdict(claim)
 
 
 def _finite(value: Any) -> Any:

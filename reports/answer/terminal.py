@@ -15,7 +15,7 @@ from rich.text import Text
 from ...core.text import printable
 from ..frames.results import Results
 from ..tables.provenance import status_counts
-from ..text.numbers import DASH, points
+from ..text.numbers import number_text, points
 from ..verdict.judge import Verdict
 from .answer import QUESTION, Answer, Word, answer_of
 from .matrix import Entry, Matrix, gain_of, matrix_of
@@ -32,7 +32,6 @@ STYLES: dict[Word, str] = {
     "incomplete": "bold white on bright_black",
 }
 MARKS = {"gain": "▲", "loss": "▼", "not shown": "○", "not decidable": "?", "incomplete": "…"}
-_FAILED = ("failed", "unsupported", "unavailable")
 
 
 def summary(verdict: Verdict, results: Results) -> Group:
@@ -78,7 +77,7 @@ def _matrix(answer: Answer, found: Matrix) -> Iterator[RenderableType]:
     table.add_column("gain over float, points", no_wrap=True, overflow="ellipsis")
     for algorithm in shown:
         table.add_column(_line(algorithm), justify="right", no_wrap=True, overflow="ellipsis")
-    table.add_row("float, accuracy in %", *(_number(found.accuracy[a], ".1f") for a in shown), end_section=True)
+    table.add_row("float, accuracy in %", *(number_text(found.accuracy[a], ".1f") for a in shown), end_section=True)
     methods, controls = _chosen(found, answer.judged.algorithm)
     for i, name in enumerate(methods):
         table.add_row(
@@ -107,10 +106,6 @@ def _chosen(found: Matrix, algorithm: str) -> tuple[list[str], list[str]]:
     return [name for name in found.methods if name in kept], controls
 
 
-def _number(value: float, form: str) -> str:
-    return DASH if math.isnan(value) else format(value, form)
-
-
 def _text(entry: Entry | None) -> str:
     if entry is None:
         return ""
@@ -123,7 +118,7 @@ def _text(entry: Entry | None) -> str:
 def _states(results: Results) -> Iterator[str]:
     yield status_counts(results)
     cells = results.cells.drop_duplicates("key")
-    without = cells[cells["status"].isin(_FAILED)].groupby(["status", "reason"], sort=True)
+    without = cells[cells["status"] != "done"].groupby(["status", "reason"], sort=True)
     largest = sorted(without, key=lambda group: -len(group[1]))
     for (status, reason), group in largest[:3]:
         names = ", ".join(sorted(group["quantizer"].unique())[:4])

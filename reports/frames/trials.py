@@ -137,6 +137,8 @@ def trials_behind(own: pd.DataFrame) -> dict[tuple[str, ...], str]:
 
 
 def how_chosen(own: pd.DataFrame) -> tuple[str, ...]:
-    """Return the rule by which trials of these rows were chosen, and whether the rows had equal budgets."""
+    """Return the rule by which trials of these rows were chosen, and whether the rows had equal budgets; empty without rows."""
+    if own.empty:
+        return ()
     rules = [_RULE] if own["by_itself"].all() else [_HELD_OUT]
     return (*rules, *([_UNEQUAL] if own["asked"].nunique() > 1 else ()))

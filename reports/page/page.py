@@ -69,7 +69,7 @@ def _content(report: Report) -> dict[str, Any]:
     return {
         "status": status_counts(results),
         "verdict": report.verdict,
-        "searched": " ".join(how_chosen(results.trials)) if len(results.trials) else "",
+        "searched": " ".join(how_chosen(results.trials)),
         "cards": list(verdict_sentences(report.verdict)),
         "pictures": list(report.pictures.values()),
         "tables": tables,

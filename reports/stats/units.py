@@ -45,6 +45,10 @@ class Domains:
         """Return what each unit counts in the mean, 1 on average."""
         return np.ones(len(self.names))
 
+    def mean(self, values: Floats) -> float:
+        """Return the mean over units of what has shape (units, seeds)."""
+        return float((self.weights * values.mean(axis=1)).mean())
+
     def p(self, means: Floats, alternative: Alternative) -> Floats:
         """Return p-values of the hypothesis of no gain, from means of shape (..., units)."""
         return sign_flip(means, alternative)
@@ -129,10 +133,15 @@ class DomainsOfDataSets(Domains):
     )
 
     @property
+    def data_sets(self) -> tuple[str, ...]:
+        """Return the data sets, each once."""
+        return tuple(dict.fromkeys(self.strata))
+
+    @property
     def weights(self) -> Floats:
         """Return what each unit counts: data sets count alike, however many domains they have."""
         counts = np.array([self.strata.count(stratum) for stratum in self.strata])
-        return np.asarray(len(self.names) / (len(set(self.strata)) * counts))
+        return np.asarray(len(self.names) / (len(self.data_sets) * counts))
 
     def p(self, means: Floats, alternative: Alternative) -> Floats:
         """Return p-values of the hypothesis that the mean gain over these data sets is 0."""
@@ -177,4 +186,4 @@ class DomainsOfDataSets(Domains):
 
     def components(self, gains: Floats) -> Components | None:
         """Return where gains vary: between data sets, domains and seeds."""
-        return components(gains, self.strata) if len(set(self.strata)) < len(self.strata) else None
+        return components(gains, self.strata) if len(self.data_sets) < len(self.strata) else None

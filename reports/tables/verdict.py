@@ -64,7 +64,7 @@ def _table(name: str, title: str, scope: Scope, lines: list[_Line]) -> Table:
     )
 
 
-def gains_table(scope: Scope, name: str) -> Table:
+def gains_table(scope: Scope) -> Table:
     """Make the table of each quantizer's gain over float."""
     lines = []
     for judged in scope.algorithms:
@@ -78,7 +78,7 @@ def gains_table(scope: Scope, name: str) -> Table:
             extra[f"{c.unit}s needed"] = str(c.needed or DASH)
             numbers = {"bootstrap_low": low, "bootstrap_high": high}
             lines.append(({"algorithm": judged.algorithm, "quantizer": c.name}, c, numbers, extra))
-    return _table(f"verdict-gain-{name}", f"Gain over float: {scope.name}", scope, lines)
+    return _table(f"verdict-gain-{scope.file}", f"Gain over float: {scope.name}", scope, lines)
 
 
 def _difference(d: Heterogeneity, unit: str) -> tuple[dict[str, str], dict[str, Any]]:
@@ -96,7 +96,7 @@ def _difference(d: Heterogeneity, unit: str) -> tuple[dict[str, str], dict[str, 
     return shown, {**numbers, "p_every": d.p_every, **counts}
 
 
-def differences_table(scope: Scope, name: str) -> Table:
+def differences_table(scope: Scope) -> Table:
     """Make the table that says whether the gain depends on the quantizer, and what changes where one is left out."""
     text, numbers, keys = [], [], []
     for judged in scope.algorithms:
@@ -107,7 +107,7 @@ def differences_table(scope: Scope, name: str) -> Table:
             numbers.append({**named, **values})
             keys.append(d.keys)
     return Table(
-        name=f"verdict-quantizers-{name}",
+        name=f"verdict-quantizers-{scope.file}",
         title=f"Does the gain depend on the quantizer: {scope.name}",
         text=pd.DataFrame(text),
         numbers=pd.DataFrame(numbers),
@@ -117,17 +117,17 @@ def differences_table(scope: Scope, name: str) -> Table:
     )
 
 
-def controls_table(scope: Scope, name: str) -> Table:
+def controls_table(scope: Scope) -> Table:
     """Make the table of each quantizer against each control, one-sided."""
     lines = [
         ({"algorithm": judged.algorithm, "comparison": c.claim.name}, c.claim, dict[str, Any](), dict[str, str]())
         for judged in scope.algorithms
         for c in judged.controls
     ]
-    return _table(f"verdict-controls-{name}", f"More than the controls, one-sided: {scope.name}", scope, lines)
+    return _table(f"verdict-controls-{scope.file}", f"More than the controls, one-sided: {scope.name}", scope, lines)
 
 
-def interactions_table(scope: Scope, name: str) -> Table:
+def interactions_table(scope: Scope) -> Table:
     """Make the table of each quantizer with each weight averaging."""
     corners = ("float", "quantized", "float averaged", "both")
     lines = []
@@ -137,10 +137,12 @@ def interactions_table(scope: Scope, name: str) -> Table:
             values: dict[str, Any] = dict(zip(corners, s.accuracy, strict=True))
             shown = {k: DASH if math.isnan(v) else f"{v:.1f}" for k, v in values.items()}
             lines.append((named, s.claim, values, shown))
-    return _table(f"verdict-averaging-{name}", f"Quantizer x weight averaging, interaction: {scope.name}", scope, lines)
+    return _table(
+        f"verdict-averaging-{scope.file}", f"Quantizer x weight averaging, interaction: {scope.name}", scope, lines
+    )
 
 
-def methods_table(scope: Scope, name: str, margin: float) -> Table:
+def methods_table(scope: Scope, margin: float) -> Table:
     """Make the table that says whether a DG method's gain over ERM changes under a quantizer."""
     lines = []
     for judged in scope.algorithms:
@@ -150,14 +152,14 @@ def methods_table(scope: Scope, name: str, margin: float) -> Table:
             numbers = {"low_90": c.low, "high_90": c.high, "p_equivalent": c.p_equivalent, "verdict": c.answer}
             named = {"method": judged.algorithm, "quantizer": c.claim.name}
             lines.append((named, c.claim, dict[str, Any](numbers), extra))
-    return _table(f"verdict-methods-{name}", f"Change of the method's gain over ERM: {scope.name}", scope, lines)
+    return _table(f"verdict-methods-{scope.file}", f"Change of the method's gain over ERM: {scope.name}", scope, lines)
 
 
-def verdict_tables(verdict: Verdict, names: list[str]) -> list[Table]:
-    """Make all tables with content, scope by scope; ``names`` are the scopes' file-name parts."""
+def verdict_tables(verdict: Verdict) -> list[Table]:
+    """Make all tables with content, scope by scope."""
     out = []
-    for scope, name in zip(verdict.scopes, names, strict=True):
-        made = [gains_table(scope, name), differences_table(scope, name), controls_table(scope, name)]
-        made += [interactions_table(scope, name), methods_table(scope, name, verdict.rules.margin)]
+    for scope in verdict.scopes:
+        made = [gains_table(scope), differences_table(scope), controls_table(scope)]
+        made += [interactions_table(scope), methods_table(scope, verdict.rules.margin)]
         out += [table for table in made if len(table.text)]
     return out

@@ -101,10 +101,6 @@ def against_controls(
     return out
 
 
-def _mean(values: Floats, units: Domains) -> float:
-    return float((units.weights * values.mean(axis=1)).mean())
-
-
 def interactions(cube: Cube, methods: list[Method], rules: Rules) -> list[Interaction]:
     """Cross each quantizer with each averaging rule that the records hold."""
     averages = sorted({m[3] for m in cube.methods} - set(_SINGLE))
@@ -115,7 +111,8 @@ def interactions(cube: Cube, methods: list[Method], rules: Rules) -> list[Intera
             corners = (float_of(method), method, float_of(with_average), with_average)
             a, b, c, d = (cube.of_method(m) for m in corners)
             name = f"{_name(method)} x {average}"
-            means = (_mean(a, cube.units), _mean(b, cube.units), _mean(c, cube.units), _mean(d, cube.units))
+            mean = cube.units.mean
+            means = (mean(a), mean(b), mean(c), mean(d))
             crossed = claim(name, (d - c) - (b - a), cube.units, rules, alternative="two-sided")
             crossed = replace(crossed, keys=cube.keys_of(*corners))
             out.append(Interaction(_name(method), average, means, crossed))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from .claims import NAN, Claim, family
 from .contrasts import ControlComparison, DifferenceInDifferences, Interaction
 from .heterogeneity import Heterogeneity, compare_quantizers
 
+Together = Literal["yes", "not shown", "not decidable", "incomplete"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Conjunction:
@@ -33,7 +36,7 @@ class Conjunction:
         p_every: of the conjunction, the largest p; NaN without a quantizer.
         p_partial: entry u - 1 is the p of "at least u of them".
         at_least: how many gain, a lower bound at confidence 1 - alpha.
-        answer: to "does the gain hold under every one of them".
+        answer: to "does the gain hold under every one of them"; ``incomplete`` where none is judged.
     """
 
     names: tuple[str, ...]
@@ -41,7 +44,7 @@ class Conjunction:
     p_every: float
     p_partial: tuple[float, ...]
     at_least: int
-    answer: str
+    answer: Together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,17 +79,27 @@ class Scope:
 
     Attributes:
         name: for headings.
+        file: a part of file names, unique whatever the labels hold.
         selection: the rule whose accuracies count.
-        units: what the claims generalise over.
-        seeds: the replicates.
+        cube: the accuracies.
         algorithms: the verdict on each.
     """
 
     name: str
+    file: str
     selection: str
-    units: Domains
-    seeds: tuple[int, ...]
+    cube: Cube = field(repr=False, compare=False)
     algorithms: list[AlgorithmVerdict]
+
+    @property
+    def units(self) -> Domains:
+        """Return what the claims generalise over."""
+        return self.cube.units
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Return the replicates."""
+        return self.cube.seeds
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -115,7 +128,7 @@ def _conjunction(cube: Cube, rows: dict[str, Floats], rules: Rules) -> Conjuncti
     p = cube.units.p(np.stack([values.mean(axis=1) for values in whole.values()]), "greater")
     partial = partial_conjunction(p)
     every = float(conjunction(p))
-    answer = "yes" if every <= rules.alpha else "not shown"
+    answer: Together = "yes" if every <= rules.alpha else "not shown"
     if cube.units.smallest_p("greater") > rules.alpha:
         answer = "not decidable"
     return Conjunction(
@@ -148,23 +161,24 @@ def _judge_algorithm(cube: Cube, algorithm: str, selection: str, results: Result
     )
 
 
-def _judge_scope(name: str, cube: Cube, selection: str, results: Results) -> Scope:
+def _judge_scope(name: str, file: str, cube: Cube, selection: str, *, results: Results) -> Scope:
     algorithms = dict.fromkeys(m[0] for m in cube.methods if m[3] == selection)
     judged = [_judge_algorithm(cube, algorithm, selection, results) for algorithm in algorithms]
-    return Scope(name=name, selection=selection, units=cube.units, seeds=cube.seeds, algorithms=judged)
+    return Scope(name=name, file=file, selection=selection, cube=cube, algorithms=judged)
 
 
-def scopes(results: Results) -> Iterator[tuple[str, Cube]]:
-    """Each line-up of several data sets, about their further domains and about further data sets; then each section.
+def _scopes(results: Results) -> Iterator[tuple[str, str, Cube]]:
+    """Name, part of file names and accuracies: each line-up of several data sets, about their further domains and about further data sets; then each section.
 
     One data set at several severities is judged at each of them, and not as if they were several.
     """
-    for line_up in (found for found in results.line_ups if found.independent):
-        together = Cube.of(results.cells_of(line_up))
-        yield f"further domains of {line_up.scope}", together
-        yield f"further data sets beside {line_up.scope}", together.by_dataset()
-    for section, cube in results.cubes.items():
-        yield ", ".join(section), cube
+    for line_up, part in zip(results.line_ups, results.line_up_names, strict=True):
+        if line_up.independent:
+            together = Cube.of(results.cells_of(line_up))
+            yield f"further domains of {line_up.scope}", f"domains-{part}", together
+            yield f"further data sets beside {line_up.scope}", f"datasets-{part}", together.by_dataset()
+    for section, part in results.section_names.items():
+        yield ", ".join(section), part, results.cubes[section]
 
 
 def judge(results: Results, selection: str = HEADLINE) -> Verdict:
@@ -174,7 +188,8 @@ def judge(results: Results, selection: str = HEADLINE) -> Verdict:
         results: of a run folder.
         selection: the rule whose accuracies count.
     """
-    return Verdict(results.rules, [_judge_scope(name, cube, selection, results) for name, cube in scopes(results)])
+    found = [_judge_scope(name, file, cube, selection, results=results) for name, file, cube in _scopes(results)]
+    return Verdict(results.rules, found)
 
 
 def chosen(fixed: Rules, margin: float | None, alpha: float | None) -> Rules:

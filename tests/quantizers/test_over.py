@@ -125,7 +125,7 @@ def test_a_weight_that_oscillates_is_fixed_at_its_mean_code_and_learns_no_more()
         assert quant.frozen.tolist() == [step >= 3, False]
     assert quant.fixed[0].item() == 0  # the mean code is near 0
     rate = (0.0199 * 0.99 + 0.01) * 0.99  # fixing the code turned it once more, then it rests
-    assert quant.own(weight) == pytest.approx({"frozen": 0.5, "rate": rate / 2})
+    assert quant.own() == pytest.approx({"frozen": 0.5, "rate": rate / 2})
     assert weight[0].item() == 0.0
     x = torch.tensor([0.9, 1.2], requires_grad=True)
     quant(x).sum().backward()
@@ -253,7 +253,7 @@ def test_annealing_frees_only_weights_near_an_edge_between_codes_in_use() -> Non
     weight = torch.tensor([0.502, 0.49, -2.0, 1.0, 1.499])
     quant = AnnealingQuant(grid(), weight, start=0, margin=0.005).train()
     assert quant.free.tolist() == [True, False, False, False, False]  # 1.499 rounds to 1, the highest code in use
-    assert quant.own(weight) == pytest.approx({"free": 0.2})
+    assert quant.own() == pytest.approx({"free": 0.2})
     x = weight.clone().requires_grad_()
     quant(x).sum().backward()
     assert x.grad is not None

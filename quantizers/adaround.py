@@ -19,6 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .descent import descend
 from .layer_wise import LayerWise
 from .learned_rounding import Choice, LearnedRounding
 from .post_training import Rounded, Rows
@@ -41,7 +42,5 @@ class AdaRound(LearnedRounding, LayerWise):
         for step in range(self.iterations):
             share = choice.share()
             d = choice.off(share) * relative
-            loss = (d @ h * d).sum() + self.strength * choice.term(share, step / self.iterations)
-            (choice.v.grad,) = torch.autograd.grad(loss, [choice.v])
-            optimizer.step()
+            descend(optimizer, (d @ h * d).sum() + self.strength * choice.term(share, step / self.iterations))
         return choice.made()

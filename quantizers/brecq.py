@@ -26,9 +26,11 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import QuantizerError
+from .descent import descend
 from .fake_quant import fake_quants
 from .insertion import Site
 from .layer_wise import in_order
+from .learned_codes import computing_with
 from .learned_rounding import Choice, LearnedRounding
 from .post_training import PostTrainingQuant, set_quantized
 
@@ -148,11 +150,7 @@ class BRECQ(LearnedRounding):
             return
         choices = {site.weight_quant: Choice(site.weight_quant.rows(site.latent)) for site in sites}
         size = sum(choice.v.numel() for choice in choices.values())
-        try:
-            self._learn(block, choices, calls, scale=size / 12 / nearest, generator=generator)
-        finally:
-            for quant in choices:
-                quant.soft = None
+        self._learn(block, choices, calls, scale=size / 12 / nearest, generator=generator)
         for quant, choice in choices.items():
             codes, undecided = choice.made()
             quant.take(codes, undecided=undecided)
@@ -169,17 +167,15 @@ class BRECQ(LearnedRounding):
         scale: float,
         generator: torch.Generator,
     ) -> None:
-        variables = [choice.v for choice in choices.values()]
-        optimizer = torch.optim.Adam(variables, self.lr)
+        optimizer = torch.optim.Adam([choice.v for choice in choices.values()], self.lr)
         for step in range(self.iterations):
             call = calls[int(torch.randint(len(calls), (1,), generator=generator))]
             index = torch.randperm(len(call.output), generator=generator)[:IMAGES].to(call.output.device)
-            term = torch.zeros((), device=call.output.device)
+            term, weights = torch.zeros((), device=call.output.device), {}
             for quant, choice in choices.items():
                 share = choice.share()
-                quant.soft = choice.weight(share).reshape(quant.codes.shape)
+                weights[quant] = choice.weight(share).reshape(quant.codes.shape)
                 term = term + choice.term(share, step / self.iterations)
-            loss = scale * _error(block, call.images(index)) + self.strength * term
-            for v, gradient in zip(variables, torch.autograd.grad(loss, variables), strict=True):
-                v.grad = gradient
-            optimizer.step()
+            with computing_with(weights):
+                error = _error(block, call.images(index))
+            descend(optimizer, scale * error + self.strength * term)

@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import ConfigError
 from .post_training import PostTraining, Rounded, Rows
-from .spec import QuantSpec
+from .spec import QuantSpec, check_positive
 
 WARM_UP = 0.2
 BETAS = 20.0, 2.0
@@ -90,7 +89,5 @@ class LearnedRounding(PostTraining):
         **options: Any,
     ) -> None:
         super().__init__(spec, **options)
-        for name, value in {"iterations": iterations, "lr": lr, "strength": strength}.items():
-            if not value > 0:
-                raise ConfigError(f"{name} must be above 0, got {value}; leave it out for the default")
+        check_positive(iterations=iterations, lr=lr, strength=strength)
         self.iterations, self.lr, self.strength = iterations, lr, strength

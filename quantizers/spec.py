@@ -11,7 +11,7 @@ from ..core.errors import ConfigError, NoMatchError
 from .rule import GRANULARITIES, SAME, Granularity, Rule, SiteSpec, check_bits, check_grouping
 
 __all__ = ["GRANULARITIES", "SAME", "Granularity", "IntegerRange", "Placement", "QuantSpec", "Rule", "SiteSpec"]
-__all__ += ["check_bits", "check_choice", "check_grouping", "integer_range"]
+__all__ += ["check_bits", "check_choice", "check_grouping", "check_positive", "integer_range"]
 
 Placement = Literal["inputs", "full"]
 """Where activations are quantized: at the inputs of quantized layers, or at outputs that are added, joined or pooled, too."""
@@ -21,6 +21,13 @@ def check_choice(what: str, value: object, literal: Any) -> None:
     """Raise ConfigError unless ``value`` is one of the values of a Literal type."""
     if value not in get_args(literal):
         raise ConfigError(f"{what} must be one of {', '.join(map(str, get_args(literal)))}, got {value!r}")
+
+
+def check_positive(**settings: float) -> None:
+    """Raise ConfigError for a setting that is not above 0."""
+    for name, value in settings.items():
+        if not value > 0:
+            raise ConfigError(f"{name} must be above 0, got {value}; leave it out for the default")
 
 
 class IntegerRange(NamedTuple):

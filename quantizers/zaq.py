@@ -32,11 +32,12 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from ..core.errors import ConfigError
 from .base import Plan
+from .descent import descend
 from .feature_maps import FeatureMaps, Forwarded
 from .image_generator import ImageGenerator
 from .learned_codes import LearnedCodes, Weights, computing_with
 from .post_training import PostTraining, set_quantized
-from .spec import QuantSpec
+from .spec import QuantSpec, check_positive
 
 SIDE = 8
 DECAY = 0.1
@@ -101,9 +102,7 @@ class ZAQ(PostTraining):
         for name, (value, bound) in {**least, "relations": (relations, 0), "activity": (activity, 0)}.items():
             if not value >= bound:
                 raise ConfigError(f"{name} must be at least {bound}, got {value}; leave it out for the default")
-        for name, rate in {"lr": lr, "generator_lr": generator_lr}.items():
-            if not rate > 0:
-                raise ConfigError(f"{name} must be above 0, got {rate}; leave it out for the default")
+        check_positive(lr=lr, generator_lr=generator_lr)
         self.iterations, self.steps, self.batch = iterations, steps, batch
         self.lr, self.generator_lr, self.relations, self.activity = lr, generator_lr, relations, activity
 
@@ -136,8 +135,8 @@ class ZAQ(PostTraining):
                 with torch.no_grad():
                     images = generator.draw(self.batch)
                     theirs = network(images)
-                _descend(learns, self.student_loss(codes.weights(), network, images, theirs))
-            _descend(attacks, self._generator_loss(codes.weights(), network, generator.draw(self.batch)))
+                descend(learns, self.student_loss(codes.weights(), network, images, theirs))
+            descend(attacks, self._generator_loss(codes.weights(), network, generator.draw(self.batch)))
             for schedule in schedules:
                 schedule.step()
         with torch.no_grad():
@@ -170,11 +169,3 @@ class ZAQ(PostTraining):
             with computing_with(weights):
                 found.append(float((network(images).logits - theirs).abs().mean()))
         return found[0] / found[1] if found[1] > 0 else 1.0
-
-
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """Take a step of the optimizer's own parameters; no other gets a gradient."""
-    own = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for parameter, gradient in zip(own, torch.autograd.grad(loss, own), strict=True):
-        parameter.grad = gradient
-    optimizer.step()

@@ -40,12 +40,12 @@ def _variant(settings: Mapping[str, Any]) -> dict[str, str]:
     return said | ({"amplitude": f"{amplitude:g}"} if amplitude is not None else {})
 
 
-def _is(row: PublishedAccuracy, method: Method, settings: Mapping[str, Any]) -> bool:
+def _is(row: PublishedAccuracy, method: Method, form: str) -> bool:
     """Whether a method of the records is the counterpart of the paper's; where to start counts only if the row says it."""
     named = (base_name(method[0]), base_name(method[1]), *method[2:])
     if named != (row.algorithm, row.quantizer, row.bits, row.selection):
         return False
-    asked, variant = dict([row.setting.split("=")] if row.setting else []), _variant(settings)
+    asked, variant = dict([row.setting.split("=")] if row.setting else []), _variant(json.loads(form))
     if "start" not in asked:
         variant.pop("start", None)
     return variant == asked
@@ -79,7 +79,7 @@ def _measured(row: PublishedAccuracy, paper: Paper, results: Results) -> Iterato
         if _plain(section[0]) != _plain(row.dataset) or section[1] in theirs:
             continue
         for method in cube.methods:
-            if _is(row, method, json.loads(results.forms[(*section, *method[:3])])):
+            if _is(row, method, results.forms[(*section, *method[:3])]):
                 found = _number(row, cube, method, _sources(results, section, method) if row.on else {})
                 if found:
                     further = method[1].removeprefix(row.quantizer)

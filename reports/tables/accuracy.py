@@ -52,17 +52,18 @@ class Number:
     n: int = 0
     state: str = ""
 
+    @classmethod
+    def of(cls, method: Method, what: str, values: Floats, target: str = "") -> Number:
+        """Make the mean of a vector with its standard error."""
+        mean, se = float(values.mean()), gains.standard_error(values)
+        return cls(method=method, what=what, target=target, mean=mean, se=se, n=len(values))
+
     def text(self, digits: int, signed: bool = False) -> str:
         """Write it as ``84.7 ± 0.5``; no interval without a standard error, a dash without a mean."""
         if math.isnan(self.mean):
             return DASH
         mean = f"{self.mean:{'+' if signed else ''}.{digits}f}"
         return mean if math.isnan(self.se) else f"{mean} ± {self.se:.{digits}f}"
-
-
-def mean_se(values: Floats) -> tuple[float, float]:
-    """Return a vector's mean and its standard error."""
-    return float(values.mean()), gains.standard_error(values)
 
 
 def state_of(status: Sequence[str]) -> str:
@@ -76,16 +77,16 @@ def _method_lines(cube: Cube, i: int) -> list[Number]:
     method, values = cube.methods[i], cube.accuracy[i]
     lines = []
     for t, target in enumerate(cube.targets):
-        state = state_of(cube.status[i, t].tolist())
-        mean, se = (_NAN, _NAN) if state else mean_se(values[t])
-        n = int(np.isfinite(values[t]).sum())
-        lines.append(Number(method=method, what="accuracy", target=target, mean=mean, se=se, n=n, state=state))
+        if state := state_of(cube.status[i, t].tolist()):
+            n = int(np.isfinite(values[t]).sum())
+            lines.append(Number(method=method, what="accuracy", target=target, n=n, state=state))
+        else:
+            lines.append(Number.of(method, "accuracy", values[t], target))
     gaps = sum(bool(line.state) for line in lines)
     if gaps:
         state = f"{gaps} of {len(lines)} domains incomplete"
         return [*lines, Number(method=method, what="average", state=state)]
-    mean, se = mean_se(values.mean(axis=0))
-    return [*lines, Number(method=method, what="average", mean=mean, se=se, n=values.shape[1])]
+    return [*lines, Number.of(method, "average", np.asarray(values.mean(axis=0)))]
 
 
 def numbers_of(cube: Cube) -> list[Number]:

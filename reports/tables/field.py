@@ -18,7 +18,7 @@ from ..frames.line_ups import LineUp
 from ..frames.results import Results
 from ..stats.effect import Floats
 from ..text.numbers import DASH
-from .accuracy import Number, mean_se, state_of
+from .accuracy import Number, state_of
 from .table import Table, Traces
 from .trials import with_trials
 
@@ -50,11 +50,9 @@ class _Column:
 
     def number(self, method: Method) -> Number:
         """Make the mean over domains, its error over seeds."""
-        state, values = self.state(method), self.seed_means(method)
-        if state:
+        if state := self.state(method):
             return Number(method=method, what="accuracy", target=self.dataset, state=state)
-        mean, se = mean_se(values)
-        return Number(method=method, what="accuracy", target=self.dataset, mean=mean, se=se, n=len(values))
+        return Number.of(method, "accuracy", self.seed_means(method), self.dataset)
 
 
 def _obstacle(columns: list[_Column], *methods: Method) -> str:
@@ -66,21 +64,16 @@ def _obstacle(columns: list[_Column], *methods: Method) -> str:
 
 
 def _average(columns: list[_Column], method: Method) -> Number:
-    obstacle = _obstacle(columns, method)
-    if obstacle:
+    if obstacle := _obstacle(columns, method):
         return Number(method=method, what=_AVERAGE, state=obstacle)
-    values = np.mean([c.seed_means(method) for c in columns], axis=0)
-    mean, se = mean_se(values)
-    return Number(method=method, what=_AVERAGE, mean=mean, se=se, n=len(values))
+    return Number.of(method, _AVERAGE, np.mean([c.seed_means(method) for c in columns], axis=0))
 
 
 def _gain(columns: list[_Column], method: Method) -> Number:
-    obstacle = _obstacle(columns, method, gains.float_of(method))
-    if obstacle:
+    if obstacle := _obstacle(columns, method, gains.float_of(method)):
         return Number(method=method, what=_GAIN, state=obstacle)
     values = np.array([c.cube.difference(method, gains.float_of(method)).mean() for c in columns])
-    mean, se = mean_se(values)
-    return Number(method=method, what=_GAIN, mean=mean, se=se, n=len(values))
+    return Number.of(method, _GAIN, values)
 
 
 def _size(columns: list[_Column], method: Method) -> Number:

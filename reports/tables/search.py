@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ from ..frames.columns import METHOD, Section, of_section
 from ..frames.cube import Cube, Method
 from ..frames.results import Results
 from ..frames.trials import how_chosen, names_in, trials_text
-from ..text.numbers import DASH
+from ..text.numbers import number_text
 from .accuracy import Number, numbers_of
 from .by_section import by_section
 from .table import Table, traced
@@ -27,20 +26,22 @@ def gain_table(results: Results, own: pd.DataFrame, name: str, title: str) -> Ta
     """Make the table of what a search gives: a line for each method, averages with it and without."""
     section: Section = tuple(own[["dataset", "model", "protocol"]].iloc[0])
     cube, plain = results.cubes[section], Cube.of(of_section(results.without_search, section))
+    with_search, defaults = _averages(cube), _averages(plain)
     rows, numbers = [], []
     for names, part in own.groupby(METHOD, sort=False):
         method: Method = (*map(str, names), HEADLINE)  # type: ignore[assignment]
-        found, without = _average(cube, method), _average(plain, method)
-        difference = cube.of_method(method) - plain.of_method(method)
-        gain = gains.summarise(difference)
+        none = Number(method=method, what="average")
+        found, without = with_search.get(method, none), defaults.get(method, none)
+        difference = gains.summarise(cube.of_method(method) - plain.of_method(method))
+        gain = Number(method=method, what="gain", mean=difference.mean, se=difference.se)
         kept = int((part["trial"] == 0).sum())
-        shown = (
-            DASH
-            if math.isnan(gain.mean)
-            else f"{gain.mean:+.2f}" + ("" if math.isnan(gain.se) else f" ± {gain.se:.2f}")
-        )
         line = dict(zip(METHOD, map(str, names), strict=True))
-        text = {"trials": trials_text(part), "with search": found.text(1), "without": without.text(1), "gain": shown}
+        text = {
+            "trials": trials_text(part),
+            "with search": found.text(1),
+            "without": without.text(1),
+            "gain": gain.text(2, signed=True),
+        }
         rows.append({**line, **text, "default kept": f"{kept} of {len(part)}"})
         asked = {
             "trials": int(part["asked"].max()),
@@ -71,7 +72,8 @@ def chosen_table(own: pd.DataFrame, name: str, title: str) -> Table:
         label = {c: str(row[c]) for c in (*METHOD, "target", "seed")}
         values = json.loads(row["values"])
         text = {shown[n]: _value(values[n]) if n in values else "default" if _has(row, n) else "" for n in names}
-        score = {"source": _percent(row["source"]), "source, default": _percent(row["default_source"])}
+        score = {"source": number_text(100 * row["source"], ".1f")}
+        score["source, default"] = number_text(100 * row["default_source"], ".1f")
         rows.append({**label, "trial": f"{row['trial']} of {row['asked']}", **text, **score})
         kept = {key: row[key] for key in ("trial", "asked", "done", "source", "default_source")}
         numbers.append({**label, **kept, **{n: values.get(n) for n in names}})
@@ -96,9 +98,8 @@ def search_tables(results: Results) -> Iterator[Table]:
     yield from by_section(results, results.trials, "chosen", "Hyper-parameters chosen", make=chosen_table)
 
 
-def _average(cube: Cube, method: Method) -> Number:
-    found = (number for number in numbers_of(cube) if number.method == method and number.what == "average")
-    return next(found, Number(method=method, what="average"))
+def _averages(cube: Cube) -> dict[Method, Number]:
+    return {number.method: number for number in numbers_of(cube) if number.what == "average"}
 
 
 def _has(row: dict[Any, Any], name: str) -> bool:
@@ -115,7 +116,3 @@ def _short(names: list[str]) -> list[str]:
 
 def _value(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else json.dumps(value).strip('"')
-
-
-def _percent(value: float) -> str:
-    return DASH if math.isnan(value) else f"{100 * value:.1f}"

@@ -42,22 +42,24 @@ class LineUp:
         return found
 
     @property
+    def _kinds(self) -> list[list[str]]:
+        """The models and the protocols, each once."""
+        return [[*dict.fromkeys(parts)] for parts in zip(*self.setups, strict=True)]
+
+    @property
     def words(self) -> str:
         """Name model and protocol as a title has them; several of one kind are joined by ``+``."""
-        models, protocols = (" + ".join(dict.fromkeys(parts)) for parts in zip(*self.setups, strict=True))
-        return f"{models}, protocol {protocols}"
+        return "{}, protocol {}".format(*map(" + ".join, self._kinds))
 
     @property
     def scope(self) -> str:
         """Name data sets, model and protocol as the verdict has them."""
-        models, protocols = (" + ".join(dict.fromkeys(parts)) for parts in zip(*self.setups, strict=True))
-        return f"{' + '.join(self.datasets)}, {models}, {protocols}"
+        return ", ".join(map(" + ".join, (self.datasets, *self._kinds)))
 
     @property
     def name(self) -> str:
         """Return a part of a file name."""
-        models, protocols = (dict.fromkeys(parts) for parts in zip(*self.setups, strict=True))
-        return "-".join(escape.slug(part) for part in (*models, *protocols))
+        return "-".join(escape.slug(part) for kinds in self._kinds for part in kinds)
 
 
 def line_ups(sections: Iterable[Section]) -> list[LineUp]:

@@ -65,6 +65,11 @@ def unpack_bits(text: str, count: int) -> NDArray[np.bool_]:
     return np.unpackbits(packed, count=count).astype(bool)
 
 
+def quantizer_label(quantizer: str, bits: str) -> str:
+    """Name a quantizer with its bits, ``lsq W7``; ``float`` and ``freeze``, which have none, stand alone."""
+    return quantizer if bits == "float" else f"{quantizer} {bits}"
+
+
 @dataclass(frozen=True)
 class Labels:
     """A table groups by these; all are taken from the settings.

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from ...core.text import printable
 from ..results.deployment import Deployment
-from ..results.record import Record
+from ..results.record import Record, quantizer_label
 
 LINE_SECONDS = 60
 """Between lines: how far it is in a log file, where a bar cannot move, and whom it waits for."""
@@ -35,9 +35,7 @@ def deploy_watch(console: Console) -> Iterator[Callable[[Deployment], None]]:
     with console.status("deploying") as status:
 
         def watch(made: Deployment) -> None:
-            cell = (
-                made.labels.quantizer if made.labels.bits == "float" else f"{made.labels.quantizer} {made.labels.bits}"
-            )
+            cell = quantizer_label(made.labels.quantizer, made.labels.bits)
             status.update(printable(f"deployed {cell} in {made.runtime}"))
             alike.setdefault((made.runtime, made.kind, made.reason), []).append(cell)
 

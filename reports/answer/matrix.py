@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...bench.results.record import quantizer_label
 from ..frames import gains
-from ..frames.columns import FLOAT, quantizer_label
+from ..frames.columns import FLOAT
 from ..frames.results import Results
 from ..stats.effect import Floats
 from ..stats.units import Domains

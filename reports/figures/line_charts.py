@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ...bench.results.record import quantizer_label
 from ..frames import gains
-from ..frames.columns import METHOD, quantizer_label
+from ..frames.columns import METHOD
 from ..frames.cube import Cube, method_label
 from . import svg
 

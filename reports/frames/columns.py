@@ -29,11 +29,6 @@ def algorithm_rank(name: str) -> int:
     return 0 if name.split(" ", maxsplit=1)[0] == "erm" else 1
 
 
-def quantizer_label(quantizer: str, bits: str) -> str:
-    """Name a quantizer with its bits, ``lsq W7``; ``float`` and ``freeze``, which have none, stand alone."""
-    return quantizer if bits == FLOAT else f"{quantizer} {bits}"
-
-
 def ordered(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     """Put rows into reading order, whatever order the files came in; the index starts at 0 again.
 

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...bench.results.record import quantizer_label
 from ...core.errors import RecordError
 from ..stats.effect import Floats
 from ..stats.units import DataSets, Domains, DomainsOfDataSets
-from .columns import ROW, SECTION, quantizer_label
+from .columns import ROW, SECTION
 
 Method = tuple[str, str, str, str]
 MISSING = "missing"

@@ -9,9 +9,9 @@ from typing import get_args
 
 import numpy as np
 
-from ...bench.results.record import Selection
+from ...bench.results.record import Selection, quantizer_label
 from ...bench.results.verdict_rules import Rules
-from ..frames.columns import FLOAT, quantizer_label
+from ..frames.columns import FLOAT
 from ..frames.cube import Cube, Method
 from ..frames.gains import float_of
 from ..stats.effect import Floats

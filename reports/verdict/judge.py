@@ -9,10 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from ...bench.results.record import HEADLINE
+from ...bench.results.record import HEADLINE, quantizer_label
 from ...bench.results.verdict_rules import Rules
 from ..frames import gains
-from ..frames.columns import quantizer_label
 from ..frames.cube import Cube
 from ..frames.results import Results, load
 from ..stats.effect import Floats

@@ -104,13 +104,17 @@ def insert(
 ) -> Site:
     """Make a Parameter of ``model`` a site with these fake quantizers."""
     module: Any = model.get_submodule(module_name(name, parameter))
-    already = isinstance(module, Quantized)
-    taken, layer = (module.quantized, module.float_class) if already else ((), type(module))
+    taken, layer = _before(module)
     setattr(module, f"{parameter}_quant", weight_quant.train(module.training))
     if act_quant is not None or not taken:
         module.act_quant = None if act_quant is None else act_quant.train(module.training)
     module.__class__ = quantized_class(layer, (*taken, parameter))
     return Site(name, module, parameter)
+
+
+def _before(module: Any) -> tuple[tuple[str, ...], type[nn.Module]]:
+    """The Parameters of a module that are quantized already, and its float class."""
+    return (module.quantized, module.float_class) if isinstance(module, Quantized) else ((), type(module))
 
 
 Inserted = tuple[SiteSpec, Site]
@@ -152,9 +156,8 @@ def insert_output(model: nn.Module, name: str, quant: FakeQuant, *, copied: bool
     mode while they train, and with it what is in it.
     """
     module: Any = model.get_submodule(name)
-    already = isinstance(module, Quantized)
-    taken, layer = (module.quantized, module.float_class) if already else ((), type(module))
-    if not already:
+    taken, layer = _before(module)
+    if not isinstance(module, Quantized):
         module.act_quant = None
     holder, inner = _holder(model, name)
     holder.add_module("_".join([*inner, "output_quant"]), quant.train(holder.training))

@@ -58,9 +58,9 @@ class Placed:
     copied: set[str] = field(default_factory=set)
 
     @property
-    def readers(self) -> dict[str, PlacedOutput]:
-        """The quantized layers that read one of the outputs, by name."""
-        return {name: output for output in self.outputs for name in output.readers}
+    def readers(self) -> set[str]:
+        """The quantized layers that read one of the outputs."""
+        return {name for output in self.outputs for name in output.readers}
 
 
 def place(network: nn.Module, spec: QuantSpec, sites: Iterable[SiteSpec]) -> Placed:

@@ -101,8 +101,10 @@ def _severities(config: Node) -> list[Node]:
     values = dataset.get("severity")
     if not isinstance(values, list):
         return [config]
-    if not values:
-        raise ConfigError("dataset.severity needs at least one number, got none; write dataset.severity=[0.5,1]")
+    if not values or not all(type(value) in (int, float) for value in values):
+        raise ConfigError(
+            f"dataset.severity needs at least one number, and numbers only, got {values}; write dataset.severity=[0.5,1]"
+        )
     refuse_repeats("dataset.severity", values)
     return [{**config, "dataset": {**dataset, "severity": value}} for value in values]
 

@@ -79,7 +79,12 @@ def test_severities_of_one_data_set_among_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [("[]", "at least one number"), ("[1,1.0]", "must name each entry once"), ("[0.5,0.5]", "0.5 twice")],
+    [
+        ("[]", "at least one number"),
+        ("[1,1.0]", "must name each entry once"),
+        ("[0.5,0.5]", "0.5 twice"),
+        *((f"[1,{other}]", r"numbers only, got \[1, ") for other in ("strong", "null", "true", "[2]")),
+    ],
 )
 def test_a_list_of_severities_that_does_not_do(values: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):

@@ -156,8 +156,9 @@ def insert_output(model: nn.Module, name: str, quant: FakeQuant, *, copied: bool
     mode while they train, and with it what is in it.
     """
     module: Any = model.get_submodule(name)
+    already = isinstance(module, Quantized)
     taken, layer = _before(module)
-    if not isinstance(module, Quantized):
+    if not already:
         module.act_quant = None
     holder, inner = _holder(model, name)
     holder.add_module("_".join([*inner, "output_quant"]), quant.train(holder.training))

@@ -109,15 +109,22 @@ class Searched:
         for row in self.rows.values():
             if not row.by:
                 continue
-            by = [
-                {t.number: scores.get(t.key, math.nan) for t in self.rows[key].trials}
-                for key in row.by
-                if key in self.rows
-            ]
-            number = choose({n: sum(one.get(n, math.nan) for one in by) / len(by) for n in by[0]} if by else {})
+            by = [{t.number: t.key for t in self.rows[key].trials} for key in row.by if key in self.rows]
+            number = choose(mean_scores(by, scores))
             own = {trial.number: trial for trial in row.trials}
             found[row.key] = own[0] if number is None else own.get(number, Trial(number, "", {}))
         return found
+
+
+def mean_scores(rows: Sequence[Mapping[int, str]], scores: Mapping[str, float]) -> dict[int, float]:
+    """Return the mean score of each trial over some rows, by number; NaN where a row has no result of it.
+
+    Args:
+        rows: of each row, the keys of its trials by number.
+        scores: by key.
+    """
+    numbers = rows[0] if rows else ()
+    return {n: sum(scores.get(row.get(n, ""), math.nan) for row in rows) / len(rows) for n in numbers}
 
 
 def choose(scores: Mapping[int, float]) -> int | None:

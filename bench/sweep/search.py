@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...core.ranges import Range
@@ -13,17 +13,16 @@ from ..experiment.keys import prime_keys
 from ..experiment.search import Search
 from ..experiment.space import search_space
 from ..experiment.targets import Outlines
-from ..experiment.trials import Trials, Values, configured_experiment
+from ..experiment.trials import TrialCell, Trials, Values, configured_experiment
 from ..models.weights import without_weights
 from ..results.store import RunStore
-from ..results.trials import Searched, choose, read_search, scores_in
+from ..results.trials import Searched, choose, mean_scores, read_search, scores_in
 from .checks import cells_of
 from .plan import Plan
 from .tpe import STARTUP, import_optuna, propose
 from .wanted import Asked, Wanted
 
-CellsOf = Callable[[tuple[int, ...]], list[Cell]]
-"""From seeds to all cells of the grid on these seeds, in one order whatever the seeds."""
+Tried = tuple[TrialCell, ...]
 
 
 def searching(experiment: Experiment, outlines: Outlines) -> Searching | None:
@@ -36,10 +35,8 @@ def searching(experiment: Experiment, outlines: Outlines) -> Searching | None:
         for setup in experiment.setups:
             _try_ends(experiment, setup.name, spaces[setup.name], outlines[setup.name])
 
-    def on(seeds: tuple[int, ...]) -> list[Cell]:
-        return cells_of(replace(experiment, seeds=seeds), outlines)
-
-    return Searching(search, spaces, on, experiment.seeds, most=experiment.max_cells)
+    whole = replace(experiment, seeds=(*experiment.seeds, *search.held_out))
+    return Searching(search, spaces, cells_of(whole, outlines), most=experiment.max_cells)
 
 
 def _try_ends(experiment: Experiment, name: str, space: Mapping[str, Range], outline: Outline) -> None:
@@ -71,8 +68,7 @@ class Searching:
     Args:
         search: what is searched.
         spaces: the range of each hyper-parameter, by name, for each data set by its name.
-        cells_of: the grid on given seeds.
-        seeds: that are reported.
+        cells: with the defaults, on all seeds; those of one seed in the same order as those of any other.
         most: cells that a grid may have.
     """
 
@@ -80,8 +76,7 @@ class Searching:
         self,
         search: Search,
         spaces: Mapping[str, Mapping[str, Range]],
-        cells_of: CellsOf,
-        seeds: tuple[int, ...],
+        cells: Sequence[Cell],
         *,
         most: int,
     ) -> None:
@@ -89,9 +84,12 @@ class Searching:
             import_optuna()
         self.search, self.most = search, most
         self.trials = Trials(search, spaces)
-        reported = [cells_of((seed,)) for seed in seeds]
+        by_seed: dict[int, list[Cell]] = {}
+        for cell in cells:
+            by_seed.setdefault(cell.group.seed, []).append(cell)
+        held = [by_seed.pop(seed) for seed in search.held_out if seed in by_seed]
+        reported = list(by_seed.values())
         if search.held_out:
-            held = [cells_of((seed,)) for seed in search.held_out]
             places = zip(zip(*held, strict=True), zip(*reported, strict=True), strict=True)
             self.studies = [Study(rows, others) for rows, others in places]
         else:
@@ -138,8 +136,7 @@ class Searching:
             ConfigError: the folder has another search of a row.
         """
         known = Searched() if store is None else read_search(store.root)
-        keys = {trial.key for row in known.rows.values() for trial in row.trials}
-        wanted = self.wanted(known, scores_in(store, keys) if store is not None and self.adaptive else {})
+        wanted = self.wanted(known, scores_in(store, known.trial_keys) if store is not None and self.adaptive else {})
         prime_keys([trial.cell for trial in wanted.trials])
         for row in wanted.rows:
             known.add(row)
@@ -176,25 +173,24 @@ class Searching:
         return out
 
     def _ask(self, out: Wanted, study: Study, known: Searched, scores: Mapping[str, float]) -> None:
-        numbered = list(self._numbered(study, known, scores))
+        tried = list(self._tried(study, known, scores))
         count = self.trials.count(study.rows[0])
-        out.later += (count - len(numbered)) * len(study.rows)
-        by_row = [[self.trials.trial(row, n, values) for n, values in numbered] for row in study.rows]
+        out.later += (count - len(tried)) * len(study.rows)
+        by_row = list(zip(*(trials for _, trials in tried), strict=True))
         for row, trials in zip(study.rows, by_row, strict=True):
-            out.asked.append(Asked(() if study.reported else (row,), tuple(trials)))
+            out.asked.append(Asked(() if study.reported else (row,), trials))
         if not study.reported:
             return
         keys = [{trial.number: trial.cell.key for trial in trials} for trials in by_row]
-        decided = len(numbered) == count and all(key in scores for one in keys for key in one.values())
-        chosen = choose({n: sum(scores[one[n]] for one in keys) for n, _ in numbered}) if decided else None
+        decided = len(tried) == count and all(key in scores for own in keys for key in own.values())
+        chosen = choose(mean_scores(keys, scores)) if decided else None
         out.later += 0 if decided else len(study.reported)
         for row in study.reported:
-            numbers = {0: None, **({chosen: dict(numbered)[chosen]} if chosen else {})}
-            own = tuple(self.trials.trial(row, n, values) for n, values in numbers.items())
-            out.asked.append(Asked(tuple(study.rows), own))
+            own = [self.trials.trial(row, number, tried[number][0]) for number in ([0, chosen] if chosen else [0])]
+            out.asked.append(Asked(tuple(study.rows), tuple(own)))
 
-    def _numbered(self, study: Study, known: Searched, scores: Mapping[str, float]) -> Iterator[tuple[int, Values]]:
-        """The trials of a study that can be named, with their hyper-parameters; Optuna's one by one."""
+    def _tried(self, study: Study, known: Searched, scores: Mapping[str, float]) -> Iterator[tuple[Values, Tried]]:
+        """The trials of a study that can be named: hyper-parameters, and a trial of each row; Optuna's one by one."""
         row = study.rows[0]
         there = {t.number: t.values for t in known.rows[row.key].trials} if row.key in known.rows else {}
         seen: list[tuple[Values, float]] = []
@@ -207,7 +203,10 @@ class Searching:
                 values = propose(self.trials.space(row), seen, f"{row.key}/{number}")
             else:
                 return
-            yield number, values
-            keys = [self.trials.trial(other, number, values).cell.key for other in study.rows]
-            if self.search.sampler != "random" and len(seen) == number and all(key in scores for key in keys):
+            trials = tuple(self.trials.trial(other, number, values) for other in study.rows)
+            yield values, trials
+            if self.search.sampler == "random" or len(seen) < number:
+                continue
+            keys = [trial.cell.key for trial in trials]
+            if all(key in scores for key in keys):
                 seen.append((values, sum(scores[key] for key in keys) / len(keys)))

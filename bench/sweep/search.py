@@ -33,18 +33,18 @@ def searching(experiment: Experiment, outlines: Outlines) -> Searching | None:
     spaces = {s.name: search_space(experiment, search, s, outlines[s.name].shape) for s in experiment.setups}
     if search.ranges or any(search.lists.values()):
         for setup in experiment.setups:
-            _try_ends(experiment, setup.name, spaces[setup.name], outlines[setup.name])
+            _try_ends(replace(experiment, setups=(setup,)), spaces[setup.name], outlines[setup.name])
 
     whole = replace(experiment, seeds=(*experiment.seeds, *search.held_out))
     return Searching(search, spaces, cells_of(whole, outlines), most=experiment.max_cells)
 
 
-def _try_ends(experiment: Experiment, name: str, space: Mapping[str, Range], outline: Outline) -> None:
-    """Build everything with the first value of each range, with the second, and so on; ConfigError where one is refused."""
+def _try_ends(experiment: Experiment, space: Mapping[str, Range], outline: Outline) -> None:
+    """Build everything on one data set with the first value of each range, with the second, and so on; ConfigError where one is refused."""
     for number in range(max((len(own.ends) for own in space.values()), default=0)):
         values = {key: own.ends[min(number, len(own.ends) - 1)] for key, own in space.items()}
         made = configured_experiment(experiment, values)
-        (setup,) = (setup for setup in made.setups if setup.name == name)
+        (setup,) = made.setups
         with without_weights():
             network = build_network(setup.model, outline)
         try_parts(made, setup, network, len(outline.domains) - 1)

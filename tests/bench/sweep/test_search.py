@@ -116,6 +116,19 @@ def test_ranges_of_one_data_set_alone() -> None:
     assert all(1 <= values["protocol.lr"] <= 2 for values in next(iter(trials(words).values()))[1:])
 
 
+def test_a_range_of_one_data_set_need_not_fit_another() -> None:
+    longer = [
+        "dataset=[digits,longer]",
+        "dataset.longer=digits",
+        "dataset.longer.severity=0.5",
+        "protocol.longer.steps=20",
+    ]
+    words = ["search.ranges.protocol.longer.start_step={choice:[8,10]}", "quantizer=[float]"]
+    found = trials([*SEARCH, *longer, *words, "targets=[digits/thick,longer@0.5/thick]"])
+    assert {values["protocol.start_step"] for values in found["longer@0.5/thick/0/erm/float/float"][1:]} <= {8, 10}
+    assert not any("protocol.start_step" in values for values in found["digits/thick/0/erm/float/float"])
+
+
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [

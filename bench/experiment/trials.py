@@ -15,6 +15,7 @@ from .component import Component, QuantizerComponent
 from .grid import Cell, Experiment, Group
 from .options import without_defaults
 from .search import Search
+from .setup import Setup
 from .space import prefix_of
 
 Values = Mapping[str, Any]
@@ -117,34 +118,39 @@ def configured_group(group: Group, values: Values) -> Group:
     """Return a float phase with these hyper-parameters; the same object where they change nothing."""
     made = replace(
         group,
-        protocol=replace(group.protocol, **_own("protocol.", values)),
-        model=_with(group.model, "model", values),
         algorithm=_with(group.algorithm, "algorithm", values),
-        transforms=_all_with(group.transforms, "transform", values),
-        step_rule=_with(group.step_rule, "step_rule", values),
-        optimizer=_with(group.optimizer, "optimizer", values),
-        schedule=_with(group.schedule, "schedule", values),
+        **_of_data_set(group, values),
+        **_of_training(group, values),
     )
     return group if made == group else made
 
 
 def configured_experiment(experiment: Experiment, values: Values) -> Experiment:
     """Return an experiment with these hyper-parameters in all its parts that have them."""
-    setups = (
-        replace(s, model=_with(s.model, "model", values), protocol=replace(s.protocol, **_own("protocol.", values)))
-        for s in experiment.setups
-    )
     return replace(
         experiment,
-        setups=tuple(setups),
+        setups=tuple(replace(setup, **_of_data_set(setup, values)) for setup in experiment.setups),
         algorithms=_all_with(experiment.algorithms, "algorithm", values),
-        transforms=_all_with(experiment.transforms, "transform", values),
-        step_rule=_with(experiment.step_rule, "step_rule", values),
-        optimizer=_with(experiment.optimizer, "optimizer", values),
-        schedule=_with(experiment.schedule, "schedule", values),
+        **_of_training(experiment, values),
         quantizers=_all_with(experiment.quantizers, "quantizer", values),
         averages=_all_with(experiment.averages, "averaging", values),
     )
+
+
+def _of_data_set(whole: Group | Setup, values: Values) -> dict[str, Any]:
+    return {
+        "model": _with(whole.model, "model", values),
+        "protocol": replace(whole.protocol, **_own("protocol.", values)),
+    }
+
+
+def _of_training(whole: Group | Experiment, values: Values) -> dict[str, Any]:
+    return {
+        "transforms": _all_with(whole.transforms, "transform", values),
+        "step_rule": _with(whole.step_rule, "step_rule", values),
+        "optimizer": _with(whole.optimizer, "optimizer", values),
+        "schedule": _with(whole.schedule, "schedule", values),
+    }
 
 
 def _prefixes(cell: Cell) -> Iterator[str]:

@@ -58,7 +58,7 @@ class Words:
         """
         shared = [word for word in self.shared if _group(word) not in SEVERAL]
         own = self.own.get(name, ())
-        chosen = {_key(word) for word in (*shared, *own)}
+        chosen = {key_of(word) for word in (*shared, *own)}
         kept = [word for word in said if _group(word) not in chosen]
         named = [f"dataset={self.files[name]}", f"dataset.name={name}"] if name in self.files else [f"dataset={name}"]
         return _last_choices([*named, *_FEWEST, *kept, *shared, *own])
@@ -67,7 +67,7 @@ class Words:
         """Raise ConfigError where a word is for a data set that is not among those of this run."""
         for name, words in self.own.items():
             if name not in names:
-                group, dot, setting = _key(words[0]).partition(".")
+                group, dot, setting = key_of(words[0]).partition(".")
                 raise ConfigError(
                     f"a setting for one data set needs that data set in the run, got {group}.{name}{dot}{setting} in a run on "
                     f"{', '.join(names)}; write dataset=[{','.join([*names, name])}] as well, or {words[0]} for all"
@@ -143,18 +143,19 @@ def _renamed(override: Override, key: str) -> str:
     return f"{sign}{key}{equals}{value}"
 
 
-def _key(word: str) -> str:
+def key_of(word: str) -> str:
+    """Return the name that a word sets, without the signs before it."""
     return word.lstrip("+~").partition("=")[0]
 
 
 def _group(word: str) -> str:
-    return _key(word).partition(".")[0]
+    return key_of(word).partition(".")[0]
 
 
 def _last_choices(words: Sequence[str]) -> list[str]:
     """Of several words that choose in one group only the last: Hydra refuses two."""
-    last = {_key(word): number for number, word in enumerate(words)}
-    return [word for number, word in enumerate(words) if "." in _key(word) or last[_key(word)] == number]
+    last = {key_of(word): number for number, word in enumerate(words)}
+    return [word for number, word in enumerate(words) if "." in key_of(word) or last[key_of(word)] == number]
 
 
 def said_of(config: Mapping[str, Any], name: str) -> list[str]:

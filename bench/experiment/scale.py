@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...core.errors import ConfigError, UnknownNameError
+from ...core.nested import leaves
+from .alone import key_of
 from .assemble import Composed
 from .offers import own_files, read_settings
 
@@ -29,8 +31,8 @@ def at_scale(words: Sequence[str], compose: Callable[[list[str]], Composed]) -> 
         UnknownNameError: there is no such scale.
         ConfigError: the scale is given twice, or takes no name.
     """
-    names = [word.partition("=")[2] for word in words if _key(word) == GROUP]
-    rest = [word for word in words if _key(word) != GROUP]
+    names = [word.partition("=")[2] for word in words if key_of(word) == GROUP]
+    rest = [word for word in words if key_of(word) != GROUP]
     if not names or names == ["null"]:
         return rest
     if len(names) > 1:
@@ -39,10 +41,10 @@ def at_scale(words: Sequence[str], compose: Callable[[list[str]], Composed]) -> 
     if name not in own_files(GROUP):
         raise UnknownNameError(GROUP, name, own_files(GROUP))
     scale = read_settings(own_files(GROUP)[name])
-    chosen = compose([word for word in rest if _key(word) not in {_STEPS, *scale["counted"]}])
-    given = {_key(word): word.partition("=")[2] for word in rest}
+    chosen = compose([word for word in rest if key_of(word) not in {_STEPS, *scale["counted"]}])
+    given = {key_of(word): word.partition("=")[2] for word in rest}
     made = {key: value for key, value in _made(scale, chosen, given).items() if not _is_given(key, given)}
-    kept = [word for word in rest if _key(word) not in ("protocol.name", "out")]
+    kept = [word for word in rest if key_of(word) not in ("protocol.name", "out")]
     return [*(f"{key}={_text(value)}" for key, value in made.items()), *kept, *_names(name, chosen)]
 
 
@@ -60,10 +62,11 @@ def _made(scale: Mapping[str, Any], chosen: Composed, given: Mapping[str, str]) 
 
 def _shrunk(counted: Sequence[str], config: Mapping[str, Any], small: int) -> Iterator[tuple[str, Any]]:
     """The settings that are counted in steps, in proportion to the whole training."""
-    whole = int(_at(config, _STEPS))
+    found = dict(leaves(config))
+    whole = int(found[_STEPS])
     yield _STEPS, small
     for key in counted:
-        value = _at(config, key)
+        value = found.get(key)
         if isinstance(value, list):
             yield key, [_share(step, small, whole) for step in value]
         elif value is not None:
@@ -77,18 +80,6 @@ def _share(steps: int, small: int, whole: int) -> int:
 
 def _names(name: str, chosen: Composed) -> list[str]:
     return [f"protocol.name={chosen.config['protocol']['name']}-{name}", f"out={chosen.config['out']}-{name}"]
-
-
-def _at(config: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key; None where there is none."""
-    found: Any = config
-    for part in key.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
-
-
-def _key(word: str) -> str:
-    return word.partition("=")[0].lstrip("+~")
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from ...core.nested import leaves
 from .offers import ALONE, CONF, ENTRY_POINTS, own_files, read_settings
 
 OPENERS = ("=", ".", "[", ",")
@@ -48,13 +49,13 @@ def settings(words: Sequence[str]) -> dict[str, Any]:
     """Map the dotted name of every setting to its default, given the choices made in these words."""
     config = dict(read_settings(CONF / "config.yaml"))
     selected = _choices(config.pop("defaults"), words)
-    found = dict(_leaves(config))
+    found = _in_file(config)
     for group, names in selected.items():
         for name in names:
             if name in own_files(group):
                 file = own_files(group)[name]
                 package = _package(file) or group
-                found |= _leaves(read_settings(file), "" if package == "_global_" else f"{package}.")
+                found |= _in_file(read_settings(file), "" if package == "_global_" else f"{package}.")
     return found | _alone(found, selected["dataset"])
 
 
@@ -108,9 +109,6 @@ def _package(file: Path) -> str:
     return first.removeprefix("# @package").strip() if first.startswith("# @package") else ""
 
 
-def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        elif key not in ("_target_", "defaults"):
-            yield f"{prefix}{key}", value
+def _in_file(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings of a file, without its import path and its list of defaults."""
+    return {n: value for n, value in leaves(node, prefix) if n.rpartition(".")[2] not in ("_target_", "defaults")}

@@ -141,8 +141,9 @@ def _check_names(config: Mapping[str, Any]) -> None:
     for name in config:
         if name not in plain and name not in GROUPS:
             raise UnknownNameError("setting", name, {*plain, *GROUPS} - {"defaults"})
+    of_data = {*plain["data"], *choices("dataset")}
     for name in config["data"] if isinstance(config["data"], Mapping) else ():
-        if name not in (*plain["data"], *choices("dataset")):
+        if name not in of_data:
             raise UnknownNameError("setting", f"data.{name}", {f"data.{known}" for known in plain["data"]})
     for group in SEVERAL:
         parts = config.get(group) or {}

@@ -33,8 +33,8 @@ class _Settings:
     """
 
     def __init__(self, group: str, kind: Any) -> None:
-        self.hints: Mapping[str, Any] = dict.fromkeys(free_parameters(group, kind)) | hints_of(kind)
         self.known = set(free_parameters(group, kind))
+        self.hints: Mapping[str, Any] = dict.fromkeys(self.known) | hints_of(kind)
         self.open = parameters_of(kind)[1]
 
 

@@ -118,7 +118,8 @@ def run_experiment(
     if cells is None:
         return 0
     keys = those_that_count(store, [cell.key for cell in cells]) if search else [cell.key for cell in cells]
-    unmeasured = _measure(store, [c for c in cells if c.key in {*keys}], experiment, outlines, console=console)
+    counting = set(keys)
+    unmeasured = _measure(store, [c for c in cells if c.key in counting], experiment, outlines, console=console)
     if experiment.deploy is not None:
         with deploy_watch(console) as watch:
             deploy_store(store, keys, experiment.paths, experiment.deploy, watch=watch)

@@ -10,7 +10,7 @@ from ..bench.results.files import write_atomic
 from ..bench.results.verdict_rules import read_rules
 from .collect import Drawn, collect_figures, collect_tables
 from .figures.svg import Picture
-from .frames.deployments import recomputed
+from .frames.deployments import recomputed, recomputed_or_absent
 from .frames.results import Results, load
 from .frames.trials import how_chosen
 from .plugins import Problem
@@ -64,7 +64,9 @@ class Report:
         """
         results = load(root)
         if accuracy_from is not None:
-            results = replace(results, cells=recomputed(results.cells, results.deployed, accuracy_from))
+            cells = recomputed(results.cells, results.deployed, accuracy_from)
+            without = recomputed_or_absent(results.without_search, results.deployed, accuracy_from)
+            results = replace(results, cells=cells, without_search=without)
             results.provenance["accuracy from", accuracy_from] = results.cells["key"].nunique()
         fixed = read_rules(root)
         rules = chosen(results.rules, margin, alpha)

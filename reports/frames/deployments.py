@@ -41,14 +41,24 @@ def recomputed(cells: pd.DataFrame, deployments: Iterable[Deployment], runtime: 
     Raises:
         RecordError: some cell was not deployed, so that a table would mix two ways of computing.
     """
-    known = {d.key: d.target_in for d in deployments if d.runtime == runtime and d.target_in is not None}
-    own = (cells["selection"] == HEADLINE) & (cells["status"] == "done")
-    missing = int((~cells.loc[own, "key"].isin(known)).sum())
+    made = recomputed_or_absent(cells, deployments, runtime)
+    own = _recomputable(cells)
+    missing = int(made.loc[own, "accuracy"].isna().sum())
     if missing:
         raise RecordError(
             f"accuracy from {runtime} needs every done cell deployed there, {missing} of {int(own.sum())} are not; "
             f"repeat the run with deploy=openvino deploy.runtimes=[{runtime}] deploy.cells=all"
         )
-    cells = cells.copy()
+    return made
+
+
+def recomputed_or_absent(cells: pd.DataFrame, deployments: Iterable[Deployment], runtime: str) -> pd.DataFrame:
+    """Replace the same accuracies, by NaN where a cell was not deployed in that runtime."""
+    known = {d.key: d.target_in for d in deployments if d.runtime == runtime and d.target_in is not None}
+    own, cells = _recomputable(cells), cells.copy()
     cells.loc[own, "accuracy"] = cells.loc[own, "key"].map(known)
     return cells
+
+
+def _recomputable(cells: pd.DataFrame) -> pd.Series[bool]:
+    return (cells["selection"] == HEADLINE) & (cells["status"] == "done")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quantdg.bench.results.deployment import Deployment, write_deployment
 from quantdg.bench.results.record import Record, Row, pack_bits
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.results.trials import SearchedRow, Trial, write_search
@@ -180,3 +181,17 @@ def test_a_damaged_search_is_a_problem(store: RunStore, make: MakeRecord) -> Non
     ((name, reason),) = load(store.root).problems
     assert name == "search/bad.json"
     assert "is not a whole search" in reason
+
+
+def test_accuracy_from_a_runtime_is_compared_with_none_that_was_computed_elsewhere(
+    store: RunStore, make: MakeRecord
+) -> None:
+    """Trial 0 of lsq, which was not chosen, was not deployed: what the search gives is not known in that runtime."""
+    chosen = [search(store, make)["lsq"][2], search(store, make)["float"][1]]
+    for record in store.records():
+        if isinstance(record, Record) and record.key in chosen:
+            write_deployment(store.root, Deployment(record.key, record.labels, "openvino", "integer", target_in=0.625))
+    report = Report.of(store.root, accuracy_from="openvino")
+    (table,) = (table for table in report.measured if table.name.startswith("search-"))
+    lsq = table.text.set_index("quantizer").loc["lsq"]
+    assert (lsq["with search"], lsq["without"], lsq["gain"]) == ("62.5", "—", "—")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..experiment.grid import Cell, Group
@@ -96,13 +96,18 @@ def make_plan(
     store: RunStore | None,
     policy: RerunPolicy,
     refusals: Refusals,
+    *,
     timed: Sequence[RecordSummary] = (),
+    records: Iterable[RecordSummary] | None = None,
 ) -> Plan:
     """Compare a grid with a folder (None: a new one) under a policy; changes nothing.
 
-    ``timed`` are measurements made for this plan, beside those of the folder.
+    ``timed`` are measurements made for this plan, beside those of the folder; ``records`` are the folder's where they are
+    known.
     """
-    summaries: dict[str, RecordSummary] = {summary.key: summary for summary in scan(store)} if store else {}
+    if records is None:
+        records = scan(store) if store else ()
+    summaries: dict[str, RecordSummary] = {summary.key: summary for summary in records}
     check_force(policy, {cell.key: cell.labels for cell in cells} if policy.force else {})
     costs, doubtful = Costs([*summaries.values(), *timed]), _Doubts(store)
     by_dataset: dict[str, list[Cell]] = {}

@@ -59,16 +59,18 @@ def plan_run(experiment: Experiment, policy: RerunPolicy | None = None, measure:
     search = searching(experiment, outlines)
     wanted = search.ask(store) if search else None
     cells = wanted.cells if wanted else cells_of(experiment, outlines)
-    timed = []
+    records, timed = list(scan(store)) if store else [], []
     if measure:
-        known = {timing_kind(b.labels) for b in scan(store) if b.labels and b.steps} if store else set()
+        known = {timing_kind(record.labels) for record in records if record.labels and record.steps}
         timed = time_kinds(cells, known, experiment.paths, experiment.launcher)
-    made = make_plan(cells, store, policy or RerunPolicy(), found.refusals, timed=timed)
+    planned = partial(
+        make_plan, store=store, policy=policy or RerunPolicy(), refusals=found.refusals, timed=timed, records=records
+    )
+    made = planned(cells)
     _check_memory(experiment, outlines, made)
     made.notes |= found.notes
     if search and wanted:
-        alone = make_plan(search.shown, store, policy or RerunPolicy(), found.refusals, timed=timed)
-        made.search = search.words(wanted, made, alone)
+        made.search = search.words(wanted, made, planned(search.shown))
     return made
 
 

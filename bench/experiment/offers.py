@@ -6,7 +6,7 @@ is then a choice like the built-in ones. Nothing of it is imported before it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from itertools import takewhile
@@ -88,23 +88,23 @@ def read_settings(file: Path) -> dict[str, Any]:
 
 def leading_comment(file: Path) -> str:
     """Return the first line of comment of a configuration file, Hydra's own aside; empty where it does not begin with one."""
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("# @package"):
-            return line.removeprefix("#").strip() if line.startswith("#") else ""
-    return ""
+    return next(_head_of(file), "")
 
 
 def comment_of(file: Path) -> str:
     """Return what the comment at the head of a configuration file says, on one line."""
+    return " ".join(_head_of(file))
+
+
+def _head_of(file: Path) -> Iterator[str]:
     lines = (line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package"))
-    return " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines))
+    return (line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines))
 
 
 @lru_cache
 def own_options(group: str, name: str) -> frozenset[str]:
     """Return names of the settings that our configuration file of a part lists; empty where it has none."""
-    file = own_files(group).get(name)
-    return frozenset(read_settings(file)) if file else frozenset()
+    return frozenset(own_settings(group, name))
 
 
 def own_settings(group: str, name: str) -> dict[str, Any]:

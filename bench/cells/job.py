@@ -50,6 +50,7 @@ class Job:
         paths: where data and cache are.
         launcher: threads, device and patience of the sweep.
         report: told training steps as they are done.
+        begin: told the path of a cell that this job takes on.
         stop: asked between steps; true ends the job with StoppedError once its training is saved.
         tell: told in a line what is wrong with a stored state, which is then trained again.
         debug: a cell that fails ends the job with CellFailedError, and nothing of it is stored.
@@ -59,6 +60,7 @@ class Job:
     paths: Paths
     launcher: Launcher
     report: Callable[[int], None] = _ignore
+    begin: Callable[[str], None] = _ignore
     stop: Callable[[], bool] = _never
     tell: Callable[[str], None] = _ignore
     debug: bool = False
@@ -113,6 +115,7 @@ class Job:
         if (record := self.store.read(cell.key)) is not None:
             return record
         began = time.perf_counter()
+        self.begin(cell.labels.path)
         try:
             record = self._run(cell, lease)
             check_finite(record)

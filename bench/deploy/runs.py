@@ -21,7 +21,8 @@ from .latency import representatives
 from .runtimes import suffix
 from .stored import open_cell
 
-Watch = Callable[[Deployment], None]
+Watch = Callable[[Deployment, int], None]
+"""It is told a new deployment, and how many are still to come at most."""
 
 
 def deploy_store(
@@ -36,21 +37,24 @@ def deploy_store(
         keys: of the cells to consider; those without a stored model are passed over.
         paths: of the data set.
         settings: runtimes and what to time.
-        watch: told each new record.
+        watch: told each new record, and how many are still to come at most.
     """
     timed = {r.key for r in representatives(store, keys) if _worth_timing(r)}
     chosen = [k for k in keys if k in timed or settings.cells == "all"]
     done = _done(store)
-    for key in chosen:
-        runtimes = [r for r in settings.runtimes if (key, r) not in done]
+    missing = {key: [r for r in settings.runtimes if (key, r) not in done] for key in chosen}
+    left = sum(map(len, missing.values()))
+    for key, runtimes in missing.items():
         record = store.read(key) if runtimes else None
         if record is None or record.sizes is None:
+            left -= len(runtimes)
             continue
         for own in _sharing_a_file(runtimes):
             for deployment in _deploy(store, record, paths, replace(settings, runtimes=own), timed=key in timed):
                 write_deployment(store.root, deployment)
+                left -= 1
                 if watch is not None:
-                    watch(deployment)
+                    watch(deployment, left)
 
 
 def _sharing_a_file(runtimes: Sequence[str]) -> list[tuple[str, ...]]:

@@ -33,7 +33,7 @@ from .queue import CellQueue, waiting_line
 from .worker import GRACE_SECONDS, work
 
 Watcher = Callable[[str, Any], None]
-"""It is told ``steps`` with a count, ``record`` with a Record, ``waiting`` and ``note`` with a line of text."""
+"""It is told ``steps`` with a count, ``cell`` with a path, ``record`` with a Record, ``waiting`` and ``note`` with a line."""
 
 PRELOAD = ["quantdg.bench.engines.worker", "torch._inductor", "numba"]  # what the first step imports: 2 s
 POLL_SECONDS = 0.5
@@ -52,7 +52,8 @@ def run_cells(
         _Pool(CellQueue(cells, lambda key: store.float_path(key).exists()), store, paths, launcher, watch=watch).run()
         return
     use_deterministic(launcher.threads)
-    job = Job(store, paths, launcher, partial(watch, "steps"), tell=partial(watch, "note"), debug=debug)
+    steps, cell, note = (partial(watch, kind) for kind in ("steps", "cell", "note"))
+    job = Job(store, paths, launcher, steps, begin=cell, tell=note, debug=debug)
     for record in job.execute(cells, lambda left, holder: watch("waiting", waiting_line(left, str(holder)))):
         watch("record", record)
 
@@ -126,6 +127,7 @@ class _Pool:
         if kind == "next":
             worker.asked = True
             worker.cell = self._next_cell(worker)
+            self.watch("cell", worker.cell.labels.path if worker.cell else "")
             worker.pipe.send((worker.cell, self._abandoned(worker.cell)))
         elif kind in ("steps", "note"):
             self.watch(kind, value)
@@ -217,10 +219,8 @@ class _Pool:
     def _early_death(self, why: str) -> None:
         self.early += 1
         if self.early >= EARLY_DEATHS:
-            raise QuantDGError(
-                f"processes must live to train, but {self.early} died before their first cell ({why}); write "
-                "launcher.jobs=0 to see why"
-            )
+            died = f"{self.early} died before their first cell ({why})"
+            raise QuantDGError(f"processes must live to train, but {died}; write launcher.jobs=0 to see why")
 
     def _give_up(self, cell: Cell, reason: str) -> None:
         """Record a cell as failed, unless another driver works on it by now."""

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from ...core.text import printable
 from ..results.deployment import Deployment
 from ..results.record import Record, quantizer_label
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 LINE_SECONDS = 60
 """Between lines: how far it is in a log file, where a bar cannot move, and whom it waits for."""
 
 
 def progress_bar(console: Console) -> Progress:
-    """Make the bar of a run, with its time so far and the time left."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
+    """Make the bar of a run, with its time so far, the time left and the cell that began last."""
+    columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.percentage:>3.0f}%"))
+    cell = TextColumn("{task.fields[cell]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), cell, console=console)
 
 
 def tell(console: Console, text: str) -> None:
@@ -28,24 +34,91 @@ def tell(console: Console, text: str) -> None:
     console.print(printable(text), markup=False, soft_wrap=True, highlight=False)
 
 
-@contextmanager
-def deploy_watch(console: Console) -> Iterator[Callable[[Deployment], None]]:
-    """Follow deployments: the newest in a terminal's last line, and in the end one line for what came out alike."""
-    alike: dict[tuple[str, str, str], list[str]] = {}
-    with console.status("deploying") as status:
+class Alike:
+    """This tells the first message of a kind at once and counts further ones, so that a fault of many cells is few lines.
 
-        def watch(made: Deployment) -> None:
-            cell = quantizer_label(made.labels.quantizer, made.labels.bits)
-            status.update(printable(f"deployed {cell} in {made.runtime}"))
-            alike.setdefault((made.runtime, made.kind, made.reason), []).append(cell)
+    Messages are of a kind where they differ in numbers alone.
 
-        try:
-            yield watch
-        finally:
-            status.stop()
-            for (runtime, kind, reason), found in alike.items():
-                names = ", ".join(dict.fromkeys(found))
-                tell(console, f"deployed in {runtime}: {len(found)} {kind} ({names}){f': {reason}' if reason else ''}")
+    Args:
+        say: prints a line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self._more: dict[str, tuple[str, list[str]]] = {}
+
+    def tell(self, what: str, message: str, where: str = "") -> None:
+        """Take a message; ``what`` it is (``failed``) and ``where`` it arose are named with it."""
+        kind = f"{what}: {_NUMBER.sub('N', message)}"
+        if kind in self._more:
+            self._more[kind][1].append(where)
+        else:
+            self._more[kind] = f"{what}, as before: {message}", []
+            self.say(": ".join(filter(None, (what, where, message))))
+
+    def sum_up(self) -> None:
+        """Say what came since the last time, each kind in one line."""
+        for kind, (message, places) in self._more.items():
+            if places:
+                self.say(f"{len(places)} more {message}{_some(places)}")
+                self._more[kind] = message, []
+
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+
+
+def _some(places: Sequence[str]) -> str:
+    """Up to three places in brackets, with the number of the others."""
+    named = list(dict.fromkeys(filter(None, places)))
+    more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+    return f" ({', '.join(named[:3])}{more})" if named else ""
+
+
+def _minutes(seconds: float) -> str:
+    return f"about {seconds / 60:.0f} min left" if seconds >= 60 else f"about {seconds:.0f} s left"
+
+
+class DeployWatch:
+    """This follows deployments: the newest in a terminal's last line, now and then a line elsewhere.
+
+    In the end there is one line for what came out alike. Use it in a ``with`` block.
+
+    Args:
+        console: where it is told.
+        clock: seconds.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console, self.clock = console, clock
+        self.began = self.told = clock()
+        self.alike: dict[tuple[str, str, str], list[str]] = {}
+        self.status = console.status("deploying")
+
+    def __enter__(self) -> Self:
+        self.status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.status.stop()
+        for (runtime, kind, reason), found in self.alike.items():
+            names = ", ".join(dict.fromkeys(found))
+            why = f": {reason}" if reason else ""
+            tell(self.console, f"deployed in {runtime}: {len(found)} {kind} ({names}){why}")
+
+    def __call__(self, made: Deployment, left: int) -> None:
+        """Take a new deployment, and how many are still to come."""
+        labels, now = made.labels, self.clock()
+        self.alike.setdefault((made.runtime, made.kind, made.reason), []).append(
+            quantizer_label(labels.quantizer, labels.bits)
+        )
+        done = sum(map(len, self.alike.values()))
+        line = f"deployed {labels.path} in {made.runtime}, {done} of {done + left}"
+        if left:
+            line += f", {_minutes((now - self.began) * left / done)}"
+        self.status.update(printable(line))
+        if not self.console.is_terminal and now - self.told >= LINE_SECONDS:
+            self.told = now
+            tell(self.console, line)
 
 
 class Watch:
@@ -54,14 +127,17 @@ class Watch:
     Args:
         progress: the bar.
         steps: of all cells that run.
+        cells: how many run.
         clock: seconds.
     """
 
-    def __init__(self, progress: Progress, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.progress, self.steps, self.clock, self.cells = progress, steps, clock, 0
-        self.task = progress.add_task("training", total=steps)
+    def __init__(self, progress: Progress, steps: int, cells: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.progress, self.steps, self.cells, self.clock = progress, steps, cells, clock
+        self.stored, self.cell = 0, ""
+        self.task = progress.add_task("training", total=steps, cell="")
         self.began = self.told = clock()
         self.waited = self.began - LINE_SECONDS
+        self.alike = Alike(self._say)
 
     def __call__(self, kind: str, value: object) -> None:
         """Take an event of the engine."""
@@ -69,33 +145,46 @@ class Watch:
             self.progress.advance(self.task, value)
         elif isinstance(value, Record):
             self._record(value)
-        now = self.clock()
-        if kind == "note":
+        elif kind == "cell":
+            self.cell = str(value) or self.cell
+        elif kind == "note":
+            self.alike.tell("note", str(value))
+        elif self.clock() - self.waited >= LINE_SECONDS:
+            self.waited = self.clock()
             self._say(str(value))
-        elif isinstance(value, str) and now - self.waited >= LINE_SECONDS:
-            self.waited = now
-            self._say(value)
-        task = self.progress.tasks[self.task]
-        if not self.progress.console.is_terminal and now - self.told >= LINE_SECONDS and task.completed:
-            self.told = now
-            minutes = (now - self.began) / 60
-            left = minutes * max(0, self.steps - task.completed) / task.completed
-            self._say(
-                f"{self.cells} cells, {task.percentage:.0f} % of the steps, {minutes:.0f} min, about {left:.0f} min left"
-            )
+        if kind in ("cell", "record"):
+            self.progress.update(self.task, description=self._counts(), cell=printable(self.cell))
+        self._line()
+
+    def finish(self) -> None:
+        """Say what has not been said yet."""
+        self.alike.sum_up()
+
+    def _counts(self) -> str:
+        return f"{self.stored} of {self.cells} cells"
+
+    def _line(self) -> None:
+        """Once a minute say how far it is, where the bar does not, and what came again since then."""
+        now, task = self.clock(), self.progress.tasks[self.task]
+        if now - self.told < LINE_SECONDS:
+            return
+        self.told = now
+        self.alike.sum_up()
+        if not self.progress.console.is_terminal and task.completed:
+            took = now - self.began
+            left = _minutes(took * max(0, self.steps - task.completed) / task.completed)
+            newest = f", at {self.cell}" if self.cell else ""
+            self._say(f"{self._counts()}, {task.percentage:.0f} % of the steps, {took / 60:.0f} min, {left}{newest}")
 
     def _say(self, text: str) -> None:
         tell(self.progress.console, text)
 
     def _record(self, record: Record) -> None:
-        self.cells += 1
-        self.progress.update(self.task, description=f"{self.cells} cells")
+        self.stored += 1
         if record.status == "done":
             return
         protocol = record.settings["protocol"]
         self.steps -= protocol["steps"] - protocol["start_step"]
         self.progress.update(self.task, total=self.steps)
         if record.status == "failed":
-            label = record.labels
-            where = f"{label.dataset}/{label.target} seed {label.seed} {label.algorithm} {label.quantizer} {label.bits}"
-            self._say(f"failed: {where}: {record.reason}")
+            self.alike.tell("failed", record.reason, record.labels.path)

@@ -27,7 +27,7 @@ from ..results.verdict_rules import fix_rules
 from ..training.precision import check_computing
 from .checks import cells_of, check_parts, read_outlines
 from .plan import Plan, make_plan
-from .progress import Watch, deploy_watch, progress_bar, tell
+from .progress import DeployWatch, Watch, progress_bar, tell
 from .requested import write_grid
 from .rerun import RerunPolicy
 from .search import Searching, searching
@@ -123,7 +123,7 @@ def run_experiment(
     counting = set(keys)
     unmeasured = _measure(store, [c for c in cells if c.key in counting], experiment, outlines, console=console)
     if experiment.deploy is not None:
-        with deploy_watch(console) as watch:
+        with DeployWatch(console) as watch:
             deploy_store(store, keys, experiment.paths, experiment.deploy, watch=watch)
     statuses = Counter(r.status for c in cells if (r := store.read(c.key)))
     tell(console, "cells: " + ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())))
@@ -172,7 +172,8 @@ def _measure(
         keys[cell.group.dataset.title].append(cell.key)
     portions = [Measured(keys[setup.name], setup.model, outlines[setup.name]) for setup in experiment.setups]
     try:
-        measure_store(store, portions, experiment.launcher.threads)
+        with console.status("measuring torch eager on the weights of each quantizer"):
+            measure_store(store, portions, experiment.launcher.threads)
     except MeasurementError as error:
         tell(console, f"latency: {error}")
         return 1
@@ -205,8 +206,11 @@ def _run_here(
 ) -> None:
     try:
         with progress_bar(console) as progress:
-            watch = Watch(progress, _steps(made.run, store))
-            run_cells(made.run, store, experiment.paths, experiment.launcher, watch=watch, debug=debug)
+            watch = Watch(progress, _steps(made.run, store), len(made.run))
+            try:
+                run_cells(made.run, store, experiment.paths, experiment.launcher, watch=watch, debug=debug)
+            finally:
+                watch.finish()
     except KeyboardInterrupt:
         stored = sum(store.cell_path(cell.key).exists() for cell in cells)
         tell(console, f"stopped; {stored} of {len(cells)} cells are stored, the same command goes on")

@@ -58,7 +58,7 @@ def test_all_cells_of_a_session(finished, monkeypatch):
     store, experiment, keys = finished
     settings = DeploySettings(batches=(1,), threads=1, rounds=7)
     seen = []
-    deploy_store(store, list(keys.values()), experiment.paths, settings, seen.append)
+    deploy_store(store, list(keys.values()), experiment.paths, settings, lambda made, _: seen.append(made))
     got = by_label(store)
     assert {name: d.kind for name, d in got.items()} == {
         "float float": "float32",
@@ -76,7 +76,7 @@ def test_all_cells_of_a_session(finished, monkeypatch):
     assert (got["lsq W7"].integer_layers, got["lsq W7A8"].integer_layers) == (0, 3)
     assert got["lsq W7A8"].folded == 3
     monkeypatch.setattr(cell_module, "write_files", None)  # whatever ran again would fail
-    deploy_store(store, list(keys.values()), experiment.paths, settings, seen.append)
+    deploy_store(store, list(keys.values()), experiment.paths, settings, lambda made, _: seen.append(made))
     assert len(seen) == 3
 
 

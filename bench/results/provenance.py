@@ -51,7 +51,7 @@ def machine(device: str = "cpu") -> dict[str, Any]:
 @lru_cache
 def git_state() -> dict[str, Any]:
     """Return commit and whether the tree had changes, of the checkout this code runs from; empty outside of one."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).resolve().parents[2]
 
     def git(*args: str) -> str:
         done = subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, timeout=10, check=True)

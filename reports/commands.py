@@ -11,7 +11,7 @@ from ..core.text import say
 
 def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(f"quantdg {name}", description=about)
-    parser.add_argument("runs", type=user_path, help="folder of a quantdg run")
+    parser.add_argument("runs", type=user_path, help="folder of a quantdg run, or a published one")
     parser.add_argument(
         "--margin", type=float, help="largest difference that counts as none, in points; default: as fixed with the run"
     )
@@ -21,20 +21,22 @@ def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
 
 def report(argv: Sequence[str]) -> int:
     """Print the answer of a run folder and write tables, figures and the page; needs only the records."""
+    from ..bench.results.archive import beside, run_folder
     from .answer.terminal import show, summary
     from .page.page import write_html
     from .report import Report
 
     options = report_parser().parse_args(argv)
-    out = options.out or options.runs / "report"
-    made = Report.of(options.runs, options.margin, options.alpha, options.accuracy_from)
-    if options.full:
-        say(made.summary())
-    else:
-        show(summary(made.verdict, made.results))
-    files = made.write(out)
-    say(f"\n{len(files) + 1} files in {out}: tables as Markdown, CSV and LaTeX, figures as SVG and PNG")
-    say(f"page: {write_html(made, options.html or out / 'index.html')}")
+    out = options.out or beside(options.runs) / "report"
+    with run_folder(options.runs) as root:
+        made = Report.of(root, options.margin, options.alpha, options.accuracy_from)
+        if options.full:
+            say(made.summary())
+        else:
+            show(summary(made.verdict, made.results))
+        files = made.write(out)
+        say(f"\n{len(files) + 1} files in {out}: tables as Markdown, CSV and LaTeX, figures as SVG and PNG")
+        say(f"page: {write_html(made, options.html or out / 'index.html')}")
     return 0
 
 
@@ -52,12 +54,14 @@ def report_parser() -> argparse.ArgumentParser:
 
 def verdict(argv: Sequence[str]) -> int:
     """Say whether the gain holds; --full has effects, intervals, p-values and controls, --json the same for scripts."""
+    from ..bench.results.archive import run_folder
     from .answer.numbers import as_json
     from .answer.terminal import card, show
     from .report import Report
 
     options = verdict_parser().parse_args(argv)
-    made = Report.of(options.runs, options.margin, options.alpha)
+    with run_folder(options.runs) as root:
+        made = Report.of(root, options.margin, options.alpha)
     if options.json:
         say(as_json(made.verdict, made.results))
     elif options.full:
@@ -74,4 +78,36 @@ def verdict_parser() -> argparse.ArgumentParser:
         "--full", action="store_true", help="print every claim, with interval and p-value, and the tables"
     )
     parser.add_argument("--json", action="store_true", help="print the answer and every claim for scripts")
+    return parser
+
+
+def publish(argv: Sequence[str]) -> int:
+    """Write a folder for a results repository: records in one file, page, tables, verdict and a card; no network."""
+    from ..bench.results.archive import run_folder
+    from .publish.folder import check_place, write_published
+    from .report import Report
+
+    options = publish_parser().parse_args(argv)
+    check_place(options.to)
+    with run_folder(options.runs) as root:
+        made = Report.of(root)
+        files = write_published(made, root, options.to, license_name=options.license, only_records=options.only_records)
+    total = sum(file.stat().st_size for file in files)
+    say(f"{len(files)} files, {total / 1e6:.2f} MB, in {options.to}; quantdg report {options.to} reads it again")
+    return 0
+
+
+def publish_parser() -> argparse.ArgumentParser:
+    """The options of ``quantdg publish``."""
+    parser = argparse.ArgumentParser("quantdg publish", description=publish.__doc__)
+    parser.add_argument("runs", type=user_path, help="folder of a quantdg run")
+    parser.add_argument(
+        "--to", type=output_folder, required=True, help="a new folder, a checkout, or one published before"
+    )
+    parser.add_argument(
+        "--license", default="unknown", help="of the results, as the Hugging Face hub names it: cc-by-4.0"
+    )
+    parser.add_argument(
+        "--only-records", action="store_true", help="leave out tables and page, which quantdg report makes again"
+    )
     return parser

@@ -40,6 +40,7 @@ LAYERS = {
         "collect",
         "report",
         "page",
+        "publish",
         "commands",
     ],
 }

@@ -1,4 +1,4 @@
-"""``quantdg merge``: run folders of several machines into one."""
+"""``quantdg merge``: run folders of several machines, or published ones, into one."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def merge(argv: Sequence[str]) -> int:
 def merge_parser() -> argparse.ArgumentParser:
     """The options of ``quantdg merge``."""
     parser = argparse.ArgumentParser("quantdg merge", description=merge.__doc__)
-    parser.add_argument("folders", nargs="+", type=user_path, help="run folders; never changed")
+    parser.add_argument("folders", nargs="+", type=user_path, help="run folders or published ones; never changed")
     parser.add_argument("--out", required=True, type=output_folder, help="a new folder, or one to add to")
     return parser

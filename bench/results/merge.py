@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import ConfigError, RecordError
+from .archive import run_folder
 from .codec import WRONG, complaint
 from .files import remove, write_first
 from .folder import listed, read_file
@@ -46,12 +47,22 @@ class Merged:
 def merge_runs(sources: Sequence[Path], out: Path) -> Merged:
     """Merge run folders into ``out``, which may be one already; a result comes before a failure, then the first wins.
 
-    Models, float phases, latencies, deployments, plans, searches and the rules of the verdict come along. Raises RecordError
-    for a folder that is none, ConfigError where ``out`` is among the sources, or rules or searches differ.
+    A source may be an archive of records, or a folder that holds one (`quantdg.bench.results.archive`). Models, float
+    phases, latencies, deployments, plans, searches and the rules of the verdict come along. Raises RecordError for a folder
+    that is none, ConfigError where ``out`` is among the sources, or rules or searches differ.
     """
     if out.resolve() in {source.resolve() for source in sources}:
         raise ConfigError(f"--out must be a folder of its own, got {out}; the sources are never changed")
-    stores = [RunStore(source) for source in sources]
+    with ExitStack() as unpacked:
+        roots = {unpacked.enter_context(run_folder(source)): source for source in sources}
+        merged = _merge([RunStore(root) for root in roots], out)
+    for root, source in roots.items():
+        for lines in (merged.conflicts, merged.skipped):
+            lines[:] = [line.replace(str(root), str(source)) for line in lines]
+    return merged
+
+
+def _merge(stores: Sequence[RunStore], out: Path) -> Merged:
     target = RunStore(out, create=True)
     merged = Merged()
     for rules in filter(None, (read_rules(store.root) for store in stores)):

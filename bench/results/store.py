@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...core.errors import RecordError
+from .archive import FILE as ARCHIVE
+from .archive import MARKER
 from .codec import WRONG
 from .files import remove, write_atomic, write_first
 from .folder import inside, listed, read_text
@@ -54,11 +56,13 @@ class RunStore:
 
     def __init__(self, root: Path, create: bool = False) -> None:
         self.root = root
-        marker = root / "run.json"
+        marker = root / MARKER
         if create and not os.path.lexists(marker):
             self._create(marker)
         if not os.path.lexists(marker):
-            raise RecordError(f"{root} is not a run folder (it has no run.json); give the folder of a quantdg run")
+            raise RecordError(
+                f"{root} is not a run folder (it has no run.json); {self._advice('give the folder of a quantdg run')}"
+            )
         self._check(marker, writing=create)
 
     def _create(self, marker: Path) -> None:
@@ -68,8 +72,15 @@ class RunStore:
             raise RecordError(f"{self.root} is not a folder; choose another with out=FOLDER")
         others = self.root.is_dir() and any(not path.name.startswith(drafts) for path in self.root.iterdir())
         if others and not os.path.lexists(marker):
-            raise RecordError(f"{self.root} is not a run folder and not empty; choose another with out=FOLDER")
+            advice = self._advice("choose another with out=FOLDER")
+            raise RecordError(f"{self.root} is not a run folder and not empty; {advice}")
         write_first(marker, json.dumps({"schema": SCHEMA}))
+
+    def _advice(self, otherwise: str) -> str:
+        """What to write instead of a folder of published records, which stay as they are."""
+        if not (self.root / ARCHIVE).exists():
+            return otherwise
+        return f"quantdg merge {self.root} --out RUNS makes one of the records published there"
 
     def _check(self, marker: Path, writing: bool) -> None:
         try:

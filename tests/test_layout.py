@@ -22,7 +22,7 @@ LAYERS = {
         "results",
         "models step_rules optimizers schedules",
         "averaging experiment packed",
-        "transforms",
+        "transforms recipes",
         "algorithms",
         "training",
         "flatness deploy",
@@ -82,7 +82,9 @@ def test_imports_point_one_way(top):
             other = name.split(".")[1]
             assert other in MAY_IMPORT[top] | {top}, f"{path.relative_to(ROOT)} imports {name}"
             if top == "reports" and other == "bench":
-                assert name.startswith("quantdg.bench.results."), f"{path.relative_to(ROOT)} imports {name}"
+                assert name.startswith(("quantdg.bench.results.", "quantdg.bench.recipes.")), (
+                    f"{path.relative_to(ROOT)} imports {name}"
+                )
     assert seen or top == "core"
 
 
@@ -108,7 +110,9 @@ def test_circles_are_seen():
     assert architecture().circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == {"b", "c"}
 
 
-@pytest.mark.parametrize("module", ["quantdg.bench.results.store", "quantdg.reports.report"])
+@pytest.mark.parametrize(
+    "module", ["quantdg.bench.results.store", "quantdg.bench.recipes.recipe", "quantdg.reports.report"]
+)
 def test_records_are_read_without_torch(module):
     code = f"import sys, {module}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

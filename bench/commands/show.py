@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ...core.text import say
+
+if TYPE_CHECKING:
+    from ..results.record import Record
 
 
 def show(argv: Sequence[str]) -> int:
@@ -56,5 +60,17 @@ def _cells(text: str, options: argparse.Namespace) -> str:
     if options.json:
         return json.dumps([store.stored(key) for key in keys], indent=1)
     if len(keys) == 1:
-        return cell_overview(store, keys[0], full=options.full)
+        return f"{cell_overview(store, keys[0], full=options.full)}\n\n{_again(store.load(keys[0]))}"
     return cell_list(store, keys, full=options.full)
+
+
+def _again(record: Record) -> str:
+    """The command that runs a cell again, and what it takes."""
+    from ...core.errors import RecordError
+    from ..recipes.recipe import recipe_of
+
+    try:
+        recipe = recipe_of(record)
+    except RecordError as error:
+        return f"no command for it: {error}"
+    return "\n".join(["again:", recipe.command, *(f"# {note}" for note in recipe.notes)])

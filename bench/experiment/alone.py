@@ -18,8 +18,7 @@ from hydra.core.override_parser.types import Override
 
 from ...core.errors import ConfigError, UnknownNameError
 from ...core.nested import leaves
-from .offers import ALONE
-from .plugins import SEVERAL
+from .offers import ALONE, SEVERAL
 
 BY_NAME = ("protocol", "model")
 """Those that can be chosen by name for it."""

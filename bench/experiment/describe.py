@@ -15,8 +15,7 @@ from .component import import_object, summary_of
 from .deploy import DeploySettings
 from .flatness import FlatnessSettings
 from .launcher import Launcher
-from .offers import COMPONENTS, find_offer, own_files, read_settings
-from .plugins import SEVERAL
+from .offers import COMPONENTS, SEVERAL, find_offer, own_files, read_settings
 from .protocol import SMALL_IMAGES, Protocol, protocol_ranges
 from .signature import settings_of
 from .type_check import words_of

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...core.errors import ConfigError
 from ..models.weights import file_sha256
-from ..results.record import Labels, canonical, fingerprint
+from ..results.record import TRAINING_VERSION, Labels, canonical, fingerprint
 from ..results.verdict_rules import Rules
 from .component import Component, QuantizerComponent
 from .deploy import DeploySettings
@@ -22,9 +22,6 @@ from .protocol import Protocol
 from .search import Search
 from .setup import Setup
 from .targets import Outlines, targets_of
-
-TRAINING_VERSION = 3
-"""Raised whenever a change makes the same settings train differently."""
 
 
 @dataclass(frozen=True)

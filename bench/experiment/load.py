@@ -22,8 +22,8 @@ from .alone import Words, part_words, said_of, without_others
 from .assemble import Composed, assemble
 from .grid import Experiment
 from .nodes import Node
-from .offers import COMPONENTS, CONF, GROUPS, own_files, read_settings
-from .plugins import SEVERAL, offer_plugins
+from .offers import COMPONENTS, CONF, GROUPS, SEVERAL, own_files, read_settings
+from .plugins import offer_plugins
 from .quoting import quote_words
 from .scale import at_scale
 

@@ -49,6 +49,8 @@ COMPONENTS = {
     "averaging": "quantdg.averages",
 }
 """Group of the configuration -> group of entry points, for everything that is part of a cell's identity."""
+SEVERAL = ("algorithm", "transform", "quantizer", "averaging")
+"""Groups that take a list of names; the others take one."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where it was built: ten times as fast
 ALONE = ("dataset", "protocol", "model", "data")
 """Groups with settings that one of several data sets may have alone."""

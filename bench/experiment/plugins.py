@@ -8,10 +8,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from ...quantizers.spec import SAME, QuantSpec
-from .offers import COMPONENTS, strangers
-
-SEVERAL = ("algorithm", "transform", "quantizer", "averaging")
-"""Groups that take a list of names; the others take one."""
+from .offers import COMPONENTS, SEVERAL, strangers
 
 
 def offer_plugins() -> None:

@@ -11,7 +11,7 @@ from ...core.numbers import check_numbers
 from ...core.repeats import refuse_repeats
 from ...quantizers.spec import QuantSpec
 from .component import import_object
-from .plugins import SEVERAL
+from .offers import SEVERAL
 from .protocol import Protocol
 from .type_check import check_settings, fits_type, hints_of
 

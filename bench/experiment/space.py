@@ -11,7 +11,7 @@ from ...core.ranges import Range, Ranges, ranges_of, read_range
 from ...quantizers.spec import QuantSpec
 from .component import Component, import_object
 from .grid import Experiment
-from .plugins import SEVERAL
+from .offers import SEVERAL
 from .protocol import Protocol, protocol_ranges
 from .search import ALONE, PLAIN, Search
 from .setup import Setup

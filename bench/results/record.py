@@ -27,6 +27,8 @@ from .schema1 import upgraded
 SCHEMA = 2
 READABLE = (1, SCHEMA)
 """Records of schema 1, written by version 0.3, are read in the form of schema 2."""
+TRAINING_VERSION = 3
+"""A part of each cell's settings, raised whenever a change makes the same settings train differently."""
 Status = Literal["done", "failed", "unsupported", "unavailable"]
 STATUSES: tuple[Status, ...] = ("done", "failed", "unsupported", "unavailable")
 REQUIRED = frozenset({"schema", "rows", "sizes"})

@@ -19,10 +19,10 @@ from torch import Tensor
 from ...core.errors import RecordError, one_line
 from ..algorithms.base import Algorithm
 from ..averaging.base import Segment
-from ..experiment.grid import TRAINING_VERSION
 from ..results.codec import WRONG
 from ..results.files import write_atomic
 from ..results.folder import read_file
+from ..results.record import TRAINING_VERSION
 from ..results.seal import check_seal, metadata, sealed
 from .evaluation import SourceScore
 from .selection import Checkpoint

@@ -89,6 +89,8 @@ def test_what_is_shown_of_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{record.rows['iid'].target_in:.4f}" in short
     assert f"{record.sizes.packed_file:,} bytes packed" in short
     assert "float: classifier, skipped by a rule of the spec" in short
+    assert "again:\nquantdg run dataset=digits " in short
+    assert "# The same bits need torch" in short
     assert len(short.splitlines()) <= 40
     show([f"{RUNS}/{LSQ}", "--full"])
     assert "quantizer.spec.weight_bits=7" in capsys.readouterr().out

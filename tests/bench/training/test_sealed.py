@@ -9,9 +9,8 @@ from safetensors.torch import load, save
 
 from quantdg.bench.cells.job import Job
 from quantdg.bench.deploy.stored import read_cell
-from quantdg.bench.experiment import grid
 from quantdg.bench.results.merge import merge_runs
-from quantdg.bench.results.record import Record
+from quantdg.bench.results.record import TRAINING_VERSION, Record
 from quantdg.bench.results.seal import check_seal, is_sealed, metadata, sealed
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep.plan import make_plan
@@ -110,7 +109,7 @@ def test_the_state_of_another_step_or_version_is_another(tmp_path, monkeypatch):
     assert load_state(path, "cpu", 5)["a"].tolist() == [1, 1]
     with pytest.raises(RecordError, match="step must be '6', the file says '5'"):
         load_state(path, "cpu", 6)
-    monkeypatch.setattr(checkpoint, "TRAINING_VERSION", grid.TRAINING_VERSION + 1)
+    monkeypatch.setattr(checkpoint, "TRAINING_VERSION", TRAINING_VERSION + 1)
     with pytest.raises(RecordError, match="training_version must be"):
         load_state(path, "cpu", 5)
 

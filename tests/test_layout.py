@@ -29,6 +29,7 @@ LAYERS = {
         "cells ensembles",
         "engines",
         "sweep",
+        "board",
         "commands",
     ],
     "reports": [
@@ -111,7 +112,13 @@ def test_circles_are_seen():
 
 
 @pytest.mark.parametrize(
-    "module", ["quantdg.bench.results.store", "quantdg.bench.recipes.recipe", "quantdg.reports.report"]
+    "module",
+    [
+        "quantdg.bench.results.store",
+        "quantdg.bench.recipes.recipe",
+        "quantdg.reports.report",
+        "quantdg.bench.board.live",
+    ],
 )
 def test_records_are_read_without_torch(module):
     code = f"import sys, {module}; assert 'torch' not in sys.modules"

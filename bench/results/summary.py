@@ -5,7 +5,10 @@ A record is whole here exactly where it is whole for a report, so that what coun
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,7 +16,7 @@ import msgspec
 from ...core.errors import RecordError
 from .codec import WRONG, complaint, form
 from .folder import MOST_TEXT, entries, read_with_status
-from .record import LABELS, REQUIRED, SCHEMA, Labels, Record, RecordHead
+from .record import HEADLINE, LABELS, REQUIRED, SCHEMA, Labels, Record, RecordHead
 from .record_check import check_content
 from .store import CELLS, RunStore
 
@@ -31,6 +34,8 @@ class RecordSummary(NamedTuple):
         branch_s: wall time without the float phase, over all attempts; 0 where nothing was trained.
         step_ms: of a training step.
         steps: trained past the start step.
+        source: source-validation accuracy of the iid checkpoint, mean over domains, 0 to 1; None where there is none.
+        target: accuracy of the same weights on the target's 80 % part, 0 to 1; None where there is none.
     """
 
     key: str
@@ -41,6 +46,8 @@ class RecordSummary(NamedTuple):
     branch_s: float = 0.0
     step_ms: float = 0.0
     steps: int = 0
+    source: float | None = None
+    target: float | None = None
 
 
 _HEAD = msgspec.json.Decoder(RecordHead)
@@ -71,7 +78,12 @@ def summarize(key: str, text: bytes, modified: float) -> RecordSummary:
     seconds = max(took.get("branch_s", 0.0), took.get("total_s", 0.0) - took.get("float_s", 0.0))
     steps = _number(protocol, "steps") - _number(protocol, "start_step")
     step_ms = took.get("step_ms", 0.0)
-    return RecordSummary(key, "done", labels, "", modified=modified, branch_s=seconds, step_ms=step_ms, steps=steps)
+    brief = RecordSummary(key, "done", labels, "", modified=modified, branch_s=seconds, step_ms=step_ms, steps=steps)
+    row = found.rows.get(HEADLINE)
+    if row is None:
+        return brief
+    source = fmean(row.source_out.values()) if row.source_out else None
+    return brief._replace(source=source, target=row.target_in)
 
 
 def _number(protocol: object, name: str) -> int:
@@ -83,12 +95,17 @@ def _number(protocol: object, name: str) -> int:
 def scan(store: RunStore) -> Iterator[RecordSummary]:
     """Summarise every record of a folder, in no order; damaged ones come with their reason."""
     for entry in entries(store.root, CELLS, ".json"):
-        key = entry.name[: -len(".json")]
-        try:
-            text, status = read_with_status(entry.path, MOST_TEXT)
-        except FileNotFoundError:
-            continue
-        except RecordError as error:
-            yield RecordSummary(key, DAMAGED, None, str(error), modified=0.0)
-            continue
-        yield summarize(key, text, status.st_mtime)
+        if (found := summarize_file(entry.path)) is not None:
+            yield found
+
+
+def summarize_file(place: str | Path) -> RecordSummary | None:
+    """Return the record of one file in brief; None where the file is not there."""
+    key = os.path.basename(place).removesuffix(".json")
+    try:
+        text, status = read_with_status(os.fspath(place), MOST_TEXT)
+    except FileNotFoundError:
+        return None
+    except RecordError as error:
+        return RecordSummary(key, DAMAGED, None, str(error), modified=0.0)
+    return summarize(key, text, status.st_mtime)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...core.errors import RecordError
+from ..results.changes import ReadFolder
 from ..results.codec import WRONG
 from ..results.files import write_first
-from ..results.folder import check_key
+from ..results.folder import check_key, read_text
 from ..results.record import LABELS, Labels, fingerprint
-from ..results.store import RunStore, Unreadable, parsed
+from ..results.store import RunStore, Unreadable
 
 if TYPE_CHECKING:
     from ..experiment.grid import Cell
@@ -50,14 +51,38 @@ def write_grid(store: RunStore, cells: Sequence[Cell]) -> None:
 
 def read_grids(store: RunStore) -> tuple[dict[str, RequestedCell], list[Unreadable]]:
     """Return all cells that were ever asked for in this folder, by key, and the files that say nothing readable."""
-    cells: dict[str, RequestedCell] = {}
-    damaged = []
-    for found in parsed(store.root, FOLDER, _parse):
-        if isinstance(found, Unreadable):
-            damaged.append(found)
-        else:
-            cells.update((cell.key, cell) for cell in found)
-    return cells, damaged
+    return RequestedCells(store).update()
+
+
+class RequestedCells:
+    """These are the grids of a folder for one who looks again and again: a plan is read once.
+
+    Args:
+        store: the run folder.
+    """
+
+    def __init__(self, store: RunStore) -> None:
+        self._plans: ReadFolder[list[RequestedCell] | Unreadable] = ReadFolder(store.root, FOLDER, _read)
+
+    def update(self) -> tuple[dict[str, RequestedCell], list[Unreadable]]:
+        """Return what `read_grids` does."""
+        cells: dict[str, RequestedCell] = {}
+        damaged = []
+        for _, found in sorted(self._plans.update().items()):
+            if isinstance(found, Unreadable):
+                damaged.append(found)
+            else:
+                cells.update((cell.key, cell) for cell in found)
+        return cells, damaged
+
+
+def _read(path: Path) -> list[RequestedCell] | Unreadable | None:
+    try:
+        return _parse(read_text(path), path)
+    except FileNotFoundError:
+        return None
+    except RecordError as error:
+        return Unreadable(path, str(error))
 
 
 def _parse(text: str, path: Path) -> list[RequestedCell]:

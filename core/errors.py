@@ -34,12 +34,13 @@ class UnknownNameError(ConfigError):
         kind: what was looked up, for example ``"quantizer"``.
         name: what was asked for.
         known: the names that exist.
+        near: those of them that may be meant, the likeliest first; None: the one that is most alike.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], near: Iterable[str] | None = None) -> None:
         choices = sorted(known)
-        close = get_close_matches(name, choices, n=1, cutoff=0.4)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        close = get_close_matches(name, choices, n=1, cutoff=0.4) if near is None else list(near)
+        hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
         super().__init__(f"no {kind} named {name!r}{hint} (there are: {', '.join(choices) or 'none'})")
 
 

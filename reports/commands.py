@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from ..core.errors import ConfigError
 from ..core.paths import output_file, output_folder, user_path
 from ..core.text import say
+from .text.formats import FORMS
 
 
 def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
@@ -19,19 +21,35 @@ def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=FORMS, help="of tables; default: text, on a terminal in colours and as wide as that is"
+    )
+
+
+def _check_format(options: argparse.Namespace, wanted: str, given: object) -> None:
+    if options.format and not given:
+        raise ConfigError(f"--format is the form of tables, the answer has one of its own; write it with {wanted}")
+
+
 def report(argv: Sequence[str]) -> int:
     """Print the answer of a run folder and write tables, figures and the page; needs only the records."""
     from ..bench.results.archive import beside, run_folder
     from .answer.terminal import show, summary
+    from .listing import print_measured, print_table
     from .page.page import write_html
     from .report import Report
 
     options = report_parser().parse_args(argv)
+    _check_format(options, "--table NAME or --full", options.table or options.full)
     out = options.out or beside(options.runs) / "report"
     with run_folder(options.runs) as root:
         made = Report.of(root, options.margin, options.alpha, options.accuracy_from)
+        if options.table:
+            print_table(made.table(options.table), options.format or "text")
+            return 0
         if options.full:
-            say(made.summary())
+            print_measured(made, options.format or "text")
         else:
             show(summary(made.verdict, made.results))
         files = made.write(out)
@@ -48,6 +66,12 @@ def report_parser() -> argparse.ArgumentParser:
         "--html", type=output_file, help="file of the self-contained page; default: index.html in the report's folder"
     )
     parser.add_argument("--full", action="store_true", help="print every table instead of the answer")
+    parser.add_argument(
+        "--table",
+        metavar="NAME",
+        help="print this table alone, by its file name or a beginning of it, and write no file",
+    )
+    _add_format(parser)
     parser.add_argument("--accuracy-from", metavar="RUNTIME", help="openvino or onnxruntime: as recomputed there")
     return parser
 
@@ -57,15 +81,17 @@ def verdict(argv: Sequence[str]) -> int:
     from ..bench.results.archive import run_folder
     from .answer.numbers import as_json
     from .answer.terminal import card, show
+    from .listing import print_verdict
     from .report import Report
 
     options = verdict_parser().parse_args(argv)
+    _check_format(options, "--full", options.full)
     with run_folder(options.runs) as root:
         made = Report.of(root, options.margin, options.alpha)
     if options.json:
         say(as_json(made.verdict, made.results))
     elif options.full:
-        say(made.words())
+        print_verdict(made, options.format or "text")
     else:
         show(card(made.verdict, made.results))
     return 0
@@ -78,6 +104,7 @@ def verdict_parser() -> argparse.ArgumentParser:
         "--full", action="store_true", help="print every claim, with interval and p-value, and the tables"
     )
     parser.add_argument("--json", action="store_true", help="print the answer and every claim for scripts")
+    _add_format(parser)
     return parser
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
 
 from ..bench.results.files import write_atomic
 from ..bench.results.verdict_rules import read_rules
+from ..core.errors import ConfigError, UnknownNameError
 from .collect import Drawn, collect_figures, collect_tables
 from .figures.svg import Picture
 from .frames.deployments import recomputed, recomputed_or_absent
@@ -16,6 +19,7 @@ from .frames.trials import how_chosen
 from .plugins import Problem
 from .tables.failures import problems_table
 from .tables.provenance import provenance_table, status_line
+from .tables.published import published_tables
 from .tables.table import Table
 from .tables.verdict import verdict_tables
 from .text import escape
@@ -104,12 +108,52 @@ class Report:
         """Return the drawings, by file name."""
         return {name: drawn.picture for name, drawn in self._figures[0].items()}
 
+    @cached_property
+    def listed(self) -> list[Table]:
+        """Return the measured tables without those that stand aside."""
+        return [table for table in self.measured if not table.aside]
+
+    @cached_property
+    def left_out(self) -> list[str]:
+        """Say which tables stand aside and why."""
+        return [f"{t.name} stands in the files alone: {t.aside}" for t in self.measured if t.aside]
+
+    def table(self, name: str) -> Table:
+        """Return one table, of the verdict, measured, of a paper's numbers, or the provenance.
+
+        Args:
+            name: its file name without ending, or a beginning of it that no other table has.
+
+        Raises:
+            UnknownNameError: there is none of this name.
+            ConfigError: several names begin so.
+        """
+        makers: list[Callable[[], list[Table]]] = [
+            lambda: self.judged,
+            lambda: self._tables[0],
+            lambda: [provenance_table(self.results), *published_tables(self.results)],
+            lambda: self.measured[-1:],
+        ]
+        known: dict[str, Table] = {}
+        for make in makers:
+            known |= {table.name: table for table in make()}
+            if name in known:
+                return known[name]
+        found = [other for other in known if other.startswith(name)]
+        if len(found) > 1:
+            raise ConfigError(f"{name} begins {len(found)} names of tables; write one of {', '.join(found)}")
+        if not found:
+            alike = {other: SequenceMatcher(None, name, other[: len(name)]).ratio() for other in known}
+            raise UnknownNameError("table", name, known, near=sorted(alike, key=alike.__getitem__)[:-4:-1])
+        return known[found[0]]
+
     def summary(self) -> str:
-        """Write the measured tables as Markdown, for the terminal."""
-        return "\n".join([f"{status_line(self.results)}\n", *(table.markdown() for table in self.measured)])
+        """Write the measured tables as Markdown, without those that stand aside."""
+        aside = [f"{escape.markdown(line)}\n" for line in self.left_out]
+        return "\n".join([f"{status_line(self.results)}\n", *(table.markdown() for table in self.listed), *aside])
 
     def words(self) -> str:
-        """Write the verdict in words and tables as Markdown, for the terminal."""
+        """Write the verdict in words and tables as Markdown."""
         made = (table.markdown() for table in self.judged)
         return "\n".join([f"{status_line(self.results)}\n", _words(self.results, self.verdict, 2), *made])
 

@@ -40,7 +40,7 @@ LAYERS = {
         "answer",
         "collect",
         "report",
-        "page",
+        "page listing",
         "publish",
         "commands",
     ],

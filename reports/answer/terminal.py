@@ -48,11 +48,11 @@ def card(verdict: Verdict, results: Results) -> Group:
     return Group(*_card(answer_of(verdict, results)))
 
 
-def show(shown: RenderableType) -> None:
-    """Print to the standard output: in colours on a terminal, else as plain text 120 wide."""
+def show(shown: RenderableType, most: int = WIDTH) -> None:
+    """Print to the standard output: in colours on a terminal, at most ``most`` wide, else as plain text 120 wide."""
     terminal = sys.stdout.isatty()
     console = Console(file=StringIO(), force_terminal=terminal, highlight=False)
-    console.width = min(Console().width, WIDTH) if terminal else WIDTH
+    console.width = min(Console().width, most) if terminal else WIDTH
     with console.capture() as captured:
         console.print(shown)
     print("\n".join(line.rstrip() for line in captured.get().split("\n")), end="")

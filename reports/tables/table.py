@@ -1,12 +1,15 @@
-"""A table once as text for people and once as numbers for machines; written as Markdown, CSV and LaTeX."""
+"""A table once as text for people and once as numbers for machines; written as text, Markdown, CSV, LaTeX and JSON."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
@@ -32,6 +35,7 @@ class Table:
         notes: what the reader must know, one sentence each; plain text.
         traces: (row, column) -> what this number of ``text`` comes from: keys of records, or files of the run folder.
             Where one column has them, they are those of the whole row.
+        aside: why it is left out where all tables are listed, empty for none that is; files and page have every table.
         section: the (data set, model, protocol) it stands with; ACROSS: before all sections; None: after them.
     """
 
@@ -43,6 +47,7 @@ class Table:
     notes: tuple[str, ...] = ()
     traces: Traces = field(default_factory=dict)
     section: Section | None = None
+    aside: str = ""
 
     def _body(self, form: str, escaped: list[list[str]]) -> str:
         align = ["left"] * self.labels + ["right"] * (self.text.shape[1] - self.labels)
@@ -62,6 +67,25 @@ class Table:
         notes = "\n".join(f"- {escape.markdown(note)}" for note in self.notes)
         return f"{body}\n" + (f"\n{notes}\n" if notes else "")
 
+    def plain(self) -> str:
+        """Write title, aligned columns and notes, for a pipe or a file of text."""
+        cells = self.cells()
+        body = self._body("simple", cells) if len(cells) > 1 else "Nothing to show."
+        lines = "\n".join(line.rstrip() for line in body.splitlines())
+        return "\n\n".join(
+            [escape.clean(self.title), lines, *(["\n".join(map(escape.clean, self.notes))] if self.notes else [])]
+        )
+
+    def cells(self) -> list[list[str]]:
+        """Return the heading and each row of the text, every value one line without control characters."""
+        return [[escape.clean(v) for v in row] for row in self._cells()]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the numbers as one dictionary a row, as JSON has them: numbers as numbers, None where there is none."""
+        names = [str(c) for c in self.numbers.columns]
+        rows = self.numbers.astype(object).to_numpy().tolist()
+        return [dict(zip(names, map(_json_value, row), strict=True)) for row in rows]
+
     def csv(self) -> str:
         """Write the numbers at full precision, empty where there is none."""
         return self._csv
@@ -79,9 +103,19 @@ class Table:
     @cached_property
     def _latex(self) -> str:
         comments = "".join(f"% {escape.clean(line)}\n" for line in (self.title, *self.notes))
-        cells = [[escape.clean(v) for v in row] for row in self._cells()]
-        body = self._body("latex_booktabs", cells).translate(_BEYOND_ASCII)
+        body = self._body("latex_booktabs", self.cells()).translate(_BEYOND_ASCII)
         return comments + _MINUS.sub("$-$", body) + "\n"
+
+
+def _json_value(value: object) -> object:
+    """A value of a frame as JSON has it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (list, tuple)):
+        return [_json_value(item) for item in value]
+    if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value if isinstance(value, (bool, int, float)) else str(value)
 
 
 def traced(column: str, keys: Iterable[Iterable[str]]) -> Traces:

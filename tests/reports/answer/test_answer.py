@@ -131,7 +131,7 @@ def test_full_and_json(store: RunStore, fill: Fill, capsys: pytest.CaptureFixtur
     assert len(brief.splitlines()) <= 5
     assert " YES " in brief
     assert main(["verdict", str(store.root), "--full"]) == 0
-    assert "## Verdict" in capsys.readouterr().out
+    assert "every quantizer? Yes" in capsys.readouterr().out
     assert main(["verdict", str(store.root), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["answer"]["word"] == "yes"

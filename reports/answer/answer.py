@@ -129,8 +129,12 @@ def _controls(judged: AlgorithmVerdict) -> str:
     for against in judged.controls:
         if against.claim.effect is not None:
             shown.setdefault(against.control, []).append(against.claim.answer == "yes")
-    each = [f"{judged.expected_controls.get(name, name)} {sum(yes)} of {len(yes)}" for name, yes in shown.items()]
-    return f"Quantizers shown to do better than {', than '.join(each)}." if each else ""
+    each = [(f"{sum(yes)} of {len(yes)}", judged.expected_controls.get(name, name)) for name, yes in shown.items()]
+    if not each:
+        return ""
+    (count, control), *others = each
+    rest = "".join(f", {count} to beat {control}" for count, control in others)
+    return f"More than the controls? {count} quantizers are shown to beat {control}{rest}."
 
 
 def _counts(scope: Scope, results: Results) -> str:

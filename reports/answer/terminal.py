@@ -18,7 +18,7 @@ from ..tables.provenance import status_counts
 from ..text.numbers import number_text, points
 from ..verdict.judge import Verdict
 from .answer import QUESTION, Answer, Word, answer_of
-from .matrix import Entry, Matrix, gain_of, matrix_of
+from .matrix import MARKS, Entry, Matrix, gain_of, matrix_of
 
 WIDTH = 120
 ROWS = 20
@@ -31,7 +31,6 @@ STYLES: dict[Word, str] = {
     "not decidable": "bold white on blue",
     "incomplete": "bold white on bright_black",
 }
-MARKS = {"gain": "▲", "loss": "▼", "not shown": "○", "not decidable": "?", "incomplete": "…"}
 
 
 def summary(verdict: Verdict, results: Results) -> Group:

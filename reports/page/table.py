@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from .places import Places
 _NUMBER = re.compile(r"^[<+]?\s?([-+]?[\d,]*\.?\d+)")
 _WIDE = ("reason", "values (records)", "which", "machine", "measured")
 _FEW = 4
+_PRINTED = ("field-", "verdict-gain-", "verdict-controls-", "accuracy-", "size-", "deployed-size-", "deployed-latency-")
 
 
 Cell = tuple[str, str, str, str]
@@ -20,11 +21,15 @@ Cell = tuple[str, str, str, str]
 
 
 class Head(NamedTuple):
-    """A column's heading; ``named`` where the column holds names, not values; ``kind``: CSS class of its cells."""
+    """A column's heading; ``named`` where the column holds names, not values; ``kind``: CSS class of its cells.
+
+    ``about`` is the id of the sentence that explains it, or none.
+    """
 
     text: str
     named: bool
     kind: str
+    about: str
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,13 @@ class PageTable:
         table: of the report.
         id: of the element, unique in the page, letters, digits and dashes.
         places: of the page; whatever the table leads to is in it after the rows.
+        about: id of the sentence that explains a column, by its name.
     """
 
     table: Table
     id: str
     places: Places
+    about: Mapping[str, str]
 
     @property
     def filtered(self) -> bool:
@@ -50,7 +57,15 @@ class PageTable:
     def heads(self) -> list[Head]:
         """Return its columns."""
         names = [(str(column), i < self.table.labels) for i, column in enumerate(self.table.text.columns)]
-        return [Head(c, named, "wide" if c in _WIDE else "name" if named else "") for c, named in names]
+        return [
+            Head(c, named, "wide" if c in _WIDE else "name" if named else "", self.about.get(c, ""))
+            for c, named in names
+        ]
+
+    @property
+    def printed(self) -> bool:
+        """Say whether a print shows it unfolded."""
+        return self.table.name.startswith(_PRINTED)
 
     @property
     def rows(self) -> Iterator[list[Cell]]:

@@ -40,7 +40,8 @@ def _needed(claim: Claim) -> str:
     return f" If the true effect is as measured, {count} {claim.unit}s are needed to show it with 80 % power."
 
 
-def _counted(units: int, seeds: int, unit: str = "domain") -> str:
+def units_and_seeds(units: int, seeds: int, unit: str = "domain") -> str:
+    """Write how many units and seeds there are, for example ``8 domains x 1 seed``."""
     return f"{units} {unit if units == 1 else f'{unit}s'} x {seeds} {'seed' if seeds == 1 else 'seeds'}"
 
 
@@ -71,7 +72,7 @@ def claim_sentence(claim: Claim, rules: Rules) -> TracedSentence:
     here = "" if math.isnan(claim.p_here) else f" For these domains alone: {p_phrase(claim.p_here)}."
     return TracedSentence(
         f"{claim.name}: {points(e.mean)} points ({interval}); worst {claim.unit} {e.worst_domain} {points(e.worst)}; above "
-        f"zero in {e.share_positive:.0%} of {_counted(e.n_domains, e.n_seeds, claim.unit)}; {p_phrase(claim.p)}{holm}: "
+        f"zero in {e.share_positive:.0%} of {units_and_seeds(e.n_domains, e.n_seeds, claim.unit)}; {p_phrase(claim.p)}{holm}: "
         f"{claim.answer}.{_needed(claim)}{_spread(claim)}{here}",
         claim.keys,
     )
@@ -142,7 +143,7 @@ def _these_domains(judged: AlgorithmVerdict, scope: Scope, rules: Rules) -> Iter
     for word, sign in (("a gain", 1), ("a loss", -1)):
         found = [c for c in judged.quantizers if c.effect and c.p_here <= rules.alpha and sign * c.effect.mean > 0]
         if found:
-            chance = f"{_counted(len(scope.domains), len(scope.seeds))}; seeds the only chance, uncorrected"
+            chance = f"{units_and_seeds(len(scope.domains), len(scope.seeds))}; seeds the only chance, uncorrected"
             names = ", ".join(c.name for c in found)
             yield TracedSentence(f"For these domains alone ({chance}), {word}: {names}.", _keys(found))
 
@@ -158,7 +159,7 @@ def _dependence(judged: AlgorithmVerdict, scope: Scope, rules: Rules) -> Iterato
     yield TracedSentence(
         f"Does the gain depend on the quantizer? Mean gains run from {points(d.least[1])} ({d.least[0]}) to "
         f"{points(d.most[1])} points ({d.most[0]}); {'' if math.isnan(d.between.sd) else spread}"
-        f"{_counted(d.n_domains, d.n_seeds, scope.units.word)}; {p_phrase(d.p)}: {d.answer}.{here}",
+        f"{units_and_seeds(d.n_domains, d.n_seeds, scope.units.word)}; {p_phrase(d.p)}: {d.answer}.{here}",
         d.keys,
     )
     if judged.conjunction.answer != "not shown":
@@ -213,7 +214,7 @@ def verdict_sentences(verdict: Verdict) -> Iterator[tuple[str, list[TracedSenten
     for scope in verdict.scopes:
         for judged in scope.algorithms:
             heading = (
-                f"{judged.algorithm} on {scope.name}: {_counted(len(scope.domains), len(scope.seeds), scope.units.word)}, "
+                f"{judged.algorithm} on {scope.name}: {units_and_seeds(len(scope.domains), len(scope.seeds), scope.units.word)}, "
                 f"selection {scope.selection}"
             )
             yield heading, list(algorithm_sentences(judged, scope, verdict.rules))

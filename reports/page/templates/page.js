@@ -37,8 +37,12 @@
   }
 
   function trace(button) {
-    var list = document.getElementById("records-list");
-    list.textContent = "";
+    var list = document.getElementById("records-list"), about = document.getElementById("records-about");
+    list.textContent = about.textContent = "";
+    if (button.dataset.about) {
+      about.appendChild(document.getElementById(button.dataset.about).content.cloneNode(true));
+    }
+    if (!button.dataset.k) { document.getElementById("records").showModal(); return; }
     button.dataset.k.split(",").forEach(function (range) {
       var ends = range.split("-").map(Number);
       for (var i = ends[0]; i <= ends[ends.length - 1]; i += 1) {
@@ -50,17 +54,57 @@
     document.getElementById("records").showModal();
   }
 
+  function choose() {
+    var picked = {};
+    document.querySelectorAll("select[data-choose]").forEach(function (select) { picked[select.dataset.choose] = select.value; });
+    document.querySelectorAll(".view").forEach(function (view) {
+      view.hidden = Object.keys(picked).some(function (kind) { return view.dataset[kind] !== picked[kind]; });
+    });
+  }
+
+  function unfold() {
+    var target = document.getElementById(location.hash.slice(1)), fold = target && target.closest("details");
+    if (fold && !fold.open) { fold.open = true; target.scrollIntoView(); }
+  }
+
+  var tip = document.getElementById("tip");
+  function explain(event) {
+    var button = event.target.closest && event.target.closest("[aria-describedby]");
+    tip.hidden = !button;
+    if (!button) { return; }
+    tip.textContent = document.getElementById(button.getAttribute("aria-describedby")).textContent;
+    var at = button.getBoundingClientRect();
+    tip.style.left = Math.max(8, Math.min(at.left, innerWidth - tip.offsetWidth - 8)) + "px";
+    tip.style.top = (at.top > tip.offsetHeight + 8 ? at.top - tip.offsetHeight - 4 : at.bottom + 4) + "px";
+  }
+  document.addEventListener("mouseover", explain);
+  document.addEventListener("focusin", explain);
+  document.addEventListener("scroll", function () { tip.hidden = true; }, true);
+  document.addEventListener("keydown", function (event) { if (event.key === "Escape") { tip.hidden = true; } });
+
+  var unprinted = [];
+  addEventListener("beforeprint", function () {
+    unprinted = Array.from(document.querySelectorAll("details.printed:not([open])"));
+    unprinted.forEach(function (fold) { fold.open = true; });
+  });
+  addEventListener("afterprint", function () { unprinted.forEach(function (fold) { fold.open = false; }); });
+  addEventListener("hashchange", unfold);
+  unfold();
+
   document.addEventListener("click", function (event) {
     var button = event.target.closest("button");
     if (!button) { return; }
-    if (button.matches("th button")) { sort(button); }
-    if (button.matches(".trace")) { trace(button); }
+    if (button.matches(".sort")) { sort(button); }
+    if (button.matches(".trace, .gain")) { trace(button); }
     if (button.id === "records-close") { document.getElementById("records").close(); }
     if (button.id === "theme") {
       var dark = getComputedStyle(document.documentElement).colorScheme === "dark" ||
         (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
       document.documentElement.dataset.theme = dark ? "light" : "dark";
     }
+  });
+  document.addEventListener("change", function (event) {
+    if (event.target.matches("select[data-choose]")) { choose(); }
   });
   document.addEventListener("input", function (event) {
     if (event.target.matches(".filter input")) { filter(event.target); }

@@ -70,8 +70,8 @@ def test_the_sentence_says_the_effect_and_no_p(store: RunStore, fill: Fill) -> N
     assert "p =" not in found.sentence
     assert found.counts == "on 1 data set, 8 domains, 2 seeds, 2 quantizers, 2 controls, 1 algorithm"
     assert found.controls == (
-        "Quantizers shown to do better than freezing the convolutions at the same step 2 of 2, than noise of the same size "
-        "0 of 2."
+        "More than the controls? 2 of 2 quantizers are shown to beat freezing the convolutions at the same step, 0 of 2 to beat "
+        "noise of the same size."
     )
 
 

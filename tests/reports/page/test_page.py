@@ -74,7 +74,18 @@ def test_has_every_part(golden: RunStore, tmp_path: Path) -> None:
     text, page = _write(golden, tmp_path)
     ids = [a["id"] for _, a in page.tags if "id" in a]
     assert len(ids) == len(set(ids))
-    assert {"verdict", "figures", "tables", "failures", "published", "provenance"} <= set(ids)
+    assert {
+        "answer",
+        "trust",
+        "matrix",
+        "figures",
+        "verdict",
+        "tables",
+        "failures",
+        "published",
+        "provenance",
+        "glossary",
+    } <= {*ids}
     assert {a["href"] for a in page.all("a")} <= {f"#{i}" for i in ids}
     shown = " ".join(page.text)
     for part in (
@@ -84,7 +95,9 @@ def test_has_every_part(golden: RunStore, tmp_path: Path) -> None:
         "2.15.0",
     ):
         assert part in shown
-    assert len(page.all("svg")) == 4  # forest, size, latency, noise; two methods are too few for ranks
+    assert (
+        len([a for a in page.all("svg") if "aria-label" in a]) == 4
+    )  # forest, size, latency, noise; two methods are too few for ranks
     assert text.startswith("<!doctype html>")
 
 
@@ -162,7 +175,7 @@ def test_the_templates_declare_nothing_safe() -> None:
 def test_usable_by_keyboard_and_screen_reader(golden: RunStore, tmp_path: Path) -> None:
     _, page = _write(golden, tmp_path)
     assert page.all("html")[0]["lang"] == "en"
-    assert all(a.get("aria-label") for a in page.all("svg"))
+    assert all(a.get("aria-label") or a.get("aria-hidden") for a in page.all("svg"))
     assert all(a.get("tabindex") == "0" for a in page.all("div") if a.get("class") == "scroll")
     labelled = {a["for"] for a in page.all("label")}
     assert all(a["id"] in labelled for a in page.all("input"))

@@ -1,0 +1,97 @@
+"""What the page says near its top on whether its answer can be trusted: what failed, and how much stands behind it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..answer.answer import Answer
+from ..report import Report
+from ..tables.table import Table
+
+_REASONS = 3
+
+
+class Check(NamedTuple):
+    """One line: whether it is fine, what it says, and the id of the section that says more, or none."""
+
+    fine: bool
+    text: str
+    link: str = ""
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what if n == 1 else f'{what}s'}"
+
+
+def checks(report: Report, answer: Answer | None) -> list[Check]:
+    """List what one must know before believing the answer; empty without a cell."""
+    if answer is None:
+        return []
+    tables = {table.name: table for table in report.measured}
+    found = [*_cells(report, tables.get("failures")), *_problems(tables.get("problems"))]
+    found += [*_design(answer, report), *_rules(report), *_quantizers(report)]
+    return sorted(found, key=lambda check: check.fine)
+
+
+def _cells(report: Report, failures: Table | None) -> Iterator[Check]:
+    there = report.results.cells["key"].nunique()
+    if failures is None:
+        yield Check(True, f"{_counted(there, 'cell')}, each with a result.")
+        return
+    states = Counter(map(str, failures.numbers["status"]))
+    counts = ", ".join(f"{n} {status}" for status, n in sorted(states.items()))
+    without = len(failures.numbers)
+    yield Check(False, f"{without} of {there + states['missing']} cells have no result: {counts}.", "failures")
+    groups = failures.text.assign(n=failures.text["cells"].astype(int)).sort_values("n", ascending=False, kind="stable")
+    for row in groups.head(_REASONS).to_dict("records"):
+        named = f"{row['algorithm']} {row['quantizer']} {row['bits']}"
+        yield Check(False, f"{named}, {_counted(row['n'], 'cell')} {row['status']}: {row['reason']}", "failures")
+
+
+def _problems(problems: Table | None) -> Iterator[Check]:
+    if problems is not None:
+        n = len(problems.text)
+        yield Check(False, f"{_counted(n, 'file')} or parts of the report could not be used.", "failures")
+
+
+def _design(answer: Answer, report: Report) -> Iterator[Check]:
+    """How many domains, seeds and controls."""
+    scope, alpha = answer.scope, report.verdict.rules.alpha
+    few = scope.units.too_few(alpha)
+    domains = _counted(len(scope.domains), "target domain")
+    yield Check(not few, f"Too few domains: {few}." if few else f"{domains}: enough to decide at level {alpha:g}.")
+    if len(scope.seeds) == 1:
+        yield Check(False, "One seed: whether another one gives the same on these domains is not known.")
+    else:
+        yield Check(True, f"{len(scope.seeds)} seeds in each domain, each paired with float of the same seed.")
+    expected = answer.judged.expected_controls
+    absent = [said for name, said in expected.items() if name not in {c.control for c in answer.judged.controls}]
+    if absent:
+        yield Check(False, f"Not compared with {', '.join(absent)}: the gain may be no more than that gives.")
+    else:
+        yield Check(True, f"Compared with {_counted(len(expected), 'control')} beside float.")
+
+
+def _rules(report: Report) -> Iterator[Check]:
+    for what, value in report.results.provenance:
+        if what == "verdict":
+            yield Check(False, f"Level or margin differ from those fixed with the run: {value}.", "provenance")
+
+
+def _quantizers(report: Report) -> Iterator[Check]:
+    """What the audits and the deployed models say."""
+    warnings = [note for table in report.measured for note in table.notes if note.startswith("Warning: ")]
+    if warnings:
+        yield Check(
+            False, f"{_counted(len(warnings), 'warning')} of the audit: a layer is far worse than others.", "tables"
+        )
+    proofs = [
+        table.numbers[["same", "n"]].sum() for table in report.measured if table.name.startswith("deployed-proof-")
+    ]
+    same, of = (int(sum(proof[name] for proof in proofs)) for name in ("same", "n"))
+    if of:
+        yield Check(
+            same == of, f"{same} of {_counted(of, 'deployed model')} compute what the trained ones do.", "tables"
+        )

@@ -1,0 +1,180 @@
+"""What each column of a report's tables means, in one sentence: the page shows it at the heading and at its end."""
+
+from __future__ import annotations
+
+import re
+
+from .table import Table
+
+EXPLAINED = {
+    "algorithm": "How the network is trained for unseen domains; erm is plain training on all source domains.",
+    "quantizer": "The method that rounds weights (and, where it says so, inputs) while training; float rounds nothing.",
+    "bits": "W4 are weights of 4 bits, W8A8 weights and inputs of 8; float is 32-bit floating point.",
+    "selection": "Which weights of a run are tested: iid by source validation, last the final ones, swad or swa an average.",
+    "target": "The domain that was left out of training and is tested on.",
+    "seed": "The number that fixes split, first weights and order of images; pairs share it.",
+    "dataset": "The data set.",
+    "data set": "The data set.",
+    "data sets": "How many data sets stand behind the line.",
+    "model": "The network.",
+    "protocol": "The rules of training: steps, rates, when quantization begins.",
+    "network": "The network, as the paper names it.",
+    "method": "The training under test.",
+    "average": "Mean over domains within each seed, then over seeds, in %.",
+    "gain over float": "Accuracy minus that of the same training without quantization, same target and seed, in points.",
+    "pairs": "How many (target, seed) pairs with float stand behind the line.",
+    "trials": "How many sets of hyper-parameters were tried before these were chosen.",
+    "cells": "How many trained networks stand behind the line.",
+    "relative size": "Bytes of the packed file over those of the float file, mean over data sets.",
+    "points": "The mean difference in points of accuracy; above 0 is a gain.",
+    "interval": "The 95 % interval of the mean difference over domains, in points, at the default level.",
+    "answer": "What may be said of further domains at the chosen level: gain, loss, yes, not shown or not decidable.",
+    "above 0": "The share of (domain, seed) pairs in which the difference is above 0; a tie counts half.",
+    "p": "How often chance alone gives such a difference for further domains.",
+    "p here": "The same with these very domains taken as given: only seeds vary.",
+    "Holm": "p corrected for how many quantizers were tested together.",
+    "bootstrap": "A second interval, from resampled domains and seeds; only with eight domains or more.",
+    "sd data sets": "Standard deviation of the true gain between data sets, points.",
+    "sd domains": "Standard deviation of the true gain between domains of one data set, points.",
+    "left out": "The quantizer without which the line is computed.",
+    "smallest gain": "The quantizer that gains least, and its mean gain in points.",
+    "largest gain": "The quantizer that gains most, and its mean gain in points.",
+    "sd between": "Standard deviation of the quantizers' true mean gains, points.",
+    "verdict-quantizers:interval": "The interval of the standard deviation between quantizers, points.",
+    "verdict-quantizers:p": "How often chance alone makes gains differ so much if no quantizer differs from another.",
+    "p all gain": "One-sided p of the claim that every one of these quantizers gains.",
+    "differ": "Whether the quantizers' gains differ: yes, not shown or not decidable.",
+    "comparison": "A quantizer against a control of the same bits: positive points are more than the control gives.",
+    "verdict-averaging:points": "Gain together with the weight averaging minus gain without it; below 0 the two overlap.",
+    "verdict-averaging:average": "The weight averaging that is crossed with the quantizer.",
+    "verdict-averaging:float": "Accuracy in % of float without averaging.",
+    "quantized": "Accuracy in % of the quantizer without averaging.",
+    "float averaged": "Accuracy in % of float with averaging.",
+    "both": "Accuracy in % of the quantizer with averaging.",
+    "verdict-methods:points": "The algorithm's gain over ERM under the quantizer minus its gain over ERM in float, points.",
+    "verdict": "Whether the algorithm's gain over ERM is the same under the quantizer: equivalent, changes or undecided.",
+    "RSG": "Relative gap of one model: (source validation - target) / source validation.",
+    "Vuln_add": "Relative loss against float on the target minus that on the sources; above 0 loses more abroad than at home.",
+    "delta sources": "Relative loss of source-validation accuracy against float; below 0 the quantized model is better.",
+    "delta targets": "Relative loss of target accuracy against float, mean over targets.",
+    "with search": "Average accuracy in % with the hyper-parameters that the search chose.",
+    "without": "Average accuracy in % with the hyper-parameters as they are configured.",
+    "gain": "Mean paired difference that the search makes, points.",
+    "default kept": "How many searches chose the configured hyper-parameters themselves.",
+    "trial": "Which of the trials was chosen.",
+    "source": "Mean accuracy in % on the source domains' validation parts, which chooses.",
+    "source, default": "The same for the configured hyper-parameters.",
+    "float file": "Bytes of the file of the float network.",
+    "packed file": "Bytes of the file with integer codes and scales.",
+    "packed / float": "Bytes of the packed file over those of the float file.",
+    "codes": "Bytes of the integer codes inside the packed file.",
+    "scales": "Bytes of scales and zero points inside the packed file.",
+    "rest": "Bytes of what stays in floating point inside the packed file.",
+    "float": "Bytes of the float file, written by the same exporter.",
+    "runtime file": "Bytes of the file that the runtime executes.",
+    "packed": "Bytes of the file with integer codes and scales.",
+    "zstd": "Bytes of the packed file after lossless compression.",
+    "zstd / float": "Bytes after lossless compression over those of the float file.",
+    "runtime": "The program that executes the network.",
+    "arithmetic": "What the runtime computes with; float32 for a quantized model is no integer speed.",
+    "ms a call": "Milliseconds of one call, median.",
+    "quartiles": "Milliseconds between which half of the calls lie.",
+    "ratio to float": "Milliseconds over those of float, measured in turns; below 1 is faster.",
+    "ratio": "Integer time over float32 time of the same cell in the same runtime; below 1 is faster.",
+    "integer ms": "Milliseconds of one call with integers: median and quartiles.",
+    "float32 ms": "Milliseconds of one call of the same cell in float32: median and quartiles.",
+    "integer layers": "Convolutions and matrix products executed on integers, of all that are executed.",
+    "clock, threads": "Time of the processor or of the clock on the wall, and how many threads.",
+    "load": "How busy the machine was while it was measured.",
+    "batch": "Images in one call.",
+    "threads": "Threads of the runtime.",
+    "pixels": "Side of the square image.",
+    "rounds": "How many times float and quantized were measured in turns.",
+    "models": "How many trained networks were measured.",
+    "machine": "Which machine, explained below the table.",
+    "same model": "Cells whose deployed model computes what the trained one does, within the limit.",
+    "distance": "Largest relative difference between the outputs of the deployed and the trained model.",
+    "float32": "The same distance between the float32 file and the trained model.",
+    "limit": "The distance up to which both count as the same model.",
+    "as timed": "The distance with the runtime's own optimizations on, as it was timed.",
+    "recorded": "Accuracy in % that the training recorded.",
+    "from runtime": "Accuracy in % recomputed by the runtime.",
+    "other class": "Images that the runtime gives another class.",
+    "changed": "Images whose class is right in one of the two and wrong in the other.",
+    "BatchNorm folded": "BatchNorm layers merged into the convolution before them.",
+    "not folded": "BatchNorm layers that stay layers of their own.",
+    "members": "Seeds that vote together.",
+    "one float model": "Bytes of one float file.",
+    "packed / one float": "Bytes of all members' packed files over those of one float file.",
+    "zstd / one float": "Bytes of all members' compressed files over those of one float file.",
+    "levels used": "How many different values the rounded weights of a layer take, median over layers.",
+    "noise / signal": "Size of the rounding error beside the size of the weights; compare methods by it, not by bits.",
+    "worst noise": "Noise / signal of the worst layer of the worst cell.",
+    "saturated": "Share of weights clipped at an end of the grid.",
+    "worst saturated": "The share clipped in the worst layer of the worst cell.",
+    "weight moved": "Relative change of the weights since the quantizer was inserted; 0 means that nothing was trained.",
+    "sites moved": "Layers whose weights moved, of all quantized layers of all cells.",
+    "scale moved": "Largest relative change of a learned scale.",
+    "grid distance": "How far latent weights lie from the grid, in scales; 0.25 where they lie anywhere.",
+    "oscillating": "Share of weights whose code turned back within a step, over the last 50 steps.",
+    "dead": "Share of weights inside the grid that get no gradient.",
+    "of its own": "Numbers that this method alone has.",
+    "coverage": "Quantized layers, of those that could be.",
+    "outputs": "Quantized layer outputs, of those asked for.",
+    "outputs moved": "Largest relative change of a learned scale of an output.",
+    "weights": "Which weights were measured: deployed are dequantized, latent the ones before rounding.",
+    "measure": "The measure of flatness; lower is flatter.",
+    "place": "Where the loss is taken: on the sources or on the target.",
+    "on the source": "The measure with the loss on the source domains.",
+    "on the target": "The measure with the loss on the target domain; it uses the target's labels and can select nothing.",
+    "Spearman r": "Rank correlation of the measure with the gap between source and target accuracy.",
+    "Spearman p": "How often chance alone gives such a rank correlation.",
+    "Pearson r": "Linear correlation of the measure with the gap between source and target accuracy.",
+    "Pearson p": "How often chance alone gives such a linear correlation.",
+    "targets": "How many target domains.",
+    "methods": "How many methods are correlated.",
+    "status": "Why there is no result: failed, unsupported, unavailable (a package is absent) or missing (not run).",
+    "reason": "What the run itself said.",
+    "which": "The cells, as quantdg show takes them.",
+    "file": "The file of the run folder, or the part of the report.",
+    "entry": "What the records keep about their origin.",
+    "values (records)": "Its values, each with the number of records that have it.",
+    "table": "The table of the paper.",
+    "reported": "What the paper prints.",
+    "measured": "What these records give.",
+}
+"""A sentence by column; ``TABLE:COLUMN`` where the column of one kind of table means something else."""
+_PATTERNS = {
+    r"worst (domain|data set)": "The {0} with the smallest mean difference, in points.",
+    r"(domain|data set)s x seeds": "How many {0}s and seeds stand behind the line; {0}s are what the test counts.",
+    r"(domain|data set)s needed": "{0}s that would show the gain with 80 % power if it is as large as measured.",
+    r"delta (.+)": "Relative loss of accuracy against float on {0}; below 0 the quantized model is better.",
+    r"(\S+) % interval": "The {0} % interval, from which equivalence is read.",
+    r"p within ±(\S+)": "p of the claim that the difference lies within {0} points of none.",
+}
+_OF_TABLE = {
+    "accuracy-": "Accuracy in % on the target domain {0}, mean over seeds.",
+    "field-": "Accuracy in % on {0}, mean over its target domains and seeds.",
+    "chosen-": "The value of the hyper-parameter {0} that was chosen.",
+    "metrics-": "A metric of another package; its documentation says what it means.",
+}
+
+
+def explained(table: Table) -> dict[str, str]:
+    """Return a sentence for each column of a table; a column of another package's table may have none."""
+    found = {column: _sentence(table.name, column) for column in map(str, table.text.columns)}
+    return {column: sentence for column, sentence in found.items() if sentence}
+
+
+def _sentence(name: str, column: str) -> str:
+    for special, sentence in EXPLAINED.items():
+        kind, _, own = special.partition(":")
+        if own == column and name.startswith(f"{kind}-"):
+            return sentence
+    if column in EXPLAINED:
+        return EXPLAINED[column]
+    for pattern, sentence in _PATTERNS.items():
+        if match := re.fullmatch(pattern, column):
+            said = sentence.format(*match.groups())
+            return said[0].upper() + said[1:]
+    return next((said.format(column) for start, said in _OF_TABLE.items() if name.startswith(start)), "")

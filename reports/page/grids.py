@@ -62,6 +62,7 @@ class Grid:
         average: the weight averaging; empty for the selection that is judged.
         caption: of the table.
         columns: headings.
+        under: what stands below each of them; empty without.
         top: texts of the row above all others, accuracies of float; empty without.
         rows: gains by name of the row, None where nothing was run.
         controls: the same for controls.
@@ -71,6 +72,7 @@ class Grid:
     average: str = ""
     caption: str
     columns: tuple[str, ...]
+    under: tuple[str, ...] = ()
     top: tuple[str, ...] = ()
     rows: dict[str, list[Gain | None]]
     controls: dict[str, list[Gain | None]] = field(default_factory=dict)
@@ -171,6 +173,7 @@ def controls_grid(report: Report, answer: Answer) -> Grid | None:
     return Grid(
         scope=answer.scope.name,
         caption=f"Under {judged.algorithm}, points more than each control gives, one-sided. {answer.scope.name}.",
-        columns=tuple(f"{name}: {judged.expected_controls.get(name, name)}" for name in controls),
+        columns=controls,
+        under=tuple(judged.expected_controls.get(name, "") for name in controls),
         rows=rows,
     )

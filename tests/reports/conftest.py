@@ -107,8 +107,7 @@ GOLDEN = {
 }
 
 
-@pytest.fixture
-def golden(store: RunStore) -> RunStore:
+def fill_golden(store: RunStore) -> RunStore:
     """Two domains, three seeds, float and lsq, everything a record can carry."""
     for (quantizer, target), values in GOLDEN.items():
         for seed, value in enumerate(values):
@@ -124,3 +123,15 @@ def golden(store: RunStore) -> RunStore:
             if target == "art" and seed == 0:
                 store.write_latency(make_latency(record))
     return store
+
+
+@pytest.fixture
+def golden(store: RunStore) -> RunStore:
+    """The golden records, for one test alone."""
+    return fill_golden(store)
+
+
+@pytest.fixture(scope="session")
+def shared_golden(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
+    """The golden records, for tests that only read them."""
+    return fill_golden(RunStore(tmp_path_factory.mktemp("golden") / "runs", create=True))

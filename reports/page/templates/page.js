@@ -67,9 +67,9 @@
     if (fold && !fold.open) { fold.open = true; target.scrollIntoView(); }
   }
 
-  var tip = document.getElementById("tip");
-  function explain(event) {
-    var button = event.target.closest && event.target.closest("[aria-describedby]");
+  var tip = document.getElementById("tip"), pointed = null;
+  function explain(button) {
+    pointed = button;
     tip.hidden = !button;
     if (!button) { return; }
     tip.textContent = document.getElementById(button.getAttribute("aria-describedby")).textContent;
@@ -77,10 +77,11 @@
     tip.style.left = Math.max(8, Math.min(at.left, innerWidth - tip.offsetWidth - 8)) + "px";
     tip.style.top = (at.top > tip.offsetHeight + 8 ? at.top - tip.offsetHeight - 4 : at.bottom + 4) + "px";
   }
-  document.addEventListener("mouseover", explain);
-  document.addEventListener("focusin", explain);
-  document.addEventListener("scroll", function () { tip.hidden = true; }, true);
-  document.addEventListener("keydown", function (event) { if (event.key === "Escape") { tip.hidden = true; } });
+  ["mouseover", "focusin"].forEach(function (kind) {
+    document.addEventListener(kind, function (event) { explain(event.target.closest(".sort[aria-describedby]")); });
+  });
+  document.addEventListener("scroll", function () { explain(pointed); }, true);
+  document.addEventListener("keydown", function (event) { if (event.key === "Escape") { explain(null); } });
 
   var unprinted = [];
   addEventListener("beforeprint", function () {

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
 import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
+from quantdg.reports.answer.answer import answer_of
 from quantdg.reports.frames.results import load
 from quantdg.reports.page.page import write_html
 from quantdg.reports.page.places import ranges
 from quantdg.reports.report import Report
 from quantdg.reports.tables.published import published_tables
-from quantdg.reports.text.numbers import DASH
+from quantdg.reports.text.numbers import DASH, p_text, points
 
 Make = Callable[..., Record]
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)> & ${x} {{ 7 * 7 }}{% x %} 漢"
@@ -70,8 +74,17 @@ def _write(store: RunStore, tmp_path: Path) -> tuple[str, _Page]:
     return text, page
 
 
-def test_has_every_part(golden: RunStore, tmp_path: Path) -> None:
-    text, page = _write(golden, tmp_path)
+@pytest.fixture(scope="module")
+def written(shared_golden: RunStore, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, _Page]:
+    """The golden page, rendered once."""
+    return _write(shared_golden, tmp_path_factory.mktemp("page"))
+
+
+Written = tuple[str, _Page]
+
+
+def test_has_every_part(written: Written) -> None:
+    text, page = written
     ids = [a["id"] for _, a in page.tags if "id" in a]
     assert len(ids) == len(set(ids))
     assert {
@@ -101,23 +114,23 @@ def test_has_every_part(golden: RunStore, tmp_path: Path) -> None:
     assert text.startswith("<!doctype html>")
 
 
-def test_needs_no_network(golden: RunStore, tmp_path: Path) -> None:
-    text, page = _write(golden, tmp_path)
+def test_needs_no_network(written: Written) -> None:
+    text, page = written
     assert not re.search(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", text)
     assert not page.all("link") + page.all("img") + page.all("iframe")
     policy = next(a["content"] for a in page.all("meta") if "http-equiv" in a)
     assert policy is not None and policy.startswith("default-src 'none'")
 
 
-def test_the_policy_allows_the_page_s_own_script_only(golden: RunStore, tmp_path: Path) -> None:
-    text, _ = _write(golden, tmp_path)
+def test_the_policy_allows_the_page_s_own_script_only(written: Written) -> None:
+    text, _ = written
     (script,) = re.findall(r"<script>(.*?)</script>", text, flags=re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in text
 
 
-def test_every_number_leads_to_its_records(golden: RunStore, tmp_path: Path) -> None:
-    text, page = _write(golden, tmp_path)
+def test_every_number_leads_to_its_records(shared_golden: RunStore, written: Written) -> None:
+    golden, (text, page) = shared_golden, written
     (raw,) = re.findall(r'<script type="application/json" id="keys">(.*?)</script>', text)
     keys = json.loads(raw)
     traced = [a["data-k"] or "" for a in page.all("button") if a.get("class") == "trace"]
@@ -139,8 +152,8 @@ def test_every_number_leads_to_its_records(golden: RunStore, tmp_path: Path) -> 
     assert said == gain
 
 
-def test_no_row_of_numbers_is_without_its_records(golden: RunStore) -> None:
-    report = Report.of(golden.root)
+def test_no_row_of_numbers_is_without_its_records(shared_golden: RunStore) -> None:
+    report = Report.of(shared_golden.root)
     for table in (*report.judged, *report.measured):
         assert {row for row, _ in table.traces} == set(range(len(table.text))), table.name
 
@@ -172,8 +185,8 @@ def test_the_templates_declare_nothing_safe() -> None:
         assert not re.search(r"\|\s*safe|autoescape", path.read_text(encoding="utf-8")), path.name
 
 
-def test_usable_by_keyboard_and_screen_reader(golden: RunStore, tmp_path: Path) -> None:
-    _, page = _write(golden, tmp_path)
+def test_usable_by_keyboard_and_screen_reader(written: Written) -> None:
+    _, page = written
     assert page.all("html")[0]["lang"] == "en"
     assert all(a.get("aria-label") or a.get("aria-hidden") for a in page.all("svg"))
     assert all(a.get("tabindex") == "0" for a in page.all("div") if a.get("class") == "scroll")
@@ -181,11 +194,98 @@ def test_usable_by_keyboard_and_screen_reader(golden: RunStore, tmp_path: Path) 
     assert all(a["id"] in labelled for a in page.all("input"))
     assert len(page.all("caption")) == len(page.all("table"))
     assert len(page.all("main")) == len(page.all("h1")) == 1
+    levels = [int(name[1]) for name, _ in page.tags if re.fullmatch("h[1-6]", name)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    ids = {a["id"] for _, a in page.tags if "id" in a}
+    pointing = ("aria-labelledby", "aria-describedby", "for")
+    assert {a[name] for _, a in page.tags for name in pointing if name in a} <= ids
+    assert all(a.get("scope") for a in page.all("th"))
+    assert all(a.get("type") == "button" for a in page.all("button"))
+    sorting = [a for a in page.all("button") if a.get("class") == "sort"]
+    assert all("aria-describedby" in a for a in sorting)
+    assert len(sorting) > 50
 
 
-def test_same_records_same_page(golden: RunStore, tmp_path: Path) -> None:
-    (tmp_path / "b").mkdir()
-    assert _write(golden, tmp_path)[0] == _write(golden, tmp_path / "b")[0]
+def test_same_records_same_page(shared_golden: RunStore, written: Written, tmp_path: Path) -> None:
+    assert _write(shared_golden, tmp_path)[0] == written[0]
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory, make_many: Make) -> tuple[Report, str]:
+    """Two data sets, two algorithms, an averaging, a control and a cell that failed: the report and its page."""
+    folder = tmp_path_factory.mktemp("several")
+    store = RunStore(folder / "runs", create=True)
+    for at, (dataset, target, algorithm, quantizer) in enumerate(
+        product(("pacs", "digits"), ("a", "b", "c"), ("erm", "coral"), ("float", "lsq", "freeze"))
+    ):
+        rows = {"iid": 0.5 + at % 7 / 100, "swad": 0.6 + at % 5 / 100}
+        store.write(make_many(target, 0, algorithm, quantizer, rows, dataset=dataset, target_count=1000))
+    store.write(make_many("a", 0, "erm", "nni", status="failed", reason="no <memory>"))
+    report = Report.of(store.root)
+    return report, write_html(report, folder / "page.html").read_text(encoding="utf-8")
+
+
+def _opened(text: str) -> dict[str, tuple[str, str]]:
+    """What each cell of the matrices shows and opens, by the latter's id."""
+    cells = re.findall(
+        r'data-about="([^"]*)" data-k="[^"]*">(.*?)</button>\s*<template id="\1">(.*?)</template>', text, re.DOTALL
+    )
+    return {about: (shown, opened) for about, shown, opened in cells}
+
+
+def test_the_page_opens_with_the_answer_and_the_table_of_the_field(several: tuple[Report, str]) -> None:
+    report, text = several
+    answer = answer_of(report.verdict, report.results)
+    assert answer is not None
+    parts = ("question", "trust", "field", "matrix", "figures", "verdict", "glossary")
+    order = [text.index(f'id="{part}"') for part in parts]
+    assert order == sorted(order)
+    card = text[text.index('id="answer"') : text.index('id="trust"')]
+    assert f"<strong>{answer.word.capitalize()}</strong>" in card
+    assert answer.counts in card
+    assert answer.sentence in card
+    assert not re.search(r"\bp [=<]", card)
+    trust = text[text.index('id="trust"') : text.index('id="field"')]
+    assert "3 of 39 cells have no result: 1 failed, 2 missing." in trust
+    assert "no &lt;memory&gt;" in trust
+
+
+def test_the_matrix_has_the_numbers_of_the_csv(several: tuple[Report, str]) -> None:
+    report, text = several
+    opened = _opened(text)
+    scopes = [scope for scope in report.verdict.scopes if scope.units.word == "domain"]
+    tables = {table.name: table for table in report.judged}
+    for s, scope in enumerate(scopes):
+        lines = [*csv.DictReader(io.StringIO(tables[f"verdict-gain-{scope.file}"].csv()))]
+        for line in lines:
+            j = ["erm", "coral"].index(line["algorithm"])
+            i = list(dict.fromkeys(x["quantizer"] for x in lines)).index(line["quantizer"])
+            shown, said = opened[f"a{s}-0-q{i}-{j}"]
+            if line["answer"] == "incomplete":
+                assert "incomplete" in shown
+                continue
+            mean, low, high = (points(float(line[c])) for c in ("mean", "low", "high"))
+            assert f"<b>{mean}</b>" in shown
+            assert f"<small>{low} to {high}</small>" in shown
+            for value in (f"{mean} points", f"{low} to {high}", p_text(float(line["p"])), line["answer"]):
+                assert f"<dd>{value}</dd>" in said
+
+
+def test_averaging_and_data_are_choices(several: tuple[Report, str]) -> None:
+    report, text = several
+    views = re.findall(r'<div class="view" data-scope="([^"]*)" data-average="([^"]*)"( hidden)?>', text)
+    scopes = [scope.name for scope in report.verdict.scopes if scope.units.word == "domain"]
+    assert [(scope, average) for scope, average, _ in views] == [(s, a) for s in scopes for a in ("", "swad")]
+    assert [bool(hidden) for *_, hidden in views] == [False] + [True] * (len(views) - 1)
+    cube = report.verdict.scopes[0].cube
+    gain = cube.units.mean(cube.difference(("erm", "lsq", "W7", "swad"), ("erm", "float", "float", "swad")))
+    names = [
+        name
+        for name, (shown, _) in _opened(text).items()
+        if name.startswith("a0-1-q") and name.endswith("-0") and points(gain) in shown
+    ]
+    assert names
 
 
 def test_an_empty_run_folder_has_a_page_too(store: RunStore, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ..verdict.sentences import claim_sentence, sentences_on_controls, units_and
 _SHADES = 5
 
 
-class Gain(NamedTuple):
+class Square(NamedTuple):
     """One cell: what its button shows and what it opens; ``about`` is the id of the latter, unique in the page."""
 
     about: str
@@ -74,8 +74,8 @@ class Grid:
     columns: tuple[str, ...]
     under: tuple[str, ...] = ()
     top: tuple[str, ...] = ()
-    rows: dict[str, list[Gain | None]]
-    controls: dict[str, list[Gain | None]] = field(default_factory=dict)
+    rows: dict[str, list[Square | None]]
+    controls: dict[str, list[Square | None]] = field(default_factory=dict)
 
     @property
     def largest(self) -> float:
@@ -98,10 +98,10 @@ def _facts(entry: Entry, rules: Rules, what: str) -> Iterator[tuple[str, str]]:
     yield "answer", entry.claim.answer
 
 
-def _gain(about: str, title: str, entry: Entry, what: str, rules: Rules, *, said: Iterable[str] = ()) -> Gain:
+def _gain(about: str, title: str, entry: Entry, what: str, rules: Rules, *, said: Iterable[str] = ()) -> Square:
     own = [] if entry.claim is None else [claim_sentence(entry.claim, rules)]
     facts = () if math.isnan(entry.mean) else tuple(_facts(entry, rules, what))
-    return Gain(about, title, entry, (*own, *said), facts)
+    return Square(about, title, entry, (*own, *said), facts)
 
 
 def grids_of(report: Report, answer: Answer) -> list[Grid]:
@@ -123,8 +123,8 @@ def _grid(scope: Scope, average: str, results: Results, part: str) -> Grid:
     found, rules = matrix_of(scope, results, average), results.rules
     said = {} if average else {a.algorithm: _beyond_controls(a) for a in scope.algorithms}
 
-    def rows(entries: dict[str, dict[str, Entry]], kind: str) -> dict[str, list[Gain | None]]:
-        out: dict[str, list[Gain | None]] = {}
+    def rows(entries: dict[str, dict[str, Entry]], kind: str) -> dict[str, list[Square | None]]:
+        out: dict[str, list[Square | None]] = {}
         for i, (name, own) in enumerate(entries.items()):
             out[name] = [
                 _gain(
@@ -152,13 +152,14 @@ def _grid(scope: Scope, average: str, results: Results, part: str) -> Grid:
 
 def _beyond_controls(judged: AlgorithmVerdict) -> dict[str, tuple[str, ...]]:
     """What is said of each quantizer beside the controls."""
-    methods = {c.name: (said,) for c, said in zip(judged.quantizers, sentences_on_controls(judged), strict=True)}
-    return methods if judged.controls else {}
+    if not judged.controls:
+        return {}
+    return {c.name: (said,) for c, said in zip(judged.quantizers, sentences_on_controls(judged), strict=True)}
 
 
 def controls_grid(report: Report, answer: Answer) -> Grid | None:
     """Make the matrix of what each quantizer gains beyond each control under the answer's algorithm; None without one."""
-    judged, rows = answer.judged, dict[str, list[Gain | None]]()
+    judged, rows = answer.judged, dict[str, list[Square | None]]()
     controls = tuple(dict.fromkeys(c.control for c in judged.controls))
     for i, against in enumerate(judged.controls):
         claim, row = against.claim, rows.setdefault(against.quantizer, [None] * len(controls))

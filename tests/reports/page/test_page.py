@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from importlib.resources import files
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -196,7 +196,7 @@ def test_usable_by_keyboard_and_screen_reader(written: Written) -> None:
     assert len(page.all("main")) == len(page.all("h1")) == 1
     levels = [int(name[1]) for name, _ in page.tags if re.fullmatch("h[1-6]", name)]
     assert levels[0] == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     ids = {a["id"] for _, a in page.tags if "id" in a}
     pointing = ("aria-labelledby", "aria-describedby", "for")
     assert {a[name] for _, a in page.tags for name in pointing if name in a} <= ids

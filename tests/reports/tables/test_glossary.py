@@ -13,8 +13,8 @@ from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.reports.report import Report
 from quantdg.reports.tables.glossary import EXPLAINED, explained
-from quantdg.reports.tables.published import published_tables
 from quantdg.reports.tables.provenance import provenance_table
+from quantdg.reports.tables.published import published_tables
 from quantdg.reports.tables.table import Table
 
 Make = Callable[..., Record]

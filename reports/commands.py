@@ -108,6 +108,35 @@ def verdict_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def export(argv: Sequence[str]) -> int:
+    """Write every number of a run folder as one row: whose it is, what it is, value, unit, where it was computed."""
+    from ..bench.results.archive import run_folder
+    from .export.files import check_parquet, write_csv, write_parquet
+    from .export.numbers import numbers
+    from .frames.results import load
+
+    options = export_parser().parse_args(argv)
+    if options.parquet:
+        check_parquet()
+    with run_folder(options.runs) as root:
+        rows = numbers(load(root), root)
+    for file, write in ((options.parquet, write_parquet), (options.csv, write_csv)):
+        if file is not None:
+            write(rows, file)
+            say(f"{len(rows)} numbers of {rows['key'].nunique()} cells in {file}, {file.stat().st_size / 1e6:.2f} MB")
+    return 0
+
+
+def export_parser() -> argparse.ArgumentParser:
+    """The options of ``quantdg export``."""
+    parser = argparse.ArgumentParser("quantdg export", description=export.__doc__)
+    parser.add_argument("runs", type=user_path, help="folder of a quantdg run, or a published one")
+    form = parser.add_mutually_exclusive_group(required=True)
+    form.add_argument("--parquet", type=output_file, metavar="FILE", help="needs quantdg[export]")
+    form.add_argument("--csv", type=output_file, metavar="FILE", help="the same without the settings")
+    return parser
+
+
 def publish(argv: Sequence[str]) -> int:
     """Write a folder for a results repository: records in one file, page, tables, verdict and a card; no network."""
     from ..bench.results.archive import run_folder

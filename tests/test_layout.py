@@ -37,7 +37,7 @@ LAYERS = {
         "frames",
         "verdict",
         "tables figures",
-        "answer",
+        "answer export",
         "collect",
         "report",
         "page listing",

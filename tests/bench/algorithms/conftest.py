@@ -9,6 +9,7 @@ from quantdg.bench.algorithms.cdann import CDANN
 from quantdg.bench.algorithms.coral import CORAL
 from quantdg.bench.algorithms.dann import DANN
 from quantdg.bench.algorithms.ddg import DDG
+from quantdg.bench.algorithms.ddg_gan import DDGGAN
 from quantdg.bench.algorithms.eqrm import EQRM
 from quantdg.bench.algorithms.erm import ERM
 from quantdg.bench.algorithms.fish import Fish
@@ -47,6 +48,7 @@ ALGORITHMS = {
     "eqrm": (EQRM, {"burn_in": 2, "lr": 1e-3}),
     "augmix_jsd": (AugMixJSD, {}),
     "ddg": (DDG, {"width": 2}),
+    "ddg_gan": (DDGGAN, {"width": 2, "gan_steps": 1}),
     "mtl": (MTL, {}),
     "arm": (ARM, {"support": 3, "width": 2}),
     "cdann": (CDANN, {"gradient_penalty": 0.1}),

@@ -94,6 +94,9 @@ def test_the_quantizers_penalty_reaches_what_is_minimised_once_an_update(kit, na
     algorithm.add_quantizer_group({"params": [extra]})
     calls = []
     algorithm.penalty = lambda: calls.append(1) or extra.square()
+    if name == "ddg_gan":  # its first stage leaves the network, and so the quantizer, alone
+        kit["step"](algorithm, 0)
+        assert not calls
     kit["step"](algorithm, 1)
     assert len(calls) == 1
     assert 1.99 < float(extra.detach()) < 2

@@ -19,6 +19,7 @@ NEEDS_A_GPU = {
     "dann": "differentiates within its loss",
     "cdann": "differentiates within its loss",
     "rsc": "differentiates within its loss",
+    "ddg_gan": "differentiates within its loss",
     "augmix_jsd": "torchvision's AugMix reads its draws",
     "ddg": "torchvision's AugMix reads its draws",
 }

@@ -9,7 +9,7 @@ from quantdg.bench.models.convnet import convnet
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep.session import run_experiment
 
-ONE = {"erm", "groupdro", "sd", "rsc", "sagnet", "augmix_jsd", "ddg"}
+ONE = {"erm", "groupdro", "sd", "rsc", "sagnet", "augmix_jsd", "ddg", "ddg_gan"}
 
 
 def answer(algorithm, quantizer, sources, *words):

@@ -117,7 +117,7 @@ def export(argv: Sequence[str]) -> int:
 
     options = export_parser().parse_args(argv)
     if options.parquet:
-        check_parquet()
+        check_parquet("--csv FILE")
     with run_folder(options.runs) as root:
         rows = numbers(load(root), root)
     for file, write in ((options.parquet, write_parquet), (options.csv, write_csv)):
@@ -140,11 +140,14 @@ def export_parser() -> argparse.ArgumentParser:
 def publish(argv: Sequence[str]) -> int:
     """Write a folder for a results repository: records in one file, page, tables, verdict and a card; no network."""
     from ..bench.results.archive import run_folder
+    from .export.files import check_parquet
     from .publish.folder import check_place, write_published
     from .report import Report
 
     options = publish_parser().parse_args(argv)
     check_place(options.to)
+    if not options.only_records:
+        check_parquet("--only-records")
     with run_folder(options.runs) as root:
         made = Report.of(root)
         files = write_published(made, root, options.to, license_name=options.license, only_records=options.only_records)
@@ -164,6 +167,8 @@ def publish_parser() -> argparse.ArgumentParser:
         "--license", default="unknown", help="of the results, as the Hugging Face hub names it: cc-by-4.0"
     )
     parser.add_argument(
-        "--only-records", action="store_true", help="leave out tables and page, which quantdg report makes again"
+        "--only-records",
+        action="store_true",
+        help="leave out numbers, tables and page, which quantdg export and report make",
     )
     return parser

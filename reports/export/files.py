@@ -13,17 +13,16 @@ from ...core.errors import MissingPackageError
 from ..text import escape
 
 
-def check_parquet() -> None:
-    """Raise MissingPackageError where no Parquet can be written."""
+def check_parquet(instead: str) -> None:
+    """Raise MissingPackageError, which says what to write ``instead``, where no Parquet can be written."""
     if find_spec("pyarrow") is None:
         raise MissingPackageError(
-            "Parquet needs pyarrow, which is not installed: pip install 'quantdg[export]'; or write --csv FILE"
+            f"Parquet needs pyarrow, which is not installed: pip install 'quantdg[export]'; or write {instead}"
         )
 
 
 def write_parquet(frame: pd.DataFrame, file: Path) -> None:
     """Write a Parquet file under zstd: texts, whole numbers and float64 as columns of these types."""
-    check_parquet()
     data = io.BytesIO()
     frame.to_parquet(data, engine="pyarrow", index=False, compression="zstd")
     write_atomic(file, data.getvalue())

@@ -9,9 +9,11 @@ from ...bench.results.archive import FILE, MARKER, archive_of
 from ...bench.results.files import remove, write_atomic
 from ...core.errors import ConfigError
 from ..answer.numbers import as_json
+from ..export.files import write_parquet
+from ..export.numbers import numbers
 from ..page.page import write_html
 from ..report import Report
-from .readme import readme
+from .readme import NUMBERS, readme
 
 REPORT = "report"
 KEPT = ("LICENSE", "LICENSE.md", "LICENSE.txt", "CITATION.cff")
@@ -28,24 +30,28 @@ def write_published(
         root: the run folder.
         to: a new or empty folder, a checkout, or one published before, whose files are replaced.
         license_name: of the results, as the Hugging Face hub names licenses.
-        only_records: leave out tables, figures and page, which ``quantdg report`` makes again.
+        only_records: leave out numbers, tables, figures and page, which ``quantdg export`` and ``report`` make again.
 
     Returns:
         The files written, README.md first.
 
     Raises:
         ConfigError: ``to`` is a run folder or holds something else.
+        MissingPackageError: no Parquet can be written, unless ``only_records``.
         RecordError: a file of the run folder cannot be read.
     """
     check_place(to)
-    archive = archive_of(root)
-    write_atomic(to / FILE, archive)
+    rows = None if only_records else numbers(report.results, root)
+    write_atomic(to / FILE, archive_of(root))
     write_atomic(to / "verdict.json", as_json(report.verdict, report.results) + "\n")
     files = [to / FILE, to / "verdict.json"]
-    if not only_records:
-        files += [*report.write(to / REPORT), write_html(report, to / REPORT / "index.html")]
+    if rows is None:
+        remove(to / NUMBERS)
+    else:
+        write_parquet(rows, to / NUMBERS)
+        files += [to / NUMBERS, *report.write(to / REPORT), write_html(report, to / REPORT / "index.html")]
     _remove_others(to / REPORT, set(files))
-    write_atomic(to / "README.md", readme(report, license_name=license_name, only_records=only_records))
+    write_atomic(to / "README.md", readme(report, license_name=license_name, rows=None if rows is None else len(rows)))
     return [to / "README.md", *files]
 
 

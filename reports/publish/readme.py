@@ -10,17 +10,25 @@ from ..report import Report
 from ..tables.provenance import status_line
 from ..text import escape
 
+NUMBERS = "numbers.parquet"
+_SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (float("inf"), "1M<n<10M"))
 TAGS = ("quantization", "quantization-aware-training", "domain-generalization", "benchmark", "quantdg")
 
 
-def readme(report: Report, *, license_name: str, only_records: bool) -> str:
-    """Write the card: what was asked and answered, what the files are, and the commands that make each number again."""
+def readme(report: Report, *, license_name: str, rows: int | None) -> str:
+    """Write the card: what was asked and answered, what the files are, and the commands that make each number again.
+
+    Args:
+        report: of the records.
+        license_name: of the results, as the hub names licenses.
+        rows: how many numbers the Parquet file has; None: there are only the records.
+    """
     parts = [
-        _front_matter(report, license_name),
+        _front_matter(report, license_name, rows),
         f"# {_title(report)}\n",
         *_answer(report),
-        _files(only_records),
-        _again(report, only_records),
+        _files(rows),
+        _again(report, rows),
     ]
     return "\n".join(parts)
 
@@ -34,13 +42,16 @@ def _title(report: Report) -> str:
     return f"Quantization-aware training and domain generalization: results{f' on {names}' if names else ''}"
 
 
-def _front_matter(report: Report, license_name: str) -> str:
-    said = {
+def _front_matter(report: Report, license_name: str, rows: int | None) -> str:
+    said: dict[str, object] = {
         "license": license_name,
         "pretty_name": f"QuantDG results: {', '.join(map(escape.clean, _datasets(report)))}",
         "task_categories": ["image-classification"],
         "tags": list(TAGS),
     }
+    if rows is not None:
+        said["size_categories"] = [next(name for most, name in _SIZES if rows < most)]
+        said["configs"] = [{"config_name": "numbers", "data_files": NUMBERS, "default": True}]
     return f"---\n{yaml.safe_dump(said, sort_keys=False, allow_unicode=True)}---\n"
 
 
@@ -57,7 +68,7 @@ def _answer(report: Report) -> list[str]:
     return [*lines, f"{status_line(report.results)}\n"]
 
 
-def _files(only_records: bool) -> str:
+def _files(numbers: int | None) -> str:
     rows = [
         (
             FILE,
@@ -65,8 +76,12 @@ def _files(only_records: bool) -> str:
         ),
         ("verdict.json", "the answer and each claim with effect, interval and p-value (`quantdg verdict --json`)"),
     ]
-    if not only_records:
+    if numbers is not None:
         rows += [
+            (
+                NUMBERS,
+                f"{numbers:,} numbers, one a row, with unit, identity and provenance (`quantdg export --parquet`)",
+            ),
             ("report/index.html", "the report as one page without network"),
             ("report/", "each table as Markdown, CSV and LaTeX, each figure as files"),
         ]
@@ -74,14 +89,15 @@ def _files(only_records: bool) -> str:
     return f"## Files\n\n| file | holds |\n|---|---|\n{body}\n"
 
 
-def _again(report: Report, only_records: bool) -> str:
+def _again(report: Report, numbers: int | None) -> str:
     rules = report.results.rules
-    said = "tables, figures and page" if only_records else "what is in report/, byte for byte"
+    said = "tables, figures and page, into report/" if numbers is None else "what is in report/, byte for byte"
     return f"""## Every number again
 
 ```
 quantdg report THIS_FOLDER                # writes {said}
 quantdg verdict THIS_FOLDER --json        # prints verdict.json
+quantdg export THIS_FOLDER --parquet FILE # writes one row a number
 quantdg merge THIS_FOLDER --out runs      # makes a run folder, to which quantdg run ... out=runs adds cells
 ```
 

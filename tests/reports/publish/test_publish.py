@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from quantdg.bench.results.merge import merge_runs
@@ -11,6 +12,7 @@ from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import ConfigError
 from quantdg.reports.commands import publish, report, verdict
 
+pytest.importorskip("pyarrow")
 Published = tuple[RunStore, Path]
 
 
@@ -54,6 +56,9 @@ def test_the_card_is_one_that_the_hub_reads(published: Published) -> None:
     data = card.data.to_dict()
     assert data["license"] == "cc-by-4.0" and data["task_categories"] == ["image-classification"]
     assert "domain-generalization" in data["tags"]
+    (config,) = data["configs"]
+    rows = pd.read_parquet(published[1] / config["data_files"])
+    assert config["default"] and data["size_categories"] == ["n<1K"] and 100 < len(rows) < 1000
     assert "results on pacs" in card.text and "**not decidable** on 1 data set, 2 domains, 3 seeds" in card.text
 
 

@@ -37,6 +37,7 @@ def report(argv: Sequence[str]) -> int:
     from ..bench.results.archive import beside, run_folder
     from .answer.terminal import show, summary
     from .listing import print_measured, print_table
+    from .page.cell_pages import FOLDER, address, write_cell_pages
     from .page.page import write_html
     from .report import Report
 
@@ -54,7 +55,11 @@ def report(argv: Sequence[str]) -> int:
             show(summary(made.verdict, made.results))
         files = made.write(out)
         say(f"\n{len(files) + 1} files in {out}: tables as Markdown, CSV and LaTeX, figures as SVG and PNG")
-        say(f"page: {write_html(made, options.html or out / 'index.html')}")
+        page, folder = options.html or out / "index.html", out / FOLDER
+        there = write_cell_pages(root, folder, page, which=options.cells)
+        if there:
+            say(f"{there} pages of cells in {folder}, reached from the page's numbers")
+        say(f"page: {write_html(made, page, address(folder, page) if there else '')}")
     return 0
 
 
@@ -73,6 +78,12 @@ def report_parser() -> argparse.ArgumentParser:
     )
     _add_format(parser)
     parser.add_argument("--accuracy-from", metavar="RUNTIME", help="openvino or onnxruntime: as recomputed there")
+    parser.add_argument(
+        "--cells",
+        choices=("few", "all", "none"),
+        default="few",
+        help="whether each cell gets a page of its own, in cells below the report's folder; few (default): up to 1,000 cells",
+    )
     return parser
 
 

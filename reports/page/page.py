@@ -5,15 +5,9 @@ The templates escape every value by default, and nothing that comes from records
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from functools import cache
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from ...bench.results.files import write_atomic
 from ..answer.answer import QUESTION, Answer, answer_of
@@ -24,8 +18,8 @@ from ..report import Report
 from ..tables.provenance import provenance_table, status_counts
 from ..tables.published import published_tables
 from ..tables.table import Table
-from ..text import escape
 from ..verdict.sentences import TracedSentence, verdict_sentences
+from .environment import templates
 from .glossary import Glossary
 from .grids import controls_grid, grids_of
 from .places import Places
@@ -39,31 +33,6 @@ class Fold(NamedTuple):
     heading: str
     sentences: list[TracedSentence]
     printed: bool
-
-
-def _shown(value: object) -> object:
-    """Prepare a template's value before it is escaped: one line without control characters, unless it is HTML."""
-    return value if isinstance(value, Markup) else escape.clean(value)
-
-
-def _integrity(script: str) -> str:
-    """Return what a content security policy names an inline script by."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
-
-
-@cache
-def _templates() -> Environment:
-    made = Environment(
-        loader=PackageLoader("quantdg.reports.page"),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    made.filters["integrity"] = _integrity
-    return made
 
 
 def _sections(report: Report) -> dict[str, list[Table]]:
@@ -117,12 +86,12 @@ def _content(report: Report) -> dict[str, Any]:
     }
 
 
-def render_html(report: Report) -> str:
-    """Return the page's text."""
-    return _templates().get_template("page.html").render(_content(report))
+def render_html(report: Report, cells: str = "") -> str:
+    """Return the page's text; ``cells`` is the address of the folder of the cells' pages, empty where there are none."""
+    return templates().get_template("page.html").render(_content(report), cells=cells)
 
 
-def write_html(report: Report, out: Path) -> Path:
-    """Write the page to the file ``out``."""
-    write_atomic(out, render_html(report))
+def write_html(report: Report, out: Path, cells: str = "") -> Path:
+    """Write the page to the file ``out``; ``cells`` as for `render_html`."""
+    write_atomic(out, render_html(report, cells))
     return out

@@ -17,6 +17,11 @@ def clean(text: object) -> str:
     return " ".join(plain.split())
 
 
+def clean_line(text: str) -> str:
+    """Return one line without control characters, its blanks as they are."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def markdown(text: object) -> str:
     """Escape a name for a Markdown table or paragraph."""
     safe = _HTML_TAG.sub("&lt;", _HTML_ENTITY.sub("&amp;", clean(text)))

@@ -1,6 +1,7 @@
 "use strict";
 (function () {
   var keys = JSON.parse(document.getElementById("keys").textContent);
+  var cells = document.getElementById("keys").dataset.cells;
 
   function value(row, column) {
     var cell = row.cells[column];
@@ -36,6 +37,13 @@
     input.closest(".filter").querySelector("output").textContent = shown + " rows";
   }
 
+  function place(key) {
+    var cell = !key.includes("/"), made = document.createElement(cell && cells ? "a" : "span");
+    made.textContent = cell ? "cells/" + key + ".json" : key;
+    if (cell && cells) { made.href = cells + "/" + key + ".html"; }
+    return made;
+  }
+
   function trace(button) {
     var list = document.getElementById("records-list"), about = document.getElementById("records-about");
     list.textContent = about.textContent = "";
@@ -47,7 +55,7 @@
       var ends = range.split("-").map(Number);
       for (var i = ends[0]; i <= ends[ends.length - 1]; i += 1) {
         var item = document.createElement("li");
-        item.textContent = keys[i].includes("/") ? keys[i] : "cells/" + keys[i] + ".json";
+        item.appendChild(place(keys[i]));
         list.appendChild(item);
       }
     });

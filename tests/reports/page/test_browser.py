@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from quantdg.bench.results.store import RunStore
+from quantdg.reports.page.cell_pages import write_cell_pages
 from quantdg.reports.page.page import write_html
 from quantdg.reports.report import Report
 
@@ -62,13 +63,15 @@ def _open(browser: Any, file: Path, width: int = 390, scheme: str = "dark") -> I
     yield opened
     opened.close()
     assert said == []
-    assert asked == [file.as_uri()]
+    assert {url.rpartition("/")[0] for url in asked} <= {file.parent.as_uri(), f"{file.parent.as_uri()}/cells"}
 
 
 @pytest.fixture(scope="module")
 def golden_file(shared_golden: RunStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The golden page."""
-    return write_html(Report.of(shared_golden.root), tmp_path_factory.mktemp("page") / "page.html")
+    """The golden page, and those of its cells."""
+    file = tmp_path_factory.mktemp("page") / "page.html"
+    write_cell_pages(shared_golden.root, file.parent / "cells", file)
+    return write_html(Report.of(shared_golden.root), file, "cells")
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +196,13 @@ def test_a_print_unfolds_what_matters_and_has_no_controls(several: Any) -> None:
         "own => own.checkVisibility({contentVisibilityAuto: true})"
     )
     assert not several.locator("#published table").first.evaluate("own => own.checkVisibility()")
+
+
+def test_a_number_leads_to_the_page_of_its_cell_and_back(page: Any) -> None:
+    page.locator(".trace:visible, .gain:visible").first.click()
+    page.locator("#records li a").first.click()
+    page.wait_for_selector("h1")
+    assert "quantdg run" in page.inner_text("main") or "No command" in page.inner_text("main")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.click("text=Back to the report")
+    page.wait_for_url("**/page.html")

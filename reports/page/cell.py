@@ -16,7 +16,7 @@ from ...core.nested import leaves
 from ..text.numbers import DASH
 from .curve import Curve, curve_of
 
-RULES = {HEADLINE: "source validation", ORACLE: "oracle (the target's 20 %)", LAST: "last step"}
+RULES: dict[str, str] = {HEADLINE: "source validation", ORACLE: "oracle (the target's 20 %)", LAST: "last step"}
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from typing import Literal
 
 from ...bench.results.deployment import Deployment, deployments
 from ...bench.results.files import remove, write_atomic
+from ...bench.results.folder import listed
 from ...bench.results.record import Record
-from ...bench.results.store import RunStore
+from ...bench.results.store import CELLS, RunStore
 from .cell import cell_page
 from .environment import templates
 
@@ -44,9 +45,8 @@ def write_cell_pages(root: Path, folder: Path, page: Path, *, which: Which = "fe
     Returns:
         How many there are.
     """
-    records = [] if which == "none" else [r for r in RunStore(root).records() if isinstance(r, Record)]
-    if which == "few" and len(records) > MOST:
-        records = []
+    wanted = which == "all" or (which == "few" and len(list(listed(root, CELLS, ".json"))) <= MOST)
+    records = [record for record in RunStore(root).records() if isinstance(record, Record)] if wanted else []
     known = _by_key(root) if records else {}
     for record in records:
         path = folder / f"{record.key}.html"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -17,7 +18,8 @@ from ..text.numbers import interval_text, number_text, p_text, points
 from ..verdict.judge import AlgorithmVerdict, Scope
 from ..verdict.sentences import claim_sentence, sentences_on_controls, units_and_seeds
 
-_SHADES = 5
+SHADES = (0.5, 1.0, 2.0, 5.0)
+"""Where a shade ends and the next begins, points: the same in every report, so that pages can be compared."""
 
 
 class Square(NamedTuple):
@@ -44,13 +46,12 @@ class Square(NamedTuple):
         """Return the interval as text; empty without one."""
         return "" if math.isnan(self.entry.low) else interval_text(self.entry.low, self.entry.high)
 
-    def shade(self, largest: float) -> str:
+    @property
+    def shade(self) -> str:
         """Return the CSS class by sign and size: ``u1`` to ``u5`` for gains, ``d1`` to ``d5`` for losses, or none."""
         if not self.points or abs(self.entry.mean) < 0.005:
             return ""
-        return (
-            f"{'u' if self.entry.mean > 0 else 'd'}{min(_SHADES, math.ceil(_SHADES * abs(self.entry.mean) / largest))}"
-        )
+        return f"{'u' if self.entry.mean > 0 else 'd'}{1 + bisect(SHADES, round(abs(self.entry.mean), 2))}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +77,6 @@ class Grid:
     top: tuple[str, ...] = ()
     rows: dict[str, list[Square | None]]
     controls: dict[str, list[Square | None]] = field(default_factory=dict)
-
-    @property
-    def largest(self) -> float:
-        """Return the largest absolute gain, points."""
-        found = [g.entry.mean for own in (*self.rows.values(), *self.controls.values()) for g in own if g]
-        return max((abs(mean) for mean in found if not math.isnan(mean)), default=0.0)
 
 
 def _facts(entry: Entry, rules: Rules, what: str) -> Iterator[tuple[str, str]]:
@@ -142,7 +137,7 @@ def _grid(scope: Scope, average: str, results: Results, part: str) -> Grid:
     return Grid(
         scope=scope.name,
         average=average,
-        caption=f"Gain over float in points, with its interval. {scope.name}: {stands}; {weights}.",
+        caption=f"Gain over float in points, with its interval; {scope.name}: {stands}; {weights}.",
         columns=found.algorithms,
         top=tuple(number_text(found.accuracy[a], ".1f") for a in found.algorithms),
         rows=rows(found.methods, "q"),
@@ -173,7 +168,7 @@ def controls_grid(report: Report, answer: Answer) -> Grid | None:
         return None
     return Grid(
         scope=answer.scope.name,
-        caption=f"Under {judged.algorithm}, points more than each control gives, one-sided. {answer.scope.name}.",
+        caption=f"Under {judged.algorithm}, points more than each control gives, one-sided; {answer.scope.name}.",
         columns=controls,
         under=tuple(judged.expected_controls.get(name, "") for name in controls),
         rows=rows,

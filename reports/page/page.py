@@ -21,7 +21,7 @@ from ..tables.table import Table
 from ..verdict.sentences import TracedSentence, verdict_sentences
 from .environment import templates
 from .glossary import Glossary
-from .grids import controls_grid, grids_of
+from .grids import SHADES, controls_grid, grids_of
 from .places import Places
 from .table import PageTable
 from .trust import checks
@@ -75,6 +75,7 @@ def _content(report: Report) -> dict[str, Any]:
         "grids": grids_of(report, answer) if answer else [],
         "controls": controls_grid(report, answer) if answer else None,
         "marks": MARKS,
+        "shades": SHADES,
         "status": status_counts(results),
         "verdict": report.verdict,
         "searched": " ".join(how_chosen(results.trials)),

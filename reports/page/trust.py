@@ -61,7 +61,9 @@ def _design(answer: Answer, report: Report) -> Iterator[Check]:
     scope, alpha = answer.scope, report.verdict.rules.alpha
     few = scope.units.too_few(alpha)
     domains = _counted(len(scope.domains), "target domain")
-    yield Check(not few, f"Too few domains: {few}." if few else f"{domains}: enough to decide at level {alpha:g}.")
+    alone = any(claim.answer == "not decidable" for claim in answer.judged.quantizers)
+    enough = f"{domains}: enough for all quantizers together at level {alpha:g}{', too few for each alone' if alone else ''}."
+    yield Check(not few, f"Too few domains: {few}." if few else enough)
     if len(scope.seeds) == 1:
         yield Check(False, "One seed: whether another one gives the same on these domains is not known.")
     else:
@@ -82,16 +84,13 @@ def _rules(report: Report) -> Iterator[Check]:
 
 def _quantizers(report: Report) -> Iterator[Check]:
     """What the audits and the deployed models say."""
-    warnings = [note for table in report.measured for note in table.notes if note.startswith("Warning: ")]
-    if warnings:
-        yield Check(
-            False, f"{_counted(len(warnings), 'warning')} of the audit: a layer is far worse than others.", "tables"
-        )
-    proofs = [
-        table.numbers[["same", "n"]].sum() for table in report.measured if table.name.startswith("deployed-proof-")
-    ]
-    same, of = (int(sum(proof[name] for proof in proofs)) for name in ("same", "n"))
-    if of:
-        yield Check(
-            same == of, f"{same} of {_counted(of, 'deployed model')} compute what the trained ones do.", "tables"
-        )
+    for table in report.measured:
+        warnings = [note for note in table.notes if note.startswith("Warning: ")]
+        if warnings:
+            more = f" And {_counted(len(warnings) - 1, 'warning')} more." if len(warnings) > 1 else ""
+            yield Check(False, f"{warnings[0].removeprefix('Warning: ')}{more}", f"table-{table.name}")
+    proofs = [table for table in report.measured if table.name.startswith("deployed-proof-")]
+    if proofs:
+        same, of = (sum(int(table.numbers[name].sum()) for table in proofs) for name in ("same", "n"))
+        said = f"{same} of {_counted(of, 'deployed model')} compute what the trained ones do."
+        yield Check(same == of, said, f"table-{proofs[0].name}")

@@ -79,12 +79,17 @@ def several_file(make_many: Any, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """The page of two data sets with an averaging, a control, gains of all sizes and a failure."""
     folder = tmp_path_factory.mktemp("several")
     store = RunStore(folder / "runs", create=True)
-    for at, (dataset, target, quantizer) in enumerate(
-        product(("pacs", "digits"), ("a", "b"), ("float", "lsq", "pact", "nni", "dorefa", "apot", "ewgs", "freeze"))
+    for at, (algorithm, dataset, target, quantizer) in enumerate(
+        product(
+            ("erm", "coral"),
+            ("pacs", "digits"),
+            ("a", "b"),
+            ("float", "lsq", "pact", "nni", "dorefa", "apot", "ewgs", "freeze"),
+        )
     ):
         gain = 0 if quantizer == "float" else (at % 8 - 4) / 50
         rows = {"iid": 0.5 + gain, "swad": 0.6 - gain}
-        store.write(make_many(target, 0, "erm", quantizer, rows, dataset=dataset, target_count=1000))
+        store.write(make_many(target, 0, algorithm, quantizer, rows, dataset=dataset, target_count=1000))
     store.write(make_many("a", 0, "erm", "cpt", status="failed", reason="a reason " * 30))
     return write_html(Report.of(store.root), folder / "page.html")
 

@@ -24,6 +24,7 @@ from ..experiment.protocol import without_batchnorm
 from ..flatness.deployed import flatness_of
 from ..packed.proof import prove_packed
 from ..packed.size import write_model
+from ..results.confusion import Confusion
 from ..results.logits import Logits, spread
 from ..results.provenance import provenance
 from ..results.record import HEADLINE, LAST, ORACLE, Record, Row, Sizes, Status, pack_bits
@@ -31,7 +32,7 @@ from ..results.roles import Standing
 from ..training.averaging import set_weights
 from ..training.branch import Branch
 from ..training.data import CellData, load_dataset
-from ..training.evaluation import SourceScore, evaluate, evaluate_sources
+from ..training.evaluation import Score, SourceScore, evaluate, evaluate_sources
 from ..training.precision import check_computing
 
 
@@ -112,7 +113,7 @@ def _standing(quantizer: QuantizerComponent) -> Standing:
 def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: Launcher) -> Record:
     """Evaluate a finished branch, store its model below ``root`` and sum all up; timings are of the branch alone."""
     digest, standing = _digest(branch.algorithm), _standing(cell.quantizer)
-    rows = _rows(branch, data)
+    rows, confusion = _rows(branch, data)
     network = branch.algorithm.network
     network.load_state_dict(branch.selection.chosen[HEADLINE].state)
     sizes, logits = _store_model(cell, branch, data, root)
@@ -132,6 +133,7 @@ def result_of(cell: Cell, branch: Branch, data: CellData, root: Path, launcher: 
         outputs={name: asdict(output) for name, output in branch.audit.outputs.items()},
         sizes=sizes,
         logits=logits,
+        confusion=confusion,
         timings={
             "branch_s": round(branch.seconds, 3),
             "step_ms": round(branch.step_ms, 3),
@@ -181,22 +183,26 @@ def _digest(algorithm: Algorithm) -> str:
     return digest.hexdigest()
 
 
-def _rows(branch: Branch, data: CellData) -> dict[str, Row]:
+def _rows(branch: Branch, data: CellData) -> tuple[dict[str, Row], Confusion]:
     """The target is evaluated once for each distinct checkpoint that a rule chose, and for each average."""
     algorithm, network = branch.algorithm, branch.algorithm.network
     by_step: dict[int, Row] = {}
+    scores: dict[int, Score] = {}
     rows: dict[str, Row] = {}
     for rule in (HEADLINE, ORACLE, LAST):
         chosen = branch.selection.chosen[rule]
         if chosen.step not in by_step:
             network.load_state_dict(chosen.state)
-            by_step[chosen.step] = _row(algorithm, data, chosen.step, chosen.source)
+            scores[chosen.step] = _target_score(algorithm, data)
+            by_step[chosen.step] = _row(scores[chosen.step], data, chosen.step, chosen.source)
         rows[rule] = by_step[chosen.step]
     last = branch.selection.chosen[LAST].state
     for name, average in branch.averages.items():
         network.load_state_dict(last)
         rows[name] = _average_row(branch, data, average)
-    return rows
+    headline, index = scores[rows[HEADLINE].step], data.target_in
+    classes = data.dataset.classes
+    return rows, Confusion.of(classes, headline.labels[index], headline.predicted[index])
 
 
 def _average_row(branch: Branch, data: CellData, average: WeightAverage) -> Row:
@@ -204,12 +210,17 @@ def _average_row(branch: Branch, data: CellData, average: WeightAverage) -> Row:
     network = branch.algorithm.network
     set_weights(network, weights)
     policy = branch.quantizer.after_average(network, data.calibration())
-    return _row(branch.algorithm, data, step, evaluate_sources(branch.algorithm, data), note=policy)
+    source = evaluate_sources(branch.algorithm, data)
+    return _row(_target_score(branch.algorithm, data), data, step, source, note=policy)
 
 
-def _row(algorithm: Algorithm, data: CellData, step: int, source: SourceScore, note: str = "") -> Row:
-    count = len(data.target_in) + len(data.target_out)
-    correct = evaluate(algorithm, data, data.target, np.arange(count)).correct
+def _target_score(algorithm: Algorithm, data: CellData) -> Score:
+    """Of the whole target domain."""
+    return evaluate(algorithm, data, data.target, np.arange(len(data.target_in) + len(data.target_out)))
+
+
+def _row(score: Score, data: CellData, step: int, source: SourceScore, note: str = "") -> Row:
+    correct = score.correct
     return Row(
         step=step,
         target_in=float(correct[data.target_in].mean()),

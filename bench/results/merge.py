@@ -21,8 +21,8 @@ from .trials import FOLDER as SEARCH
 from .trials import check_searches
 from .verdict_rules import fix_rules, read_rules
 
-_MACHINE = ("provenance", "timings", "logits", "log")
-"""What two runs of one cell may differ in."""
+_MACHINE = ("provenance", "timings", "logits", "log", "confusion")
+"""What two runs of one cell may differ in, or one of them not have."""
 
 
 @dataclass

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import RecordError
 from .codec import converted, decoded, encoded, reading
+from .confusion import Confusion
 from .logits import Logits
 from .record_check import check_content
 from .roles import ROLES, known_standing
@@ -157,6 +158,7 @@ class Record:
         noise: site name -> std(w_q - w) / std(w) at insertion and then at each checkpoint of ``curve``.
         log: where a failed cell's traceback is, relative to the run folder; empty for others and before 0.4.
         logits: of the iid weights on some target images; None in records of before 0.4.
+        confusion: of the iid weights, true by predicted class, on the target's 80 % part; None in records of before 0.4.
         flatness: of the iid weights, see docs/flatness.md; empty where it was not measured.
         timings: seconds by phase, and ms for a step.
         provenance: versions, machine, git state, time.
@@ -183,6 +185,7 @@ class Record:
     role: str = ""
     meaning: str = ""
     logits: Logits | None = None
+    confusion: Confusion | None = None
     log: str = ""
     outputs: dict[str, dict[str, float | None]] = field(default_factory=dict)
     schema: int = SCHEMA

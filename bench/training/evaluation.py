@@ -15,10 +15,16 @@ from .data import CellData
 
 @dataclass(frozen=True)
 class Score:
-    """A score holds correctness of each example, in the order asked for, and the mean cross-entropy."""
+    """A score holds the predicted and the true class of each example, in the order asked for, and the mean cross-entropy."""
 
-    correct: NDArray[np.bool_]
+    predicted: NDArray[np.int64]
+    labels: NDArray[np.int64]
     loss: float
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each example is predicted right."""
+        return self.predicted == self.labels
 
     @property
     def accuracy(self) -> float:
@@ -30,12 +36,13 @@ class Score:
 def evaluate(algorithm: Algorithm, data: CellData, domain: int, index: NDArray[np.int64]) -> Score:
     """Score the algorithm's predictions on examples of one domain; leaves it in eval mode. A GPU is waited for once."""
     algorithm.eval()
-    correct, losses = [], []
+    answers, losses = [], []
     for x, y in data.evaluation(domain, index):
         logits = algorithm.predict(x)
         losses.append(F.cross_entropy(logits, y, reduction="sum"))
-        correct.append(logits.argmax(1) == y)
-    return Score(torch.cat(correct).cpu().numpy(), sum(torch.stack(losses).tolist()) / len(index))
+        answers.append(torch.stack([logits.argmax(1), y]))
+    predicted, labels = torch.cat(answers, dim=1).cpu().numpy()
+    return Score(predicted, labels, sum(torch.stack(losses).tolist()) / len(index))
 
 
 @dataclass(frozen=True)

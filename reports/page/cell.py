@@ -9,6 +9,7 @@ from typing import Any
 from ...bench.recipes.recipe import Recipe, recipe_of
 from ...bench.recipes.texts import value_text
 from ...bench.results.codec import WRONG
+from ...bench.results.confusion import MOST_CLASSES
 from ...bench.results.deployment import Deployment
 from ...bench.results.record import HEADLINE, LAST, ORACLE, Record
 from ...core.errors import RecordError, one_line
@@ -21,7 +22,17 @@ RULES: dict[str, str] = {HEADLINE: "source validation", ORACLE: "oracle (the tar
 
 @dataclass(frozen=True)
 class CellTable:
-    """A table is a title, column names, rows of texts and notes; the first ``labels`` columns are names."""
+    """A table is a title, column names, rows of texts and notes.
+
+    Attributes:
+        title: its heading.
+        columns: their names.
+        rows: of texts.
+        notes: below it.
+        labels: so many columns, from the first, hold names.
+        folded: whether only the heading is seen at first.
+        shares: 0 to 1 for each cell but a row's first, by which it is shaded; empty for no shades.
+    """
 
     title: str
     columns: Sequence[str]
@@ -29,6 +40,7 @@ class CellTable:
     notes: Sequence[str] = ()
     labels: int = 1
     folded: bool = False
+    shares: Sequence[Sequence[float]] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,7 @@ def cell_page(record: Record, deployments: Sequence[Deployment] = ()) -> CellPag
         recipe = recipe_of(record)
     except RecordError as error:
         trouble = str(error)
-    parts = [_selections, _curve, _audit, _noise, _outputs, _left_in_float, _size]
+    parts = [_selections, _curve, _confusion, _audit, _noise, _outputs, _left_in_float, _size]
     made = [table for part in parts for table in _readable(part, record)]
     return CellPage(
         record,
@@ -139,6 +151,31 @@ def _curve(record: Record) -> Iterator[CellTable]:
         ]
         head = ["step", "training loss", "source validation %", "source validation loss", "target, its 20 % (%)"]
         yield CellTable("Checkpoints", head, rows, folded=True)
+
+
+def _confusion(record: Record) -> Iterator[CellTable]:
+    """True by predicted class, or how many of each class were right where there are too many classes."""
+    found, title = record.confusion, "Confusion of classes on the target"
+    if found is None and record.rows:
+        yield CellTable(
+            title, (), (), ["not recorded: only records of 0.4 and later have it; run the cell again"], folded=True
+        )
+    if found is None:
+        return
+    matrix, right = found.matrix(), found.right().tolist()
+    recalls = [f"{100 * good / every:.1f}" if every else DASH for good, every in right]
+    note = "The checkpoint that is best on source validation, on the images that tables report."
+    if matrix is None:
+        rows = [[name, *map(str, own), recall] for name, own, recall in zip(found.classes, right, recalls, strict=True)]
+        notes = [note, f"The whole matrix is recorded up to {MOST_CLASSES} classes."]
+        yield CellTable(title, ["class", "right", "images", "right %"], rows, notes, folded=True)
+        return
+    counts = matrix.tolist()
+    rows = [[name, *map(str, own), recall] for name, own, recall in zip(found.classes, counts, recalls, strict=True)]
+    shares = [[count / max(1, sum(own)) for count in own] for own in counts]
+    yield CellTable(
+        title, ["true class", *found.classes, "right %"], rows, ["Rows: true; columns: predicted.", note], shares=shares
+    )
 
 
 def _audit(record: Record) -> Iterator[CellTable]:

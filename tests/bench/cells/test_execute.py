@@ -98,6 +98,14 @@ def test_accuracies_follow_from_the_packed_correctness(quick):
         correct = unpack_bits(row.correct, len(dataset.domains[target].labels))
         assert row.target_in == pytest.approx(correct[inside].mean())
         assert row.target_out == pytest.approx(correct[outside].mean())
+    record = records(experiment)["erm", "lsq"]
+    labels = dataset.domains[target].labels[inside]
+    hit = unpack_bits(record.rows["iid"].correct, record.target_count)[inside]
+    matrix = record.confusion.matrix()
+    assert record.confusion.classes == list(dataset.classes)
+    assert matrix.sum(1).tolist() == np.bincount(labels, minlength=len(matrix)).tolist()
+    assert matrix.diagonal().tolist() == np.bincount(labels[hit], minlength=len(matrix)).tolist()
+    assert 0 < matrix.trace() < matrix.sum()
 
 
 def test_selection_rules_read_the_curve(quick):

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from quantdg.bench.results.confusion import MOST_CLASSES, Confusion
 from quantdg.bench.results.record import Record, fingerprint
 from quantdg.bench.results.store import RunStore
 from quantdg.reports.commands import report
@@ -55,6 +57,22 @@ def test_every_number_of_the_record_is_there() -> None:
     assert all(name in text for name in record.audit)
 
 
+def test_the_confusion_is_there_with_the_share_of_each_class_that_was_right() -> None:
+    labels, predicted = np.array([0, 0, 0, 2, 2]), np.array([0, 1, 1, 2, 0])
+    page = cell_page(replace(lsq(), confusion=Confusion.of(["cat", "dog", "elk"], labels, predicted)))
+    shown = table(page, "Confusion of classes on the target")
+    assert shown.columns == ["true class", "cat", "dog", "elk", "right %"]
+    assert [list(row) for row in shown.rows] == [
+        ["cat", "1", "2", "0", "33.3"],
+        ["dog", "0", "0", "0", "—"],
+        ["elk", "1", "0", "1", "50.0"],
+    ]
+    many = [f"class {i}" for i in range(MOST_CLASSES + 1)]
+    longer = table(cell_page(replace(lsq(), confusion=Confusion.of(many, labels, predicted))), shown.title)
+    assert list(longer.rows[2]) == ["class 2", "1", "2", "50.0"]
+    assert "not recorded" in table(cell_page(lsq()), shown.title).notes[0]
+
+
 def test_what_is_not_the_default_comes_before_what_is() -> None:
     titles = [own.title for own in cell_page(lsq()).tables]
     assert titles.index("Settings that are not the default") < titles.index("Settings that are the default")
@@ -82,7 +100,9 @@ def test_a_failed_cell_says_why_and_a_record_of_another_form_loses_a_table_only(
     odd = replace(lsq(), plan={"skipped": [1]}, curve=[{"step": 1}])
     page = cell_page(odd)
     assert page.curve is None
-    assert [own.notes[0].split(":")[0] for own in page.tables if not own.columns] == ["cannot be read"] * 2
+    assert [own.notes[0].split(":")[0] for own in page.tables if own.notes and "cannot" in own.notes[0]] == [
+        "cannot be read"
+    ] * 2
     assert table(page, "Audit by layer").rows
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..core.errors import ConfigError
 from ..core.paths import output_file, output_folder, user_path
 from ..core.text import say
-from .text.formats import FORMS
+from .text.formats import add_format
 
 
 def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
@@ -19,12 +19,6 @@ def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--alpha", type=float, help="level of each test; default: as fixed with the run")
     return parser
-
-
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--format", choices=FORMS, help="of tables; default: text, on a terminal in colours and as wide as that is"
-    )
 
 
 def _check_format(options: argparse.Namespace, wanted: str, given: object) -> None:
@@ -76,7 +70,7 @@ def report_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="print this table alone, by its file name or a beginning of it, and write no file",
     )
-    _add_format(parser)
+    add_format(parser)
     parser.add_argument("--accuracy-from", metavar="RUNTIME", help="openvino or onnxruntime: as recomputed there")
     parser.add_argument(
         "--cells",
@@ -115,7 +109,7 @@ def verdict_parser() -> argparse.ArgumentParser:
         "--full", action="store_true", help="print every claim, with interval and p-value, and the tables"
     )
     parser.add_argument("--json", action="store_true", help="print the answer and every claim for scripts")
-    _add_format(parser)
+    add_format(parser)
     return parser
 
 

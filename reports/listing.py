@@ -34,6 +34,16 @@ def print_table(table: Table, form: Form) -> None:
         say(_written(table, form).rstrip("\n"))
 
 
+def print_tables(tables: Sequence[Table], form: Form) -> None:
+    """Print several tables; csv and latex of a single one are as in `print_table`."""
+    if len(tables) == 1:
+        print_table(tables[0], form)
+    elif form == "text":
+        _print_text(tables)
+    else:
+        _print_several(tables, form)
+
+
 def print_measured(report: Report, form: Form) -> None:
     """Print how many cells there are and every measured table but those that stand aside, which are named."""
     if form == "text":

@@ -41,7 +41,7 @@ LAYERS = {
         "collect",
         "report",
         "page listing",
-        "publish",
+        "publish compare",
         "commands",
     ],
 }

@@ -95,10 +95,10 @@ def _again(report: Report, numbers: int | None) -> str:
     return f"""## Every number again
 
 ```
-quantdg report THIS_FOLDER                # writes {said}
-quantdg verdict THIS_FOLDER --json        # prints verdict.json
-quantdg export THIS_FOLDER --parquet FILE # writes one row a number
-quantdg merge THIS_FOLDER --out runs      # makes a run folder, to which quantdg run ... out=runs adds cells
+quantdg report THIS_FOLDER --cells none   # writes {said}
+quantdg verdict THIS_FOLDER --json         # prints verdict.json
+quantdg export THIS_FOLDER --parquet FILE  # writes one row a number
+quantdg merge THIS_FOLDER --out runs       # makes a run folder, to which quantdg run ... out=runs adds cells
 ```
 
 Level of the tests {rules.alpha:g}, margin {rules.margin:g} points, as fixed with the runs. Models are not part of this folder:

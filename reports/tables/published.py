@@ -20,11 +20,14 @@ from .papers import Paper, PublishedAccuracy, papers
 from .table import Table, traced
 
 
-class _Measured(NamedTuple):
-    """A number with where it is from, and the keys behind it."""
+class Measured(NamedTuple):
+    """A number of the records, percent, with its standard error, the keys behind it, and where it is from."""
 
     text: str
     keys: tuple[str, ...]
+    mean: float
+    error: float
+    where: str = ""
 
 
 def _plain(name: str) -> str:
@@ -51,7 +54,7 @@ def _is(row: PublishedAccuracy, method: Method, form: str) -> bool:
     return variant == asked
 
 
-def _number(row: PublishedAccuracy, cube: Cube, method: Method, sources: Mapping[str, float]) -> _Measured | None:
+def _number(row: PublishedAccuracy, cube: Cube, method: Method, sources: Mapping[str, float]) -> Measured | None:
     """The mean and its standard error; None as soon as one cell is missing."""
     i = cube.methods.index(method)
     values, keys = cube.accuracy[i], cube.keys[i]
@@ -66,10 +69,11 @@ def _number(row: PublishedAccuracy, cube: Cube, method: Method, sources: Mapping
     if math.isnan(mean):
         return None
     se = gains.standard_error(values.mean(axis=0))
-    return _Measured(f"{mean:.1f}" if math.isnan(se) else f"{mean:.1f} ± {se:.1f}", tuple(map(str, keys.ravel())))
+    text = f"{mean:.1f}" if math.isnan(se) else f"{mean:.1f} ± {se:.1f}"
+    return Measured(text, tuple(map(str, keys.ravel())), mean, se)
 
 
-def _measured(row: PublishedAccuracy, paper: Paper, results: Results) -> Iterator[_Measured]:
+def measured_beside(row: PublishedAccuracy, paper: Paper, results: Results) -> Iterator[Measured]:
     """Every number of the records that may stand beside one of the paper.
 
     A network of which the paper itself has rows stands beside those alone; any other, beside all, with its name.
@@ -83,7 +87,7 @@ def _measured(row: PublishedAccuracy, paper: Paper, results: Results) -> Iterato
                 found = _number(row, cube, method, _sources(results, section, method) if row.on else {})
                 if found:
                     further = method[1].removeprefix(row.quantizer)
-                    yield found._replace(text=f"{found.text} ({section[1]}, {section[2]}{further})")
+                    yield found._replace(where=f"{section[1]}, {section[2]}{further}")
 
 
 def _sources(results: Results, section: Section, method: Method) -> dict[str, float]:
@@ -100,8 +104,8 @@ def published_table(paper: Paper, results: Results) -> Table | None:
     for row in paper.accuracies:
         if _plain(row.dataset) not in here:
             continue
-        made = list(_measured(row, paper, results))
-        found = "; ".join(one.text for one in made)
+        made = list(measured_beside(row, paper, results))
+        found = "; ".join(f"{one.text} ({one.where})" for one in made)
         behind.append([key for one in made for key in one.keys])
         error = "" if row.standard_error is None else f" ± {row.standard_error:.1f}"
         where = "source" if row.on else row.target or "mean"

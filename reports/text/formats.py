@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Literal, get_args
 
 Form = Literal["text", "md", "csv", "latex", "json"]
 FORMS: tuple[Form, ...] = get_args(Form)
 """``text`` is for people: in colours on a terminal, aligned columns in a pipe."""
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--format`` to a command's."""
+    parser.add_argument(
+        "--format", choices=FORMS, help="of tables; default: text, on a terminal in colours and as wide as that is"
+    )

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 from ..core.errors import ConfigError
-from .figures.png import png
-from .figures.svg import Picture
-from .frames.columns import ACROSS, Section
+from .figures.drawing import Drawing
+from .frames.columns import ACROSS
 from .frames.results import Results
-from .plugins import Kind, Problem, attempt, parts
+from .plugins import Problem, attempt, parts
 from .tables.table import Table
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+Style = Literal["screen", "paper"]
+"""Of figures: for a screen, or for a column of a paper."""
 RESERVED = ("report", "provenance", "problems")
-Piece = TypeVar("Piece", Table, "Drawn")
-MadeBy = Callable[..., dict[str, Piece]]
-"""From a part's function, the results and the names taken to checked pieces by name."""
 
 
 class Drawn(NamedTuple):
-    """A figure together with the contents of its files."""
+    """A figure together with its SVG files."""
 
-    picture: Picture
-    svg: str
-    png: bytes
-
-    @property
-    def section(self) -> Section | None:
-        """Return the (data set, model, protocol) it stands with; None puts it after all sections."""
-        return self.picture.section
+    drawing: Drawing
+    svg: dict[str, str]
 
 
 def _check_name(name: object, taken: Collection[str]) -> None:
@@ -56,38 +48,54 @@ def _tables(make: Callable[[Results], Iterable[object]], results: Results, taken
     return out
 
 
-def _figures(draw: Callable[[Results], object], results: Results, taken: Collection[str]) -> dict[str, Drawn]:
+def _figures(
+    draw: Callable[[Results], object], results: Results, taken: Collection[str], default: str
+) -> dict[str, Drawn]:
+    from .figures.rendering import Chart, drawing_of, drawn_files  # noqa: PLC0415 - a verdict does not wait for Altair
+
     made = draw(results)
-    if not isinstance(made, Mapping):
-        raise ConfigError(f"a figure's function must return pictures by file name, a dict, got {made!r}")
+    charts = [] if made is None else [made] if isinstance(made, Chart) or not isinstance(made, Iterable) else [*made]
     out: dict[str, Drawn] = {}
-    for name, picture in made.items():
-        _check_name(name, {*taken, *out})
-        if not isinstance(picture, Picture):
-            raise ConfigError(f"figure {name} must be a quantdg.reports.figures.svg.Picture, got {picture!r}")
-        out[name] = Drawn(picture, picture.standalone(), png(picture))
+    for chart in charts:
+        drawing = drawing_of(chart, default)
+        files = drawn_files(drawing)
+        for name in dict.fromkeys([drawing.name, *files]):
+            _check_name(name, {*taken, *(used for drawn in out.values() for used in drawn.svg)})
+        out[drawing.name] = Drawn(drawing, files)
     return out
 
 
-def _collect(kind: Kind, results: Results, made_by: MadeBy[Piece]) -> tuple[dict[str, Piece], list[Problem]]:
-    """All pieces of one kind by name: across sections, section by section, then the rest; and what failed."""
-    made: dict[str, Piece] = {}
+def collect_tables(results: Results) -> tuple[list[Table], list[Problem]]:
+    """Make all tables that have content: across sections, section by section, then the rest; and say what failed."""
+    made: dict[str, Table] = {}
     problems: list[Problem] = []
-    for part in parts(kind):
-        found, failed = attempt(part, partial(made_by, results=results, taken=tuple(made)))
+    for part in parts("table"):
+        found, failed = attempt(part, partial(_tables, results=results, taken=tuple(made)))
         made |= found or {}
         problems += failed
     place: dict[object, int] = {section: i for i, section in enumerate((ACROSS, *results.section_names))}
-    ordered = sorted(made, key=lambda name: place.get(made[name].section, len(place)))
-    return {name: made[name] for name in ordered}, problems
+    return sorted(made.values(), key=lambda table: place.get(table.section, len(place))), problems
 
 
-def collect_tables(results: Results) -> tuple[list[Table], list[Problem]]:
-    """Make all tables that have content, in reading order, and say which parts failed."""
-    made, problems = _collect("table", results, _tables)
+def collect_figures(results: Results) -> tuple[list[Drawn], list[Problem]]:
+    """Draw all figures, in the order of their parts, and say which parts failed."""
+    made: dict[str, Drawn] = {}
+    problems: list[Problem] = []
+    for part in parts("figure"):
+        taken = [*made, *(name for drawn in made.values() for name in drawn.svg)]
+        found, failed = attempt(part, partial(_figures, results=results, taken=taken, default=part.name))
+        made |= found or {}
+        problems += failed
     return [*made.values()], problems
 
 
-def collect_figures(results: Results) -> tuple[dict[str, Drawn], list[Problem]]:
-    """Draw all figures, by file name in reading order, and say which parts failed."""
-    return _collect("figure", results, _figures)
+def figure_files(drawn: Drawn, style: Style) -> dict[str, str | bytes]:
+    """Return the contents of a figure's files by their names."""
+    from .figures.rendering import column_files, pdf, png  # noqa: PLC0415 - a verdict does not wait for Altair
+
+    files: dict[str, str | bytes] = {}
+    for name, svg in (drawn.svg if style == "screen" else column_files(drawn.drawing)).items():
+        files |= {f"{name}.svg": svg, f"{name}.pdf": pdf(svg)}
+        if style == "screen":
+            files[f"{name}.png"] = png(svg)
+    return files

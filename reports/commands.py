@@ -47,8 +47,9 @@ def report(argv: Sequence[str]) -> int:
             print_measured(made, options.format or "text")
         else:
             show(summary(made.verdict, made.results))
-        files = made.write(out)
-        say(f"\n{len(files) + 1} files in {out}: tables as Markdown, CSV and LaTeX, figures as SVG and PNG")
+        files = made.write(out, options.style)
+        figures = "SVG, PDF and PNG" if options.style == "screen" else "SVG and PDF for a column of a paper"
+        say(f"\n{len(files) + 1} files in {out}: tables as Markdown, CSV and LaTeX, figures as {figures}")
         page, folder = options.html or out / "index.html", out / FOLDER
         there = write_cell_pages(root, folder, page, which=options.cells)
         if there:
@@ -64,6 +65,10 @@ def report_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--html", type=output_file, help="file of the self-contained page; default: index.html in the report's folder"
     )
+    parser.add_argument(
+        "--style", choices=("screen", "paper"), default="screen",
+        help="of the figures' files; paper: 3.25 inches wide, letters of 8 points, SVG and PDF",
+    )  # fmt: skip
     parser.add_argument("--full", action="store_true", help="print every table instead of the answer")
     parser.add_argument(
         "--table",

@@ -33,10 +33,15 @@ TABLES = {
     "failures": "quantdg.reports.tables.failures:failures_tables",
 }
 FIGURES = {
-    "gain": "quantdg.reports.figures.overview:gain_figures",
-    "ranks": "quantdg.reports.figures.overview:rank_figures",
-    "cost": "quantdg.reports.figures.overview:cost_figures",
-    "curves": "quantdg.reports.figures.overview:curve_figures",
+    "gain": "quantdg.reports.figures.forest:gain_figures",
+    "size": "quantdg.reports.figures.pareto:size_figures",
+    "latency": "quantdg.reports.figures.pareto:latency_figures",
+    "ranks": "quantdg.reports.figures.critical_difference:rank_figures",
+    "gain-by-bits": "quantdg.reports.figures.gain_curves:gain_by_bits_figures",
+    "gain-by-noise": "quantdg.reports.figures.gain_curves:gain_by_noise_figures",
+    "training": "quantdg.reports.figures.training:training_figures",
+    "noise": "quantdg.reports.figures.training:weight_noise_figures",
+    "flatness": "quantdg.reports.figures.flatness:flatness_figures",
 }
 BUILT_IN: dict[Kind, dict[str, str]] = {"table": TABLES, "figure": FIGURES, "metric": {}}
 """The function of each built-in part, in the order in which a report shows them."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from ..bench.results.files import write_atomic
 from ..bench.results.verdict_rules import read_rules
 from ..core.errors import ConfigError, UnknownNameError
-from .collect import Drawn, collect_figures, collect_tables
-from .figures.svg import Picture
+from .collect import Drawn, Style, collect_figures, collect_tables, figure_files
+from .figures.drawing import Drawing
 from .frames.deployments import recomputed, recomputed_or_absent
 from .frames.results import Results, load
 from .frames.trials import how_chosen
@@ -84,7 +84,7 @@ class Report:
         return collect_tables(self.results)
 
     @cached_property
-    def _figures(self) -> tuple[dict[str, Drawn], list[Problem]]:
+    def _figures(self) -> tuple[list[Drawn], list[Problem]]:
         return collect_figures(self.results)
 
     @cached_property
@@ -104,9 +104,9 @@ class Report:
         return verdict_tables(self.verdict)
 
     @cached_property
-    def pictures(self) -> dict[str, Picture]:
-        """Return the drawings, by file name."""
-        return {name: drawn.picture for name, drawn in self._figures[0].items()}
+    def drawings(self) -> list[Drawing]:
+        """Return the figures, the gains first."""
+        return [drawn.drawing for drawn in self._figures[0]]
 
     @cached_property
     def listed(self) -> list[Table]:
@@ -163,16 +163,22 @@ class Report:
         if self.verdict.scopes:
             parts.append(_words(self.results, self.verdict, 2))
         parts += [table.markdown(level=2) for table in (*self.judged, *self.measured)]
-        if self.pictures:
+        if self.drawings:
             parts.append("## Figures\n")
-        parts += [f"![{escape.markdown(p.title)}]({name}.svg)\n" for name, p in self.pictures.items()]
+        for drawing, files in self._figures[0]:
+            parts += [f"![{escape.markdown(drawing.heading)}]({name}.svg)\n" for name in files]
         parts.append(provenance_table(self.results).markdown(level=2))
         return "\n".join(parts)
 
-    def write(self, out: Path) -> list[Path]:
-        """Write report.md, each table as .md, .csv and .tex, and each figure as .png and .svg.
+    def write(self, out: Path, style: Style = "screen") -> list[Path]:
+        """Write report.md, each table as .md, .csv and .tex, and each figure as .svg, .pdf and .png.
 
         Files of an earlier report with the same names are replaced; the same records give the same bytes.
+
+        Args:
+            out: the folder.
+            style: ``paper``: figures as wide as a column, 3.25 inches, with letters of 8 points and without titles,
+                as .svg and .pdf.
 
         Returns:
             The files written, report.md first.
@@ -182,9 +188,8 @@ class Report:
             files[f"{table.name}.md"] = table.markdown(level=1)
             files[f"{table.name}.csv"] = table.csv()
             files[f"{table.name}.tex"] = table.latex()
-        for name, drawn in self._figures[0].items():
-            files[f"{name}.svg"] = drawn.svg
-            files[f"{name}.png"] = drawn.png
+        for drawn in self._figures[0]:
+            files |= figure_files(drawn, style)
         for name, data in files.items():
             write_atomic(out / name, data)
         return [out / name for name in files]

@@ -1,61 +1,118 @@
-"""Forest plot: paired gains by domain, with their mean and interval, as inline SVG."""
+"""Forest plot: the gain of each quantizer and control over float, by target domain, with mean and interval."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import altair as alt
 import numpy as np
 
+from ...bench.results.record import LAST, ORACLE, quantizer_label
 from ..frames import gains
-from ..frames.cube import Cube, Method, method_label
-from ..stats.effect import Floats, t_interval
-from . import svg
+from ..frames.cube import Cube
+from ..frames.line_ups import LineUp
+from ..frames.results import Results
+from ..stats.effect import Floats
+from ..stats.units import DomainsOfDataSets
+from .fields import PANEL, Field, Rows, fields, highlighted, panels
 
-_MOST = 60
-_LEFT, _WIDTH, _ROW = 250, 860, 26
+_NOT_DRAWN = (LAST, ORACLE)
+_ROW = 24
+_AXIS = "gain over float, points"
 
 
-def _row(method: Method, means: Floats, y: float, cube: Cube, to_x: tuple[float, float]) -> list[svg.Part]:
-    factor, offset = to_x
-    out: list[svg.Part] = [svg.Label(_LEFT - 14, y + 4, method_label(method), "end", width=36)]
-    for i, (target, value) in enumerate(zip(cube.targets, means, strict=True)):
-        if np.isfinite(value):
-            shift = (i - (len(means) - 1) / 2) * min(14 / len(means), 4)
-            out.append(svg.Mark(offset + factor * value, y + shift, i, f"{target}: {value:+.2f} points"))
+def gain_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
+    """Draw the gains that each verdict is about: over the domains of several data sets, or over those of one.
+
+    A mark is a domain's mean over seeds; bar and line are mean and interval as the verdict has them.
+    """
+    for field in fields(results):
+        for part in _judged(field):
+            rows = [row for rule in _rules(part) for row in _rows(part, rule)]
+            if any("gain" in row for row in rows):
+                yield part.finished(_chart(rows, part), "gain", "Gain over float", caption=_caption(part))
+
+
+def _judged(field: Field) -> Iterator[Field]:
+    """One data set at several severities is no sample of data sets: each is drawn by itself."""
+    if len(field.sections) == 1 or LineUp(field.sections).independent:
+        yield field
+        return
+    for section in field.sections:
+        name = field.results.section_names[section]
+        yield replace(field, name=name, where=", ".join(section), sections=(section,))
+
+
+def _rules(field: Field) -> list[str]:
+    found = dict.fromkeys(method[3] for _, cube in field.cubes for method in cube.methods)
+    return [rule for rule in found if rule not in _NOT_DRAWN]
+
+
+def _cube(field: Field) -> Cube:
+    if len(field.sections) == 1:
+        return field.results.cubes[field.sections[0]]
+    return Cube.of(field.results.cells_of(LineUp(field.sections)))
+
+
+def _rows(field: Field, rule: str) -> Iterator[dict[str, Any]]:
+    cube, is_method = _cube(field), field.results.roles.is_method
+    colours = cube.units.strata if isinstance(cube.units, DomainsOfDataSets) else cube.targets
+    for method, values in sorted(gains.over_float(cube, rule), key=lambda own: not is_method(own[0][1])):
+        name, means = quantizer_label(method[1], method[2]), np.asarray(values.mean(axis=1))
+        named = {PANEL: method[0], "selection": rule, "method": name if is_method(method[1]) else f"control {name}"}
+        for domain, colour, value in zip(cube.targets, colours, means, strict=True):
+            if np.isfinite(value):
+                yield {**named, "domain": domain, "colour": colour, "gain": float(value)}
+        yield {**named, **_summary(cube, means, 1 - field.results.rules.alpha)}
+
+
+def _summary(cube: Cube, means: Floats, level: float) -> dict[str, Any]:
     if not np.isfinite(means).all():
-        return [*out, svg.Label(_WIDTH - 10, y + 4, "incomplete", "end", kind="muted")]
-    mean, low, high = t_interval(means)
-    x = offset + factor * mean
-    if np.isfinite(low):
-        out.insert(1, svg.Line(offset + factor * low, y, offset + factor * high, y, kind="interval"))
-    return [*out, svg.Line(x, y - 9, x, y + 9, kind="mean")]
+        return {"state": "incomplete"}
+    mean, low, high = cube.units.interval(means, level)
+    return {"mean": mean, **({} if np.isnan(low) else {"low": low, "high": high})}
 
 
-def _legend(cube: Cube, y: float) -> list[svg.Part]:
-    out: list[svg.Part] = []
-    x = float(_LEFT)
-    for i, target in enumerate(cube.targets[:6]):
-        out += [svg.Mark(x, y - 4, i, target), svg.Label(x + 10, y, target, width=14)]
-        x += 100
-    return out
-
-
-def forest(cube: Cube, selection: str, title: str) -> svg.Picture | None:
-    """Draw the gains of one section, of at most 60 methods; None where there is no gain to show."""
-    rows = [(method, values.mean(axis=1)) for method, values in gains.over_float(cube, selection)]
-    shown = rows[:_MOST]
-    ends = [v for _, means in shown for v in (*means, *t_interval(means)) if np.isfinite(v)]
-    if not ends:
-        return None
-    low, high, factor, offset = svg.scale([*ends, 0.0], _LEFT, _WIDTH - 20)
-    bottom = 20 + _ROW * len(shown)
-    body: list[svg.Part] = [
-        svg.Line(offset + factor * t, 8, offset + factor * t, bottom, kind="grid") for t in svg.ticks(low, high)
+def _chart(rows: Rows, field: Field) -> alt.TopLevelMixin:
+    margin = field.results.rules.margin
+    methods = [*dict.fromkeys(row["method"] for row in rows)]
+    base = alt.Chart().encode(y=alt.Y("method:N", title=None, sort=methods, axis=alt.Axis(grid=True)))
+    said = [alt.Tooltip("method:N"), alt.Tooltip(f"{PANEL}:N", title="algorithm")]
+    ends = [alt.Tooltip(f"{end}:Q", format="+.2f", title=f"{end}, points") for end in ("mean", "low", "high")]
+    once = alt.Chart(alt.InlineData(values=[{"zero": 0, "low": -margin, "high": margin}]))
+    axis = alt.X("gain:Q", title=_AXIS)
+    picked = alt.selection_point(fields=["colour"], bind="legend")
+    legend = alt.Legend(title="domain means of" if any("/" in str(r.get("domain")) for r in rows) else "domain means")
+    marks = (
+        base.mark_point(style="dot", filled=True, size=44)
+        .properties(name="marks")
+        .encode(
+            x=axis,
+            color=alt.Color("colour:N", sort=None, legend=legend),
+            shape=alt.Shape("colour:N", sort=None, legend=legend),
+            opacity=highlighted(picked),
+            tooltip=[alt.Tooltip("domain:N"), alt.Tooltip("gain:Q", format="+.2f", title="gain, points"), *said],
+        )
+    )
+    layers = [
+        once.mark_rect(style="band").encode(x=alt.X("low:Q", title=_AXIS), x2="high:Q"),
+        once.mark_rule(style="zero").encode(x="zero:Q"),
+        base.mark_rule(style="interval").encode(x="low:Q", x2="high:Q", tooltip=[*said, *ends]),
+        marks.add_params(picked),
+        base.mark_tick(style="mean", height=14, thickness=2.6).encode(x="mean:Q", tooltip=[*said, *ends]),
+        base.transform_filter("datum.state")
+        .mark_text(style="said", align="left", dx=4)
+        .encode(x=alt.datum(0), text="state:N"),
     ]
-    body += [svg.Label(offset + factor * t, bottom + 16, f"{t:g}", "middle") for t in svg.ticks(low, high)]
-    body.append(svg.Line(offset, 8, offset, bottom, kind="zero"))
-    for i, (method, means) in enumerate(shown):
-        body += _row(method, means, 20 + _ROW * (i + 0.5) - 6, cube, to_x=(factor, offset))
-    body.append(svg.Label((_LEFT + _WIDTH) / 2, bottom + 36, "gain over float, points", "middle"))
-    body += _legend(cube, bottom + 62)
-    rest = f" The first {_MOST} of {len(rows)} methods." if len(rows) > _MOST else ""
-    caption = f"A mark for each target domain, a bar for their mean, a line for its 95 % t-interval.{rest}"
-    return svg.Picture(_WIDTH, bottom + 76, title, caption, body=tuple(body))
+    layered = alt.layer(*layers)
+    return panels(layered, rows, columns=1, height=alt.Step(_ROW), choice="selection")
+
+
+def _caption(field: Field) -> str:
+    level, margin = 1 - field.results.rules.alpha, field.results.rules.margin
+    return (
+        f"A mark for each target domain, a bar for the mean, a line for its {100 * level:g} % interval; shaded: up to "
+        f"{margin:g} points either way counts as none."
+    )

@@ -1,67 +1,101 @@
-"""Accuracy against cost, the frontier joined, as inline SVG."""
+"""Accuracy against what a model costs, where lower is better; a line joins the methods that no other beats in both."""
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
+import altair as alt
 import numpy as np
+import pandas as pd
 
-from . import svg
+from ...bench.results.record import HEADLINE, quantizer_label
+from ..frames.columns import METHOD, Section, of_section
+from ..frames.deployments import deployed_in
+from ..frames.results import Results
+from ..frames.timings import costs, setting_words
+from .fields import PANEL, Field, Rows, coloured, fields, highlighted, legend_of, panels, whole
 
-_WIDTH = 860
-
-
-class Point(NamedTuple):
-    """A method is a point: its cost, where lower is better, and its accuracy in percent."""
-
-    name: str
-    cost: float
-    accuracy: float
+_CAPTION = "Mean over target domains and seeds; the line joins the methods that no other beats in both."
+_HEIGHT = 300
 
 
-def frontier(points: list[Point]) -> list[Point]:
-    """Keep the points that no other beats in both cost and accuracy, by rising cost."""
-    out: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.cost, -p.accuracy)):
-        if not out or point.accuracy > out[-1].accuracy:
-            out.append(point)
+def size_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
+    """Draw accuracy against the bytes of the packed file: medians over cells."""
+    for field in fields(results):
+        rows: list[dict[str, Any]] = []
+        for section in field.sections:
+            rows += cost_points(field, section, of_section(results.sizes, section), "packed_file")
+        if rows:
+            chart = _chart(field, rows, "packed file, bytes", "~s")
+            yield field.finished(chart, "size", "Accuracy against file size", caption=_CAPTION)
+
+
+def latency_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
+    """Draw accuracy against the milliseconds of one call, in each runtime, batch and number of threads.
+
+    What runs on dequantized weights shows no speed of a quantized model: it is drawn where nothing else was measured.
+    """
+    for field in fields(results):
+        rows: list[dict[str, Any]] = []
+        for section in field.sections:
+            for setting, frame in _measured(results, section):
+                rows += cost_points(field, section, frame, "ms", measured=setting)
+        if rows:
+            chart = _chart(field, rows, "time of one call, ms", "~g", "measured")
+            yield field.finished(chart, "latency", "Accuracy against latency", caption=_CAPTION)
+
+
+def _measured(results: Results, section: Section) -> Iterator[tuple[str, pd.DataFrame]]:
+    integers = [*costs(deployed_in(results.deployed, section), results.roles)]
+    yield from integers
+    if integers:
+        return
+    eager = of_section(results.latency, section)
+    single = eager["machine"].nunique() == 1
+    for (runtime, batch, threads, machine), own in eager.groupby(["runtime", "batch", "threads", "machine"]):
+        said = setting_words(runtime, batch, threads)
+        yield said if single else f"{said}, {machine}", own.assign(ms=own["median_ms"])
+
+
+def cost_points(field: Field, section: Section, cost: pd.DataFrame, column: str, **named: str) -> list[dict[str, Any]]:
+    """List cost and mean accuracy in percent of a section's complete methods, by source validation; those on the frontier say so."""
+    median = cost.groupby(METHOD)[column].median()
+    out: list[dict[str, Any]] = []
+    for method, accuracy in whole(field.results.cubes[section], HEADLINE):
+        if method[:3] in median.index and median[method[:3]] > 0:
+            labels = {PANEL: field.panel(section), "algorithm": method[0], "quantizer": quantizer_label(*method[1:3])}
+            out.append({**labels, **named, "cost": float(median[method[:3]]), "accuracy": float(accuracy.mean())})
+    best = -np.inf
+    for row in sorted(out, key=lambda own: (own["cost"], -own["accuracy"])):
+        row["frontier"], best = row["accuracy"] > best, max(best, row["accuracy"])
     return out
 
 
-def _cost(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _free(x: float, y: float, labels: list[tuple[float, float]]) -> float:
-    """The height at or below ``y`` where a label at ``x`` covers none of those that are there."""
-    while any(abs(x - a) < 160 and abs(y - b) < 13 for a, b in labels):
-        y += 1
-    return y
-
-
-def pareto(points: list[Point], cost: str, title: str) -> svg.Picture | None:
-    """Draw accuracy against a positive cost on a logarithmic axis, the frontier joined; None without points."""
-    points = [p for p in points if p.cost > 0 and np.isfinite(p.accuracy)]
-    if not points:
-        return None
-    x_low, x_high, fx, ox = svg.scale([math.log10(p.cost) for p in points], 70, _WIDTH - 150)
-    y_low, y_high, fy, oy = svg.scale([p.accuracy for p in points], 300, 16)
-    body: list[svg.Part] = [
-        svg.Line(70, oy + fy * t, _WIDTH - 150, oy + fy * t, kind="grid") for t in svg.ticks(y_low, y_high)
+def _chart(field: Field, rows: Rows, cost: str, form: str, choice: str = "") -> alt.TopLevelMixin:
+    picked = alt.selection_point(fields=["quantizer"], bind="legend")
+    span = [row["cost"] for row in rows]
+    alone = [span[0] / 2, span[0] * 2] if len({*span}) == 1 else alt.Undefined
+    scale = alt.Scale(type="log", nice=False, padding=20, domain=alone)
+    base = alt.Chart().encode(
+        x=alt.X("cost:Q", title=f"{cost} (log scale)", scale=scale, axis=alt.Axis(format=form, labelOverlap=True)),
+        y=alt.Y("accuracy:Q", title="accuracy on the targets, %", scale=alt.Scale(zero=False, padding=14)),
+    )
+    said = [
+        alt.Tooltip("cost:Q", title=cost, format=",.4~g"),
+        alt.Tooltip("accuracy:Q", title="accuracy, %", format=".2f"),
     ]
-    body += [svg.Label(62, oy + fy * t + 4, f"{t:g}", "end") for t in svg.ticks(y_low, y_high)]
-    body += [svg.Label(ox + fx * math.log10(c), 320, _cost(c), "middle") for c in svg.log_ticks(x_low, x_high)]
-    best = frontier(points)
-    path = [(ox + fx * math.log10(p.cost), oy + fy * p.accuracy) for p in best]
-    body.append(svg.Path(tuple(path), "frontier"))
-    labels: list[tuple[float, float]] = []
-    for i, p in sorted(enumerate(points), key=lambda own: -own[1].accuracy):
-        x, y = ox + fx * math.log10(p.cost), oy + fy * p.accuracy
-        body.append(svg.Mark(x, y, i, f"{p.name}: {_cost(p.cost)} {cost}, {p.accuracy:.2f} %"))
-        if p in best or len(points) <= 12:
-            labels.append((x, _free(x, y + (12 if p in best[:-1] else 0), labels)))  # below the frontier
-            body.append(svg.Label(x + 9, labels[-1][1] + 4, p.name, width=26))
-    body.append(svg.Label(410, 342, f"{cost} (log scale)", "middle"))
-    caption = "Accuracy in %, mean over target domains; the line joins the methods that no other beats in both."
-    return svg.Picture(_WIDTH, 352, title, caption, body=tuple(body))
+    marks = (
+        base.mark_point(style="dot", filled=True, size=80)
+        .properties(name="marks")
+        .encode(
+            color=coloured(field.quantizers, legend_of(rows, field.quantizers)),
+            shape=alt.Shape("algorithm:N", sort=None),
+            opacity=highlighted(picked),
+            tooltip=[alt.Tooltip("algorithm:N"), alt.Tooltip("quantizer:N"), *said],
+        )
+    )
+    line = base.transform_filter("datum.frontier").mark_line(style="frontier")
+    return panels(
+        alt.layer(line, marks.add_params(picked)), rows, height=_HEIGHT, choice=choice, x="independent", y="independent"
+    )

@@ -48,10 +48,14 @@ def timings(deployments: Sequence[Deployment], roles: Roles) -> pd.DataFrame:
 
 
 def costs(deployments: Sequence[Deployment], roles: Roles) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield what was measured and a frame of METHOD and ``ms``, for each setting; the float32 file is float's cost."""
+    """Yield runtime, batch, threads and clock in words and a frame of METHOD and ``ms``, for each such setting.
+
+    The float32 file is float's cost. Where there are several machines, each makes a setting of its own, named by it.
+    """
     frame = timings(deployments, roles)
     if frame.empty:
         return
+    single = frame["machine"].nunique() == 1
     for (runtime, machine, batch, clock, threads), own in frame.groupby(
         ["runtime", "machine", "batch", "clock", "threads"], sort=False
     ):
@@ -59,5 +63,10 @@ def costs(deployments: Sequence[Deployment], roles: Roles) -> Iterator[tuple[str
         for algorithm, rows in own.groupby("algorithm", sort=False):
             floats = {"algorithm": algorithm, "quantizer": FLOAT, "bits": FLOAT}
             points.append({**floats, "ms": median(rows["float_median_ms"])})
-        said = f"{runtime}, batch {batch}, {CLOCKS[str(clock)]} time, {threads} threads, {machine}"
-        yield said, pd.DataFrame(points)
+        said = f"{setting_words(runtime, batch, threads)}, {CLOCKS[str(clock)]} time"
+        yield said if single else f"{said}, {machine}", pd.DataFrame(points)
+
+
+def setting_words(runtime: object, batch: object, threads: object) -> str:
+    """Say in what something was timed, for example ``openvino, batch 1, 2 threads``."""
+    return f"{runtime}, batch {batch}, {threads} thread{'' if threads == 1 else 's'}"

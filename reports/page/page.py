@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from ...bench.results.files import write_atomic
 from ..answer.answer import QUESTION, Answer, answer_of
 from ..answer.matrix import MARKS
+from ..figures.rendering import bundle
+from ..figures.theme import PAGE
 from ..frames.columns import ACROSS
 from ..frames.trials import how_chosen
 from ..report import Report
@@ -80,7 +82,9 @@ def _content(report: Report) -> dict[str, Any]:
         "verdict": report.verdict,
         "searched": " ".join(how_chosen(results.trials)),
         "said": _said(report, answer),
-        "pictures": list(report.pictures.values()),
+        "drawings": report.drawings,
+        "figure_config": PAGE.config(),
+        "vega": Markup(bundle()) if report.drawings else "",
         "tables": tables,
         "glossary": glossary.entries,
         "places": places,

@@ -10,12 +10,12 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 
+import altair as alt
 import pandas as pd
 import pytest
 
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
-from quantdg.reports.figures.svg import Line, Picture
 from quantdg.reports.frames.results import Results
 from quantdg.reports.page.page import render_html
 from quantdg.reports.plugins import BUILT_IN, Kind, parts
@@ -83,10 +83,9 @@ def test_sections_keep_their_tables_together(store: RunStore, make: Callable[...
 
 
 def test_a_strangers_figure_is_written_and_shown(golden: RunStore, offer: Offer, tmp_path: Path) -> None:
-    picture = Picture(100, 50, "Of a stranger", "A line.", (Line(0, 0, 9, 9, "mean"),))
-    offer("figure", mine=lambda results: {"figure-mine": picture})
+    offer("figure", mine=lambda results: chart("Of a stranger"), none=lambda results: None)
     report = Report.of(golden.root)
-    assert {"figure-mine.svg", "figure-mine.png"} <= {file.name for file in report.write(tmp_path)}
+    assert {"figure-mine.svg", "figure-mine.pdf", "figure-mine.png"} <= {file.name for file in report.write(tmp_path)}
     assert "![Of a stranger](figure-mine.svg)" in report.text()
     assert "Of a stranger" in render_html(report)
 
@@ -112,8 +111,9 @@ def broken(results: Results) -> list[Table]:
     raise ZeroDivisionError("division by zero")
 
 
-def unknown_line(results: Results) -> dict[str, Picture]:
-    return {"figure-x": Picture(10, 10, "x", "x", (Line(0, 0, 1, 1, "no such kind"),))}
+def chart(title: str = "", **change: object) -> alt.Chart:
+    rows = pd.DataFrame({"x": [1, 2], "y": [3, 4]})
+    return alt.Chart(rows, title=title, **change).mark_line().encode(x="x:Q", y="y:Q")
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,13 @@ def unknown_line(results: Results) -> dict[str, Picture]:
         ("table", lambda results: [table("verdict-gain-pacs-cnn-small")], "is taken"),
         ("table", lambda results: [table("problems")], "is taken"),
         ("table", lambda results: [table(text="no frame")], "AttributeError"),
-        ("figure", lambda results: ["figure-x"], "must return pictures by file name, a dict"),
-        ("figure", lambda results: {"figure-x": 3}, "figure figure-x must be a .*Picture, got 3"),
-        ("figure", unknown_line, "KeyError: 'no such kind'"),
+        ("figure", lambda results: 3, "a figure must be an Altair chart or None, got 3"),
+        ("figure", lambda results: [chart("x"), "y"], "must be an Altair chart or None, got 'y'"),
+        ("figure", lambda results: chart(), "must have a title, got none; write chart.properties"),
+        ("figure", lambda results: chart("x", name="../escape"), "becomes a file name.*got 'figure-../escape'"),
+        ("figure", lambda results: [chart("x"), chart("y")], "name 'figure-mine' is taken"),
+        ("figure", lambda results: chart("x").encode(color="x:Z"), "x:Z"),
+        ("figure", lambda results: chart("x").transform_filter("datum.x >"), "conversion failed"),
         ("metric", lambda record: record.rows["nothing"], "no number for 2 of 2 records, first .*KeyError: 'nothing'"),
         ("metric", lambda record: float("inf"), "must return a finite number, or None where there is none, got inf"),
         ("metric", lambda record: "fast", "must return a finite number.*got 'fast'"),
@@ -162,7 +166,7 @@ def test_a_part_that_fails_is_a_problem_and_the_rest_is_as_before(
 
 
 def mine_is_absent(files: dict[str, bytes]) -> bool:
-    return not [name for name in files if "mine" in name or "figure-x" in name or "escape" in name]
+    return not [name for name in files if "mine" in name or "figure-mine" in name or "escape" in name]
 
 
 def test_a_part_that_cannot_be_imported_is_a_problem(golden: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +205,7 @@ def test_the_page_is_true(golden: RunStore, offer: Offer, tmp_path: Path) -> Non
     written = {file.name for file in report.write(tmp_path)}
     stem = "pacs-cnn-small"
     assert {f"{n}-{stem}{e}" for n in ("worst-domain", "metrics") for e in (".md", ".csv", ".tex")} <= written
-    assert {f"figure-seeds-{stem}{e}" for e in (".svg", ".png")} <= written
+    assert {f"figure-by-seed{e}" for e in (".svg", ".pdf", ".png")} <= written
     tables = {t.name: t for t in report.measured}
     assert tables[f"worst-domain-{stem}"].text["worst"].tolist() == ["62.0", "65.0", "62.0", "65.0"]
     gaps = dict(zip(*(tables[f"metrics-{stem}"].text[c] for c in ("quantizer", "target-gap")), strict=True))

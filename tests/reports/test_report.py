@@ -31,7 +31,9 @@ def test_files(golden: RunStore, tmp_path: Path) -> None:
     stems = {"accuracy", "size", "latency", "audit"}
     names = {f"{s}-pacs-cnn-small{e}" for s in stems for e in (".md", ".csv", ".tex")}
     names |= {
-        f"figure-{kind}-pacs-cnn-small{e}" for kind in ("gain-iid", "gain-by-noise", "size") for e in (".png", ".svg")
+        f"figure-{kind}-pacs-cnn-small{e}"
+        for kind in ("gain", "gain-by-noise", "size", "latency")
+        for e in (".png", ".svg", ".pdf")
     }
     assert names <= {file.name for file in files}
     text = files[0].read_text()
@@ -42,7 +44,7 @@ def test_files(golden: RunStore, tmp_path: Path) -> None:
         "2.15.0",
         "commit",
         "steps 60",
-        "gain-iid-pacs-cnn-small.svg",
+        "gain-pacs-cnn-small.svg",
     ):
         assert expected in text
 

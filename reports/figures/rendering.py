@@ -1,0 +1,151 @@
+"""From an Altair chart to its specification, and from that to SVG, PNG and PDF; without network.
+
+The bytes are equal for equal specifications. Of names in letters that Liberation does not have, such as Chinese, the
+PDF may number its fonts either way.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import Any
+
+import altair as alt
+import vl_convert  # type: ignore[import-untyped,unused-ignore]
+
+from ...core.errors import ConfigError
+from ..text import escape
+from .drawing import Drawing, Spec, titled
+from .theme import COLUMN, FILE, PAPER, Look
+
+Chart = (
+    alt.Chart
+    | alt.LayerChart
+    | alt.FacetChart
+    | alt.HConcatChart
+    | alt.VConcatChart
+    | alt.ConcatChart
+    | alt.RepeatChart
+)
+VEGA_LITE = "6.4"
+"""The version that the files are drawn with, and the page."""
+_SCALE = 2
+_ATTEMPTS = 4
+_RESOURCES = re.compile(rb"(?m)(?:^ +/\w+ \d+ 0 R\n)+")
+
+
+def drawing_of(chart: object, name: str) -> Drawing:
+    """Take a chart's specification apart.
+
+    Args:
+        chart: of Altair, with a title; ``description``: the caption, ``name``: of its files, ``usermeta``: under
+            ``records`` the keys of the records that it shows.
+        name: of its files where the chart has none.
+
+    Raises:
+        ConfigError: it is no chart, or has no title.
+        altair.SchemaValidationError: it is not valid Vega-Lite.
+    """
+    if not isinstance(chart, Chart):
+        raise ConfigError(f"a figure must be an Altair chart or None, got {chart!r}")
+    with alt.data_transformers.enable("default", max_rows=None):
+        spec: Spec = _clean(chart.to_dict())
+    title = spec.pop("title", "")
+    words = title if isinstance(title, dict) else {"text": title}
+    if not words.get("text"):
+        raise ConfigError("a figure must have a title, got none; write chart.properties(title='what it shows')")
+    return Drawing(
+        name=f"figure-{spec.pop('name', name)}",
+        title=_line(words["text"]),
+        where=_line(words.get("subtitle", "")),
+        caption=spec.pop("description", ""),
+        keys=tuple(spec.pop("usermeta", {}).get("records", ())),
+        spec={key: value for key, value in spec.items() if key not in ("$schema", "config")},
+    )
+
+
+def _line(text: str | list[str]) -> str:
+    return text if isinstance(text, str) else " ".join(text)
+
+
+def _clean(value: Any) -> Any:
+    """Names may hold control characters, which no SVG can."""
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return escape.clean(value) if isinstance(value, str) and not value.isprintable() else value
+
+
+def svg(spec: Spec, look: Look) -> str:
+    """Draw a specification; what it leaves to the configuration is as ``look`` says.
+
+    Raises:
+        ValueError: Vega cannot draw it.
+    """
+    return _svg(json.dumps({**spec, "config": look.config()}))
+
+
+@lru_cache(maxsize=64)
+def _svg(text: str) -> str:
+    return str(vl_convert.vegalite_to_svg(text, vl_version=VEGA_LITE, allowed_base_urls=[]))
+
+
+def png(drawn: str) -> bytes:
+    """Return an SVG as PNG, at two pixels for each of its."""
+    return bytes(vl_convert.svg_to_png(drawn, scale=_SCALE))
+
+
+def pdf(drawn: str) -> bytes:
+    """Return an SVG as PDF of one page; its resources, which come in any order, are sorted."""
+    return _RESOURCES.sub(lambda found: b"".join(sorted(found[0].splitlines(True))), vl_convert.svg_to_pdf(drawn))
+
+
+def drawn_files(drawing: Drawing) -> dict[str, str]:
+    """Draw each file of a figure, titled.
+
+    Returns:
+        The SVG by file name without ending.
+    """
+    return {name: svg(titled(spec, drawing.title, drawing.where, words), FILE) for name, words, spec in drawing.files()}
+
+
+def column_files(drawing: Drawing) -> dict[str, str]:
+    """Draw each file of a figure as wide as a column of a paper, without title, which the caption has."""
+    return {name: svg(in_a_column(spec), PAPER) for name, _, spec in drawing.files()}
+
+
+def in_a_column(spec: Spec) -> Spec:
+    """Return a specification that is as wide as a column of a paper, drawn with `theme.PAPER`.
+
+    Panels stand below each other, legends below them, and what axes and legends take is subtracted from the panels.
+    """
+    width = COLUMN - 60.0
+    for _ in range(_ATTEMPTS):
+        narrow = _narrowed(spec, width)
+        excess = float(re.findall(r'width="([\d.]+)"', svg(narrow, PAPER))[0]) - COLUMN
+        if excess == 0:
+            break
+        width -= excess
+    return narrow
+
+
+def _narrowed(spec: Spec, width: float) -> Spec:
+    """The specification with one column of panels, each at most so wide."""
+    out = dict(spec)
+    if "columns" in out:
+        out["columns"] = 1
+    if isinstance(out.get("width"), (int, float)):
+        out["width"] = width
+    for part in ("spec", "layer", "vconcat", "hconcat", "concat"):
+        if isinstance(out.get(part), dict):
+            out[part] = _narrowed(out[part], width)
+        elif part in out:
+            out[part] = [_narrowed(own, width) for own in out[part]]
+    return out
+
+
+def bundle() -> str:
+    """Return the JavaScript of Vega, Vega-Lite and Vega-Embed, with the interpreter that needs no ``unsafe-eval``."""
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE))

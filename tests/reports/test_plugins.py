@@ -133,7 +133,7 @@ def chart(title: str = "", **change: object) -> alt.Chart:
         ("figure", lambda results: chart(), "must have a title, got none; write chart.properties"),
         ("figure", lambda results: chart("x", name="../escape"), "becomes a file name.*got 'figure-../escape'"),
         ("figure", lambda results: [chart("x"), chart("y")], "name 'figure-mine' is taken"),
-        ("figure", lambda results: chart("x").encode(color="x:Z"), "x:Z"),
+        ("figure", lambda results: chart("x").encode(color="x:Z"), "not one of the valid encoding data types"),
         ("figure", lambda results: chart("x").transform_filter("datum.x >"), "conversion failed"),
         ("metric", lambda record: record.rows["nothing"], "no number for 2 of 2 records, first .*KeyError: 'nothing'"),
         ("metric", lambda record: float("inf"), "must return a finite number, or None where there is none, got inf"),

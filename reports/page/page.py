@@ -9,6 +9,8 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from markupsafe import Markup
+
 from ...bench.results.files import write_atomic
 from ..answer.answer import QUESTION, Answer, answer_of
 from ..answer.matrix import MARKS

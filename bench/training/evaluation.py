@@ -24,7 +24,8 @@ class Score:
     @property
     def correct(self) -> NDArray[np.bool_]:
         """Whether each example is predicted right."""
-        return self.predicted == self.labels
+        right: NDArray[np.bool_] = self.predicted == self.labels
+        return right
 
     @property
     def accuracy(self) -> float:

@@ -16,8 +16,9 @@ from quantdg.bench.results.record import Record, fingerprint
 from quantdg.bench.results.store import RunStore
 from quantdg.reports.commands import report
 from quantdg.reports.page import cell_pages
-from quantdg.reports.page.cell import CellPage, CellTable, cell_page
+from quantdg.reports.page.cell import CellPage, cell_page
 from quantdg.reports.page.cell_pages import render_cell, write_cell_pages
+from quantdg.reports.page.cell_tables import CellTable
 from quantdg.reports.page.curve import curve_of
 
 Make = Callable[..., Record]

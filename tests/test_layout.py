@@ -26,7 +26,7 @@ LAYERS = {
         "algorithms",
         "training",
         "flatness deploy",
-        "cells ensembles",
+        "cells ensembles tracking",
         "engines",
         "sweep",
         "board",

@@ -49,6 +49,8 @@ def run(argv: Sequence[str]) -> int:
     except CellFailedError as failure:
         return _show_failure(failure)
     dispatch(["report", str(experiment.paths.out), *(["--full"] if options.full else [])])
+    if experiment.tracking:
+        session.track_report(experiment)
     return 1 if failed else 0
 
 

@@ -32,6 +32,7 @@ from .nodes import (
     with_weights,
 )
 from .noise_match import read_match
+from .offers import find_offer
 from .protocol import Protocol
 from .registry import origin_of
 from .search import ALONE, SHARED, configured_search, take_lists
@@ -86,6 +87,7 @@ def assemble(shared: Composed, alone: Sequence[Composed], reference: Node | None
         ),
         flatness=dataclass_from(FlatnessSettings, "flatness", config["flatness"]) if config.get("flatness") else None,
         start_steps=_start_steps(config.get("start_steps")),
+        tracking=_tracking(config.get("tracking")),
         rules=dataclass_from(Rules, "verdict", value_of(config, "verdict")),
         search=configured_search(
             settings_in("search", config.get("search") or {}),
@@ -93,6 +95,17 @@ def assemble(shared: Composed, alone: Sequence[Composed], reference: Node | None
             seeds,
         ),
     )
+
+
+def _tracking(value: object) -> tuple[str, ...]:
+    """Names of installed trackers."""
+    names = [value] if isinstance(value, str) else value or []
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"tracking takes a list of names, got {value!r}; write tracking=[tensorboard]")
+    for name in names:
+        find_offer("tracker", name)
+    refuse_repeats("tracking", names)
+    return tuple(names)
 
 
 def _severities(config: Node) -> list[Node]:

@@ -183,6 +183,7 @@ class Experiment:
     rules: Rules = field(default_factory=Rules)
     max_cells: int = 10_000
     search: Search | None = None
+    tracking: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for setup in self.setups:

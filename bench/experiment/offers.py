@@ -54,12 +54,23 @@ SEVERAL = ("algorithm", "transform", "quantizer", "averaging")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where it was built: ten times as fast
 ALONE = ("dataset", "protocol", "model", "data")
 """Groups with settings that one of several data sets may have alone."""
-ENTRY_POINTS = {**COMPONENTS, "runtime": "quantdg.runtimes", "launcher": "quantdg.launchers"}
+ENTRY_POINTS = {
+    **COMPONENTS,
+    "runtime": "quantdg.runtimes",
+    "launcher": "quantdg.launchers",
+    "tracker": "quantdg.trackers",
+}
 _OWN = {
     "runtime": {
         "openvino": "quantdg.bench.deploy.openvino_.OpenVINO",
         "onnxruntime": "quantdg.bench.deploy.onnxruntime_.ONNXRuntime",
         "executorch": "quantdg.bench.deploy.executorch_.ExecuTorch",
+    },
+    "tracker": {
+        "tensorboard": "quantdg.bench.tracking.tensorboard_.TensorBoard",
+        "wandb": "quantdg.bench.tracking.wandb_.WandB",
+        "mlflow": "quantdg.bench.tracking.mlflow_.MLflow",
+        "trackio": "quantdg.bench.tracking.trackio_.Trackio",
     },
     "launcher": {
         "local": "quantdg.bench.engines.local.run_cells",

@@ -129,11 +129,20 @@ class Watch:
         steps: of all cells that run.
         cells: how many run.
         clock: seconds.
+        stored: told the key of each cell that is stored.
     """
 
-    def __init__(self, progress: Progress, steps: int, cells: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        steps: int,
+        cells: int,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        stored: Callable[[str], None] | None = None,
+    ) -> None:
         self.progress, self.steps, self.cells, self.clock = progress, steps, cells, clock
-        self.stored, self.cell = 0, ""
+        self.count, self.cell, self.stored = 0, "", stored
         self.task = progress.add_task("training", total=steps, cell="")
         self.began = self.told = clock()
         self.waited = self.began - LINE_SECONDS
@@ -161,7 +170,7 @@ class Watch:
         self.alike.sum_up()
 
     def _counts(self) -> str:
-        return f"{self.stored} of {self.cells} cells"
+        return f"{self.count} of {self.cells} cells"
 
     def _line(self) -> None:
         """Once a minute say how far it is, where the bar does not, and what came again since then."""
@@ -180,7 +189,9 @@ class Watch:
         tell(self.progress.console, text)
 
     def _record(self, record: Record) -> None:
-        self.stored += 1
+        self.count += 1
+        if self.stored is not None:
+            self.stored(record.key)
         if record.status == "done":
             return
         protocol = record.settings["protocol"]

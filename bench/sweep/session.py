@@ -24,6 +24,7 @@ from ..results.store import RunStore
 from ..results.summary import scan
 from ..results.trials import those_that_count, write_search
 from ..results.verdict_rules import fix_rules
+from ..tracking.tracking import Tracking, report_files
 from ..training.precision import check_computing
 from .checks import cells_of, check_parts, read_outlines
 from .plan import Plan, make_plan
@@ -116,7 +117,13 @@ def run_experiment(
     search = searching(experiment, outlines)
     store = RunStore(experiment.paths.out, create=True)
     mark_temporary_folder()
-    cells = _train(experiment, outlines, store, search, policy=policy, console=console, debug=debug)
+    tracking = Tracking(store, experiment.tracking, partial(tell, console))
+    follow = partial(_train, policy=policy, console=console, debug=debug, tracking=tracking)
+    try:
+        cells = follow(experiment, outlines, store, search)
+        tracking.cells(cell.key for cell in cells or ())
+    finally:
+        tracking.finish()
     if cells is None:
         return 0
     keys = those_that_count(store, [cell.key for cell in cells]) if search else [cell.key for cell in cells]
@@ -141,6 +148,7 @@ def _train(
     policy: RerunPolicy,
     console: Console,
     debug: bool,
+    tracking: Tracking,
 ) -> list[Cell] | None:
     """Run all cells, those of a search round by round, and return them; None where a cluster has them and nobody waits."""
     launcher = experiment.launcher
@@ -159,7 +167,7 @@ def _train(
             if not submit_cells(made.run, store, experiment.paths, launcher, say=partial(tell, console)):
                 return None
         elif made.run:
-            _run_here(made, fresh, store, experiment, console=console, debug=debug)
+            _run_here(made, fresh, store, experiment, console=console, debug=debug, tracking=tracking)
     return cells
 
 
@@ -202,11 +210,18 @@ def _counts(made: Plan, experiment: Experiment, whole: bool) -> str:
 
 
 def _run_here(
-    made: Plan, cells: list[Cell], store: RunStore, experiment: Experiment, console: Console, debug: bool
+    made: Plan,
+    cells: list[Cell],
+    store: RunStore,
+    experiment: Experiment,
+    *,
+    console: Console,
+    debug: bool,
+    tracking: Tracking,
 ) -> None:
     try:
         with progress_bar(console) as progress:
-            watch = Watch(progress, _steps(made.run, store), len(made.run))
+            watch = Watch(progress, _steps(made.run, store), len(made.run), stored=lambda key: tracking.cells([key]))
             try:
                 run_cells(made.run, store, experiment.paths, experiment.launcher, watch=watch, debug=debug)
             finally:
@@ -222,3 +237,10 @@ def _steps(cells: list[Cell], store: RunStore) -> int:
     missing = [g for g in groups.values() if not store.float_path(g.key).exists()]
     shared = sum(g.protocol.start_step for g in missing)
     return shared + sum(c.group.protocol.steps - c.group.protocol.start_step for c in cells)
+
+
+def track_report(experiment: Experiment) -> None:
+    """Hand the report that was written last to the tools of the experiment; failures are told."""
+    tracking = Tracking(RunStore(experiment.paths.out), experiment.tracking, partial(tell, Console(stderr=True)))
+    tracking.report(*report_files(experiment.paths.out / "report"))
+    tracking.finish()

@@ -121,9 +121,11 @@ def run_experiment(
     follow = partial(_train, policy=policy, console=console, debug=debug, tracking=tracking)
     try:
         cells = follow(experiment, outlines, store, search)
-        tracking.cells(cell.key for cell in cells or ())
-    finally:
-        tracking.finish()
+    except BaseException:
+        tracking.abandon()
+        raise
+    tracking.cells(cell.key for cell in cells or ())
+    tracking.finish()
     if cells is None:
         return 0
     keys = those_that_count(store, [cell.key for cell in cells]) if search else [cell.key for cell in cells]

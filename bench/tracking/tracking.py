@@ -18,6 +18,9 @@ from .cells import tracked_cell
 from .ledger import Ledger
 from .tracker import Tracker, open_tracker
 
+PATIENCE_SECONDS = 10.0
+"""For the cell that is being handed over when a run is stopped."""
+
 
 class Tracking:
     """This hands the cells of a run folder to tools, in a thread of its own.
@@ -60,6 +63,12 @@ class Tracking:
             self._queue.put((name, lambda tool: tool.close()))
         self._queue.put(None)
         self._thread.join()
+
+    def abandon(self) -> None:
+        """Hand over nothing more: the run was stopped, and the next one, or ``quantdg track``, goes on."""
+        self._tools.clear()
+        self._queue.put(None)
+        self._thread.join(PATIENCE_SECONDS)
 
     @property
     def complete(self) -> bool:

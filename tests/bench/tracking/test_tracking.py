@@ -105,6 +105,18 @@ def test_a_tool_that_fails_is_said_and_left_out_and_the_others_go_on(folder, hea
     assert len(heard) == 3
 
 
+def test_a_run_that_is_stopped_waits_for_no_tool(folder, heard):
+    made = folder()
+    made.write(PATH)
+    tracking = Tracking(made.store, ["told"], heard.append)
+    tracking.abandon()
+    tracking.cells([made.key(PATH)])
+    assert heard == []
+    assert not tracking._thread.is_alive()
+    handed(made.store, "told")
+    assert [cell.name for cell in heard[:-1]] == [PATH]
+
+
 def test_the_command_hands_over_cells_and_report_and_says_how_many(folder, heard, monkeypatch, capsys):
     made = folder()
     made.write(PATH)

@@ -1,6 +1,6 @@
-"""Real handwritten digits in five artificial styles: a data set that needs no download.
+"""Real handwritten digits in eight artificial styles: a data set that needs no download.
 
-The 1797 digits of 8x8 pixels that scikit-learn ships (a UCI test set, 43 writers) are dealt out to five domains, every
+The 1797 digits of 8x8 pixels that scikit-learn ships (a UCI test set, 43 writers) are dealt out to eight domains, every
 digit to one of them only, as RotatedMNIST does. The handwriting is real, the shift is made here. Use it to check the
 machinery and for a first hint; it is no evidence on natural images.
 """
@@ -21,7 +21,7 @@ from .base import Domain, DomainDataset
 from .fingerprint import content_fingerprint
 from .sampling import raw_words
 from .severity import check_severity
-from .warp import Ints, dilate, warp
+from .warp import Ints, dilate, smooth, warp
 
 _SEED = 20240817  # of everything drawn here; changing it makes another data set
 
@@ -64,18 +64,6 @@ def _rotated(glyphs: Ints, size: int, severity: float) -> Ints:
     return _gray(warp(glyphs, size, degrees, 0.9))
 
 
-def _texture(count: int, size: int, stream: int) -> Ints:
-    """Smooth blotches, 150..255, shape (count, size, size)."""
-    return _upright(_draw((count, 6, 6), 150, 255, stream), size, 1.3)
-
-
-def _inverted(glyphs: Ints, size: int, severity: float) -> Ints:
-    """Dark ink on a light, blotchy ground of a weak tint; the severity is that of blotches and tint."""
-    tint = _draw((len(glyphs), 3, 1, 1), 190, 255, 17)
-    ground = _away(_texture(len(glyphs), size, 12)[:, None] * tint // 255, 255, severity).clip(60)
-    return _blend(np.array(20), ground, _upright(glyphs, size))
-
-
 def _coloured(glyphs: Ints, size: int, severity: float) -> Ints:
     """Bright ink of a random colour on a dark ground of another, or the other way round; grays at severity 0."""
     bright = _draw((len(glyphs), 3, 1, 1), 150, 255, 13)
@@ -91,12 +79,48 @@ def _thick(glyphs: Ints, size: int, severity: float) -> Ints:
     return _gray(_away(dilate(thin), thin, severity))
 
 
+def _noisy(glyphs: Ints, size: int, severity: float) -> Ints:
+    """Gray noise on every pixel, the sum of two even draws (standard deviation 49), cut at black and white."""
+    noise = _draw((2, len(glyphs), size, size), -60, 60, 18).sum(axis=0)
+    clean = _upright(glyphs, size)
+    return _gray(_away(clean + noise, clean, severity))
+
+
+def _blurred(glyphs: Ints, size: int, severity: float) -> Ints:
+    """Out of focus: smoothed three times the severity, the last time in part."""
+    whole, part = divmod(3 * severity, 1)
+    stroke = _upright(glyphs, size)
+    for _ in range(int(whole)):
+        stroke = smooth(stroke)
+    return _gray(_away(smooth(stroke), stroke, part))
+
+
+def _shaded(glyphs: Ints, size: int, severity: float) -> Ints:
+    """White ink on a ground that brightens from black in one corner to a gray of 160, in a direction of its own."""
+    slope = _draw((len(glyphs), 2, 1, 1), -100, 100, 21)
+    offset = 2 * np.arange(size, dtype=np.int64) - (size - 1)
+    ramp = slope[:, 0] * offset[:, None] + slope[:, 1] * offset
+    most = np.abs(slope).sum(axis=1) * (size - 1) + 1
+    ground = _away((ramp + most) * 80 // most, 0, severity).clip(0, 235)
+    return np.repeat(_blend(np.array(255), ground[:, None], _upright(glyphs, size)), 3, axis=1)
+
+
+def _thin(glyphs: Ints, size: int, severity: float) -> Ints:
+    """Smaller, and the stroke narrowed by one pixel on every side; the severity is how dark what is taken becomes."""
+    stroke = _upright(glyphs, size, 0.85)
+    core = 255 - dilate(255 - stroke)
+    return _gray(_away(core, stroke, severity))
+
+
 STYLES: dict[str, Callable[[Ints, int, float], Ints]] = {
     "faint": _faint,
     "rotated": _rotated,
-    "inverted": _inverted,
     "coloured": _coloured,
     "thick": _thick,
+    "noisy": _noisy,
+    "blurred": _blurred,
+    "shaded": _shaded,
+    "thin": _thin,
 }
 
 
@@ -122,16 +146,16 @@ def _source() -> tuple[Ints, Ints]:
 
 
 def load_digits_domains(size: int = 16, severity: float = 1.0) -> DomainDataset:
-    """Build the five domains; the same bytes on every machine.
+    """Build the eight domains; the same bytes on every machine.
 
     Args:
         size: side of the images, pixels, 8..64.
-        severity: of the shift, above 0 and at most 2: angle, weakness of the ink, strength of the colours, of the ground's
-            blotches and of what widens a stroke; ``inverted`` stays inverted.
+        severity: of the shift, above 0 and at most 2: weakness of the ink, angle, strength of the colours, of what widens
+            or narrows a stroke, of noise, blur and shade.
 
     Returns:
-        Domains faint, rotated, inverted, coloured, thick with 359 or 360 images each, uint8, shape
-        (N, 3, size, size); classes "0".."9".
+        Domains faint, rotated, coloured, thick, noisy, blurred, shaded, thin with 224 or 225 images each, uint8,
+        shape (N, 3, size, size); classes "0".."9".
 
     Raises:
         ConfigError: the size or the severity is out of range.

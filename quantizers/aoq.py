@@ -7,7 +7,7 @@ r"""AOQ: thresholds and levels of a 2-bit grid part ways; the grid shrinks at fi
     phase 3:                        b is learned; the loss gets ``pull`` times the sum over layers of ||w - centre of its cell||
 
 BatchNorm that is frozen, as in domain generalization, does not make up for a grid of .3 of its size: on the digits at 2 bits
-(120 steps, seed 0, five targets) the mean accuracy is 24.2 % with the release's ``shrink=0.3`` and 55.4 % with 1, LSQ's 54.9 %.
+(120 steps, seed 0, the five styles of then) the mean accuracy is 24.2 % with the release's ``shrink=0.3`` and 55.4 % with 1, LSQ's 54.9 %.
 
 The opposite of damping oscillations: crossings are wanted early and not at the end. The audit has them: the share of a
 layer's weights that a step, or the stair after it, puts into another cell, as a mean over the steps of each phase. Ours: phases are shares of the steps

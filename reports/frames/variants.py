@@ -11,6 +11,7 @@ import pandas as pd
 from .columns import METHOD, SECTION, Section, in_section
 
 _REPLICATE = ("target", "seed")
+_IMAGES = "dataset.fingerprint"
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -51,7 +52,8 @@ def distinguish(cells: pd.DataFrame) -> pd.DataFrame:
     """Append to labels what tells cells apart.
 
     Settings of the quantizer or algorithm that vary inside one (algorithm, quantizer, bits) are appended
-    to its name, any other one to the protocol's, which makes it a separate table.
+    to its name, any other one to the protocol's, which makes it a separate table. So are the
+    data set's images where they vary between methods, which are never compared on others.
 
     Args:
         cells: columns of SECTION and METHOD, and ``form``: `identity` of the cell's settings.
@@ -71,6 +73,10 @@ def distinguish(cells: pd.DataFrame) -> pd.DataFrame:
         if others:
             dataset, model, protocol = map(str, labels[: len(SECTION)])
             shared.setdefault((dataset, model, protocol), set()).update(others)
+    for labels, forms in cells.groupby(SECTION, sort=True)["form"]:
+        if _IMAGES in _varying(forms.unique()):
+            dataset, model, protocol = map(str, labels)
+            shared.setdefault((dataset, model, protocol), set()).add(_IMAGES)
     for section, found in shared.items():
         inside = in_section(cells, section)
         cells.loc[inside, "protocol"] += _suffixes(cells.loc[inside, "form"], sorted(found))

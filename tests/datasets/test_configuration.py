@@ -42,8 +42,8 @@ def test_inspect_counts() -> None:
     assert inventory.fingerprint == load_digits_domains(16).fingerprint
     assert inventory.total == 1797
     assert inventory.shape == (3, 16, 16)
-    assert list(inventory.counts) == ["faint", "rotated", "inverted", "coloured", "thick"]
-    assert inventory.counts["thick"]["3"] == int((data.domains[4].labels == 3).sum())
+    assert list(inventory.counts) == ["faint", "rotated", "coloured", "thick", "noisy", "blurred", "shaded", "thin"]
+    assert inventory.counts["thick"]["3"] == int((data.domains[3].labels == 3).sum())
 
 
 @pytest.mark.parametrize(("name", "published"), [("pacs", " (9991 are published)"), ("mine", "")])

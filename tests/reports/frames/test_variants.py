@@ -67,6 +67,18 @@ def test_another_schedule_under_the_same_protocol_name_is_another_section(store:
     assert sections == {"small (start_step=20)": {"lsq": 2.0}, "small (start_step=40)": {"lsq": 4.0}}
 
 
+def test_other_images_under_the_same_name_are_another_section(store: RunStore, make: Make) -> None:
+    """A float row of yesterday's images is no baseline for a quantizer on today's, though no method has both."""
+    for quantizer, images in (("float", "a" * 16), ("lsq", "b" * 16)):
+        settings = {"dataset": {"name": "pacs", "fingerprint": images}}
+        store.write(make(quantizer=quantizer, rows={"iid": 0.5}, settings=settings))
+    found = {section[2]: list(cells["quantizer"]) for section, cells in load(store.root).sections()}
+    assert found == {
+        "small (fingerprint=aaaaaaaaaaaaaaaa)": ["float"],
+        "small (fingerprint=bbbbbbbbbbbbbbbb)": ["lsq"],
+    }
+
+
 def test_identity_leaves_out_target_and_seed_only() -> None:
     same = identity({"target": "art", "seed": 0, "quantizer": {"target": "a.B"}})
     assert same == identity({"quantizer": {"target": "a.B"}, "seed": 1, "target": "sketch"})

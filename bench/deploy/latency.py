@@ -68,6 +68,7 @@ def measure_store(store: RunStore, portions: Sequence[Measured], threads: int) -
     if not work:
         return
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # 2 s for each later measurement, where no worker has started the server
     pipes: Any = context.Pipe(duplex=False)  # its class differs by system
     ours, theirs = pipes
     process = context.Process(target=_measure_or_tell, args=(theirs, store, work, threads))

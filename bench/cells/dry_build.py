@@ -66,7 +66,8 @@ def try_parts(experiment: Experiment, setup: Setup, network: nn.Module, sources:
     """
     for algorithm in experiment.algorithms:
         _try(partial(_algorithm, algorithm, network, sources))
-    for part in (*experiment.transforms, experiment.step_rule, experiment.schedule, *experiment.averages):
+    averages = experiment.averages_on(setup)
+    for part in (*experiment.transforms, experiment.step_rule, experiment.schedule, *averages):
         _try(part.build)
     _try(partial(_averages, experiment, setup))
     _try(partial(_optimizer, experiment, setup))
@@ -82,7 +83,7 @@ def _algorithm(algorithm: Component, network: nn.Module, sources: int) -> None:
 
 def _averages(experiment: Experiment, setup: Setup) -> None:
     """Together, as one that takes part in the training must be alone, and it must fit each protocol."""
-    average = training_average([part.build() for part in experiment.averages])
+    average = training_average([part.build() for part in experiment.averages_on(setup)])
     if average is not None:
         for protocol in setup.protocols(experiment.start_steps):
             average.begin(protocol.start_step, protocol.steps)

@@ -1,7 +1,7 @@
 """Settings for one data set alone: ``protocol.pacs.steps=300`` among the words of a command line.
 
 Each data set is configured as if it were the only one: from the words without a data set's name, then its own without that
-name. So a cell of a run over several data sets is the cell of a run on one of them, and has its key.
+name; weight averages are composed for one only where it has settings of theirs. So a cell of a run over several data sets is the cell of a run on one of them, and has its key.
 
 A word ``protocol.pacs=NAME`` or ``model.pacs=NAME`` chooses for one data set alone, and ``dataset.mine=FILE`` takes a data set
 under another name. Configuration files say the same below their groups; the command line goes before them.
@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import Override
 
 from ...core.errors import ConfigError, UnknownNameError
 from ...core.nested import leaves
-from .offers import ALONE, SEVERAL
+from .offers import ALONE, SEVERAL, offers
 
 BY_NAME = ("protocol", "model")
 """Those that can be chosen by name for it."""
@@ -55,12 +55,15 @@ class Words:
             name: of the data set.
             said: what files say of it alone, see `said_of`.
         """
-        shared = [word for word in self.shared if _group(word) not in SEVERAL]
         own = self.own.get(name, ())
-        chosen = {key_of(word) for word in (*shared, *own)}
+        chosen = {key_of(word) for word in (*self.shared, *own)}
         kept = [word for word in said if _group(word) not in chosen]
+        averaged = any(_group(word) == "averaging" for word in (*kept, *own))
+        common = [group for group in SEVERAL if group != "averaging" or not averaged]
+        shared = [word for word in self.shared if _group(word) not in common]
+        fewest = [word for word in _FEWEST if _group(word) in common]
         named = [f"dataset={self.files[name]}", f"dataset.name={name}"] if name in self.files else [f"dataset={name}"]
-        return _last_choices([*named, *_FEWEST, *kept, *shared, *own])
+        return _last_choices([*named, *fewest, *kept, *shared, *own])
 
     def check(self, names: Sequence[str]) -> None:
         """Raise ConfigError where a word is for a data set that is not among those of this run."""
@@ -103,6 +106,10 @@ def part_words(overrides: Sequence[Override], known: Collection[str]) -> Words:
     return Words(names, files, tuple(shared), own)
 
 
+_EXAMPLES = {"data": "root=DIR", "averaging": "swad.tolerance=0.2"}
+"""Groups in which nothing is chosen by name for one data set, and what is written below its name."""
+
+
 def _place(override: Override, names: Collection[str], known: Collection[str]) -> tuple[str, str] | None:
     """The data set that a word is for, and its key without that name; None where it is for all."""
     group, *rest = override.key_or_group.split(".")
@@ -113,13 +120,16 @@ def _place(override: Override, names: Collection[str], known: Collection[str]) -
         return name, inner
     if len(rest) > 1 and group in ("protocol", "data"):
         raise UnknownNameError("data set", name, {*known, *names})
+    if len(rest) > 2 and group == "averaging" and name not in offers(group):
+        raise UnknownNameError("data set", name, {*known, *names})
     if len(rest) > 1:
         return None
     if group == "dataset":
         return (name, group) if name in names and name not in known else None
     if name in known or name in names:
-        if group == "data":
-            raise ConfigError(f"data.{name} must hold settings, got {override.input_line}; write data.{name}.root=DIR")
+        if group in _EXAMPLES:
+            example = f"{group}.{name}.{_EXAMPLES[group]}"
+            raise ConfigError(f"{group}.{name} must hold settings, got {override.input_line}; write {example}")
         _chosen(override)
         return name, group
     return None
@@ -161,8 +171,9 @@ def said_of(config: Mapping[str, Any], name: str) -> list[str]:
     """Return as words what configuration files say of one data set alone, for example below ``protocol.pacs``."""
     words: list[str] = []
     for group in ALONE:
-        node = config[group].get(name) if isinstance(config[group], Mapping) else None
-        if isinstance(node, Mapping):
+        nodes = config.get(group)
+        node = nodes.get(name) if isinstance(nodes, Mapping) else None
+        if isinstance(node, Mapping) and "_target_" not in node:
             words += [f"++{group}.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in leaves(node)]
         elif isinstance(node, str) and group in BY_NAME:
             words.append(f"{group}={node}")
@@ -173,10 +184,12 @@ def without_others(config: Mapping[str, Any], names: Collection[str]) -> dict[st
     """Return a configuration without what files say of single data sets alone, those of these names."""
     out = dict(config)
     for group in ALONE:
-        if isinstance(config[group], Mapping):
+        if isinstance(config.get(group), Mapping):
             out[group] = {key: node for key, node in config[group].items() if not _is_alone(group, key, node, names)}
     return out
 
 
 def _is_alone(group: str, key: str, node: Any, names: Collection[str]) -> bool:
-    return key in names and (isinstance(node, Mapping) or (group in BY_NAME and isinstance(node, str)))
+    if isinstance(node, Mapping):
+        return key in names and "_target_" not in node
+    return key in names and group in BY_NAME and isinstance(node, str)

@@ -38,6 +38,8 @@ from .registry import origin_of
 from .search import ALONE, SHARED, configured_search, take_lists
 from .setup import Setup, refuse_same
 
+Lists = Mapping[str, tuple[Any, ...]]
+
 
 class Composed(NamedTuple):
     """This is a configuration: all groups and settings, resolved, and the name chosen in each group that takes one."""
@@ -51,7 +53,8 @@ def assemble(shared: Composed, alone: Sequence[Composed], reference: Node | None
 
     Args:
         shared: what holds for all data sets.
-        alone: for each data set, as if it were the only one; its groups dataset, model, protocol and data count.
+        alone: for each data set, as if it were the only one; its groups dataset, model, protocol and data count, and
+            averaging where it has settings of its own.
         reference: the settings of the quantizer that ``match_to`` names; None where it names none.
 
     Raises:
@@ -91,7 +94,7 @@ def assemble(shared: Composed, alone: Sequence[Composed], reference: Node | None
         rules=dataclass_from(Rules, "verdict", value_of(config, "verdict")),
         search=configured_search(
             settings_in("search", config.get("search") or {}),
-            {s.name: {**own, **lists} for part, (_, own) in zip(parts, several, strict=True) for s in part},
+            {s.name: _lists(s, own, lists) for part, (_, own) in zip(parts, several, strict=True) for s in part},
             seeds,
         ),
     )
@@ -122,11 +125,19 @@ def _severities(config: Node) -> list[Node]:
     return [{**config, "dataset": {**dataset, "severity": value}} for value in values]
 
 
+def _lists(setup: Setup, own: Lists, shared: Lists) -> Lists:
+    """The lists in place of single values on one data set; where it has averages of its own, their lists are its own, too."""
+    kept = {name: some for name, some in shared.items() if setup.averages is None or not name.startswith("averaging.")}
+    return {**own, **kept}
+
+
 def _setup(config: Node, choices: Mapping[str, str]) -> Setup:
+    averages = config.get("averaging")
     made = Setup(
         dataset=single_part(choices, "dataset", value_of(config, "dataset")),
         model=single_part(choices, "model", with_weights("model", value_of(config, "model"))),
         protocol=dataclass_from(Protocol, "protocol", with_weights("protocol", value_of(config, "protocol"))),
+        averages=parts_of("averaging", averages) if averages else None,
     )
     made.protocol.check_weights(made.model.options.get("weights"))
     return made

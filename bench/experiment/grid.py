@@ -204,7 +204,13 @@ class Experiment:
         yield from (("algorithm", part) for part in self.algorithms)
         yield from (("transform", part) for part in self.transforms)
         yield from (("quantizer", part) for part in self.quantizers)
-        yield from (("averaging", part) for part in self.averages)
+        yield from (
+            ("averaging", part) for own in (self.averages, *(s.averages or () for s in self.setups)) for part in own
+        )
+
+    def averages_on(self, setup: Setup) -> tuple[Component, ...]:
+        """Return the weight averages with the settings that they have on one data set."""
+        return self.averages if setup.averages is None else setup.averages
 
     def cells(self, outlines: Outlines) -> list[Cell]:
         """Return all cells in a stable order, those of a group and those of a data set together."""
@@ -213,7 +219,7 @@ class Experiment:
             cell
             for setup in self.setups
             for group in self._groups(setup, targets[setup.name], outlines[setup.name].fingerprint)
-            for cell in self._branches(group)
+            for cell in self._branches(group, self.averages_on(setup))
         ]
 
     def _groups(self, setup: Setup, targets: list[str], data_fingerprint: str) -> Iterator[Group]:
@@ -235,7 +241,7 @@ class Experiment:
                 weights_sha256=weights_sha256,
             )
 
-    def _branches(self, group: Group) -> Iterator[Cell]:
+    def _branches(self, group: Group, averages: tuple[Component, ...]) -> Iterator[Cell]:
         for quantizer in self.quantizers:
             match = self.match if self.match and self.match.applies(quantizer) else None
-            yield Cell(group, quantizer, self.averages, match, flatness=self.flatness)
+            yield Cell(group, quantizer, averages, match, flatness=self.flatness)

@@ -66,9 +66,12 @@ def load(overrides: Sequence[str]) -> Experiment:
             parsed = OverridesParser.create().parse_overrides(overrides)
             _check_choices(parsed)
             words = part_words(parsed, choices("dataset"))
-            shared = _composed(words.for_all())
-            alone = _alone(words, shared)
-            _check_names(alone[0].config if len(alone) == 1 else shared.config)
+            whole = _composed(words.for_all())
+            alone = _alone(words, whole)
+            shared = whole._replace(config=without_others(whole.config, {*words.names, *choices("dataset")}))
+            _check_names(shared.config)
+            for own in (shared, *alone):
+                _check_parts(own.config)
             return assemble(shared, alone, _reference(shared.config))
         except OverrideParseException as error:
             raise ConfigError(f"cannot read {error.override!r}: {one_line(error, kind=False)}") from error
@@ -110,7 +113,7 @@ def _alone(words: Words, shared: Composed) -> list[Composed]:
     known = {*names, *choices("dataset")}
     said = {name: said_of(shared.config, name) for name in names}
     if len(names) == 1 and not (words.own or words.files or said[names[0]]):
-        return [shared._replace(config=without_others(shared.config, known))]
+        return [shared._replace(config={**without_others(shared.config, known), "averaging": {}})]
     made = [_composed(words.for_one(name, said[name])) for name in names]
     return [own._replace(config=without_others(own.config, known)) for own in made]
 
@@ -145,6 +148,10 @@ def _check_names(config: Mapping[str, Any]) -> None:
     for name in config["data"] if isinstance(config["data"], Mapping) else ():
         if name not in of_data:
             raise UnknownNameError("setting", f"data.{name}", {f"data.{known}" for known in plain["data"]})
+
+
+def _check_parts(config: Mapping[str, Any]) -> None:
+    """Refuse settings of a part that is not chosen."""
     for group in SEVERAL:
         parts = config.get(group) or {}
         chosen = [name for name, node in parts.items() if isinstance(node, Mapping) and "_target_" in node]

@@ -52,7 +52,7 @@ COMPONENTS = {
 SEVERAL = ("algorithm", "transform", "quantizer", "averaging")
 """Groups that take a list of names; the others take one."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where it was built: ten times as fast
-ALONE = ("dataset", "protocol", "model", "data")
+ALONE = ("dataset", "protocol", "model", "data", "averaging")
 """Groups with settings that one of several data sets may have alone."""
 ENTRY_POINTS = {
     **COMPONENTS,

@@ -17,8 +17,8 @@ from .type_check import check_settings, fits_type, hints_of
 
 Sampler = Literal["random", "tpe"]
 Select = Literal["each_seed", "held_out_seed"]
-ALONE = ("protocol", "model")
-"""Groups whose settings belong to a data set."""
+ALONE = ("protocol", "model", "averaging")
+"""Groups with settings that a data set may have alone."""
 SHARED = ("algorithm", "transform", "step_rule", "optimizer", "schedule", "quantizer", "averaging")
 """Groups whose settings all data sets have in common."""
 PLAIN = ("protocol.name", "protocol.weights", "model.weights")

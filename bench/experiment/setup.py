@@ -20,11 +20,13 @@ class Setup:
         dataset: its title is the setup's name.
         model: trained on it.
         protocol: followed on it.
+        averages: the experiment's, with settings of this data set's own; None: with none.
     """
 
     dataset: Component
     model: Component
     protocol: Protocol
+    averages: tuple[Component, ...] | None = None
 
     @property
     def name(self) -> str:

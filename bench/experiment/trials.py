@@ -129,12 +129,17 @@ def configured_experiment(experiment: Experiment, values: Values) -> Experiment:
     """Return an experiment with these hyper-parameters in all its parts that have them."""
     return replace(
         experiment,
-        setups=tuple(replace(setup, **_of_data_set(setup, values)) for setup in experiment.setups),
+        setups=tuple(_configured_setup(setup, values) for setup in experiment.setups),
         algorithms=_all_with(experiment.algorithms, "algorithm", values),
         **_of_training(experiment, values),
         quantizers=_all_with(experiment.quantizers, "quantizer", values),
         averages=_all_with(experiment.averages, "averaging", values),
     )
+
+
+def _configured_setup(setup: Setup, values: Values) -> Setup:
+    averages = None if setup.averages is None else _all_with(setup.averages, "averaging", values)
+    return replace(setup, averages=averages, **_of_data_set(setup, values))
 
 
 def _of_data_set(whole: Group | Setup, values: Values) -> dict[str, Any]:

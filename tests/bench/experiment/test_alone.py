@@ -5,6 +5,7 @@ import yaml
 from hydra.core.config_store import ConfigStore
 
 from quantdg.bench.experiment import load as config
+from quantdg.bench.experiment.offers import CONF, read_settings
 from quantdg.bench.experiment.targets import targets_of
 from quantdg.bench.experiment.words import continuations, settings
 from quantdg.core.cli import main
@@ -54,6 +55,29 @@ def test_a_choice_for_one_takes_its_own_settings():
     assert made.setups[2].protocol.lr == 0.5
 
 
+def test_averages_with_settings_for_one():
+    """The cells of the others stay as they are; a list for all is no list on the one with a value of its own."""
+    shared = [
+        "averaging=[swad,ema]",
+        "quantizer=[float]",
+        "dataset=[pacs,digits]",
+        "averaging.swad.tolerance=[0.3,0.4]",
+    ]
+    own = "averaging.pacs.swad.tolerance=0.2"
+    both = keys([*shared, own], pacs=["photo"], digits=["thick"])
+    alone = ["averaging=[swad,ema]", "quantizer=[float]"]
+    assert both == {
+        **keys([*alone, "dataset=pacs", "averaging.swad.tolerance=0.2"], pacs=["photo"]),
+        **keys([*alone, "dataset=digits", "averaging.swad.tolerance=0.3"], digits=["thick"]),
+    }
+    made = config.load([*SCRATCH, *shared, own])
+    assert made.search is not None
+    assert dict(made.search.lists) == {"pacs": {}, "digits": {"averaging.swad.tolerance": (0.3, 0.4)}}
+    (only,) = config.load([*SCRATCH, *alone, "dataset=pacs", own]).setups
+    assert only.averages is not None
+    assert [(part.name, part.options.get("tolerance")) for part in only.averages] == [("swad", 0.2), ("ema", None)]
+
+
 def test_each_has_its_own_root(tmp_path):
     made = config.load([THREE, *SCRATCH, "data.root=all", "data.pacs.root=a(b) c", f"data.digits.cache={tmp_path}"])
     assert [str(made.paths.root_of(name)) for name in ("pacs", "office_caltech")] == ["a(b) c", "all"]
@@ -99,6 +123,26 @@ def test_one_file_under_two_names():
             "no setting named 'protocol.stepz'; did you mean 'protocol.steps'",
         ),
         ("dataset=[pacs,digits] protocol.pacs.steps=1,2", "takes one value or a list in brackets"),
+        (
+            "dataset=[pacs,digits] averaging=[swad] averaging.pasc.swad.tolerance=1",
+            "no data set named 'pasc'; did you mean 'pacs'",
+        ),
+        (
+            "dataset=[pacs,digits] averaging=[swad] averaging.pacs.swat.tolerance=1",
+            "no averaging chosen for this run named 'swat'; did you mean 'swad'",
+        ),
+        (
+            "dataset=[pacs,digits] averaging=[swad] averaging.pacs.swad.tolerence=1",
+            "no setting of swad named 'tolerence'; did you mean 'tolerance'",
+        ),
+        (
+            "dataset=[pacs,digits] averaging.pacs=swad",
+            "averaging.pacs must hold settings, got averaging.pacs=swad; write",
+        ),
+        (
+            "dataset=digits averaging=[swad] averaging.pacs.swad.tolerance=1",
+            r"got averaging.pacs.swad.tolerance in a run on digits; write dataset=\[digits,pacs\] as well, or averaging.swad.tol",
+        ),
         ("dataset=[pacs,digits] dataset.pacs.angle=3 protocol=digits", "no setting of pacs named 'angle'"),
     ],
 )
@@ -156,6 +200,11 @@ def test_the_suites_of_swad_and_domainbed_are_as_their_tables():
         **dict.fromkeys(frequency, 5001),
         "domain_net": 15001,
     }
+    own = {name: s.averages[0].options["tolerance"] for name, s in made.items() if s.averages is not None}
+    assert own == {"vlcs": 0.2}
+    assert config.load(["suite=domainbed_swad", "dataset=pacs"]).averages[0].options["tolerance"] == 0.3
+    for file in ("suite/domainbed_swad", "experiment/swad/main", "experiment/swad/main_mixstyle"):
+        assert read_settings(CONF / f"{file}.yaml")["averaging"] == {"vlcs": {"swad_reference": {"tolerance": 0.2}}}
     made = setups("suite=domainbed_2020")
     assert {name: s.protocol.check_every for name, s in made.items()} == {
         **dict.fromkeys(frequency, 300),
@@ -165,6 +214,10 @@ def test_the_suites_of_swad_and_domainbed_are_as_their_tables():
 
 def test_a_command_line_goes_before_a_suite():
     assert {s.protocol.steps for s in setups("suite=domainbed", "protocol.steps=9000").values()} == {9000}
+    word = "averaging.swad_reference.tolerance=0.5"
+    made = setups("suite=domainbed_swad", "dataset=[pacs,vlcs]", word)["vlcs"].averages
+    assert made is not None
+    assert made[0].options["tolerance"] == 0.5
 
 
 def test_some_of_a_suite():
@@ -184,6 +237,8 @@ def test_another_protocol_takes_nothing_of_the_suites():
     made = setups("suite=domainbed", "protocol=scratch", "model=convnet")
     assert {(s.protocol.name, s.protocol.steps) for s in made.values()} == {("scratch", 60)}
     assert setups("suite=domainbed", "protocol.domain_net=swad")["domain_net"].protocol.steps == 5001
+    made = config.load(["suite=domainbed_swad", "dataset=[pacs,vlcs]", "averaging=[swad]"])
+    assert [made.averages_on(setup)[0].options["tolerance"] for setup in made.setups] == [0.3, 0.3]
 
 
 def test_an_experiment_file_chooses_a_suite(monkeypatch):

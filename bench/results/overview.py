@@ -12,6 +12,7 @@ from .codec import reading
 from .record import Record
 from .store import RunStore
 from .summary import RecordSummary, scan
+from .trial_text import trial_texts
 
 TRACEBACK_LINES = 4
 LINES = 35
@@ -19,16 +20,25 @@ LINES = 35
 
 
 def cell_list(store: RunStore, keys: Sequence[str], *, full: bool) -> str:
-    """Return one line for each cell: path, key, state and the reason where it is not done."""
+    """Return one line for each cell: path, key, state and the reason where it is not done; its trial where there was a search."""
     wanted = set(keys)
     cells: dict[str, RecordSummary] = {cell.key: cell for cell in scan(store) if cell.key in wanted}
     shown = keys if full else keys[:LINES]
+    trials = trial_texts(store.root)
+    searched = any(key in trials for key in shown)
     rows = [
-        (cell.labels.path if cell.labels else "?", key, cell.state, cell.reason[:60])
+        (
+            cell.labels.path if cell.labels else "?",
+            key,
+            *([trials.get(key, "")] if searched else []),
+            cell.state,
+            cell.reason[:60],
+        )
         for key in shown
         if (cell := cells.get(key)) is not None
     ]
-    table = tabulate(rows, ["cell", "key", "state", "reason"], disable_numparse=True)
+    head = ["cell", "key", *(["trial"] if searched else []), "state", "reason"]
+    table = tabulate(rows, head, disable_numparse=True)
     rest = len(keys) - len(shown)
     return f"{table}\n{rest} more; --full shows all" if rest else table
 
@@ -41,7 +51,8 @@ def cell_overview(store: RunStore, key: str, *, full: bool) -> str:
     """
     record = store.load(key)
     with reading(str(store.cell_path(key)), "record"):
-        head = f"{record.labels.path}  {key}"
+        trial = trial_texts(store.root).get(key)
+        head = f"{record.labels.path}  {key}{f'  trial {trial}' if trial else ''}"
         lines = [
             head,
             *_standing(record),

@@ -12,8 +12,9 @@ from quantdg.bench.commands.show import show
 from quantdg.bench.experiment.describe import describe
 from quantdg.bench.experiment.offers import COMPONENTS, own_files
 from quantdg.bench.results.find import find_cell, find_cells, is_named
-from quantdg.bench.results.record import Labels
+from quantdg.bench.results.record import Labels, fingerprint
 from quantdg.bench.results.store import RunStore
+from quantdg.bench.results.trials import SearchedRow, Trial, write_search
 from quantdg.core.errors import ConfigError, RecordError, UnknownNameError
 from quantdg.quantizers.base import PlacedOutput, SiteAudit
 
@@ -127,6 +128,28 @@ def test_quantized_outputs_are_listed_and_float_ones_have_their_reason(
     [_, _, act, pool, *_] = capsys.readouterr().out.partition("\noutput ")[2].splitlines()
     assert act.split() == ["act", "act", "8", "b,", "c", "0.25", "0.5"]
     assert pool.split() == ["pool", "act", "8"]
+
+
+def test_trials_of_a_search_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = find_cell(f"{RUNS}/{LSQ}")[1]
+    rates, store = [1e-3, 0.00123456, 1e-3], RunStore(tmp_path / "runs", create=True)
+    settings = [{**record.settings, "protocol": {**record.settings["protocol"], "lr": lr}} for lr in rates]
+    records = [replace(record, settings=own, key=fingerprint(own), sizes=None) for own in settings]
+    for made in records:
+        store.write(made)
+    values = [{"protocol.lr": lr, "quantizer.lsq.lr_ratio": 0.1, "algorithm.erm.new": 0.5} for lr in rates]
+    del values[0]["algorithm.erm.new"]
+    trials = tuple(Trial(n, made.key, own) for n, (made, own) in enumerate(zip(records, values, strict=True)))
+    write_search(store, [SearchedRow(records[0].key, (records[0].key,), trials)])
+    show([f"{store.root}/digits"])
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["cell", "key", "trial", "state", "reason"]
+    told = {line.split()[1]: " ".join(line.split()[2:-1]) for line in rows}
+    assert told == {records[0].key: "0, 2 defaults", records[1].key: "1 lr=0.00123 new=0.5"}
+    show([f"{store.root}/{records[1].key}"])
+    assert capsys.readouterr().out.splitlines()[0] == f"{LSQ}  {records[1].key}  trial 1 lr=0.00123 new=0.5"
+    show([str(RUNS)])
+    assert "trial" not in capsys.readouterr().out.splitlines()[0]
 
 
 def test_a_list_says_what_was_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

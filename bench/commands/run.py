@@ -6,6 +6,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ...core.errors import ConfigError
@@ -24,7 +25,9 @@ def run(argv: Sequence[str]) -> int:
     from ..cells.failure import CellFailedError
     from ..engines.capacity import jobs_of
     from ..experiment import load as config
+    from ..results.store import RunStore
     from ..sweep import session
+    from ..tracking.tracking import track_report
 
     parser = run_parser()
     options = parser.parse_intermixed_args(argv)
@@ -50,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
         return _show_failure(failure)
     dispatch(["report", str(experiment.paths.out), *(["--full"] if options.full else [])])
     if experiment.tracking:
-        session.track_report(experiment)
+        track_report(RunStore(experiment.paths.out), experiment.tracking, partial(say, file=sys.stderr))
     return 1 if failed else 0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 from ...core.text import printable
@@ -22,11 +22,15 @@ LINE_SECONDS = 60
 """Between lines: how far it is in a log file, where a bar cannot move, and whom it waits for."""
 
 
+RECKON_SECONDS = 5
+"""Between two looks at how long it will take, on a terminal."""
+
+
 def progress_bar(console: Console) -> Progress:
     """Make the bar of a run, with its time so far, the time left and the cell that began last."""
     columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.percentage:>3.0f}%"))
     cell = TextColumn("{task.fields[cell]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), cell, console=console)
+    return Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[left]}"), cell, console=console)
 
 
 def tell(console: Console, text: str) -> None:
@@ -130,6 +134,7 @@ class Watch:
         cells: how many run.
         clock: seconds.
         stored: told the key of each cell that is stored.
+        left: returns the seconds left, None where it cannot know; then they are reckoned from the steps done.
     """
 
     def __init__(
@@ -140,11 +145,12 @@ class Watch:
         clock: Callable[[], float] = time.monotonic,
         *,
         stored: Callable[[str], None] | None = None,
+        left: Callable[[], float | None] | None = None,
     ) -> None:
         self.progress, self.steps, self.cells, self.clock = progress, steps, cells, clock
-        self.count, self.cell, self.stored = 0, "", stored
-        self.task = progress.add_task("training", total=steps, cell="")
-        self.began = self.told = clock()
+        self.count, self.cell, self.stored, self.left = 0, "", stored, left
+        self.task = progress.add_task("training", total=steps, cell="", left="")
+        self.began = self.told = self.reckoned = clock()
         self.waited = self.began - LINE_SECONDS
         self.alike = Alike(self._say)
 
@@ -172,18 +178,31 @@ class Watch:
     def _counts(self) -> str:
         return f"{self.count} of {self.cells} cells"
 
+    def _left(self) -> str:
+        """The time left in words; empty before the first step."""
+        task = self.progress.tasks[self.task]
+        known = self.left() if self.left is not None else None
+        if known is None and not task.completed:
+            return ""
+        took = self.clock() - self.began
+        return _minutes(took * max(0, self.steps - task.completed) / task.completed if known is None else known)
+
     def _line(self) -> None:
         """Once a minute say how far it is, where the bar does not, and what came again since then."""
         now, task = self.clock(), self.progress.tasks[self.task]
+        if self.progress.console.is_terminal and now - self.reckoned >= RECKON_SECONDS:
+            self.reckoned = now
+            self.progress.update(self.task, left=self._left())
         if now - self.told < LINE_SECONDS:
             return
         self.told = now
         self.alike.sum_up()
         if not self.progress.console.is_terminal and task.completed:
             took = now - self.began
-            left = _minutes(took * max(0, self.steps - task.completed) / task.completed)
             newest = f", at {self.cell}" if self.cell else ""
-            self._say(f"{self._counts()}, {task.percentage:.0f} % of the steps, {took / 60:.0f} min, {left}{newest}")
+            self._say(
+                f"{self._counts()}, {task.percentage:.0f} % of the steps, {took / 60:.0f} min, {self._left()}{newest}"
+            )
 
     def _say(self, text: str) -> None:
         tell(self.progress.console, text)

@@ -24,7 +24,7 @@ from ..results.store import RunStore
 from ..results.summary import scan
 from ..results.trials import those_that_count, write_search
 from ..results.verdict_rules import fix_rules
-from ..tracking.tracking import Tracking, report_files
+from ..tracking.tracking import Tracking
 from ..training.precision import check_computing
 from .checks import cells_of, check_parts, read_outlines
 from .plan import Plan, make_plan
@@ -33,6 +33,7 @@ from .requested import write_grid
 from .rerun import RerunPolicy
 from .search import Searching, searching
 from .stale import delete_stale
+from .status import StatusReader
 from .timing import time_kinds, timing_kind
 
 FAILED = (
@@ -223,7 +224,14 @@ def _run_here(
 ) -> None:
     try:
         with progress_bar(console) as progress:
-            watch = Watch(progress, _steps(made.run, store), len(made.run), stored=lambda key: tracking.cells([key]))
+            status = StatusReader(store, [cell.key for cell in made.run])
+            watch = Watch(
+                progress,
+                _steps(made.run, store),
+                len(made.run),
+                stored=lambda key: tracking.cells([key]),
+                left=lambda: status.read().left,
+            )
             try:
                 run_cells(made.run, store, experiment.paths, experiment.launcher, watch=watch, debug=debug)
             finally:
@@ -239,10 +247,3 @@ def _steps(cells: list[Cell], store: RunStore) -> int:
     missing = [g for g in groups.values() if not store.float_path(g.key).exists()]
     shared = sum(g.protocol.start_step for g in missing)
     return shared + sum(c.group.protocol.steps - c.group.protocol.start_step for c in cells)
-
-
-def track_report(experiment: Experiment) -> None:
-    """Hand the report that was written last to the tools of the experiment; failures are told."""
-    tracking = Tracking(RunStore(experiment.paths.out), experiment.tracking, partial(tell, Console(stderr=True)))
-    tracking.report(*report_files(experiment.paths.out / "report"))
-    tracking.finish()

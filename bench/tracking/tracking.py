@@ -98,3 +98,10 @@ class Tracking:
 def report_files(folder: Path) -> tuple[Path, dict[str, Path]]:
     """Return page and tables by name of a report, as ``quantdg report`` has written them into a folder."""
     return folder / "index.html", {path.stem: path for path in sorted(folder.glob("*.csv"))}
+
+
+def track_report(store: RunStore, tools: Sequence[str], say: Callable[[str], None]) -> None:
+    """Hand the report that ``quantdg run`` has just written to tools; a failure is said."""
+    tracking = Tracking(store, tools, say)
+    tracking.report(*report_files(store.root / "report"))
+    tracking.finish()

@@ -34,6 +34,17 @@ def test_a_log_file_gets_a_line_a_minute_that_names_the_cell_and_the_time_left(t
     assert lines == ([] if terminal else wanted)
 
 
+def test_the_time_left_is_that_of_the_folder_where_it_is_known() -> None:
+    out, now, known = io.StringIO(), [0.0], [None, 4000.0]
+    watch = Watch(progress_bar(Console(file=out)), 400, 9, lambda: now[0], left=lambda: known.pop(0))
+    for now[0] in (60.0, 120.0):
+        watch("steps", 100)
+    assert [line.rpartition(", ")[2] for line in out.getvalue().splitlines()] == [
+        "about 3 min left",
+        "about 67 min left",
+    ]
+
+
 def test_cells_that_fail_alike_are_a_line_at_once_and_a_line_for_the_others() -> None:
     out, now = io.StringIO(), [0.0]
     watch = Watch(progress_bar(Console(file=out)), 400, 9, lambda: now[0])

@@ -39,12 +39,9 @@ def comparison_summary(found: Comparison, heads: Sequence[str]) -> Group:
     more = len(found.differences) - min(len(shown), ROWS)
     if more:
         parts.append(_line(f"{more} more rows, of other selections too: --full"))
-    level = f"level {found.rules.alpha:g}, Holm over the rows of a data set"
-    parts.append(
-        _line(
-            f"B - A in points, paired by domain and seed, 95 % interval over domains; answer: sign-flip test, {level}."
-        )
-    )
+    if shown:
+        said = "B - A: points, paired by domain and seed; interval over domains; answer: sign-flip test with Holm"
+        parts.append(_line(f"{said}, level {found.rules.alpha:g}"))
     return Group(*parts)
 
 

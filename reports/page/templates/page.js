@@ -101,6 +101,7 @@
   unfold();
 
   document.addEventListener("click", function (event) {
+    if (event.target.closest("a[href^='#']")) { setTimeout(unfold); }
     var button = event.target.closest("button");
     if (!button) { return; }
     if (button.matches(".sort")) { sort(button); }

@@ -169,6 +169,12 @@ def test_headings_explain_themselves(page: Any) -> None:
     assert not page.locator("#tip").is_visible()
 
 
+def test_a_link_to_a_folded_table_unfolds_it(several: Any) -> None:
+    fold = several.locator("#tables details").first
+    several.evaluate("id => { location.hash = id; }", fold.get_attribute("id"))
+    several.wait_for_function("id => document.getElementById(id).open", arg=fold.get_attribute("id"))
+
+
 def test_data_and_averaging_are_chosen(several: Any) -> None:
     shown = several.locator(".view:not([hidden])")
     assert shown.count() == 1

@@ -53,7 +53,7 @@ def _rules(field: Field) -> list[str]:
 def _cube(field: Field) -> Cube:
     if len(field.sections) == 1:
         return field.results.cubes[field.sections[0]]
-    return Cube.of(field.results.cells_of(LineUp(field.sections)))
+    return field.results.cubes_together[LineUp(field.sections)]
 
 
 def _rows(field: Field, rule: str) -> Iterator[dict[str, Any]]:

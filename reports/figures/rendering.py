@@ -17,7 +17,7 @@ import vl_convert  # type: ignore[import-untyped,unused-ignore]
 from ...core.errors import ConfigError
 from ..text import escape
 from .drawing import Drawing, Spec, titled
-from .theme import COLUMN, FILE, PAPER, Look
+from .theme import COLUMN, FILE, PAPER, TWO_COLUMNS, Look
 
 Chart = (
     alt.Chart
@@ -30,8 +30,9 @@ Chart = (
 )
 VEGA_LITE = "6.4"
 """The version that the files are drawn with, and the page."""
-_SCALE = 2
+_LARGE = 2_000_000
 _ATTEMPTS = 4
+_LEAST = 90.0
 _RESOURCES = re.compile(rb"(?m)(?:^ +/\w+ \d+ 0 R\n)+")
 
 
@@ -93,8 +94,9 @@ def _svg(text: str) -> str:
 
 
 def png(drawn: str) -> bytes:
-    """Return an SVG as PNG, at two pixels for each of its."""
-    return bytes(vl_convert.svg_to_png(drawn, scale=_SCALE))
+    """Return an SVG as PNG, at two pixels for each of its; at one where it is larger than a screen."""
+    width, height = (float(n) for n in re.findall(r'width="([\d.]+)" height="([\d.]+)"', drawn)[0])
+    return bytes(vl_convert.svg_to_png(drawn, scale=2 if width * height < _LARGE else 1))
 
 
 def pdf(drawn: str) -> bytes:
@@ -119,20 +121,38 @@ def column_files(drawing: Drawing) -> dict[str, str]:
 def in_a_column(spec: Spec) -> Spec:
     """Return a specification that is as wide as a column of a paper, drawn with `theme.PAPER`.
 
-    Panels stand below each other, legends below them, and what axes and legends take is subtracted from the panels.
+    Panels stand below each other, legends below them, and what axes and labels take is subtracted from the panels. Where
+    that leaves less than 90 points, the figure is as wide as two columns.
     """
-    width = COLUMN - 60.0
-    for _ in range(_ATTEMPTS):
-        narrow = _narrowed(spec, width)
-        excess = float(re.findall(r'width="([\d.]+)"', svg(narrow, PAPER))[0]) - COLUMN
-        if excess == 0:
-            break
-        width -= excess
+    small = _shrunk(spec)
+    for total in (COLUMN, TWO_COLUMNS):
+        width = total - 60.0
+        for _ in range(_ATTEMPTS):
+            narrow = _narrowed(small, max(width, _LEAST))
+            excess = float(re.findall(r'width="([\d.]+)"', svg(narrow, PAPER))[0]) - total
+            if excess == 0:
+                return narrow
+            width -= excess
+        if width >= _LEAST:
+            return narrow
     return narrow
 
 
+def _shrunk(value: Any) -> Any:
+    """Heights and marks in proportion to letters of 8 points."""
+    if isinstance(value, list):
+        return [_shrunk(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    out = {key: item if key == "datasets" else _shrunk(item) for key, item in value.items()}
+    for key, factor in (("height", 0.62), ("step", 0.62), ("size", 0.45)):
+        if isinstance(out.get(key), (int, float)):
+            out[key] = round(factor * out[key], 1)
+    return out
+
+
 def _narrowed(spec: Spec, width: float) -> Spec:
-    """The specification with one column of panels, each at most so wide."""
+    """The specification with one column of panels, each so wide."""
     out = dict(spec)
     if "columns" in out:
         out["columns"] = 1

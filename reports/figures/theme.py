@@ -10,6 +10,7 @@ LIGHT = (
     *("#00456d", "#7a4c00", "#004f38", "#6f2f57", "#752f00", "#174f70", "#24282d", "#4f4800"),
 )
 """Colours of a series: the first eight after Okabe and Ito, darkened to a contrast of 3 on white; then their shades."""
+_BELOW = {"direction": "vertical", "anchor": "start"}
 NOT_CLIPPED = 0
 """Vega reads a limit of 0 as none: no label is cut and no symbol left out of a legend."""
 
@@ -52,8 +53,14 @@ class Look:
             "titleLimit": NOT_CLIPPED,
         }
         lines = {"domainColor": self.muted, "tickColor": self.muted, "gridColor": self.grid}
-        place = {"orient": "bottom", "columns": self.columns} if self.columns else {}
-        symbols = {"symbolLimit": NOT_CLIPPED, "symbolStrokeWidth": 1.6, "rowPadding": 3}
+        place = {"orient": "bottom", "columns": self.columns, "layout": {"bottom": _BELOW}} if self.columns else {}
+        symbols = {
+            "symbolLimit": NOT_CLIPPED,
+            "symbolSize": 6 * self.points,
+            "symbolStrokeWidth": 1.6,
+            "rowPadding": 3,
+            "symbolBaseFillColor": self.ink,
+        }
         heading = {"anchor": "start", "fontWeight": "normal", "color": self.ink, "fontSize": self.points + 3}
         below = {"subtitleColor": self.muted, "subtitleFontSize": self.points, "limit": NOT_CLIPPED, "offset": 10}
         return {
@@ -109,3 +116,5 @@ PAGE = Look(
 """The page: figures.css gives these variables their values in the light and in the dark."""
 COLUMN = 234
 """Width of a column of a paper, 3.25 inches, in points, which are the pixels of a PDF."""
+TWO_COLUMNS = 495
+"""Width of both columns, 6.875 inches."""

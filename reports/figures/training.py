@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import altair as alt
+import numpy as np
 
 from ...bench.results.record import HEADLINE, quantizer_label
 from ..frames.results import Results
 from .fields import PANEL, Field, fields, whole
-from .lines import Axis, lines, means
+from .lines import Axis, lines
 
 _PLACES = {"target_out": "target, 20 % part", "source_acc": "source validation"}
 _STEP = Axis("step", "optimizer step")
@@ -20,10 +21,13 @@ _CAPTION = "Mean over targets and seeds; complete methods only."
 def training_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
     """Draw the accuracy on the target's held-out part and on source validation."""
     for field in fields(results):
+        found = [*over_steps(field, *_PLACES)]
         rows = [
-            {**row, "accuracy": 100 * row[column], "measured on": said, column: None}
+            {PANEL: row[PANEL], "quantizer": row["quantizer"], "step": row["step"], "measured on": said}
+            | {"accuracy": 100 * row[column]}
             for column, said in _PLACES.items()
-            for row in over_steps(field, column)
+            for row in found
+            if np.isfinite(row[column])
         ]
         if rows:
             chart = lines(rows, field.quantizers, _STEP, Axis("accuracy", "accuracy, %", ".2f"), choice="measured on")
@@ -33,24 +37,27 @@ def training_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
 def weight_noise_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
     """Draw the noise-to-signal ratio of the weights, from insertion on."""
     for field in fields(results):
-        rows = [*over_steps(field, "noise")]
+        rows = [row for row in over_steps(field, "noise") if np.isfinite(row["noise"])]
         if rows:
             chart = lines(rows, field.quantizers, _STEP, Axis("noise", "noise-to-signal ratio of the weights"))
             yield field.finished(chart, "noise", "Weight noise while training", caption=_CAPTION)
 
 
-def over_steps(field: Field, column: str) -> Iterator[dict[str, Any]]:
-    """Yield the mean over targets and seeds at each step, of the methods that have every cell and every cell's curve."""
+def over_steps(field: Field, *columns: str) -> Iterator[dict[str, Any]]:
+    """Yield the means over targets and seeds at each step, of the methods that have every cell and every cell's curve."""
+    labels: list[tuple[str, str]] = []
+    wanted: list[int] = []
+    place: dict[str, int] = {}
     for section, cube in field.cubes:
-        named = {
-            key: (field.panel(section, method[0]), quantizer_label(method[1], method[2]))
-            for method, _ in whole(cube, HEADLINE)
-            for key in cube.keys_of(method)
-        }
-        place = {label: i for i, label in enumerate(dict.fromkeys(named.values()))}
-        own = field.results.curves.assign(method=field.results.curves["key"].map(named)).dropna(subset="method")
-        cells = own.groupby("method")["key"].transform("nunique")
-        found = [*means(own[cells == cube.accuracy[0].size], "method", "step", column)]
-        for row in sorted(found, key=lambda row: place[row["method"]]):
-            panel, quantizer = row.pop("method")
-            yield {PANEL: panel, "quantizer": quantizer, **row}
+        for method, accuracy in whole(cube, HEADLINE):
+            place |= dict.fromkeys(cube.keys_of(method), len(labels))
+            labels.append((field.panel(section, method[0]), quantizer_label(method[1], method[2])))
+            wanted.append(accuracy.size)
+    curves = field.results.curves
+    own = curves.assign(place=curves["key"].map(place)).dropna(subset="place")
+    cells = own[["place", "key"]].drop_duplicates().groupby("place").size()
+    complete = [i for i, count in cells.items() if count == wanted[int(i)]]  # type: ignore[call-overload]
+    found = own[own["place"].isin(complete)].groupby(["place", "step"])[[*columns]].mean().reset_index()
+    for row in found.to_dict("records"):
+        panel, quantizer = labels[int(row.pop("place"))]
+        yield {PANEL: panel, "quantizer": quantizer, **{str(name): value for name, value in row.items()}}

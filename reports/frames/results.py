@@ -104,6 +104,11 @@ class Results:
         return pd.concat(parts, ignore_index=True).assign(model="", protocol="")
 
     @cached_property
+    def cubes_together(self) -> dict[LineUp, Cube]:
+        """Return the accuracies of each line-up, whose targets are the domains of all its data sets."""
+        return {line_up: Cube.of(self.cells_of(line_up)) for line_up in self.line_ups if line_up.independent}
+
+    @cached_property
     def section_names(self) -> dict[Section, str]:
         """Return a file-name part for each section, unique whatever the labels hold."""
         sections = [section for section, _ in self.sections()]

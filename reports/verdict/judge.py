@@ -173,7 +173,7 @@ def _scopes(results: Results) -> Iterator[tuple[str, str, Cube]]:
     """
     for line_up, part in zip(results.line_ups, results.line_up_names, strict=True):
         if line_up.independent:
-            together = Cube.of(results.cells_of(line_up))
+            together = results.cubes_together[line_up]
             yield f"further domains of {line_up.scope}", f"domains-{part}", together
             yield f"further data sets beside {line_up.scope}", f"datasets-{part}", together.by_dataset()
     for section, part in results.section_names.items():

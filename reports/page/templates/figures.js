@@ -15,7 +15,7 @@
   }
 
   function embed(chart, spec, below) {
-    var legend = Object.assign({}, config.legend, below ? { orient: "bottom", columns: 2 } : {});
+    var legend = Object.assign({}, config.legend, below ? { orient: "bottom", columns: 2, layout: { bottom: { direction: "vertical", anchor: "start" } } } : {});
     return window.vegaEmbed(chart.firstElementChild, spec, {
       actions: false, ast: true, renderer: "svg", config: Object.assign({}, config, { legend: legend })
     });

@@ -17,6 +17,8 @@ from ..frames.results import Results
 Rows = Sequence[Mapping[str, Any]]
 PANEL = "panel"
 """The field that tells panels apart."""
+ROWS = "rows"
+"""Name of the data of `panels`: attached last, since Altair copies a chart whole at each step."""
 _WIDE, _TWO = 520, 360
 
 
@@ -59,11 +61,12 @@ class Field:
     def _keys(self) -> list[str]:
         return [*dict.fromkeys(key for _, cube in self.cubes for key in cube.keys_of(*cube.methods))]
 
-    def finished(self, chart: alt.TopLevelMixin, name: str, title: str, caption: str) -> alt.TopLevelMixin:
-        """Give a chart its name, title, caption and records."""
+    def finished(self, chart: alt.TopLevelMixin, name: str, title: str, *, caption: str, rows: Rows = ()) -> Any:
+        """Give a chart its name, title, caption, records and, if it is one of `panels`, its rows."""
+        own: Any = chart
+        meta = {"records": self._keys, **({ROWS: [*rows]} if rows else {})}
         heading = alt.Title(title, subtitle=self.where)
-        own = {"name": f"{name}-{self.name}", "title": heading, "description": caption}
-        return chart.properties(**own, usermeta={"records": self._keys})
+        return own.properties(name=f"{name}-{self.name}", title=heading, description=caption, usermeta=meta)
 
 
 def fields(results: Results) -> list[Field]:
@@ -126,7 +129,7 @@ def panels(
     listed = _drop_down(choice, [*dict.fromkeys(row[choice] for row in rows)]) if choice else None
     if listed is not None:
         drawn = drawn.transform_filter(f"datum['{choice}'] == {listed.name}")
-    data = alt.InlineData(values=[*rows])
+    data = alt.NamedData(name=ROWS)
     if len(names) == 1:
         drawn = drawn.properties(data=data)
     else:

@@ -23,7 +23,7 @@ def flatness_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
         if rows:
             radius = Axis("radius", "r, root-mean-square displacement of a parameter")
             chart = lines(rows, field.quantizers, radius, Axis("rise", "F(r), rise of the loss, nats"), choice="place")
-            yield field.finished(chart, "flatness", "Flatness", caption=_CAPTION)
+            yield field.finished(chart, "flatness", "Flatness", caption=_CAPTION, rows=rows)
 
 
 def rises(field: Field) -> Iterator[dict[str, Any]]:

@@ -32,7 +32,7 @@ def gain_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
         for part in _judged(field):
             rows = [row for rule in _rules(part) for row in _rows(part, rule)]
             if any("gain" in row for row in rows):
-                yield part.finished(_chart(rows, part), "gain", "Gain over float", caption=_caption(part))
+                yield part.finished(_chart(rows, part), "gain", "Gain over float", caption=_caption(part), rows=rows)
 
 
 def _judged(field: Field) -> Iterator[Field]:

@@ -36,7 +36,7 @@ def gain_by_bits_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
                 zero=True,
                 size=60,
             )
-            yield field.finished(chart, "gain-by-bits", "Gain by bits", caption=_CAPTION)
+            yield field.finished(chart, "gain-by-bits", "Gain by bits", caption=_CAPTION, rows=rows)
 
 
 def gain_by_noise_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
@@ -46,7 +46,7 @@ def gain_by_noise_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
         if rows:
             axis = Axis("noise", "noise-to-signal ratio of the weights, measured")
             chart = lines(rows, _names(field), axis, _GAIN, zero=True, size=60)
-            yield field.finished(chart, "gain-by-noise", "Gain by noise", caption=_CAPTION)
+            yield field.finished(chart, "gain-by-noise", "Gain by noise", caption=_CAPTION, rows=rows)
 
 
 def _names(field: Field) -> list[str]:

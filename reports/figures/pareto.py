@@ -28,7 +28,7 @@ def size_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
             rows += cost_points(field, section, of_section(results.sizes, section), "packed_file")
         if rows:
             chart = _chart(field, rows, "packed file, bytes", "~s")
-            yield field.finished(chart, "size", "Accuracy against file size", caption=_CAPTION)
+            yield field.finished(chart, "size", "Accuracy against file size", caption=_CAPTION, rows=rows)
 
 
 def latency_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
@@ -43,7 +43,7 @@ def latency_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
                 rows += cost_points(field, section, frame, "ms", measured=setting)
         if rows:
             chart = _chart(field, rows, "time of one call, ms", "~g", "measured")
-            yield field.finished(chart, "latency", "Accuracy against latency", caption=_CAPTION)
+            yield field.finished(chart, "latency", "Accuracy against latency", caption=_CAPTION, rows=rows)
 
 
 def _measured(results: Results, section: Section) -> Iterator[tuple[str, pd.DataFrame]]:

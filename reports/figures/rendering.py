@@ -17,6 +17,7 @@ import vl_convert  # type: ignore[import-untyped,unused-ignore]
 from ...core.errors import ConfigError
 from ..text import escape
 from .drawing import Drawing, Spec, titled
+from .fields import ROWS
 from .theme import COLUMN, FILE, PAPER, TWO_COLUMNS, Look
 
 Chart = (
@@ -56,12 +57,15 @@ def drawing_of(chart: object, name: str) -> Drawing:
     words = title if isinstance(title, dict) else {"text": title}
     if not words.get("text"):
         raise ConfigError("a figure must have a title, got none; write chart.properties(title='what it shows')")
+    meta = spec.pop("usermeta", {})
+    if ROWS in meta:
+        spec.setdefault("datasets", {})[ROWS] = meta[ROWS]
     return Drawing(
         name=f"figure-{spec.pop('name', name)}",
         title=_line(words["text"]),
         where=_line(words.get("subtitle", "")),
         caption=spec.pop("description", ""),
-        keys=tuple(spec.pop("usermeta", {}).get("records", ())),
+        keys=tuple(meta.get("records", ())),
         spec={key: value for key, value in spec.items() if key not in ("$schema", "config")},
     )
 

@@ -31,7 +31,7 @@ def training_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
         ]
         if rows:
             chart = lines(rows, field.quantizers, _STEP, Axis("accuracy", "accuracy, %", ".2f"), choice="measured on")
-            yield field.finished(chart, "training", "Accuracy while training", caption=_CAPTION)
+            yield field.finished(chart, "training", "Accuracy while training", caption=_CAPTION, rows=rows)
 
 
 def weight_noise_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
@@ -40,7 +40,7 @@ def weight_noise_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
         rows = [row for row in over_steps(field, "noise") if np.isfinite(row["noise"])]
         if rows:
             chart = lines(rows, field.quantizers, _STEP, Axis("noise", "noise-to-signal ratio of the weights"))
-            yield field.finished(chart, "noise", "Weight noise while training", caption=_CAPTION)
+            yield field.finished(chart, "noise", "Weight noise while training", caption=_CAPTION, rows=rows)
 
 
 def over_steps(field: Field, *columns: str) -> Iterator[dict[str, Any]]:

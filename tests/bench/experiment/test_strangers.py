@@ -156,7 +156,7 @@ def test_a_cell_of_a_stranger_opens_only_where_the_same_package_is(made, tmp_pat
     site, runs, _ = made
     key = next((runs / "cells").glob("*.json")).stem
     other = install(tmp_path / "newer", "2.0")
-    words = ("deploy", runs / key, "--out", tmp_path / "model.onnx", "--rounds", 7)
+    words = ("deploy", runs / key, "--out", tmp_path / "model.onnx", "--runtime", "onnxruntime", "--rounds", 7)
     assert quantdg(site, *words).returncode == 0
     for place, reason in ((tmp_path / "nothing", "it is not there"), (other, "it comes from stranger 2.0")):
         done = quantdg(place, *words)

@@ -15,6 +15,7 @@ from ..experiment.deploy import DeploySettings
 from ..results.deployment import Deployment, Timing
 from ..results.provenance import machine, versions
 from ..results.record import pack_bits
+from .description import description_of
 from .files import Files, deployment_kind, write_files
 from .measure import TimingTask, measure
 from .reference import Prover, prover
@@ -54,7 +55,10 @@ def prepare_deployment(cell: StoredCell, out: Path, scratch: Path, timed: bool =
         MissingPackageError: the exporter is not installed.
     """
     timed = timed and deployment_kind(cell.model)[0] == "integer"
-    files = write_files(cell.network, cell.model, cell.shape, out, scratch=scratch, baseline=timed)
+    described = description_of(cell)
+    files = write_files(
+        cell.network, cell.model, cell.shape, out, scratch=scratch, baseline=timed, description=described
+    )
     if files.kind == "not exportable":
         return Prepared(cell, files, None, timed)
     images = cell.sample(min(MOST_IMAGES, max(FEWEST_IMAGES, PIXELS // int(np.prod(cell.shape)))))

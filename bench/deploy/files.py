@@ -13,6 +13,7 @@ from ..packed.file import PackedModel, grid_tensors, write_packed
 from ..packed.twin import load_float
 from ..results.deployment import Bytes, Kind
 from ..results.files import write_atomic
+from .description import Description, describe_file
 from .executorch_ import export_pte
 from .integer import IntegerModel, build_integer, not_exportable
 from .onnx_export import export_onnx
@@ -53,6 +54,7 @@ def write_files(
     out: Path,
     scratch: Path,
     baseline: bool = True,
+    description: Description | None = None,
 ) -> Files:
     """Write every file of a model and measure it.
 
@@ -64,6 +66,7 @@ def write_files(
             it ends in ``.pte``, else ONNX; the compressed file goes beside it under the suffix ``.safetensors.zst``.
         scratch: folder of the files that are needed for comparison only.
         baseline: write the network in float32 as a runtime file, to be timed beside the integer one.
+        description: what ``out`` says of itself; its bytes count.
     """
     state, (kind, reason) = model.state(), deployment_kind(model)
     export = export_pte if out.suffix == PTE else export_onnx
@@ -78,6 +81,8 @@ def write_files(
         integer = build_integer(network, state, model.sites, model.outputs)
         export(integer.module, shape, out)
         integer_file = out
+    if description is not None and out in (float_file, integer_file):
+        describe_file(out, description)
     sizes = Bytes(
         float_file=(scratch / "float.safetensors").stat().st_size,
         float_runtime_file=float_file.stat().st_size if float_file else 0,

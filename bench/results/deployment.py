@@ -13,6 +13,7 @@ from ...core.errors import RecordError
 from .codec import decoded, encoded, reading
 from .files import write_atomic
 from .folder import check_key, inside
+from .loading import DESCRIPTIONS
 from .record import Labels
 from .store import Unreadable, parsed
 
@@ -202,7 +203,7 @@ def write_deployment(root: Path, deployment: Deployment) -> Path:
 
 def deployments(root: Path) -> Iterator[Deployment | Unreadable]:
     """Yield all records of a run folder in file order; damaged files come as Unreadable."""
-    return parsed(root, FOLDER, _named)
+    return parsed(root, FOLDER, _named, other=DESCRIPTIONS)
 
 
 def _named(text: str, path: Path) -> Deployment:

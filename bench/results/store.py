@@ -216,15 +216,20 @@ class RunStore:
         return parsed(self.root, "latency", lambda text, path: Latency.from_json(text, str(path)))
 
 
-def parsed(root: Path, folder: str, parse: Callable[[str, Path], Parsed]) -> Iterator[Parsed | Unreadable]:
+def parsed(
+    root: Path, folder: str, parse: Callable[[str, Path], Parsed], *, other: tuple[str, ...] = ()
+) -> Iterator[Parsed | Unreadable]:
     """Yield what the JSON files of a folder hold, in file order; what cannot be read comes as Unreadable.
 
     Args:
         root: the run folder.
         folder: in it.
         parse: makes the object of a file's text and path; RecordError where it is damaged.
+        other: endings of names that are no records.
     """
     for path in listed(root, folder, ".json"):
+        if path.name.endswith(other):
+            continue
         try:
             yield parse(read_text(path), path)
         except FileNotFoundError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ...bench.recipes.recipe import Recipe, recipe_of
 from ...bench.results.codec import WRONG
 from ...bench.results.deployment import Deployment
+from ...bench.results.loading import loading_code
 from ...bench.results.record import HEADLINE, Record
 from ...core.errors import RecordError
 from .cell_tables import CellTable, cell_tables, percent
@@ -25,6 +26,7 @@ class CellPage:
         recipe: how to run it again; None where its settings have another form, ``trouble`` then says which.
         curve: over the steps; None where there are fewer than two checkpoints.
         tables: in reading order.
+        code: that loads its deployed ONNX file; empty where there is none that says what it expects.
     """
 
     record: Record
@@ -34,10 +36,11 @@ class CellPage:
     trouble: str
     curve: Curve | None
     tables: Sequence[CellTable]
+    code: str = ""
 
 
-def cell_page(record: Record, deployments: Sequence[Deployment] = ()) -> CellPage:
-    """Return the page of a record with what was deployed of it."""
+def cell_page(record: Record, deployments: Sequence[Deployment] = (), file: str = "") -> CellPage:
+    """Return the page of a record with what was deployed of it; ``file`` is its ONNX file that describes itself, if any."""
     labels, headline = record.labels, record.rows.get(HEADLINE)
     bits = "" if labels.bits == labels.quantizer else f" {labels.bits}"
     recipe, trouble = None, ""
@@ -53,6 +56,7 @@ def cell_page(record: Record, deployments: Sequence[Deployment] = ()) -> CellPag
         trouble,
         _drawn(record),
         cell_tables(record, deployments, recipe),
+        loading_code(file) if file else "",
     )
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from ...bench.results.deployment import FOLDER as DEPLOYED
 from ...bench.results.deployment import Deployment, deployments
 from ...bench.results.files import remove, write_atomic
-from ...bench.results.folder import listed
+from ...bench.results.folder import is_regular, listed
 from ...bench.results.record import Record
 from ...bench.results.store import CELLS, RunStore
 from .cell import cell_page
@@ -23,9 +24,9 @@ MOST = 1000
 """A larger run gets its cells' pages only when asked, since 10,000 would take longer than the rest of the report."""
 
 
-def render_cell(record: Record, deployed: list[Deployment], back: str) -> str:
-    """Return the text of a cell's page; ``back`` is the address of the report's page from there."""
-    return templates().get_template("cell.html").render(page=cell_page(record, deployed), back=back)
+def render_cell(record: Record, deployed: list[Deployment], back: str, file: str = "") -> str:
+    """Return the text of a cell's page; ``back`` is the address of the report's page from there, ``file`` as for `cell_page`."""
+    return templates().get_template("cell.html").render(page=cell_page(record, deployed, file), back=back)
 
 
 def address(place: Path, page: Path) -> str:
@@ -50,10 +51,17 @@ def write_cell_pages(root: Path, folder: Path, page: Path, *, which: Which = "fe
     known = _by_key(root) if records else {}
     for record in records:
         path = folder / f"{record.key}.html"
-        write_atomic(path, render_cell(record, known.get(record.key, []), address(page, path)), flushed=False)
+        text = render_cell(record, known.get(record.key, []), address(page, path), _described(root, record.key))
+        write_atomic(path, text, flushed=False)
     kept = {f"{record.key}.html" for record in records}
     remove(*(path for path in _pages(folder) if path.name not in kept))
     return len(kept)
+
+
+def _described(root: Path, key: str) -> str:
+    """The ONNX file of a cell that says what it expects, relative to the run folder; empty where there is none."""
+    file = f"{DEPLOYED}/{key}.onnx"
+    return file if is_regular(root / f"{file}.json") else ""
 
 
 def _pages(folder: Path) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """Cells of a run folder through ``quantdg deploy`` and through a session."""
 
 import errno
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,11 @@ from quantdg.bench.packed.file import read_model, write_packed
 from quantdg.bench.results.deployment import Deployment, deployments
 from quantdg.bench.results.files import StorageError
 from quantdg.bench.results.find import find_cell
+from quantdg.bench.results.loading import loading_code
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep.session import run_experiment
+from quantdg.bench.training.data import load_dataset
 from quantdg.core import packages
 from quantdg.core.errors import ConfigError, MissingPackageError, RecordError, UnknownNameError
 from quantdg.quantizers.export import SiteExport
@@ -175,6 +178,37 @@ def test_the_command(finished, tmp_path, capsys):
     assert f"{out.stat().st_size:,} bytes" in text
     assert text.count("ratio") == 2
     assert by_label(store)["lsq W7A8"].runtime == "onnxruntime"
+
+
+def test_a_file_says_what_it_expects_and_the_code_shown_gives_the_recorded_logits(
+    finished, tmp_path, monkeypatch, capsys
+):
+    image_module = pytest.importorskip("PIL.Image")
+    store, experiment, keys = finished
+    key = keys["lsq W7"]
+    monkeypatch.chdir(tmp_path)
+    assert deploy([f"{store.root}/{key}", "--out", "model.onnx", "--runtime", "onnxruntime"]) == 0
+    record, dataset = store.load(key), load_dataset(experiment.setups[0].dataset, experiment.paths)
+    domain = dataset.domains[dataset.index(record.labels.target)]
+    place, logits = record.logits.index()[3], record.logits.array()[3]
+    image_module.fromarray(domain.images[place].transpose(1, 2, 0)).save("image.png")
+    code = loading_code("model.onnx")
+    page = (Path(__file__).parents[3] / "docs" / "deployment.md").read_text(encoding="utf-8")
+    assert f"```python\n{code}```" in page
+    assert len(code.splitlines()) <= 11
+    capsys.readouterr()
+    found = {}
+    exec(code, found)  # noqa: S102 - that users run it is the point
+    assert found["logits"][0] == pytest.approx(logits, abs=1e-4)
+    assert capsys.readouterr().out.startswith(f"{dataset.classes[logits.argmax()]} ")
+    assert json.loads(Path("model.onnx.json").read_text()) == found["about"]
+    assert {name: found["about"][name] for name in ("quantizer", "bits", "record", "quantized_layers")} == {
+        "quantizer": "lsq",
+        "bits": "W7",
+        "record": key,
+        "quantized_layers": 3,
+    }
+    assert found["about"]["input"]["size"] == [16, 16]
 
 
 def store_model(store, record, rest, sites):

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from quantdg.bench.results.confusion import MOST_CLASSES, Confusion
+from quantdg.bench.results.deployment import deployments
 from quantdg.bench.results.record import Record, fingerprint
-from quantdg.bench.results.store import RunStore
+from quantdg.bench.results.store import RunStore, Unreadable
 from quantdg.reports.commands import report
 from quantdg.reports.page import cell_pages
 from quantdg.reports.page.cell import CellPage, cell_page
@@ -142,3 +143,14 @@ def test_the_report_writes_them_and_its_page_leads_there(
 def test_the_same_record_gives_the_same_bytes() -> None:
     made: list[Any] = [render_cell(lsq(), [], "x.html") for _ in range(2)]
     assert made[0] == made[1]
+
+
+def test_a_described_file_comes_with_the_code_that_loads_it(golden: RunStore, tmp_path: Path) -> None:
+    key = next(r.key for r in golden.records() if isinstance(r, Record))
+    (golden.root / "deploy").mkdir(exist_ok=True)
+    (golden.root / "deploy" / f"{key}.onnx.json").write_text("{}")
+    write_cell_pages(golden.root, tmp_path, tmp_path / "index.html")
+    text = (tmp_path / f"{key}.html").read_text()
+    assert f"onnxruntime.InferenceSession(&#34;deploy/{key}.onnx&#34;)" in text
+    assert sum("InferenceSession" in path.read_text() for path in tmp_path.glob("*.html")) == 1
+    assert not [found for found in deployments(golden.root) if isinstance(found, Unreadable)]

@@ -30,7 +30,8 @@ def deploy_store(
 ) -> None:
     """Deploy the cells that have no record for these runtimes yet; a failure becomes a record with its reason.
 
-    Writes RUNS/deploy/KEY-RUNTIME.json, KEY.onnx or KEY.pte, and KEY.safetensors.zst.
+    Writes RUNS/deploy/KEY-RUNTIME.json, KEY.onnx or KEY.pte with its description KEY.onnx.json or KEY.pte.json, and
+    KEY.safetensors.zst.
 
     Args:
         store: the run folder.

@@ -140,8 +140,13 @@ def with_counterpart(table: Table) -> Table | None:
         for place, i in enumerate(kept)
         if (i, "measured") in table.traces
     }
-    shown = {"text": table.text[has].reset_index(drop=True), "numbers": table.numbers[has].reset_index(drop=True)}
-    return replace(table, **shown, notes=(*table.notes, *more), traces=behind)
+    return replace(
+        table,
+        text=table.text[has].reset_index(drop=True),
+        numbers=table.numbers[has].reset_index(drop=True),
+        notes=(*table.notes, *more),
+        traces=behind,
+    )
 
 
 def published_tables(results: Results) -> list[Table]:

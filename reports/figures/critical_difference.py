@@ -17,13 +17,13 @@ from ..frames.cube import method_label
 from ..frames.results import Results
 from ..stats.ranking import Ranking, rank
 from ..text.numbers import p_phrase
-from .fields import fields, whole
+from .fields import Figure, fields, whole
 
 _MOST_RANKED = 20
 _WIDTH, _BAR, _ROW = 420, 9, 18
 
 
-def rank_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
+def rank_figures(results: Results) -> Iterator[Figure]:
     """Draw the mean ranks over the target domains of each data set, by source validation; none with fewer than 3 methods."""
     for field in fields(results):
         drawn, said = [], []

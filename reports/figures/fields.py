@@ -23,6 +23,21 @@ _WIDE, _TWO = 520, 360
 
 
 @dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A chart with what Altair need not look through.
+
+    Attributes:
+        chart: without the data called `ROWS`.
+        rows: these data; none where the chart has its own.
+        keys: the records it shows.
+    """
+
+    chart: alt.TopLevelMixin
+    rows: Rows
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Field:
     """Sections that one figure shows.
 
@@ -61,12 +76,12 @@ class Field:
     def _keys(self) -> list[str]:
         return [*dict.fromkeys(key for _, cube in self.cubes for key in cube.keys_of(*cube.methods))]
 
-    def finished(self, chart: alt.TopLevelMixin, name: str, title: str, *, caption: str, rows: Rows = ()) -> Any:
+    def finished(self, chart: alt.TopLevelMixin, name: str, title: str, *, caption: str, rows: Rows = ()) -> Figure:
         """Give a chart its name, title, caption, records and, if it is one of `panels`, its rows."""
         own: Any = chart
-        meta = {"records": self._keys, **({ROWS: [*rows]} if rows else {})}
         heading = alt.Title(title, subtitle=self.where)
-        return own.properties(name=f"{name}-{self.name}", title=heading, description=caption, usermeta=meta)
+        named = own.properties(name=f"{name}-{self.name}", title=heading, description=caption)
+        return Figure(chart=named, rows=rows, keys=tuple(self._keys))
 
 
 def fields(results: Results) -> list[Field]:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import altair as alt
-
 from ...bench.results.record import quantizer_label
 from ..frames.columns import of_section
 from ..frames.results import Results
-from .fields import PANEL, Field, fields
+from .fields import PANEL, Field, Figure, fields
 from .lines import Axis, lines, means
 
 _CAPTION = "Rise of the loss along random directions, deployed weights, mean over cells; lower is flatter."
 
 
-def flatness_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
+def flatness_figures(results: Results) -> Iterator[Figure]:
     """Draw the rise F(r) against the radius r, on the sources and on the target."""
     for field in fields(results):
         rows = [*rises(field)]

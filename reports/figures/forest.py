@@ -16,14 +16,14 @@ from ..frames.line_ups import LineUp
 from ..frames.results import Results
 from ..stats.effect import Floats
 from ..stats.units import DomainsOfDataSets
-from .fields import PANEL, Field, Rows, fields, highlighted, panels
+from .fields import PANEL, Field, Figure, Rows, fields, highlighted, panels
 
 _NOT_DRAWN = (LAST, ORACLE)
 _ROW = 24
 _AXIS = "gain over float, points"
 
 
-def gain_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
+def gain_figures(results: Results) -> Iterator[Figure]:
     """Draw the gains that each verdict is about: over the domains of several data sets, or over those of one.
 
     A mark is a domain's mean over seeds; bar and line are mean and interval as the verdict has them.

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import altair as alt
 import numpy as np
 
 from ...bench.results.record import HEADLINE
@@ -15,7 +14,7 @@ from ..frames import gains
 from ..frames.columns import METHOD, Section, of_section
 from ..frames.cube import Method
 from ..frames.results import Results
-from .fields import PANEL, Field, fields
+from .fields import PANEL, Field, Figure, fields
 from .lines import Axis, lines
 
 _BITS = re.compile(r"^W(\d+)(.*)$")
@@ -23,7 +22,7 @@ _CAPTION = "Mean over all (target, seed) pairs, complete methods only, weights t
 _GAIN = Axis("gain", "gain over float, points", "+.2f")
 
 
-def gain_by_bits_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
+def gain_by_bits_figures(results: Results) -> Iterator[Figure]:
     """Draw the gain of each quantizer that was run at several widths."""
     for field in fields(results):
         rows = by_bits(field)
@@ -39,7 +38,7 @@ def gain_by_bits_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
             yield field.finished(chart, "gain-by-bits", "Gain by bits", caption=_CAPTION, rows=rows)
 
 
-def gain_by_noise_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
+def gain_by_noise_figures(results: Results) -> Iterator[Figure]:
     """Draw the gain against the noise-to-signal ratio of the weights, the median over the cells of a method."""
     for field in fields(results):
         rows = by_noise(field)

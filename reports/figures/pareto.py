@@ -14,13 +14,13 @@ from ..frames.columns import METHOD, Section, of_section
 from ..frames.deployments import deployed_in
 from ..frames.results import Results
 from ..frames.timings import costs, setting_words
-from .fields import PANEL, Field, Rows, coloured, fields, highlighted, legend_of, panels, whole
+from .fields import PANEL, Field, Figure, Rows, coloured, fields, highlighted, legend_of, panels, whole
 
 _CAPTION = "Mean over target domains and seeds; the line joins the methods that no other beats in both."
 _HEIGHT = 300
 
 
-def size_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
+def size_figures(results: Results) -> Iterator[Figure]:
     """Draw accuracy against the bytes of the packed file: medians over cells."""
     for field in fields(results):
         rows: list[dict[str, Any]] = []
@@ -31,7 +31,7 @@ def size_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
             yield field.finished(chart, "size", "Accuracy against file size", caption=_CAPTION, rows=rows)
 
 
-def latency_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
+def latency_figures(results: Results) -> Iterator[Figure]:
     """Draw accuracy against the milliseconds of one call, in each runtime, batch and number of threads.
 
     What runs on dequantized weights shows no speed of a quantized model: it is drawn where nothing else was measured.

@@ -17,7 +17,7 @@ import vl_convert  # type: ignore[import-untyped,unused-ignore]
 from ...core.errors import ConfigError
 from ..text import escape
 from .drawing import Drawing, Spec, titled
-from .fields import ROWS
+from .fields import ROWS, Figure
 from .theme import COLUMN, FILE, PAPER, TWO_COLUMNS, Look
 
 Chart = (
@@ -41,14 +41,16 @@ def drawing_of(chart: object, name: str) -> Drawing:
     """Take a chart's specification apart.
 
     Args:
-        chart: of Altair, with a title; ``description``: the caption, ``name``: of its files, ``usermeta``: under
-            ``records`` the keys of the records that it shows.
+        chart: of Altair, with a title, or a `Figure` of it; ``description``: the caption, ``name``: of its files,
+            ``usermeta``: under ``records`` the keys of the records that it shows.
         name: of its files where the chart has none.
 
     Raises:
         ConfigError: it is no chart, or has no title.
         altair.SchemaValidationError: it is not valid Vega-Lite.
     """
+    rows, keys = (chart.rows, chart.keys) if isinstance(chart, Figure) else ((), ())
+    chart = chart.chart if isinstance(chart, Figure) else chart
     if not isinstance(chart, Chart):
         raise ConfigError(f"a figure must be an Altair chart or None, got {chart!r}")
     with alt.data_transformers.enable("default", max_rows=None):
@@ -58,14 +60,14 @@ def drawing_of(chart: object, name: str) -> Drawing:
     if not words.get("text"):
         raise ConfigError("a figure must have a title, got none; write chart.properties(title='what it shows')")
     meta = spec.pop("usermeta", {})
-    if ROWS in meta:
-        spec.setdefault("datasets", {})[ROWS] = meta[ROWS]
+    if rows:
+        spec["datasets"] = {**spec.get("datasets", {}), ROWS: _clean([*rows])}
     return Drawing(
         name=f"figure-{spec.pop('name', name)}",
         title=_line(words["text"]),
         where=_line(words.get("subtitle", "")),
         caption=spec.pop("description", ""),
-        keys=tuple(meta.get("records", ())),
+        keys=keys or tuple(meta.get("records", ())),
         spec={key: value for key, value in spec.items() if key not in ("$schema", "config")},
     )
 

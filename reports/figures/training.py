@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import altair as alt
 import numpy as np
 
 from ...bench.results.record import HEADLINE, quantizer_label
 from ..frames.results import Results
-from .fields import PANEL, Field, fields, whole
+from .fields import PANEL, Field, Figure, fields, whole
 from .lines import Axis, lines
 
 _PLACES = {"target_out": "target, 20 % part", "source_acc": "source validation"}
@@ -18,7 +17,7 @@ _STEP = Axis("step", "optimizer step")
 _CAPTION = "Mean over targets and seeds; complete methods only."
 
 
-def training_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
+def training_figures(results: Results) -> Iterator[Figure]:
     """Draw the accuracy on the target's held-out part and on source validation."""
     for field in fields(results):
         found = [*over_steps(field, *_PLACES)]
@@ -34,7 +33,7 @@ def training_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
             yield field.finished(chart, "training", "Accuracy while training", caption=_CAPTION, rows=rows)
 
 
-def weight_noise_figures(results: Results) -> Iterator[alt.TopLevelMixin]:
+def weight_noise_figures(results: Results) -> Iterator[Figure]:
     """Draw the noise-to-signal ratio of the weights, from insertion on."""
     for field in fields(results):
         rows = [row for row in over_steps(field, "noise") if np.isfinite(row["noise"])]

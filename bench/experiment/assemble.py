@@ -38,8 +38,6 @@ from .registry import origin_of
 from .search import ALONE, SHARED, configured_search, take_lists
 from .setup import Setup, refuse_same
 
-Lists = Mapping[str, tuple[Any, ...]]
-
 
 class Composed(NamedTuple):
     """This is a configuration: all groups and settings, resolved, and the name chosen in each group that takes one."""
@@ -94,7 +92,7 @@ def assemble(shared: Composed, alone: Sequence[Composed], reference: Node | None
         rules=dataclass_from(Rules, "verdict", value_of(config, "verdict")),
         search=configured_search(
             settings_in("search", config.get("search") or {}),
-            {s.name: _lists(s, own, lists) for part, (_, own) in zip(parts, several, strict=True) for s in part},
+            {s.name: s.lists(own, lists) for part, (_, own) in zip(parts, several, strict=True) for s in part},
             seeds,
         ),
     )
@@ -123,12 +121,6 @@ def _severities(config: Node) -> list[Node]:
         )
     refuse_repeats("dataset.severity", values)
     return [{**config, "dataset": {**dataset, "severity": value}} for value in values]
-
-
-def _lists(setup: Setup, own: Lists, shared: Lists) -> Lists:
-    """The lists in place of single values on one data set; where it has averages of its own, their lists are its own, too."""
-    kept = {name: some for name, some in shared.items() if setup.averages is None or not name.startswith("averaging.")}
-    return {**own, **kept}
 
 
 def _setup(config: Node, choices: Mapping[str, str]) -> Setup:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ...core.errors import ConfigError
 from ...core.repeats import refuse_repeats
 from .component import Component
 from .protocol import Protocol
+
+Lists = Mapping[str, tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ class Setup:
     def name(self) -> str:
         """Return the data set's name, as tables show it."""
         return self.dataset.title
+
+    def lists(self, own: Lists, shared: Lists) -> Lists:
+        """Return the lists in place of single values, its own and the shared ones; with averages of its own, not theirs."""
+        alone = self.averages is not None
+        return {**own, **{name: some for name, some in shared.items() if not (alone and name.startswith("averaging."))}}
 
     def protocols(self, start_steps: Sequence[int]) -> list[Protocol]:
         """Return the protocol once for each start step, itself for none; ConfigError where one does not fit."""

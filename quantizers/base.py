@@ -132,7 +132,6 @@ class Quantizer(ABC):
             from source inputs and the weights as they are, with nothing kept from an earlier call. Between an optimizer
             step and the next calibrate an evaluation computes with the float weights, and nothing can be exported.
         double_backward: whether its operators can be differentiated twice.
-        needs_double_backward: whether it differentiates a gradient of the network itself, which compiled code cannot.
         ranges: of the settings that a search sets, by their names; a part of the class, for example ``{"lr_ratio": Log(0.01, 1)}``.
         beyond: the gradient of weights beyond the grid: ``stopped``, ``passed``, or ``any`` where it differs by weight.
         dead_weights: says why weights inside the grid may get no gradient, or is empty: then none of them is left without.
@@ -151,7 +150,6 @@ class Quantizer(ABC):
     requires: ClassVar[Mapping[str, str]] = {}
     post_training: ClassVar[bool] = False
     double_backward: ClassVar[bool] = True
-    needs_double_backward: bool = False
     ranges: ClassVar[Ranges] = {}
     beyond: Beyond = "stopped"
     dead_weights: str = ""

@@ -170,7 +170,6 @@ class EWGS(OverQuantizer):
                 f"probes={probes}; write batches=3 every=300 probes=8"
             )
         self.delta, self.every, self.batches, self.probes = delta, every, batches, probes
-        self.needs_double_backward = delta is None
 
     def over(self, inner: FakeQuant, weight: Tensor, site: SiteSpec) -> OverQuant:
         """Make an `EWGSQuant`."""

@@ -32,7 +32,7 @@ def _check_name(name: object, taken: Collection[str]) -> None:
         raise ConfigError(
             f"the name of a table or figure becomes a file name: lower-case letters, digits, '.', '_' and '-', got {name!r}"
         )
-    if name in RESERVED or name.startswith(("verdict-", "published-")) or name in taken:
+    if name in RESERVED or name.startswith("verdict-") or name in taken:
         raise ConfigError(f"the name {name!r} is taken; write another one, for example 'my-{name}'")
 
 

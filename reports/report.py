@@ -19,7 +19,7 @@ from .frames.trials import how_chosen
 from .plugins import Problem
 from .tables.failures import problems_table
 from .tables.provenance import provenance_table, status_line
-from .tables.published import published_tables, with_counterpart
+from .tables.published import published_tables
 from .tables.table import Table
 from .tables.verdict import verdict_tables
 from .text import escape
@@ -99,11 +99,6 @@ class Report:
         return [*self._tables[0], *([problems] if len(problems.text) else [])]
 
     @cached_property
-    def published(self) -> list[Table]:
-        """Return what papers report beside what was measured, a table for each paper with a data set of the folder."""
-        return published_tables(self.results)
-
-    @cached_property
     def judged(self) -> list[Table]:
         """Return the tables of the verdict."""
         return verdict_tables(self.verdict)
@@ -136,7 +131,7 @@ class Report:
         makers: list[Callable[[], list[Table]]] = [
             lambda: self.judged,
             lambda: self._tables[0],
-            lambda: [provenance_table(self.results), *self.published],
+            lambda: [provenance_table(self.results), *published_tables(self.results)],
             lambda: self.measured[-1:],
         ]
         known: dict[str, Table] = {}
@@ -163,7 +158,7 @@ class Report:
         return "\n".join([f"{status_line(self.results)}\n", _words(self.results, self.verdict, 2), *made])
 
     def text(self) -> str:
-        """Return the text of report.md: the verdict, all tables, figures, what papers report beside it, and provenance."""
+        """Return the text of report.md: the verdict, all tables, figures and provenance."""
         parts = [f"# QuantDG report\n\n{status_line(self.results)}\n"]
         if self.verdict.scopes:
             parts.append(_words(self.results, self.verdict, 2))
@@ -172,7 +167,6 @@ class Report:
             parts.append("## Figures\n")
         for drawing, files in self._figures[0]:
             parts += [f"![{escape.markdown(drawing.heading)}]({name}.svg)\n" for name in files]
-        parts += [own.markdown(level=2) for table in self.published if (own := with_counterpart(table)) is not None]
         parts.append(provenance_table(self.results).markdown(level=2))
         return "\n".join(parts)
 
@@ -190,7 +184,7 @@ class Report:
             The files written, report.md first.
         """
         files: dict[str, str | bytes] = {"report.md": self.text()}
-        for table in (*self.judged, *self.measured, *self.published, provenance_table(self.results)):
+        for table in (*self.judged, *self.measured, provenance_table(self.results)):
             files[f"{table.name}.md"] = table.markdown(level=1)
             files[f"{table.name}.csv"] = table.csv()
             files[f"{table.name}.tex"] = table.latex()

@@ -34,6 +34,7 @@ from ..training.branch import Branch
 from ..training.data import CellData, load_dataset
 from ..training.evaluation import Score, SourceScore, evaluate, evaluate_sources
 from ..training.precision import check_computing
+from ..training.ranks import Ranks
 
 
 def incompatibility(
@@ -43,12 +44,8 @@ def incompatibility(
     network: Callable[[], nn.Module],
     *,
     step_rule: Component | None = None,
-    compiled: bool = False,
 ) -> tuple[Status, str] | None:
-    """Return why an algorithm, under a step rule, and a quantizer cannot run together on so many source domains, or None.
-
-    Code of torch.compile (``compiled``) has no second derivative.
-    """
+    """Return why an algorithm, under a step rule, and a quantizer cannot run together on so many source domains, or None."""
     try:
         kind: type[Quantizer] = import_object(quantizer.target)
         missing = kind.missing()
@@ -62,18 +59,11 @@ def incompatibility(
     twice = algorithm.name if method.double_backward else _twice(step_rule)
     if twice and not kind.double_backward:
         return "unsupported", f"{twice} needs a double backward, {quantizer.name} has none"
-    if compiled and (twice := twice or _of_quantizer(quantizer)):
-        return "unsupported", f"{twice} needs a double backward, compiled code has none; write protocol.compile=false"
     if quantizer.spec is not None:
         ok, reason = quantizer.create(0).supports(network(), quantizer.spec)
         if not ok:
             return "unsupported", reason
     return None
-
-
-def _of_quantizer(quantizer: QuantizerComponent) -> str:
-    """The quantizer's name where it differentiates a gradient itself."""
-    return quantizer.name if quantizer.create(0).needs_double_backward else ""
 
 
 def _twice(step_rule: Component | None) -> str:
@@ -88,21 +78,18 @@ def cell_incompatibility(cell: Cell, data: CellData) -> tuple[Status, str] | Non
         need = import_object(transform.target).min_domains
         if len(data.sources) < need:
             return "unsupported", f"{transform.name} needs {need} source domains, there are {len(data.sources)}"
+    sources, rule = len(data.sources), group.step_rule
     return incompatibility(
-        group.algorithm,
-        cell.quantizer,
-        len(data.sources),
-        lambda: data.initial_network(group.model),
-        step_rule=group.step_rule,
-        compiled=group.protocol.compile,
+        group.algorithm, cell.quantizer, sources, lambda: data.initial_network(group.model), step_rule=rule
     )
 
 
-def open_data(group: Group, paths: Paths, device: str) -> CellData:
-    """Open the data of a group, ready for training."""
+def open_data(group: Group, paths: Paths, device: str, *, rank: int = 0) -> CellData:
+    """Open the data of a group, ready for training by the process ``rank`` of those the protocol asks for."""
     check_computing(group.protocol, device)
     dataset = load_dataset(group.dataset, paths)
-    data = CellData(dataset, dataset.index(group.target), group.seed, group.protocol, device=device)
+    ranks = Ranks(rank, group.protocol.processes, device)
+    data = CellData(dataset, dataset.index(group.target), group.seed, group.protocol, device=device, ranks=ranks)
     data.inputs = data.initial_network(group.model).inputs or dataset
     return data
 

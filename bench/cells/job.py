@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from ...core.errors import RecordError, one_line
@@ -20,6 +20,8 @@ from ..training.checkpoint import State, load_state
 from ..training.checkpointer import Checkpointer, StoppedError
 from ..training.data import CellData
 from ..training.float_phase import float_phase
+from ..training.ranks import PeerLostError
+from .crew import Crew
 from .execute import cell_incompatibility, open_data, result_of, without_result
 from .failure import CellFailedError, check_finite, failed_record
 from .lease import Lease, LeaseLostError, Leases
@@ -67,6 +69,7 @@ class Job:
     leases: Leases = field(init=False)
     _data: tuple[str, CellData] | None = None
     _float: tuple[str, State] | None = None
+    _crew: Crew | None = None
 
     def __post_init__(self) -> None:
         self.leases = Leases(self.store.work, self.launcher.lease_seconds)
@@ -74,7 +77,7 @@ class Job:
     def attempt(self, cell: Cell) -> Record | Holder:
         """Return the cell's record, or who else is working on it or on its float phase.
 
-        Raises StoppedError, StorageError; any other failure is a record.
+        Raises StoppedError, StorageError, PeerLostError; any other failure is a record.
         """
         if (record := self.store.read(cell.key)) is not None:
             return record
@@ -94,7 +97,13 @@ class Job:
 
         ``waiting`` is told how many are left and who has one of them, once for each time nothing else is to do.
         """
-        todo, idle = deque(cells), 0
+        try:
+            yield from self._execute(deque(cells), waiting)
+        finally:
+            self.close()
+
+    def _execute(self, todo: deque[Cell], waiting: Callable[[int, Holder], None]) -> Iterator[Record]:
+        idle = 0
         while todo:
             cell = todo.popleft()
             found = self.attempt(cell)
@@ -119,7 +128,7 @@ class Job:
         try:
             record = self._run(cell, lease)
             check_finite(record)
-        except (_BusyError, LeaseLostError, StoppedError, StorageError):
+        except (_BusyError, LeaseLostError, StoppedError, StorageError, PeerLostError):
             raise
         except UnmatchedError as error:
             record = without_result(cell, "unsupported", one_line(error), self.launcher)
@@ -152,7 +161,9 @@ class Job:
         began = time.perf_counter()
         state = self._float_state(cell.group, data)
         float_s = time.perf_counter() - began
-        branch = train_branch(cell, data, state, self.report, checkpointer=self._checkpointer(cell.key, lease))
+        with self._together(cell, data):
+            sent = data.ranks.from_first(lambda: state)
+            branch = train_branch(cell, data, sent, self.report, checkpointer=self._checkpointer(cell.key, lease))
         lease.check()
         record = result_of(cell, branch, data, self.store.root, launcher=self.launcher)
         record.timings["float_s"] = round(float_s, 3)
@@ -175,5 +186,28 @@ class Job:
         lease = self.leases.acquire(group.key)
         if isinstance(lease, Holder):
             raise _BusyError(lease)
-        with lease:
+        with lease, self._together(group, data):
             return float_phase(group, data, path, self.report, checkpointer=self._checkpointer(group.key, lease))
+
+    @contextmanager
+    def _together(self, work: Cell | Group, data: CellData) -> Iterator[None]:
+        """Let the other processes of the cell, where it has any, train the same within; an error ends them."""
+        if data.ranks.count == 1:
+            yield
+            return
+        try:
+            if self._crew is None or self._crew.count != data.ranks.count:
+                self.close()
+                self._crew = Crew(data.ranks.count, self.paths, self.launcher)
+            self._crew.begin(work)
+            with data.ranks.joined():
+                yield
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the other processes of a cell."""
+        crew, self._crew = self._crew, None
+        if crew is not None:
+            crew.close()

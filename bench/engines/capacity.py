@@ -20,25 +20,27 @@ def jobs_of(launcher: Launcher) -> int:
     devices = _devices(launcher)
     if launcher.jobs is not None:
         return launcher.jobs * devices
-    return max(1, min(devices if launcher.device != "cpu" else usable_cores() // launcher.threads, _fitting(launcher)))
+    return max(1, min(devices if launcher.device != "cpu" else _cores(launcher), _fitting(launcher)))
 
 
 def jobs_with(launcher: Launcher, room: int) -> int:
     """Return the same once it is known that each GPU has room for so many processes; never fewer than `jobs_of`."""
     if launcher.jobs is not None or launcher.device == "cpu":
         return jobs_of(launcher)
-    return max(
-        jobs_of(launcher), min(room * _devices(launcher), usable_cores() // launcher.threads, _fitting(launcher))
-    )
+    return max(jobs_of(launcher), min(room * _devices(launcher), _cores(launcher), _fitting(launcher)))
 
 
 def _devices(launcher: Launcher) -> int:
-    return max(1, gpus()) if launcher.device == "cuda" else 1
+    return max(1, gpus() // launcher.processes) if launcher.device == "cuda" else 1
+
+
+def _cores(launcher: Launcher) -> int:
+    return usable_cores() // (launcher.threads * launcher.processes)
 
 
 def _fitting(launcher: Launcher) -> int:
     free = free_gb()
-    return int(free / launcher.memory_gb) if free is not None else usable_cores()
+    return int(free / (launcher.memory_gb * launcher.processes)) if free is not None else usable_cores()
 
 
 def room_beside(peak: int, free: int) -> int:
@@ -59,16 +61,20 @@ def room_on(device: str) -> int:
 
 
 def device_of(launcher: Launcher, slot: int) -> str:
-    """Return the device of the process in this slot: with ``cuda`` and several GPUs, they take turns."""
-    return f"cuda:{slot % gpus()}" if launcher.device == "cuda" and gpus() > 1 else launcher.device
+    """Return the device of the process in this slot, or of the first of its cell: with several GPUs, they take turns."""
+    if launcher.device != "cuda" or gpus() == 1:
+        return launcher.device
+    return f"cuda:{slot % _devices(launcher) * launcher.processes}"
 
 
 def check_device(launcher: Launcher) -> None:
     """Raise ConfigError where this machine lacks the GPU that is asked for."""
     number = int(launcher.device.partition(":")[2] or 0)
-    if launcher.device != "cpu" and number >= gpus():
+    needed = number + launcher.processes
+    if launcher.device != "cpu" and needed > gpus():
+        several = f" with protocol.processes={launcher.processes}" if launcher.processes > 1 else ""
         raise ConfigError(
-            f"launcher.device={launcher.device} needs {number + 1} GPUs that torch can use, there are {gpus()}; write "
+            f"launcher.device={launcher.device}{several} needs {needed} GPUs that torch can use, there are {gpus()}; write "
             "launcher.device=cpu, or install the torch build that fits the driver"
         )
 

@@ -15,6 +15,7 @@ import threading
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
+from ..cells.crew import LOST
 from ..cells.job import Job
 from ..experiment.grid import Paths
 from ..experiment.launcher import Launcher
@@ -22,6 +23,7 @@ from ..results.files import StorageError
 from ..results.record import Record
 from ..results.store import RunStore
 from ..training.checkpointer import StoppedError
+from ..training.ranks import PeerLostError
 from ..training.seeds import use_deterministic
 from .capacity import room_on
 from .malloc import keep_freed_memory
@@ -97,6 +99,11 @@ def work(pipe: Connection, store: RunStore, paths: Paths, launcher: Launcher) ->
     except StorageError as error:
         with suppress(OSError):  # the driver may be gone for the same reason
             pipe.send(("storage", str(error)))
+    except PeerLostError as error:  # the cell is lost, as if this process had been killed
+        report.note(str(error))
+        raise SystemExit(LOST) from error
+    finally:
+        job.close()
 
 
 def _serve(pipe: Connection, job: Job, report: ThrottledReport) -> None:

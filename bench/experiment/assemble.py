@@ -18,7 +18,6 @@ from .controls import acts_on_weights_only, passed_by
 from .deploy import DeploySettings
 from .flatness import FlatnessSettings
 from .grid import Experiment, Paths, too_many_cells
-from .launcher import Launcher
 from .nodes import (
     Node,
     dataclass_from,
@@ -36,7 +35,7 @@ from .offers import find_offer
 from .protocol import Protocol
 from .registry import origin_of
 from .search import ALONE, SHARED, configured_search, take_lists
-from .setup import Setup, refuse_same
+from .setup import Setup, launcher_for, refuse_same
 
 
 class Composed(NamedTuple):
@@ -81,7 +80,7 @@ def assemble(shared: Composed, alone: Sequence[Composed], reference: Node | None
         seeds=seeds,
         max_cells=most,
         paths=paths,
-        launcher=dataclass_from(Launcher, "launcher", value_of(config, "launcher")),
+        launcher=launcher_for(setups, value_of(config, "launcher")),
         deploy=dataclass_from(DeploySettings, "deploy", config["deploy"]) if config.get("deploy") else None,
         match=read_match(
             config.get("match"), config.get("match_to"), config.get("bits"), partial(_reference, reference)
@@ -164,10 +163,7 @@ def _spec(name: str, node: Any, bits: int | None, act_bits: int | None) -> Quant
             f"spec.rules must be a list, got {rules!r}; write for example [{{pattern: 'fc', skip: true}}]"
         )
     values = {**node, "rules": tuple(dataclass_from(Rule, "rule", rule) for rule in rules)}
-    if bits is not None:
-        values["weight_bits"] = bits
-    if act_bits is not None:
-        values["act_bits"] = act_bits
+    values |= {key: value for key, value in (("weight_bits", bits), ("act_bits", act_bits)) if value is not None}
     spec: QuantSpec = dataclass_from(QuantSpec, f"quantizer.{name}.spec", values)
     return spec
 

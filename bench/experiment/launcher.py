@@ -29,6 +29,7 @@ class Launcher:
         lease_seconds: a job that gave no sign for so long counts as dead, above 0; minutes on a network file system.
         memory_gb: of each process, above 0; how many processes fit is reckoned with it, and Slurm is asked for it.
         max_lost: how often a cell whose process died is tried again before it is recorded as failed.
+        processes: of one cell; it is set from `Protocol.processes`, since it is a part of the identity.
         options: of the engine, by the names in `SlurmOptions` or `RayOptions`; the local engine has none.
     """
 
@@ -40,6 +41,7 @@ class Launcher:
     lease_seconds: float = 60.0
     memory_gb: float = 1.0
     max_lost: int = 2
+    processes: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,10 @@ class Launcher:
         self._at_least("max_lost", 0, example=2)
         self._above_zero("lease_seconds", example=60)
         self._above_zero("memory_gb", example=1)
+        if self.processes > 1 and self.engine != "local":
+            raise ConfigError(
+                f"protocol.processes={self.processes} needs launcher=local, got launcher={self.engine}; write protocol.processes=1"
+            )
         if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             raise ConfigError(f"launcher.device must be cpu, cuda or cuda:NUMBER, got {self.device!r}; write cpu")
 

@@ -18,6 +18,7 @@ BatchNormPolicy = Literal["frozen", "freeze_at_start"]
 Precision = Literal["fp32", "tf32", "bf16"]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 ANY_WEIGHTS = "any"
+MOST_PROCESSES = 64
 SMALL_IMAGES = 32
 """Pixels: images up to this side have the search ranges that DomainBed has for MNIST's."""
 
@@ -49,6 +50,8 @@ class Protocol:
             ``bf16``, autocast. All else is float32, evaluation included; see `quantdg.bench.training.precision`.
         compile: whether torch.compile makes code of the network's part of training steps, fake quantizers included. It changes
             bits within float rounding, so it is a part of the protocol where it is true.
+        processes: that train one cell together, 1 to 64, on GPUs one on each; see `quantdg.bench.training.sharded`. Bits
+            change within float rounding, so it is a part of the protocol where it is not 1.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Protocol:
     first_check: int | None = None
     precision: Precision = "fp32"
     compile: bool = False
+    processes: int = 1
 
     def __post_init__(self) -> None:
         check_types("protocol", hints_of(Protocol), vars(self))
@@ -76,7 +80,7 @@ class Protocol:
                 f"protocol.start_step must be at least 0 and below protocol.steps, got {self.start_step} of "
                 f"{self.steps}; write for example protocol.start_step={2 * self.steps // 5}"
             )
-        for key in ("check_every", "batch_size", "calibration_batches", "eval_batch"):
+        for key in ("check_every", "batch_size", "calibration_batches", "eval_batch", "processes"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"protocol.{key} must be at least 1, got {getattr(self, key)}")
         if self.first_check is not None and not 1 <= self.first_check <= self.check_every:
@@ -89,6 +93,14 @@ class Protocol:
             raise ConfigError(f"protocol.lr must be above 0, got {self.lr}; write for example protocol.lr=5e-5")
         if not self.weight_decay >= 0:
             raise ConfigError(f"protocol.weight_decay must be at least 0, got {self.weight_decay}; write for example 0")
+        if self.processes > MOST_PROCESSES:
+            raise ConfigError(
+                f"protocol.processes must be at most {MOST_PROCESSES}, got {self.processes}; write protocol.processes=1"
+            )
+        if self.compile and self.processes > 1:
+            raise ConfigError(
+                f"protocol.compile=true needs one process, got protocol.processes={self.processes}; write compile=false"
+            )
         get_augmentation(self.augmentation)
 
     @property
@@ -101,6 +113,8 @@ class Protocol:
             del settings["precision"]
         if not self.compile:
             del settings["compile"]
+        if self.processes == 1:
+            del settings["processes"]
         return settings
 
     def check_weights(self, weights: str | None) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from ...core.errors import ConfigError
 from ...core.repeats import refuse_repeats
 from .component import Component
+from .launcher import Launcher
+from .nodes import dataclass_from
 from .protocol import Protocol
 
 Lists = Mapping[str, tuple[Any, ...]]
@@ -72,3 +74,9 @@ def refuse_same_content(fingerprints: Mapping[str, str]) -> None:
                 f"each data set counts once, {seen[fingerprint]} and {name} hold the same images; leave one out of dataset"
             )
         seen[fingerprint] = name
+
+
+def launcher_for(setups: Sequence[Setup], node: Any) -> Launcher:
+    """Return the launcher of a configuration's node, told how many processes the largest cell has."""
+    made: Launcher = dataclass_from(Launcher, "launcher", node)
+    return replace(made, processes=max(setup.protocol.processes for setup in setups))

@@ -136,7 +136,13 @@ def _protocol(own: Mapping[str, Any], weights: str | None) -> Part:
 def _beside(name: str, own: Mapping[str, Any], weights: str | None) -> Part:
     listed = _protocol_file(name)
     given = "any" if weights is not None and listed["weights"] == "any" else weights
-    values = {**{key: None for key in ("first_check",) if key in listed}, "precision": "fp32", "compile": False, **own}
+    values = {
+        **{key: None for key in ("first_check",) if key in listed},
+        "precision": "fp32",
+        "compile": False,
+        "processes": 1,
+        **own,
+    }
     named = [CellSetting(f"protocol.{key}", value, _default(listed, key, value)) for key, value in values.items()]
     return Part("protocol", name, (*named, CellSetting("protocol.weights", given, listed["weights"])))
 

@@ -71,14 +71,7 @@ def _refusals(
     found = {}
     for algorithm in experiment.algorithms:
         for quantizer in experiment.quantizers:
-            refused = incompatibility(
-                algorithm,
-                quantizer,
-                sources,
-                lambda: network,
-                step_rule=experiment.step_rule,
-                compiled=setup.protocol.compile,
-            )
+            refused = incompatibility(algorithm, quantizer, sources, lambda: network, step_rule=experiment.step_rule)
             if refused:
                 bits = quantizer.spec.label if quantizer.spec else "float"
                 found[setup.dataset.title, algorithm.name, quantizer.name, bits] = refused[1]

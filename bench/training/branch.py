@@ -22,6 +22,7 @@ from ..averaging.base import WeightAverage
 from ..experiment.grid import Cell
 from ..experiment.protocol import train_mode
 from .averaging import begin_averaging, observe, take_over
+from .by_image import check_sites
 from .checkpoint import Snapshot, State, capture, restore
 from .checkpointer import Checkpointer
 from .data import CellData
@@ -31,7 +32,7 @@ from .noise_match import match_cell
 from .optimizer_check import check_groups
 from .oscillation_watch import OscillationWatch
 from .seeds import seed_everything
-from .selection import Checkpoint, Selection, score_checkpoint
+from .selection import Selection, score_checkpoint
 from .step_clock import StepClock
 
 FEW = 4
@@ -97,6 +98,7 @@ def insert_quantizer(cell: Cell, data: CellData, state: State) -> tuple[Algorith
     quantizer = cell.quantizer.create(data.seeds.of("quantizer"))
     batches = list(data.calibration())
     quantizer.prepare(network, batches[0])
+    check_sites(network, quantizer.plan, data.ranks)
     if not quantizer.post_training:
         quantizer.calibrate(network, batches)
     check_sites_act(network, quantizer, batches[0][:FEW])
@@ -187,7 +189,7 @@ def train_branch(
     algorithm, quantizer, names = insert_quantizer(cell, data, state)
     begin_averaging(gathered.averages, algorithm, protocol)
     note_noise(gathered.noise, quantizer, algorithm.network)
-    done = _resume(algorithm, gathered, checkpointer, data.device) or protocol.start_step
+    done = _resume(algorithm, gathered, checkpointer, data) or protocol.start_step
     report(done - protocol.start_step)
     train_mode(algorithm, freeze_bn=True)
     audit = Audit(quantizer.name, {})
@@ -220,9 +222,9 @@ def _snapshot(step: int, algorithm: Algorithm, gathered: _Gathered) -> Snapshot:
     return Snapshot(step, capture(algorithm), gathered.state())
 
 
-def _resume(algorithm: Algorithm, gathered: _Gathered, checkpointer: Checkpointer, device: str) -> int:
+def _resume(algorithm: Algorithm, gathered: _Gathered, checkpointer: Checkpointer, data: CellData) -> int:
     """Take over a snapshot; returns its step, 0 where there is none."""
-    snapshot = checkpointer.load(device)
+    snapshot = data.ranks.from_first(lambda: checkpointer.load(data.device))
     if snapshot is None:
         return 0
     restore(algorithm, snapshot.state)
@@ -235,15 +237,5 @@ def _check(algorithm: Algorithm, data: CellData, step: int, loss: float, gathere
     gathered.selection.consider(checkpoint)
     for average in gathered.averages.values():
         average.at_check(step, checkpoint.source.mean_loss)
-    gathered.curve.append(_curve_point(checkpoint, loss))
+    gathered.curve.append(checkpoint.curve_point(loss))
     train_mode(algorithm, freeze_bn=True)
-
-
-def _curve_point(checkpoint: Checkpoint, loss: float) -> dict[str, float]:
-    return {
-        "step": checkpoint.step,
-        "train_loss": loss,
-        "source_acc": checkpoint.source.mean_accuracy,
-        "source_loss": checkpoint.source.mean_loss,
-        "target_out": checkpoint.target_out,
-    }

@@ -25,6 +25,7 @@ from ..models.base import DGModel, Normalisation
 from ..transforms.base import Minibatches
 from .ahead import Ahead, SideStream
 from .images import images_of
+from .ranks import Ranks
 from .seeds import SeedSource, seed_everything
 
 CACHE_BYTES = 256 * 2**20
@@ -66,6 +67,7 @@ class CellData:
         protocol: batch size, hold-out share, augmentation.
         device: where batches go.
         inputs: normalisation that the network's weights expect; None: the data set's.
+        ranks: the processes that train the cell; None: this one alone.
     """
 
     def __init__(
@@ -76,7 +78,10 @@ class CellData:
         protocol: Protocol,
         device: str,
         inputs: Normalisation | None = None,
+        *,
+        ranks: Ranks | None = None,
     ) -> None:
+        self.ranks = ranks or Ranks(device=device)
         self.dataset, self.target, self.protocol, self.device = dataset, target, protocol, device
         self.inputs = inputs or dataset
         self.seeds = SeedSource(dataset.name, dataset.domains[target].name, seed)

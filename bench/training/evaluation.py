@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..algorithms.base import Algorithm
 from .data import CellData
+from .sharded import divided
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,11 @@ def evaluate(algorithm: Algorithm, data: CellData, domain: int, index: NDArray[n
     """Score the algorithm's predictions on examples of one domain; leaves it in eval mode. A GPU is waited for once."""
     algorithm.eval()
     answers, losses = [], []
-    for x, y in data.evaluation(domain, index):
-        logits = algorithm.predict(x)
-        losses.append(F.cross_entropy(logits, y, reduction="sum"))
-        answers.append(torch.stack([logits.argmax(1), y]))
+    with divided(algorithm.network.featurizer, data.ranks):
+        for x, y in data.evaluation(domain, index):
+            logits = algorithm.predict(x)
+            losses.append(F.cross_entropy(logits, y, reduction="sum"))
+            answers.append(torch.stack([logits.argmax(1), y]))
     predicted, labels = torch.cat(answers, dim=1).cpu().numpy()
     return Score(predicted, labels, sum(torch.stack(losses).tolist()) / len(index))
 

@@ -30,7 +30,7 @@ def build(group: Group, data: CellData) -> Algorithm:
     algorithm.rule = group.step_rule.build()
     algorithm.schedule = group.schedule.build()
     algorithm.statistics = data.inputs.mean, data.inputs.std
-    algorithm.computing = Computing(network, group.protocol.precision, group.protocol.compile)
+    algorithm.computing = Computing(network, group.protocol.precision, group.protocol.compile, data.ranks)
     return algorithm.to(data.device)
 
 
@@ -56,17 +56,12 @@ def float_phase(
     group: Group, data: CellData, path: Path, report: StepReport, checkpointer: Checkpointer | None = None
 ) -> State:
     """Return the training state at the start step: from ``path`` where it is, else trained and stored there."""
-    checkpointer = checkpointer or Checkpointer()
-    try:
-        return load_state(path, data.device, group.protocol.start_step)
-    except FileNotFoundError:
-        pass
-    except RecordError as error:
-        checkpointer.tell(f"{error}; trained again")
-        remove(path)
+    checkpointer, ranks = checkpointer or Checkpointer(), data.ranks
+    if (stored := ranks.from_first(lambda: _stored(path, data, checkpointer))) is not None:
+        return stored
     algorithm = build(group, data)
     done = 0
-    if (snapshot := checkpointer.load(data.device)) is not None:
+    if (snapshot := ranks.from_first(lambda: checkpointer.load(data.device))) is not None:
         restore(algorithm, snapshot.state)
         done = snapshot.step
         report(done)
@@ -78,10 +73,24 @@ def float_phase(
             checkpointer.after_step(partial(_snapshot, step, algorithm))
     algorithm.refuse_divergence()
     state = capture(algorithm)
-    checkpointer.fence()
-    save_state(path, state, group.protocol.start_step)
-    checkpointer.delete()
+    ranks.check_equal(state.values())
+    if ranks.first:
+        checkpointer.fence()
+        save_state(path, state, group.protocol.start_step)
+        checkpointer.delete()
     return state
+
+
+def _stored(path: Path, data: CellData, checkpointer: Checkpointer) -> State | None:
+    """The state that is stored; None where there is none. A wrong file is told and removed."""
+    try:
+        return load_state(path, data.device, data.protocol.start_step)
+    except FileNotFoundError:
+        return None
+    except RecordError as error:
+        checkpointer.tell(f"{error}; trained again")
+        remove(path)
+        return None
 
 
 def _snapshot(step: int, algorithm: Algorithm) -> Snapshot:

@@ -29,6 +29,8 @@ from torch import nn
 from ...core.errors import ConfigError
 from ..experiment.protocol import Precision, Protocol
 from ..models.base import DGModel
+from .ranks import Ranks
+from .sharded import Sharded
 
 Call = Callable[..., Any]
 AMPERE = (8, 0)
@@ -88,10 +90,14 @@ class Computing:
         precision: as in the protocol.
         compiled: whether torch.compile makes code of the featurizer's forward and backward, fake quantizers included; the
             classifier is a single product.
+        ranks: the processes that share the featurizer's images; None: this one has all.
     """
 
-    def __init__(self, network: DGModel, precision: Precision, compiled: bool = False) -> None:
+    def __init__(
+        self, network: DGModel, precision: Precision, compiled: bool = False, ranks: Ranks | None = None
+    ) -> None:
         self.network, self.precision, self.compiled = network, precision, compiled
+        self.ranks = ranks or Ranks()
         self._calls: list[tuple[nn.Module, Call]] = []
 
     @contextmanager
@@ -117,6 +123,8 @@ class Computing:
             calls = {part: _lowered(call, device) for part, call in calls.items()}
         if self.compiled:
             calls[parts[0]] = torch.compile(calls[parts[0]])
+        if self.ranks.count > 1:
+            calls[parts[0]] = Sharded(parts[0], self.ranks, calls[parts[0]])
         return [(part, call) for part, call in calls.items() if call != part._call_impl]
 
 

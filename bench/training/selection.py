@@ -23,6 +23,16 @@ class Checkpoint:
     target_out: float
     state: State
 
+    def curve_point(self, loss: float) -> dict[str, float]:
+        """Return what the record's curve says of it, beside the training loss of its step."""
+        return {
+            "step": self.step,
+            "train_loss": loss,
+            "source_acc": self.source.mean_accuracy,
+            "source_loss": self.source.mean_loss,
+            "target_out": self.target_out,
+        }
+
 
 @dataclass
 class Selection:
@@ -48,6 +58,7 @@ class Selection:
 
 def score_checkpoint(algorithm: Algorithm, data: CellData, step: int) -> Checkpoint:
     """Score source validation and the oracle's 20 % of the target; nothing else of the target is looked at."""
+    data.ranks.check_equal(algorithm.state_dict().values())
     source = evaluate_sources(algorithm, data)
     oracle = evaluate(algorithm, data, data.target, data.target_out)
     state = {n: t.detach().clone() for n, t in algorithm.network.state_dict().items()}

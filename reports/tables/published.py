@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,28 +123,6 @@ def published_table(paper: Paper, results: Results) -> Table | None:
         labels=5,
         notes=paper.notes,
         traces=traced("measured", behind),
-    )
-
-
-def with_counterpart(table: Table) -> Table | None:
-    """Return the rows of such a table that have a measured number, and say how many have none; None where none has one."""
-    has = table.text["measured"] != DASH
-    if not has.any():
-        return None
-    rest = int((~has).sum())
-    more = (f"{rest} further reported numbers have no counterpart here; {table.name}.md lists them.",) if rest else ()
-    kept = [i for i, own in enumerate(has) if own]
-    behind = {
-        (place, "measured"): table.traces[i, "measured"]
-        for place, i in enumerate(kept)
-        if (i, "measured") in table.traces
-    }
-    return replace(
-        table,
-        text=table.text[has].reset_index(drop=True),
-        numbers=table.numbers[has].reset_index(drop=True),
-        notes=(*table.notes, *more),
-        traces=behind,
     )
 
 

@@ -15,9 +15,7 @@ ONE = {"erm", "groupdro", "sd", "rsc", "sagnet", "augmix_jsd", "ddg", "ddg_gan"}
 def answer(algorithm, quantizer, sources, *words):
     experiment = config.load([f"algorithm=[{algorithm}]", f"quantizer=[{quantizer}]", *words])
     parts, rule = (experiment.algorithms[0], experiment.quantizers[0]), experiment.step_rule
-    compiled = experiment.setups[0].protocol.compile
-    network = convnet((3, 16, 16), 10, width=4)
-    return incompatibility(*parts, sources, lambda: network, step_rule=rule, compiled=compiled)
+    return incompatibility(*parts, sources, lambda: convnet((3, 16, 16), 10, width=4), step_rule=rule)
 
 
 def test_algorithms_that_compare_domains_need_two(name):
@@ -39,20 +37,6 @@ def test_a_step_rule_asks_for_a_double_backward_too(form):
     words = ["step_rule=gradient_l1", f"step_rule.form={form}"]
     assert answer("erm", "lsq", 4, *words) is None
     assert answer("erm", "torch_ao_learnable", 4, *words) == (reason if form == "double_backward" else None)
-
-
-@pytest.mark.parametrize(
-    ("quantizer", "words", "who"),
-    [
-        ("ewgs", [], "ewgs"),
-        ("ewgs", ["quantizer.ewgs.delta=0.2"], ""),
-        ("lsq", ["step_rule=gradient_l1", "step_rule.form=double_backward"], "gradient_l1"),
-    ],
-)
-def test_compiled_code_has_no_double_backward(quantizer, words, who):
-    reason = ("unsupported", f"{who} needs a double backward, compiled code has none; write protocol.compile=false")
-    assert answer("erm", quantizer, 4, "protocol.compile=true", *words) == (reason if who else None)
-    assert answer("erm", quantizer, 4, *words) is None
 
 
 def test_the_reason_is_in_the_record(quick, monkeypatch):

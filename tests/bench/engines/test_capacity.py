@@ -27,6 +27,9 @@ from quantdg.core.errors import ConfigError
         ({"jobs": 2, "device": "cuda"}, 64.0, 6),
         ({"jobs": 2, "device": "cuda:1"}, 64.0, 2),
         ({"device": "cuda:1"}, 64.0, 1),
+        ({"processes": 2}, 64.0, 4),
+        ({"processes": 2, "memory_gb": 16}, 64.0, 2),
+        ({"processes": 2, "device": "cuda"}, 64.0, 1),
     ],
 )
 def test_the_scarcest_thing_counts(monkeypatch, settings, free, expected):
@@ -39,6 +42,12 @@ def test_processes_take_turns_on_the_gpus(monkeypatch):
     monkeypatch.setattr(capacity, "gpus", lambda: 2)
     assert [capacity.device_of(Launcher(device="cuda"), slot) for slot in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
     assert capacity.device_of(Launcher(device="cuda:1"), 0) == "cuda:1"
+    monkeypatch.setattr(capacity, "gpus", lambda: 5)
+    assert [capacity.device_of(Launcher(device="cuda", processes=2), slot) for slot in range(3)] == [
+        "cuda:0",
+        "cuda:2",
+        "cuda:0",
+    ]
     assert capacity.device_of(Launcher(), 1) == "cpu"
 
 
@@ -48,6 +57,8 @@ def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
         capacity.check_device(Launcher(device=device))
     with pytest.raises(ConfigError, match="device=cuda:1 needs 2 GPUs that torch can use, there are 1; write"):
         capacity.check_device(Launcher(device="cuda:1"))
+    with pytest.raises(ConfigError, match="processes=2 needs 2 GPUs that torch can use, there are 1; write"):
+        capacity.check_device(Launcher(device="cuda", processes=2))
 
 
 @pytest.mark.parametrize(("limit", "expected"), [("max", 4.0), (str(3 * 2**30), 2.0), (None, 4.0)])

@@ -11,7 +11,6 @@ from quantdg.bench.experiment.offers import own_files
 from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import DataError
 from quantdg.reports.frames.results import load
-from quantdg.reports.report import Report
 from quantdg.reports.tables import published
 from quantdg.reports.tables.papers import papers, read_paper
 
@@ -113,22 +112,6 @@ def test_a_second_paper_is_a_second_file() -> None:
     assert (paper.name, paper.title, paper.source, paper.notes) == ("other", "Reported: A", "B", ("C: d",))
     assert paper.accuracies[0] == ("1", "pacs", "art", "cnn", "A", "coral", "pact", "W4", "last", "", "", 80.5, None)
     assert paper.accuracies[1].standard_error == 0.2
-
-
-def test_the_report_has_what_was_measured_and_names_the_file_with_the_rest(golden: RunStore) -> None:
-    report = Report.of(golden.root)
-    own, text = report.table("published-qtdog"), report.text()
-    beside = text[text.index("Reported:") :]
-    assert "74.0 ± 1.3 (cnn, small)" in beside
-    none = int((own.text["measured"] == "—").sum())
-    assert 0 < none < len(own.text)
-    assert f"{none} further reported numbers have no counterpart here; published-qtdog.md lists them." in beside
-    found = published.with_counterpart(own)
-    assert found is not None
-    assert {key for keys in found.traces.values() for key in keys} == {
-        key for keys in own.traces.values() for key in keys
-    }
-    assert list(found.numbers["measured"]) == list(found.text["measured"])
 
 
 def rows_of(table: str, root: Path, **where: str) -> dict[str, str]:

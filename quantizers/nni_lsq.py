@@ -4,6 +4,8 @@ r"""NNI LSQ: learned scales as Neural Network Intelligence 3.0 ships them, or wi
     dw_q/dw = 1 inside the clip range, else 0;   dw_q/ds = round(w/s) - w/s inside, -Qp or Qp outside,
     times 1 / sqrt(N Qp), N = values of the whole tensor also where scales are per channel
 
+NNI lets an update take s below zero; codes are symmetric, so that -s with their signs turned is the same grid, which is stored.
+
 Start: ``init="shipped"`` sets every scale to 0.01 and NNI writes it again at each forward until the first optimizer
 step is done; ``init="paper"`` uses s = 2 E|x| / sqrt(Qp), over calibration batches the mean of their values. Inputs
 use the same signed range, since NNI fixes the type before it sees data: after a ReLU half of it is unused.
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 
 from ..core.errors import ConfigError
 from .base import LEARNING_RATE
-from .fake_quant import SMALLEST_SCALE, fake_quants
+from .fake_quant import SMALLEST_SCALE, QParams, fake_quants
 from .lsq import initial_scale
 from .nni_adapter import NNIQuant, NNISiteQuantizer
 from .spec import QuantSpec, SiteSpec
@@ -63,6 +65,11 @@ class NNILSQQuant(NNIQuant):
             self.batches += 1
         self.start()
         return super().forward(x)
+
+    def qparams(self, x: Tensor | None = None) -> QParams:
+        """Return NNI's grid, which a scale below zero only reflects: its codes are symmetric, and NNI lets the update pass zero."""
+        grid = super().qparams(x)
+        return grid._replace(scale=grid.scale.abs()) if grid.qmin == -grid.qmax else grid
 
 
 class PaperNNILSQQuant(NNILSQQuant):

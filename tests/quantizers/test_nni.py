@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from quantdg.core.errors import ConfigError, MissingPackageError
+from quantdg.quantizers.fake_quant import fake_quants
 from quantdg.quantizers.insertion import latent_parameter
 from quantdg.quantizers.nni_bnn import NNIBNN
 from quantdg.quantizers.nni_dorefa import NNIDoReFa
@@ -159,6 +160,23 @@ def test_lsq_as_shipped_writes_its_start_until_the_first_step():
     quant.get("scale").data.fill_(0.5)
     model(torch.ones(1, 2))
     assert quant.get("scale").item() == 0.5
+
+
+def test_lsq_below_zero_is_stored_as_the_same_grid():
+    """NNI guards no scale: w = (0.31, -0.31, 1.3), s = -0.1 at 4 bits is (-3, 3, -7) s = (0.3, -0.3, 0.7)."""
+    quantizer, model = NNILSQ(QuantSpec(4, None, granularity="per_tensor", rules=())), nn.Sequential(nn.Linear(3, 1))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[0.31, -0.31, 1.3]]))
+    quantizer.prepare(model, torch.ones(2, 3))
+    quantizer.calibrate(model, [torch.ones(2, 3)])
+    quantizer.on_step(model, 1)
+    (fake,) = fake_quants(model)
+    fake.get("scale").data.fill_(-0.1)
+    weight, stored = model[0].weight.detach(), quantizer.export(model)["0"].weight
+    assert weight.tolist() == [pytest.approx([0.3, -0.3, 0.7])]
+    assert stored.scale.item() == pytest.approx(0.1)
+    assert stored.codes.tolist() == [[3, -3, 7]]
+    assert torch.equal(stored.dequantize(), weight)
 
 
 def test_lsq_with_the_papers_start():

@@ -101,7 +101,7 @@ def test_the_verdict(runs, capsys):
     assert verdict.found.rules.margin == 1.0
     assert verdict.answers["algorithm"].tolist() == ["erm"]
     assert verdict.answer == verdict.answers["answer"][0] == "not decidable"
-    assert main(["verdict", str(runs.folder), "--margin", "1", "--full"]) == 0
+    assert main(["verdict", str(runs.folder), "--margin", "1", "--full", "--format", "md"]) == 0
     assert capsys.readouterr().out == f"{verdict}\n"
     with pytest.raises(ConfigError, match="alpha"):
         runs.verdict(alpha=2.0)
@@ -109,7 +109,21 @@ def test_the_verdict(runs, capsys):
 
 def test_the_report_is_the_command_s(runs, tmp_path):
     files = runs.report(tmp_path / "a", html=tmp_path / "page.html")
-    assert main(["report", str(runs.folder), "--out", str(tmp_path / "b"), "--html", str(tmp_path / "b.html")]) == 0
+    assert (
+        main(
+            [
+                "report",
+                str(runs.folder),
+                "--out",
+                str(tmp_path / "b"),
+                "--html",
+                str(tmp_path / "b.html"),
+                "--cells",
+                "none",
+            ]
+        )
+        == 0
+    )
     assert [path.name for path in files][:: len(files) - 1] == ["report.md", "page.html"]
     assert files[-1].read_bytes() == (tmp_path / "b.html").read_bytes()
     for path in files[:-1]:

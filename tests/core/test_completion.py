@@ -62,7 +62,7 @@ def test_bash_offers(bash, line, words, offered):
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("quantdg comp", ["completion"]),
+        ("quantdg comp", ["compare", "completion"]),
         ("quantdg --v", ["--version"]),
         ("quantdg completion f", ["fish"]),
         ("quantdg report --acc", ["--accuracy-from"]),

@@ -268,6 +268,6 @@ def test_coral_needs_two_source_domains(quick, domains, refused):
     whole = load_dataset(experiment.setups[0].dataset, experiment.paths)
     small = replace(whole, domains=whole.domains[-domains:])
     cell = session.load_and_plan(experiment)[0]
-    data = CellData(small, small.index("thick"), 0, experiment.setups[0].protocol, "cpu")
+    data = CellData(small, small.index("thin"), 0, experiment.setups[0].protocol, "cpu")
     expected = ("unsupported", "coral needs 2 source domains, there are 1") if refused else None
     assert cell_incompatibility(cell, data) == expected

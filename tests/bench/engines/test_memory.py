@@ -29,7 +29,7 @@ def test_what_autograd_keeps_is_counted_by_hand():
 def test_a_huge_batch_is_refused_before_anything_is_written(quick):
     experiment = quick("protocol.batch_size=100000000", "quantizer=[float]")
     for start in (plan_run, run_experiment):
-        with pytest.raises(ConfigError, match=r"a step of 400000000 images needs at least \S+ GB, and .* GB are free"):
+        with pytest.raises(ConfigError, match=r"a step of 700000000 images needs at least \S+ GB, and .* GB are free"):
             start(experiment)
     assert len(list(experiment.paths.out.glob("cells/*"))) == 0
 

@@ -32,7 +32,10 @@ def test_both_schemas_say_the_same_in_brief(path: Path) -> None:
     timings = whole.timings
     seconds = max(timings["branch_s"], timings.get("total_s", 0.0) - timings.get("float_s", 0.0))
     steps = protocol["steps"] - protocol["start_step"]
-    assert found == RecordSummary(key, "done", whole.labels, "", 1.5, seconds, timings["step_ms"], steps)
+    row = whole.rows["iid"]
+    expected = (key, "done", whole.labels, "", 1.5, seconds, timings["step_ms"], steps, found.source, row.target_in)
+    assert found == RecordSummary(*expected)
+    assert found.source == pytest.approx(sum(row.source_out.values()) / len(row.source_out))
     failed = replace(whole, status="failed", reason='said "no"\n')
     assert brief(failed.to_json(), key) == RecordSummary(key, "failed", whole.labels, 'said "no"\n', 1.5)
 

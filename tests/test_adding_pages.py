@@ -67,7 +67,11 @@ def run(commands, tmp_path):
     )
 
 
-@pytest.mark.parametrize("part", PAGES)
+FIRST = "a_quantizer"
+"""The page that every run of the tests follows; the others take a dozen seconds each."""
+
+
+@pytest.mark.parametrize("part", [pytest.param(p, marks=[] if p == FIRST else [pytest.mark.slow]) for p in PAGES])
 def test_the_page_is_followed(part, tmp_path):
     page = (ROOT / "docs" / f"adding_{part}.md").read_text(encoding="utf-8")
     (tmp_path / "site").mkdir()

@@ -24,6 +24,7 @@ def followers(drivers):
             continue
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_loses_the_cell_which_goes_on_to_the_same_record(drivers, results, until, tmp_path):
     """To the bit that of two processes that nobody killed, and within float rounding that of one process."""
     driver = drivers.start(*WORDS, "protocol.processes=2", jobs=1, checkpoint_seconds=0.0)

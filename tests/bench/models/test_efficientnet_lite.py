@@ -124,6 +124,7 @@ def test_a_file_in_timms_names_loads_and_another_does_not(tmp_path: Path) -> Non
         efficientnet_lite((3, 32, 32), 5, variant=1, weights=str(tmp_path / "w.safetensors"))
 
 
+@pytest.mark.slow
 @needs_package(0)
 @pytest.mark.skipif(not PACS.exists(), reason="no PACS; set QUANTDG_DATA")
 def test_a_run_from_imagenet_weights_without_anything_downloaded(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_a_write_that_fails_leaves_nothing_and_says_what_to_do(tmp_path, monkeyp
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_stops_the_sweep_in_a_line_and_the_folder_goes_on(drivers, tmp_path, monkeypatch):
     """The kernel itself refuses: files above 60 kB cannot be written, the float phase is larger.
 

@@ -196,6 +196,7 @@ def test_a_plugin_that_does_not_import_breaks_neither_list_nor_help(tmp_path, er
     assert "lsq" in quantdg(site, "list").stdout
 
 
+@pytest.mark.slow
 def test_a_part_named_by_its_path_trains_but_opens_nowhere(tmp_path):
     site, runs = install(tmp_path / "site", entry_points=""), tmp_path / "runs"
     done = quantdg(site, "run", *SHORT, "model=convnet", "model._target_=stranger.tiny", "~model.width", f"out={runs}")

@@ -139,6 +139,7 @@ def test_two_drivers_at_once_share_the_work_and_train_nothing_twice(drivers, tmp
     assert len(set(begun)) >= 2
 
 
+@pytest.mark.slow
 def test_a_stopped_driver_that_goes_on_writes_nothing_over_the_next_one(drivers, tmp_path, until):
     words = [slow(tmp_path, "s", 0.1), "quantizer=[]", "seeds=1"]
     first = drivers.start(*words, jobs=1, lease_seconds=2.0, checkpoint_seconds=0.2)
@@ -195,6 +196,7 @@ def test_the_processes_of_a_killed_driver_end_and_save(drivers, tmp_path, until)
     assert [p.suffix for p in (tmp_path / "runs" / "work").iterdir()] == [".safetensors"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_ends_in_a_line_and_a_folder_that_goes_on(drivers, tmp_path, until):
     words = [slow(tmp_path, "s", 3.0), "quantizer=[float]", "seeds=1"]
     driver = drivers.start(*words, jobs=2)

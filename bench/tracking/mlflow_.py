@@ -28,7 +28,7 @@ class MLflow(Tracker):
         require("mlflow", extra="mlflow", need="tracking=[mlflow]")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        from mlflow import MlflowClient, entities  # noqa: PLC0415
+        from mlflow import MlflowClient, entities  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
         folder.mkdir(parents=True, exist_ok=True)
         remote = os.environ.get("MLFLOW_TRACKING_URI")

@@ -21,8 +21,8 @@ class TensorBoard(Tracker):
     def __init__(self, folder: Path, project: str) -> None:
         super().__init__(folder, project)
         require("tensorboard", extra="tensorboard", need="tracking=[tensorboard]")
-        from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2  # noqa: PLC0415
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # noqa: PLC0415
+        from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
         self._writer: Any = EventFileWriter
         self._event, self._summary, self._tensor, self._types = event_pb2, summary_pb2, tensor_pb2, types_pb2

@@ -21,7 +21,7 @@ class Trackio(Tracker):
         super().__init__(folder, project)
         require("trackio", extra="trackio", need="tracking=[trackio]")
         os.environ.setdefault("TRACKIO_DIR", str(folder.resolve()))  # read when it is imported
-        import trackio  # noqa: PLC0415
+        import trackio  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
         self._trackio: Any = trackio
 

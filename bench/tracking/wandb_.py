@@ -21,7 +21,7 @@ class WandB(Tracker):
     def __init__(self, folder: Path, project: str) -> None:
         super().__init__(folder, project)
         require("wandb", extra="wandb", need="tracking=[wandb]")
-        import wandb  # noqa: PLC0415
+        import wandb  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
         self._wandb: Any = wandb
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import altair as alt
@@ -172,6 +172,7 @@ def _narrowed(spec: Spec, width: float) -> Spec:
     return out
 
 
+@cache
 def bundle() -> str:
     """Return the JavaScript of Vega, Vega-Lite and Vega-Embed, with the interpreter that needs no ``unsafe-eval``."""
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE))

@@ -8,7 +8,7 @@ from typing import Literal
 from ..frames.columns import algorithm_rank
 from ..frames.results import Results
 from ..stats.units import DataSets, DomainsOfDataSets
-from ..text.numbers import points
+from ..text.numbers import counted, points
 from ..verdict.claims import Claim
 from ..verdict.judge import AlgorithmVerdict, Scope, Verdict
 
@@ -141,7 +141,7 @@ def _counts(scope: Scope, results: Results) -> str:
     quantizers = results.cells["quantizer"].unique()
     methods = sum(map(results.roles.is_method, quantizers))
     controls = sum(results.roles.rank(name) > 0 for name in quantizers) - methods
-    counted = [
+    parts = [
         (len(scope.units.data_sets) if isinstance(scope.units, DomainsOfDataSets) else 1, "data set"),
         (len(scope.domains), "domain"),
         (len(scope.seeds), "seed"),
@@ -149,4 +149,4 @@ def _counts(scope: Scope, results: Results) -> str:
         (controls, "control"),
         (len(scope.algorithms), "algorithm"),
     ]
-    return "on " + ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in counted)
+    return "on " + ", ".join(counted(n, what) for n, what in parts)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..answer.answer import Answer
 from ..report import Report
 from ..tables.table import Table
+from ..text.numbers import counted
 
 _REASONS = 3
 
@@ -19,10 +20,6 @@ class Check(NamedTuple):
     fine: bool
     text: str
     link: str = ""
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what if n == 1 else f'{what}s'}"
 
 
 def checks(report: Report, answer: Answer | None) -> list[Check]:
@@ -38,7 +35,7 @@ def checks(report: Report, answer: Answer | None) -> list[Check]:
 def _cells(report: Report, failures: Table | None) -> Iterator[Check]:
     there = report.results.cells["key"].nunique()
     if failures is None:
-        yield Check(True, f"{_counted(there, 'cell')}, each with a result.")
+        yield Check(True, f"{counted(there, 'cell')}, each with a result.")
         return
     states = Counter(map(str, failures.numbers["status"]))
     counts = ", ".join(f"{n} {status}" for status, n in sorted(states.items()))
@@ -47,20 +44,20 @@ def _cells(report: Report, failures: Table | None) -> Iterator[Check]:
     groups = failures.text.assign(n=failures.text["cells"].astype(int)).sort_values("n", ascending=False, kind="stable")
     for row in groups.head(_REASONS).to_dict("records"):
         named = f"{row['algorithm']} {row['quantizer']} {row['bits']}"
-        yield Check(False, f"{named}, {_counted(row['n'], 'cell')} {row['status']}: {row['reason']}", "failures")
+        yield Check(False, f"{named}, {counted(row['n'], 'cell')} {row['status']}: {row['reason']}", "failures")
 
 
 def _problems(problems: Table | None) -> Iterator[Check]:
     if problems is not None:
         n = len(problems.text)
-        yield Check(False, f"{_counted(n, 'file')} or parts of the report could not be used.", "failures")
+        yield Check(False, f"{counted(n, 'file')} or parts of the report could not be used.", "failures")
 
 
 def _design(answer: Answer, report: Report) -> Iterator[Check]:
     """How many domains, seeds and controls."""
     scope, alpha = answer.scope, report.verdict.rules.alpha
     few = scope.units.too_few(alpha)
-    domains = _counted(len(scope.domains), "target domain")
+    domains = counted(len(scope.domains), "target domain")
     alone = any(claim.answer == "not decidable" for claim in answer.judged.quantizers)
     enough = f"{domains}: enough for all quantizers together at level {alpha:g}{', too few for each alone' if alone else ''}."
     yield Check(not few, f"Too few domains: {few}." if few else enough)
@@ -73,7 +70,7 @@ def _design(answer: Answer, report: Report) -> Iterator[Check]:
     if absent:
         yield Check(False, f"Not compared with {', '.join(absent)}: the gain may be no more than that gives.")
     else:
-        yield Check(True, f"Compared with {_counted(len(expected), 'control')} beside float.")
+        yield Check(True, f"Compared with {counted(len(expected), 'control')} beside float.")
 
 
 def _rules(report: Report) -> Iterator[Check]:
@@ -87,10 +84,10 @@ def _quantizers(report: Report) -> Iterator[Check]:
     for table in report.measured:
         warnings = [note for note in table.notes if note.startswith("Warning: ")]
         if warnings:
-            more = f" And {_counted(len(warnings) - 1, 'warning')} more." if len(warnings) > 1 else ""
+            more = f" And {counted(len(warnings) - 1, 'warning')} more." if len(warnings) > 1 else ""
             yield Check(False, f"{warnings[0].removeprefix('Warning: ')}{more}", f"table-{table.name}")
     proofs = [table for table in report.measured if table.name.startswith("deployed-proof-")]
     if proofs:
         same, of = (sum(int(table.numbers[name].sum()) for table in proofs) for name in ("same", "n"))
-        said = f"{same} of {_counted(of, 'deployed model')} compute what the trained ones do."
+        said = f"{same} of {counted(of, 'deployed model')} compute what the trained ones do."
         yield Check(same == of, said, f"table-{proofs[0].name}")

@@ -13,6 +13,11 @@ def number_text(value: float, form: str) -> str:
     return format(value, form) if math.isfinite(value) else DASH
 
 
+def counted(n: int, what: str) -> str:
+    """Write a number of things as ``1 seed`` or ``3 seeds``."""
+    return f"{n} {what if n == 1 else f'{what}s'}"
+
+
 def p_text(p: float) -> str:
     """Write a p-value as ``0.125``, or ``< 0.001``; a dash for none."""
     if math.isnan(p):

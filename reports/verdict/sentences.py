@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...bench.results.verdict_rules import Rules
 from ..stats.units import DataSets
-from ..text.numbers import interval_text, p_phrase, p_text, points, span_text
+from ..text.numbers import counted, interval_text, p_phrase, p_text, points, span_text
 from .claims import Claim
 from .judge import AlgorithmVerdict, Scope, Verdict
 
@@ -42,7 +42,7 @@ def _needed(claim: Claim) -> str:
 
 def units_and_seeds(units: int, seeds: int, unit: str = "domain") -> str:
     """Write how many units and seeds there are, for example ``8 domains x 1 seed``."""
-    return f"{units} {unit if units == 1 else f'{unit}s'} x {seeds} {'seed' if seeds == 1 else 'seeds'}"
+    return f"{counted(units, unit)} x {counted(seeds, 'seed')}"
 
 
 def _spread(claim: Claim) -> str:

@@ -90,10 +90,13 @@ def fields(results: Results) -> list[Field]:
     for line_up, name in zip(results.line_ups, results.line_up_names, strict=True):
         out.append(Field(results=results, name=name, where=line_up.scope, sections=line_up.sections))
     shown = {section for field in out for section in field.sections}
-    for section, name in results.section_names.items():
-        if section not in shown:
-            out.append(Field(results=results, name=name, where=", ".join(section), sections=(section,)))
+    out += [alone(results, section) for section in results.section_names if section not in shown]
     return sorted(out, key=lambda field: -field.domains)
+
+
+def alone(results: Results, section: Section) -> Field:
+    """Return the field of one section."""
+    return Field(results=results, name=results.section_names[section], where=", ".join(section), sections=(section,))
 
 
 def legend_of(rows: Rows, names: Sequence[str], **look: Any) -> alt.Legend:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import altair as alt
@@ -16,7 +15,7 @@ from ..frames.line_ups import LineUp
 from ..frames.results import Results
 from ..stats.effect import Floats
 from ..stats.units import DomainsOfDataSets
-from .fields import PANEL, Field, Figure, Rows, fields, highlighted, panels
+from .fields import PANEL, Field, Figure, Rows, alone, fields, highlighted, panels
 
 _NOT_DRAWN = (LAST, ORACLE)
 _ROW = 24
@@ -40,9 +39,7 @@ def _judged(field: Field) -> Iterator[Field]:
     if len(field.sections) == 1 or LineUp(field.sections).independent:
         yield field
         return
-    for section in field.sections:
-        name = field.results.section_names[section]
-        yield replace(field, name=name, where=", ".join(section), sections=(section,))
+    yield from (alone(field.results, section) for section in field.sections)
 
 
 def _rules(field: Field) -> list[str]:

@@ -24,9 +24,10 @@ def tracked_cell(record: Record, version: str, ended: float) -> TrackedCell:
     """Return a record that is ``done`` as a tool takes it."""
     return TrackedCell(
         record.key,
+        record.labels.path,
         version,
         asdict(record.labels),
-        {name: _plain(value) for name, value in leaves(record.settings)},
+        settings={name: _plain(value) for name, value in leaves(record.settings)},
         curves=_curves(record),
         final=_final(record),
         ended=ended,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...core.packages import require
-from .tracker import TrackedCell, Tracker
+from .tracker import TrackedCell, Tracker, read_table
 
 ROWS = 200
 """Of a table at most: TensorBoard shows them as text."""
@@ -46,8 +45,7 @@ class TensorBoard(Tracker):
         kept = Path(shutil.copy(page, self.folder / "page.html"))
         self._text(writer, "page", f"open `{kept.resolve()}` in a browser", at)
         for name, path in tables.items():
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = [[cell.replace("|", "/").replace("\n", " ") for cell in row] for row in csv.reader(file)]
+            rows = [[cell.replace("|", "/").replace("\n", " ") for cell in row] for row in read_table(path)]
             lines = [f"| {' | '.join(row)} |" for row in rows]
             more = [f"\n{len(lines) - 1 - ROWS} more rows in `{path}`"] if len(lines) > ROWS + 1 else []
             mark = f"|{' --- |' * max(map(len, rows), default=1)}"

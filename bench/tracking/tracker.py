@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ class TrackedCell:
 
     Attributes:
         key: of the cell, 16 hexadecimal digits.
+        name: its path, such as ``digits/thick/0/erm/lsq/W7``.
         version: tells this record of the cell from one before it was trained again, 8 hexadecimal digits.
         labels: data set, target, seed, algorithm, quantizer, bits, model, protocol.
         settings: the identity of the cell, by dotted name.
@@ -28,6 +30,7 @@ class TrackedCell:
     """
 
     key: str
+    name: str
     version: str
     labels: Mapping[str, str | int]
     settings: Mapping[str, Setting]
@@ -36,16 +39,17 @@ class TrackedCell:
     ended: float
 
     @property
-    def name(self) -> str:
-        """The path of the cell, such as ``digits/thick/0/erm/lsq/W7``."""
-        return "/".join(
-            str(self.labels[part]) for part in ("dataset", "target", "seed", "algorithm", "quantizer", "bits")
-        )
-
-    @property
     def group(self) -> str:
         """What cells that are compared with each other share: data set, target and seed."""
         return "/".join(str(self.labels[part]) for part in ("dataset", "target", "seed"))
+
+    def by_step(self) -> dict[int, dict[str, float]]:
+        """Return the curves for a tool that takes all numbers of a step at once, the first step first."""
+        steps: dict[int, dict[str, float]] = {}
+        for name, points in self.curves.items():
+            for step, value in points:
+                steps.setdefault(step, {})[name] = value
+        return dict(sorted(steps.items()))
 
 
 class Tracker(ABC):
@@ -75,6 +79,12 @@ class Tracker(ABC):
     @abstractmethod
     def close(self) -> None:
         """Write what is still held back."""
+
+
+def read_table(path: Path) -> list[list[str]]:
+    """Return the rows of a table's CSV file, its heading first."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
 
 
 def open_tracker(name: str, folder: Path, project: str) -> Tracker:

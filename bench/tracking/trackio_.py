@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.packages import require
-from .tracker import TrackedCell, Tracker
+from .tracker import TrackedCell, Tracker, read_table
 
 
 class Trackio(Tracker):
@@ -28,20 +27,16 @@ class Trackio(Tracker):
     def cell(self, cell: TrackedCell) -> None:
         """Log a run with settings as its configuration; final numbers come with the last step of the curves."""
         config = {**{f"label_{name}": value for name, value in cell.labels.items()}, **cell.settings, "key": cell.key}
-        steps: dict[int, dict[str, float]] = {}
-        for name, points in cell.curves.items():
-            for step, value in points:
-                steps.setdefault(step, {})[name] = value
+        steps = cell.by_step()
         last = max(steps, default=0)
         steps.setdefault(last, {}).update({f"final/{name}": value for name, value in cell.final.items()})
-        self._log(cell.name, cell.group, config, dict(sorted(steps.items())))
+        self._log(cell.name, cell.group, config, steps)
 
     def report(self, page: Path, tables: Mapping[str, Path]) -> None:
         """Log a run ``report`` with the page and the tables."""
         media: dict[str, Any] = {"page": self._trackio.Html(page)}
         for name, path in tables.items():
-            with path.open(newline="", encoding="utf-8") as file:
-                head, *rows = csv.reader(file)
+            head, *rows = read_table(path)
             media[f"tables/{name}"] = self._trackio.Table(columns=head, data=rows)
         self._log("report", "report", {}, {0: media})
 

@@ -5,14 +5,13 @@ Offline unless WANDB_MODE says otherwise, so that no run ever waits for a passwo
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...core.packages import require
-from .tracker import TrackedCell, Tracker
+from .tracker import TrackedCell, Tracker, read_table
 
 
 class WandB(Tracker):
@@ -30,11 +29,7 @@ class WandB(Tracker):
         """Log a run with settings as its configuration; final numbers are its summary."""
         config = {"labels": dict(cell.labels), "key": cell.key, "settings": dict(cell.settings)}
         run = self._start(f"{cell.key}-{cell.version}", cell.name, group=cell.group, config=config)
-        steps: dict[int, dict[str, float]] = {}
-        for name, points in cell.curves.items():
-            for step, value in points:
-                steps.setdefault(step, {})[name] = value
-        for step, values in sorted(steps.items()):
+        for step, values in cell.by_step().items():
             run.log(values, step=step)
         run.summary.update(dict(cell.final))
         run.finish()
@@ -44,8 +39,7 @@ class WandB(Tracker):
         run = self._start(None, "report", group="report", config={})
         media: dict[str, Any] = {"page": self._wandb.Html(str(page), inject=False)}
         for name, path in tables.items():
-            with path.open(newline="", encoding="utf-8") as file:
-                head, *rows = csv.reader(file)
+            head, *rows = read_table(path)
             media[f"tables/{name}"] = self._wandb.Table(columns=head, data=rows)
         run.log(media)
         run.finish()

@@ -30,7 +30,7 @@ def track(argv: Sequence[str]) -> int:
             ledger.forget()
     tracking.cells(path.stem for path in listed(store.root, CELLS, ".json"))
     with redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
-        dispatch(["report", str(options.folder), "--out", folder])
+        dispatch(["report", str(options.folder), "--out", folder, "--cells", "none"])
         tracking.report(*report_files(Path(folder)))
         tracking.finish()
     for name, count in tracking.told.items():

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from ...core.errors import one_line
+from ...core.errors import QuantDGError, one_line
 from ..results.store import RunStore
 from .cells import tracked_cell
 from .ledger import Ledger
@@ -38,9 +38,14 @@ class Tracking:
         self.store, self.say = store, say
         self.ledgers = {name: Ledger(store, name) for name in tools}
         project = store.root.resolve().name or "quantdg"
-        self._tools: dict[str, Tracker] = {
-            name: open_tracker(name, ledger.folder, project) for name, ledger in self.ledgers.items()
-        }
+        self._tools: dict[str, Tracker] = {}
+        for name, ledger in self.ledgers.items():
+            try:
+                self._tools[name] = open_tracker(name, ledger.folder, project)
+            except QuantDGError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as in _work: a server may be away
+                self._stopped(name, error)
         self.told = dict.fromkeys(tools, 0)
         self._queue: queue.SimpleQueue[tuple[str, Callable[[Tracker], None]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
@@ -89,10 +94,13 @@ class Tracking:
             try:
                 hand_over(self._tools[name])
             except Exception as error:  # noqa: BLE001 - a tool may raise anything, and must not end a run
-                del self._tools[name]
-                self.say(
-                    f"tracking with {name} stopped: {one_line(error)}; quantdg track {self.store.root} --to {name} goes on"
-                )
+                self._tools.pop(name, None)
+                self._stopped(name, error)
+
+    def _stopped(self, name: str, error: Exception) -> None:
+        self.say(
+            f"tracking with {name} stopped: {one_line(error)}; quantdg track {self.store.root} --to {name} goes on"
+        )
 
 
 def report_files(folder: Path) -> tuple[Path, dict[str, Path]]:

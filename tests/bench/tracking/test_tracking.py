@@ -42,13 +42,18 @@ class Broken(Told):
     fails = True
 
 
+class Away(Told):
+    def __init__(self, folder, project):
+        raise ConnectionError("no server")
+
+
 @pytest.fixture
 def heard(monkeypatch):
     module = types.ModuleType("made_up_tools")
-    module.Told, module.Broken = Told, Broken
+    module.Told, module.Broken, module.Away = Told, Broken, Away
     Told.heard = []
     monkeypatch.setitem(sys.modules, "made_up_tools", module)
-    known = {name: offers.Offer(f"made_up_tools.{name.title()}", "") for name in ("told", "broken")}
+    known = {name: offers.Offer(f"made_up_tools.{name.title()}", "") for name in ("told", "broken", "away")}
     monkeypatch.setattr(offers, "_built_in", lambda group, real=offers._built_in: {**real(group), **known})
     return Told.heard
 
@@ -105,6 +110,14 @@ def test_a_tool_that_fails_is_said_and_left_out_and_the_others_go_on(folder, hea
     assert len(heard) == 3
 
 
+def test_a_tool_that_cannot_be_opened_is_said_and_left_out_too(folder, heard):
+    made = folder()
+    made.write(PATH)
+    again = f"quantdg track {made.store.root} --to away goes on"
+    assert handed(made.store, "away", "told") == [f"tracking with away stopped: ConnectionError: no server; {again}"]
+    assert [cell.name for cell in heard[:-1]] == [PATH]
+
+
 def test_a_run_that_is_stopped_waits_for_no_tool(folder, heard):
     made = folder()
     made.write(PATH)
@@ -124,6 +137,7 @@ def test_the_command_hands_over_cells_and_report_and_says_how_many(folder, heard
     def dispatch(words):
         place = made.store.root.parent / "report"
         assert words[:3] == ["report", str(made.store.root), "--out"]
+        assert words[4:] == ["--cells", "none"]  # a page alone: links to others would lead nowhere
         for name in ("index.html", "accuracy.csv", "accuracy.md"):
             (place.parent / words[3] / name).write_text("a,b\n1,2\n")
         print("the answer")

@@ -228,11 +228,15 @@ def parsed(
         other: endings of names that are no records.
     """
     for path in listed(root, folder, ".json"):
-        if path.name.endswith(other):
-            continue
-        try:
-            yield parse(read_text(path), path)
-        except FileNotFoundError:
-            continue
-        except RecordError as error:
-            yield Unreadable(path, str(error))
+        if not path.name.endswith(other) and (found := parsed_file(path, parse)) is not None:
+            yield found
+
+
+def parsed_file(path: Path, parse: Callable[[str, Path], Parsed]) -> Parsed | Unreadable | None:
+    """Return what one file holds, as `parsed` does; None where it is not there."""
+    try:
+        return parse(read_text(path), path)
+    except FileNotFoundError:
+        return None
+    except RecordError as error:
+        return Unreadable(path, str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,9 @@ from ...core.errors import RecordError
 from ..results.changes import ReadFolder
 from ..results.codec import WRONG
 from ..results.files import write_first
-from ..results.folder import check_key, read_text
+from ..results.folder import check_key
 from ..results.record import LABELS, Labels, fingerprint
-from ..results.store import RunStore, Unreadable
+from ..results.store import RunStore, Unreadable, parsed_file
 
 if TYPE_CHECKING:
     from ..experiment.grid import Cell
@@ -62,7 +63,9 @@ class RequestedCells:
     """
 
     def __init__(self, store: RunStore) -> None:
-        self._plans: ReadFolder[list[RequestedCell] | Unreadable] = ReadFolder(store.root, FOLDER, _read)
+        self._plans: ReadFolder[list[RequestedCell] | Unreadable] = ReadFolder(
+            store.root, FOLDER, partial(parsed_file, parse=_parse)
+        )
 
     def update(self) -> tuple[dict[str, RequestedCell], list[Unreadable]]:
         """Return what `read_grids` does."""
@@ -74,15 +77,6 @@ class RequestedCells:
             else:
                 cells.update((cell.key, cell) for cell in found)
         return cells, damaged
-
-
-def _read(path: Path) -> list[RequestedCell] | Unreadable | None:
-    try:
-        return _parse(read_text(path), path)
-    except FileNotFoundError:
-        return None
-    except RecordError as error:
-        return Unreadable(path, str(error))
 
 
 def _parse(text: str, path: Path) -> list[RequestedCell]:

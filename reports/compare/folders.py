@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ...bench.results.record import quantizer_label
-from ...bench.results.verdict_rules import Rules
 from ..frames.columns import Section
 from ..frames.results import Results
+from ..verdict.judge import chosen
 from .pairs import Comparison, Difference, differences, section_pairs
 
 UNSET = "unset"
@@ -18,7 +18,7 @@ _MADE_WITH = ("versions.", "machine.", "git.commit", "threads")
 
 def compared(first: Results, second: Results, alpha: float | None = None) -> Comparison:
     """Compare two run folders; ``alpha`` is the level of each test, None: as fixed with the first."""
-    rules = first.rules if alpha is None else Rules(alpha=alpha, margin=first.rules.margin)
+    rules = chosen(first.rules, margin=None, alpha=alpha)
     found = tuple(differences(first, second, rules))
     pairs = section_pairs(first, second)
     return Comparison(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -10,9 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
-from ...bench.results.record import HEADLINE, quantizer_label
+from ...bench.results.record import HEADLINE
 from ...core.text import printable
 from ..answer.terminal import WIDTH
+from ..frames.cube import method_label
 from ..tables.table import Table
 from ..text.numbers import interval_text, number_text, points
 from .pairs import Comparison, Difference
@@ -58,20 +59,23 @@ def _few(lines: Sequence[str], what: str, most: int) -> Iterator[Text]:
         yield _line(f"{len(lines) - len(shown)} more {what}: --full")
 
 
-def _grid(rows: Sequence[Difference]) -> Grid:
+def _empty(columns: Iterable[object], labels: int) -> Grid:
+    """A grid without rows; the first ``labels`` columns hold names, the others numbers."""
     grid = Grid(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    grid.add_column("data set", no_wrap=True, overflow="ellipsis")
-    grid.add_column("method", no_wrap=True, overflow="ellipsis")
-    for name in ("A, %", "B, %", "B - A", "interval", "answer", "domains x seeds", "equal"):
-        grid.add_column(name, justify="right", no_wrap=True, overflow="ellipsis")
+    for i, name in enumerate(columns):
+        grid.add_column(str(name), justify="left" if i < labels else "right", no_wrap=True, overflow="ellipsis")
+    return grid
+
+
+def _grid(rows: Sequence[Difference]) -> Grid:
+    grid = _empty(("data set", "method", "A, %", "B, %", "B - A", "interval", "answer", "domains x seeds", "equal"), 2)
     for d in rows:
         mean, low, high = mean_difference(d)
         a, b = (float(np.nanmean(values)) for values in (d.first, d.second))
         answer = answer_words(d)
-        method = f"{d.method[0]} {quantizer_label(d.method[1], d.method[2])}"
         numbers = (number_text(a, ".1f"), number_text(b, ".1f"), points(mean), interval_text(low, high), answer)
         counts = (f"{len(d.targets)} x {len(d.seeds)}", f"{d.equal}/{d.pairs}")
-        grid.add_row(_line(d.sections[0][0]), _line(method), *numbers, *counts)
+        grid.add_row(_line(d.sections[0][0]), _line(method_label(d.method)), *numbers, *counts)
     return grid
 
 
@@ -83,9 +87,7 @@ def paper_summary(table: Table, head: str) -> Group:
         head: a line about the folder.
     """
     parts: list[RenderableType] = [_line(head), Text(""), _line(table.title)]
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for i, name in enumerate(table.text.columns):
-        grid.add_column(str(name), justify="left" if i < table.labels else "right", no_wrap=True, overflow="ellipsis")
+    grid = _empty(table.text.columns, table.labels)
     rows = table.cells()[1:]
     for row in rows[:ROWS]:
         grid.add_row(*map(_line, row))

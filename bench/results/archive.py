@@ -19,10 +19,11 @@ from tempfile import TemporaryDirectory
 
 from ...core.errors import RecordError
 from .folder import MOST_TEXT, inside, is_regular, listed, read_file
+from .verdict_rules import FILE as RULES
 
 FILE = "records.tar.xz"
 MARKER = "run.json"
-HEADS = (MARKER, "verdict.json")
+HEADS = (MARKER, RULES)
 FOLDERS = {"cells": ".json", "deploy": ".json", "latency": ".json", "log": ".txt", "plans": ".json", "search": ".json"}
 """Folders of a run folder that are text, and how their files end."""
 MOST = 2**32

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ...core.errors import RecordError
+from .archive import MARKER
 from .record import Labels, Record
 from .store import CELLS, RunStore
 from .summary import RecordSummary, scan
@@ -48,7 +49,7 @@ def find_cells(text: str) -> tuple[RunStore, list[str]]:
 def _split(path: Path) -> tuple[RunStore, str]:
     """The run folder that a path begins with, and the rest; without a rest all its cells are meant."""
     for folder in (path, *path.parents):
-        if os.path.exists(folder / "run.json"):
+        if os.path.exists(folder / MARKER):
             return RunStore(folder), "" if folder == path else path.relative_to(folder).as_posix()
     raise RecordError(f"a cell is RUNS/KEY with the folder of a run, but no part of {path} is one (none has run.json)")
 

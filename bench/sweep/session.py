@@ -20,6 +20,7 @@ from ..experiment.grid import Cell, Experiment
 from ..experiment.setup import Setup
 from ..experiment.targets import Outlines
 from ..models.weights import without_weights
+from ..results.archive import MARKER
 from ..results.store import RunStore
 from ..results.summary import scan
 from ..results.trials import those_that_count, write_search
@@ -54,7 +55,7 @@ def load_and_plan(experiment: Experiment) -> list[Cell]:
 
 def plan_run(experiment: Experiment, policy: RerunPolicy | None = None, measure: bool = False) -> Plan:
     """Plan what `run_experiment` would do; nothing changes. ``measure`` times kinds the folder has no cells of."""
-    store = RunStore(experiment.paths.out) if (experiment.paths.out / "run.json").exists() else None
+    store = RunStore(experiment.paths.out) if (experiment.paths.out / MARKER).exists() else None
     outlines = read_outlines(experiment)
     with without_weights():
         found = check_parts(experiment, outlines, refuse=True)

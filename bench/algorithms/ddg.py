@@ -9,8 +9,8 @@ of a view enter the decoder as the statistics of its normalised maps (AdaIN), so
 lambda rises while reconstruction is worse than the margin and is part of the checkpoint.
 
 The paper's form with a GAN trains, before that, 25,000 steps of generator against discriminator at 224 pixels, then takes
-swapped images, content of one and look of another, into the classification loss: more than seven times the cost. It is not
-built. This is the authors' variant that needs no such stage, with AugMix in its place. Our reading: the terms of that variant
+swapped images, content of one and look of another, into the classification loss: more than seven times the cost. That is
+`ddg_gan`; this is the authors' variant that needs no such stage, with AugMix in its place. Our reading: the terms of that variant
 are put together here from a description, not from a text of the paper; the generator is small (two strided convolutions and
 back, ``width`` channels), starts untrained and moves at the protocol's learning rate; every image is its own partner, where
 the paper pairs images of a class.
@@ -31,7 +31,7 @@ from ..experiment.protocol import OptimizerFactory
 from ..models.base import DGModel
 from ..transforms.base import Minibatches
 from .augmix_jsd import AugMixJSD, jensen_shannon
-from .base import image_channels
+from .base import Algorithm, image_channels
 
 _EPS = 1e-5
 
@@ -74,7 +74,31 @@ def reconstruction(made: Tensor, x: Tensor) -> Tensor:
     return (made - x).abs().flatten(1).mean(1)
 
 
-class DDG(AugMixJSD):
+class Constrained(Algorithm):
+    """An algorithm whose generator must rebuild images within a margin; `add_generator` is called in its ``__init__``.
+
+    Attributes:
+        generator: the optimizer has its parameters in a group of their own.
+        multiplier: lambda, the dual variable, 0 to 1, a part of the checkpoint.
+    """
+
+    multiplier: Tensor
+
+    def add_generator(self, margin: float, eta: float, multiplier: float, width: int) -> None:
+        """Make the generator, and the dual variable at its first value, after the construction of `Algorithm`."""
+        self.margin, self.eta = margin, eta
+        self.generator = Generator(image_channels(self.network), self.network.classifier.in_features, width)
+        self.optimizer.add_param_group({"params": list(self.generator.parameters())})
+        self.register_buffer("multiplier", torch.tensor(float(multiplier)))
+
+    def moved_multiplier(self, difference: Tensor) -> Tensor:
+        """Take the dual variable's step by the differences r (N,) and return its new value, a scalar without gradient."""
+        moved = self.multiplier + self.eta * (difference.mean().detach() - self.margin)
+        self.multiplier.copy_(moved.clamp(0, 1))
+        return self.multiplier.clone()
+
+
+class DDG(Constrained, AugMixJSD):
     """It is AugMix with consistency, under the constraint that features and shape rebuild the image.
 
     Args:
@@ -84,8 +108,6 @@ class DDG(AugMixJSD):
         width: of the generator, >= 1.
         options: as for `AugMixJSD`.
     """
-
-    multiplier: Tensor
 
     def __init__(
         self,
@@ -105,10 +127,7 @@ class DDG(AugMixJSD):
                 f"{margin}, {eta}, {multiplier} and {width}; write 0.025, 0.01, 0.5 and 16"
             )
         super().__init__(network, num_domains, optimizer, **options)
-        self.margin, self.eta = margin, eta
-        self.generator = Generator(image_channels(network), network.classifier.in_features, width)
-        self.optimizer.add_param_group({"params": list(self.generator.parameters())})
-        self.register_buffer("multiplier", torch.tensor(float(multiplier)))
+        self.add_generator(margin, eta, multiplier, width)
 
     def losses(self, minibatches: Minibatches) -> dict[str, Tensor]:
         """Compute risk, consistency and the constraint with its present multiplier."""
@@ -119,7 +138,5 @@ class DDG(AugMixJSD):
         risk, consistency = F.cross_entropy(logits[0], y), jensen_shannon(logits)
         differences = [reconstruction(self.generator(x, f), x) for f in features.chunk(3)[1:]]
         excess = torch.stack([(r - self.margin).relu().mean() for r in differences]).sum()
-        moved = self.multiplier + self.eta * (differences[0].mean().detach() - self.margin)
-        self.multiplier.copy_(moved.clamp(0, 1))
-        loss = risk + self.weight * consistency + self.multiplier.clone() * excess
+        loss = risk + self.weight * consistency + self.moved_multiplier(differences[0]) * excess
         return {"loss": loss, "risk": risk, "consistency": consistency, "excess": excess}

@@ -39,7 +39,7 @@ from ..models.base import DGModel
 from ..transforms.base import Minibatches
 from .base import Terms, concatenate, image_channels
 from .counting import Counting
-from .ddg import Generator, reconstruction
+from .ddg import Constrained, reconstruction
 
 SCALES = 2
 _GRADIENT_PENALTY = 0.01
@@ -104,7 +104,7 @@ def of_the_same_class(y: Tensor) -> Tensor:
     return (draws * (classes[:, None] == classes[None, :])).argmax(1)
 
 
-class DDGGAN(Counting):
+class DDGGAN(Constrained, Counting):
     """It first trains a generator against a discriminator, then classifies under the constraint, on swapped images too.
 
     Args:
@@ -114,8 +114,6 @@ class DDGGAN(Counting):
         multiplier: lambda_0, 0 to 1; the paper uses 0.5.
         width: of generator and discriminator, >= 1.
     """
-
-    multiplier: Tensor
 
     def __init__(
         self,
@@ -135,13 +133,10 @@ class DDGGAN(Counting):
                 f"least 1, got {gan_steps}, {margin}, {eta}, {multiplier} and {width}; write 20, 0.25, 0.01, 0.5 and 16"
             )
         super().__init__(network, num_domains, optimizer)
-        self.gan_steps, self.margin, self.eta = gan_steps, margin, eta
-        channels = image_channels(network)
-        self.generator = Generator(channels, network.classifier.in_features, width)
-        self.discriminator = Discriminator(channels, width)
-        self.optimizer.add_param_group({"params": list(self.generator.parameters())})
+        self.gan_steps = gan_steps
+        self.add_generator(margin, eta, multiplier, width)
+        self.discriminator = Discriminator(image_channels(network), width)
         self.optimizer.add_param_group({"params": list(self.discriminator.parameters())})
-        self.register_buffer("multiplier", torch.tensor(float(multiplier)))
         self.start_counting()
 
     def descend(self, minibatches: Minibatches) -> Terms:
@@ -184,10 +179,8 @@ class DDGGAN(Counting):
         alike = of_the_same_class(y)
         risk = F.cross_entropy(logits, y) + F.cross_entropy(logits[alike], y[alike])
         difference = reconstruction(self.generator(x, features[: len(x)][alike]), x)
-        moved = self.multiplier + self.eta * (difference.mean().detach() - self.margin)
-        self.multiplier.copy_(moved.clamp(0, 1))
         excess, swapped = (difference - self.margin).relu().mean(), F.cross_entropy(on_made, y)
-        loss = risk + self.multiplier.clone() * excess + _SWAPPED * swapped
+        loss = risk + self.moved_multiplier(difference) * excess + _SWAPPED * swapped
         return {"loss": loss, "risk": risk, "excess": excess, "swapped": swapped}
 
     def losses(self, minibatches: Minibatches) -> Terms:

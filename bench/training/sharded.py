@@ -20,7 +20,7 @@ fro. Whatever else looks at more than one image, or draws random numbers, is ref
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,49 +31,36 @@ from ...quantizers.insertion import NORMS, act_quants, sites_of
 from .by_image import Call, each_by_itself, probing
 from .ranks import Ranks
 
+Map = Callable[[Tensor], Tensor]
 
-class _Scatter(torch.autograd.Function):
+
+class _Linear(torch.autograd.Function):
+    """A linear map; its derivative is the partner, whose derivative is the map again."""
+
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, sizes: list[int], ranks: Ranks) -> Tensor:
-        ctx.how = sizes, ranks
-        return ranks.own(rows, sizes).clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return _Gather.apply(grads[0], *ctx.how), None, None
-
-
-class _Gather(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, own: Tensor, sizes: list[int], ranks: Ranks) -> Tensor:
-        ctx.how = sizes, ranks
-        return ranks.all_rows(own, sizes)
+    def forward(ctx: Any, x: Tensor, linear: Map, partner: Map) -> Tensor:
+        ctx.turned = partner, linear
+        return linear(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        return _Scatter.apply(grads[0], *ctx.how), None, None
+        return _Linear.apply(grads[0], *ctx.turned), None, None
 
 
-class _Share(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, ranks: Ranks) -> Tensor:
-        ctx.ranks = ranks
-        return value.view_as(value)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return _Total.apply(grads[0], ctx.ranks), None
+def _scatter(rows: Tensor, sizes: list[int], ranks: Ranks) -> Any:
+    return _Linear.apply(rows, *_row_maps(sizes, ranks))
 
 
-class _Total(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, ranks: Ranks) -> Tensor:
-        ctx.ranks = ranks
-        return ranks.total(value)
+def _gather(own: Tensor, sizes: list[int], ranks: Ranks) -> Any:
+    return _Linear.apply(own, *reversed(_row_maps(sizes, ranks)))
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return _Share.apply(grads[0], ctx.ranks), None
+
+def _row_maps(sizes: list[int], ranks: Ranks) -> tuple[Map, Map]:
+    return lambda rows: ranks.own(rows, sizes).clone(), lambda own: ranks.all_rows(own, sizes)
+
+
+def _share(value: Tensor, ranks: Ranks) -> Any:
+    return _Linear.apply(value, lambda x: x.view_as(x), ranks.total)
 
 
 class Sharded:
@@ -98,8 +85,8 @@ class Sharded:
             return out
         sizes = self.ranks.sizes(len(x))
         with self._divided(sizes):
-            features = self.call(_Scatter.apply(x, sizes, self.ranks))
-        gathered: Tensor = _Gather.apply(features, sizes, self.ranks)
+            features = self.call(_scatter(x, sizes, self.ranks))
+        gathered: Tensor = _gather(features, sizes, self.ranks)
         return gathered
 
     @contextmanager
@@ -132,7 +119,7 @@ def _trained(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def _shared(call: Call, ranks: Ranks) -> Call:
-    return lambda *args: _Share.apply(call(*args), ranks)
+    return lambda *args: _share(call(*args), ranks)
 
 
 def _on_all(call: Call, sizes: list[int], ranks: Ranks) -> Call:
@@ -141,7 +128,7 @@ def _on_all(call: Call, sizes: list[int], ranks: Ranks) -> Call:
     def run(own: Tensor) -> Any:
         times = len(own) // sizes[ranks.rank]
         rows = [times * size for size in sizes]
-        return _Scatter.apply(call(_Gather.apply(own, rows, ranks)), rows, ranks)
+        return _scatter(call(_gather(own, rows, ranks)), rows, ranks)
 
     return run
 
@@ -162,7 +149,7 @@ def _called(calls: dict[nn.Module, Call]) -> Iterator[None]:
 def _entering(parameters: list[tuple[nn.Module, str, nn.Parameter]], ranks: Ranks) -> Iterator[None]:
     """Let forwards read parameters through ``share``."""
     for module, name, parameter in parameters:
-        module._parameters[name] = _Share.apply(parameter, ranks)
+        module._parameters[name] = _share(parameter, ranks)
     try:
         yield
     finally:

@@ -32,7 +32,7 @@ class Follower:
 
     def __init__(self, post: Post) -> None:
         self.post = post
-        self._data: tuple[str, CellData | None] = "", None
+        self._data: tuple[str, CellData] | None = None
 
     def train(self, work: Cell | Group) -> None:
         """Train a cell's branch or a group's float phase; nothing of it is kept."""
@@ -44,11 +44,9 @@ class Follower:
                 train_branch(work, data, data.ranks.from_first(dict), _ignore)
 
     def _open(self, group: Group) -> CellData:
-        key, data = self._data
-        if data is None or key != group.key:
-            data = open_data(group, self.post.paths, self.post.device, rank=self.post.rank)
-            self._data = group.key, data
-        return data
+        if self._data is None or self._data[0] != group.key:
+            self._data = group.key, open_data(group, self.post.paths, self.post.device, rank=self.post.rank)
+        return self._data[1]
 
 
 def _ignore(_: object) -> None:

@@ -99,10 +99,8 @@ class Ranks:
         if not self.together:
             return
         own = torch.stack([_sum_of_bits(tensor) for tensor in tensors])
-        parts = [torch.empty_like(own) for _ in range(self.count)]
-        with _peers():
-            dist.all_gather(parts, own)
-        if not all(torch.equal(part, parts[0]) for part in parts):
+        first, *others = self.all_rows(own[None], [1] * self.count)
+        if not all(torch.equal(other, first) for other in others):
             raise PeerLostError("the processes of a cell must have equal weights, but they have come apart")
 
 

@@ -86,7 +86,7 @@ def part_of_several(group: str, identity: Mapping[str, Any]) -> Part:
 
 def _part(group: str, identity: Mapping[str, Any], prefix: str, protocol: Part | None) -> Part:
     choice, options = str(identity["component"]), identity["options"]
-    listed = _listed(group, choice)
+    listed = dict(_own_settings(group, choice))
     named = (
         [] if group == "quantizer" else [CellSetting(f"{prefix}.name", identity["name"], listed.pop("name", choice))]
     )
@@ -97,10 +97,6 @@ def _part(group: str, identity: Mapping[str, Any], prefix: str, protocol: Part |
         own += _spec(f"{prefix}.spec", identity["spec"], spec)
     later = tuple(f"{prefix}.{key}" for key in defaults if key not in options)
     return Part(group, choice, (*named, *own), str(identity.get("origin", "")), later)
-
-
-def _listed(group: str, choice: str) -> dict[str, Any]:
-    return dict(_own_settings(group, choice))
 
 
 @cache

@@ -55,16 +55,17 @@ def recipe_of(record: Record) -> Recipe:
     """
     with reading(record.key, "record"):
         parts = tuple(parts_of_cell(record.settings))
-        matched = list(_match(record.settings.get("match")))
-        words = [*_choices(record.settings, parts, matched), *_machine(record.provenance), *_flatness(record.flatness)]
-        return Recipe(tuple(words), tuple(_notes(record, parts, matched)), parts)
+        also = _matched_to(record.settings.get("match"))
+        words = [*_choices(record.settings, parts, also), *_machine(record.provenance), *_flatness(record.flatness)]
+        return Recipe(tuple(words), tuple(_notes(record, parts, also)), parts)
 
 
-def _choices(settings: Mapping[str, Any], parts: Sequence[Part], matched: list[Part | str]) -> Iterator[str]:
-    """Choices of all groups and settings that differ, group by group."""
-    also = [part for part in matched if isinstance(part, Part)]
-    for group in dict.fromkeys(part.group for part in (*parts, *_empty(parts))):
-        own = [part for part in parts if part.group == group] + (also if group == "quantizer" else [])
+def _choices(settings: Mapping[str, Any], parts: Sequence[Part], also: Sequence[Part]) -> Iterator[str]:
+    """Choices of all groups and settings that differ, group by group, and with what the noise is matched to."""
+    for group in dict.fromkeys(
+        [*(part.group for part in parts), *SEVERAL]
+    ):  # one without a part may have one by default
+        own = [part for part in (*parts, *also) if part.group == group]
         names: Any = [part.choice for part in own] if group in SEVERAL else own[0].choice
         if _USUAL.get(group) != names:
             yield f"{group}={value_text(names)}"
@@ -72,12 +73,7 @@ def _choices(settings: Mapping[str, Any], parts: Sequence[Part], matched: list[P
             yield from _words(part)
         if group == "dataset":
             yield from _place(settings, own[0])
-    yield from (word for word in matched if isinstance(word, str))
-
-
-def _empty(parts: Sequence[Part]) -> list[Part]:
-    """Groups of which the cell has no part; the configuration may have one where nothing is said."""
-    return [Part(group, "", ()) for group in SEVERAL if group not in {part.group for part in parts}]
+    yield from _match(settings.get("match"))
 
 
 def _words(part: Part) -> Iterator[str]:
@@ -97,14 +93,19 @@ def _place(settings: Mapping[str, Any], dataset: Part) -> Iterator[str]:
     yield f"seeds={value_text([settings['seed']])}"
 
 
-def _match(match: Mapping[str, Any] | None) -> Iterator[Part | str]:
-    """The words of matched noise, and the quantizer that it is matched to where its settings are not the defaults."""
+def _match(match: Mapping[str, Any] | None) -> Iterator[str]:
+    """The words of matched noise."""
     if match:
-        yield "match=noise"
         like = match["like"]
+        yield "match=noise"
         yield f"match_to={value_text(match['noise'] if like is None else like['component'])}"
-        if like is not None and any(setting.differs for setting in part_of_several("quantizer", like).settings):
-            yield part_of_several("quantizer", like)
+
+
+def _matched_to(match: Mapping[str, Any] | None) -> list[Part]:
+    """The quantizer that noise is matched to, where its settings are not the defaults."""
+    like = match["like"] if match else None
+    part = None if like is None else part_of_several("quantizer", like)
+    return [part] if part is not None and any(setting.differs for setting in part.settings) else []
 
 
 def _machine(provenance: Mapping[str, Any]) -> Iterator[str]:
@@ -121,8 +122,8 @@ def _flatness(flatness: Mapping[str, Any]) -> Iterator[str]:
         yield f"flatness={value_text(settings['name'])}"
 
 
-def _notes(record: Record, parts: Sequence[Part], matched: Sequence[Part | str]) -> Iterator[str]:
-    if f"data.root={DATA}" in _place(record.settings, parts[0]):
+def _notes(record: Record, parts: Sequence[Part], also: Sequence[Part]) -> Iterator[str]:
+    if parts[0].choice not in _WITHOUT_FILES:
         yield f"{DATA} stands for the folder that holds the data set {parts[0].choice}."
     digest = record.settings["model"].get("weights_sha256")
     if digest:
@@ -140,9 +141,8 @@ def _notes(record: Record, parts: Sequence[Part], matched: Sequence[Part | str])
     for part in parts:
         if part.origin and not part.origin.startswith(INLINE):
             yield f"{part.group} {part.choice} is a part of {part.origin}, which must be installed."
-    also = [part.choice for part in matched if isinstance(part, Part)]
-    if also:
-        yield f"It runs {also[0]} as well, which the noise is matched to with settings of its own."
+    for part in also:
+        yield f"It runs {part.choice} as well, which the noise is matched to with settings of its own."
     yield _same_bits(record.provenance)
 
 

@@ -1,6 +1,7 @@
 """The consistency loss by hand, and what the views are."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -10,6 +11,9 @@ from quantdg.bench.algorithms.augmix_jsd import AugMixJSD, jensen_shannon
 from quantdg.bench.models.convnet import convnet
 from quantdg.bench.training.float_phase import build
 from quantdg.core.errors import ConfigError
+from tests.bench.algorithms.labelled_images import labelled_images
+
+batches = partial(labelled_images, 8, 8)
 
 ZERO, ONE = torch.tensor([[90.0, 0.0]]), torch.tensor([[0.0, 90.0]])
 
@@ -17,13 +21,6 @@ ZERO, ONE = torch.tensor([[90.0, 0.0]]), torch.tensor([[0.0, 90.0]])
 def algorithm(**options):
     torch.manual_seed(0)
     return AugMixJSD(convnet((3, 8, 8), 4, width=4), 2, lambda p: torch.optim.Adam(p, lr=1e-2), **options)
-
-
-def batches(*sizes):
-    generator = torch.Generator().manual_seed(1)
-    return [
-        (torch.rand(n, 3, 8, 8, generator=generator), torch.randint(0, 4, (n,), generator=generator)) for n in sizes
-    ]
 
 
 def test_the_divergence_by_hand():

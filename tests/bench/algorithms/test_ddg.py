@@ -1,23 +1,21 @@
 """DDG's constraint and dual variable by hand, and what reaches its generator."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from quantdg.bench.algorithms.ddg import DDG, normalised_maps, reconstruction
 from quantdg.bench.models.convnet import convnet
 from quantdg.core.errors import ConfigError
+from tests.bench.algorithms.labelled_images import labelled_images
+
+batches = partial(labelled_images, 9, 8)
 
 
 def ddg(**options):
     torch.manual_seed(0)
     return DDG(convnet((3, 9, 8), 4, width=4), 2, lambda p: torch.optim.Adam(p, lr=1e-2), width=2, **options)
-
-
-def batches(*sizes):
-    generator = torch.Generator().manual_seed(1)
-    return [
-        (torch.rand(n, 3, 9, 8, generator=generator), torch.randint(0, 4, (n,), generator=generator)) for n in sizes
-    ]
 
 
 def told(algorithm, monkeypatch, *differences):

@@ -1,5 +1,7 @@
 """The GAN's losses by hand, who moves in which stage, and what the swapped images are."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -7,18 +9,14 @@ from torch import nn
 from quantdg.bench.algorithms.ddg_gan import DDGGAN, Discriminator, deceiving, of_the_same_class, told_apart
 from quantdg.bench.models.convnet import convnet
 from quantdg.core.errors import ConfigError
+from tests.bench.algorithms.labelled_images import labelled_images
+
+batches = partial(labelled_images, 9, 8)
 
 
 def made(**options):
     torch.manual_seed(0)
     return DDGGAN(convnet((3, 9, 8), 4, width=4), 2, lambda p: torch.optim.Adam(p, lr=1e-2), width=2, **options)
-
-
-def batches(*sizes):
-    generator = torch.Generator().manual_seed(1)
-    return [
-        (torch.rand(n, 3, 9, 8, generator=generator), torch.randint(0, 4, (n,), generator=generator)) for n in sizes
-    ]
 
 
 class Linear(nn.Module):

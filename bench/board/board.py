@@ -83,9 +83,19 @@ class Board:
     at: float = field(default_factory=time.time)
 
     @property
+    def open_cells(self) -> int:
+        """How many cells wait or are worked on."""
+        return self.states[WAITING] + self.states[RUNNING]
+
+    @property
+    def share(self) -> float:
+        """The part of the cells that is not open, 0 to 1."""
+        return (self.total - self.open_cells) / max(1, self.total)
+
+    @property
     def finished(self) -> bool:
         """Whether nothing waits and nobody works."""
-        return not self.states[WAITING] + self.states[RUNNING] + self.jobs
+        return not self.open_cells + self.jobs
 
     @classmethod
     def of(cls, folder: str, status: Status) -> Board:
@@ -109,15 +119,19 @@ class Board:
             ignored=tuple(status.ignored),
         )
 
+    def counts(self) -> str:
+        """Return how many cells there are, and in which states, in a line."""
+        counts = [f"{count} {state}" for state, count in self.states.items() if count or state in ("done", "failed")]
+        return f"{self.total} cells: {', '.join(counts)}"
+
     def speed(self) -> str:
         """Return how fast it goes and how long it takes, in a line."""
-        open_cells = self.states[WAITING] + self.states[RUNNING]
-        if not open_cells:
+        if not self.open_cells:
             return "nothing is missing"
         rate = f"{self.rate:.3g} cells an hour over the last {WINDOW_SECONDS / 60:.0f} min"
         if not self.jobs:
             known = "" if self.core_seconds is None else f", {duration(self.core_seconds)} of one process"
-            return f"nobody works on the {open_cells} cells that are missing{known}; the same quantdg run goes on"
+            return f"nobody works on the {self.open_cells} cells that are missing{known}; the same quantdg run goes on"
         left = "time left unknown" if self.left is None else f"about {duration(self.left)} left"
         return f"{self.jobs} {'process' if self.jobs == 1 else 'processes'} at work, {rate}, {left}"
 

@@ -40,7 +40,8 @@ HEADERS = {
 
 def as_json(board: Board) -> str:
     """Return what the page reads: the fields of a board, and its sentences."""
-    node: dict[str, Any] = {**asdict(board), "speed": board.speed(), "finished": board.finished}
+    said = {"share": board.share, "counts": board.counts(), "speed": board.speed()}
+    node: dict[str, Any] = {**asdict(board), **said}
     for cell in node["latest"]:
         cell["ago_text"] = duration(cell["ago"])
     return json.dumps(node, allow_nan=False)

@@ -61,12 +61,10 @@ class TerminalBoard:
 
     def _head(self, board: Board) -> Iterator[Text]:
         clock = time.strftime("%H:%M:%S", time.localtime(board.at))
-        counts = [f"{count} {state}" for state, count in board.states.items() if count or state in ("done", "failed")]
         yield Text.assemble((printable(board.folder), "bold"), f"  {clock}")
-        share = (board.total - board.states["waiting"] - board.states["running"]) / max(1, board.total)
-        full = round(20 * share)
+        full = round(20 * board.share)
         bar = ("#" * full + "." * (20 - full)) if self.ascii_only else ("█" * full + "░" * (20 - full))
-        yield Text(f"{bar} {int(100 * share)} %  {board.total} cells: {', '.join(counts)}")
+        yield Text(f"{bar} {int(100 * board.share)} %  {board.counts()}")
         yield Text(board.speed())
 
     def _grid(self, grid: Grid) -> Iterator[Text]:

@@ -85,13 +85,12 @@ function failure(found) {
 
 let drawn = "";
 function draw(board) {
-  const share = (board.total - board.states.waiting - board.states.running) / Math.max(1, board.total);
-  document.title = `${Math.floor(100 * share)} % ${board.folder}`;
+  const part = `${Math.floor(100 * board.share)} %`;
+  document.title = `${part} ${board.folder}`;
   at("folder").textContent = board.folder;
-  at("share").value = share;
-  at("percent").textContent = `${Math.floor(100 * share)} %`;
-  const counts = Object.entries(board.states).filter(([state, count]) => count || state === "done" || state === "failed");
-  at("counts").textContent = `${board.total} cells: ${counts.map(([state, count]) => `${count} ${state}`).join(", ")}`;
+  at("share").value = board.share;
+  at("percent").textContent = part;
+  at("counts").textContent = board.counts;
   at("speed").textContent = board.speed;
   latest(board);
   at("results").hidden = board.latest.length === 0;

@@ -46,6 +46,8 @@ def test_the_page_is_refreshed_from_the_folder(served):
     board = json.loads(ask(server, "/board.json")[1])
     assert board["states"]["done"] == 1
     assert board["grid"][1][0] == {"done": 1, "waiting": 1}
+    assert board["share"] == 1 / board["total"]
+    assert board["counts"] == f"{board['total']} cells: 1 done, {board['total'] - 1} waiting, 0 failed"
     assert (board["latest"][0]["source"], board["latest"][0]["target"]) == (0.8, 0.5)
 
 

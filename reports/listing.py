@@ -20,7 +20,7 @@ from .report import Report
 from .tables.provenance import status_counts
 from .tables.table import Table
 from .text.formats import Form
-from .verdict.sentences import verdict_sentences
+from .verdict.sentences import rules_sentence, verdict_sentences
 
 _BETWEEN = 3
 """Characters that a column takes beside its own."""
@@ -61,10 +61,9 @@ def print_verdict(report: Report, form: Form) -> None:
     elif form != "text":
         _print_several(report.judged, form)
     else:
-        rules = report.results.rules
         head = [
             status_counts(report.results),
-            f"Level {rules.alpha:g}; a difference up to {rules.margin:g} points counts as none.",
+            rules_sentence(report.verdict.rules),
             *how_chosen(report.results.trials),
         ]
         for heading, sentences in verdict_sentences(report.verdict):

@@ -24,14 +24,15 @@ from .tables.table import Table
 from .tables.verdict import verdict_tables
 from .text import escape
 from .verdict.judge import Verdict, chosen, judge
-from .verdict.sentences import verdict_sentences
+from .verdict.sentences import rules_sentence, verdict_sentences
 
 
 def _words(results: Results, found: Verdict, level: int) -> str:
-    rules = found.rules
-    fixed = f"Level {rules.alpha:g}; a difference up to {rules.margin:g} points counts as none."
     searched = " ".join(how_chosen(results.trials))
-    parts = [f"{'#' * level} Verdict\n\n{fixed}\n", *([f"{escape.markdown(searched)}\n"] if searched else [])]
+    parts = [
+        f"{'#' * level} Verdict\n\n{rules_sentence(found.rules)}\n",
+        *([f"{escape.markdown(searched)}\n"] if searched else []),
+    ]
     for heading, sentences in verdict_sentences(found):
         body = "\n".join(f"- {escape.markdown(sentence)}" for sentence in sentences)
         parts.append(f"{'#' * (level + 1)} {escape.markdown(heading)}\n\n{body}\n")

@@ -209,6 +209,11 @@ def algorithm_sentences(judged: AlgorithmVerdict, scope: Scope, rules: Rules) ->
     yield from _effect_on_the_method(judged, rules)
 
 
+def rules_sentence(rules: Rules) -> str:
+    """Return level and margin in a sentence."""
+    return f"Level {rules.alpha:g}; a difference up to {rules.margin:g} points counts as none."
+
+
 def verdict_sentences(verdict: Verdict) -> Iterator[tuple[str, list[TracedSentence]]]:
     """Yield heading and sentences for each scope and algorithm: plain text, to be escaped by the caller."""
     for scope in verdict.scopes:

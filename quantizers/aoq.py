@@ -119,7 +119,7 @@ class AOQQuant(Counted, FakeQuant):
         """Keep the interval positive: the update may overshoot zero."""
         self.interval.data.clamp_(min=SMALLEST_SCALE)
 
-    def own(self) -> dict[str, float]:
+    def own(self, x: Tensor) -> dict[str, float]:
         """Return ``crossings_1`` to ``_3``: the mean share of weights that change their cell in a step of the phase, 0 to 1."""
         shares = zip(self.crossed.tolist(), self.counted.tolist(), strict=True)
         return {f"crossings_{phase}": total / steps for phase, (total, steps) in enumerate(shares, 1) if steps}

@@ -61,9 +61,9 @@ class AnnealingQuant(OverQuant):
         out: Tensor = self.inner(torch.where(self.free, x, x.detach()) if self.training else x)
         return out
 
-    def own(self) -> dict[str, float]:
+    def own(self, x: Tensor) -> dict[str, float]:
         """Add ``free``, the share of the weights that move in the next step, 0 to 1."""
-        return {**super().own(), "free": float(self.free.float().mean())}
+        return {**super().own(x), "free": float(self.free.float().mean())}
 
     @torch.no_grad()
     def advance(self, weight: Tensor, step: int) -> None:

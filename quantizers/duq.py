@@ -61,6 +61,10 @@ class DuQQuant(FakeQuant):
         clipped = self.codes.qmax * torch.where(v.abs() <= 1, v, v.sign().detach())
         return (clipped + (clipped.round() - clipped).detach()) * self._scale()
 
+    def own(self, x: Tensor) -> dict[str, float]:
+        """Return ``scale_ratio``, c / a as a mean over channels, > 0; at 1 a learned clip alone would do the same."""
+        return {"scale_ratio": float((F.softplus(self.gamma) / F.softplus(self.alpha)).mean().detach())}
+
     def qparams(self, x: Tensor | None = None) -> QParams:
         """Return scale c / m and zero point 0."""
         return QParams.symmetric(self._scale(), self.codes)

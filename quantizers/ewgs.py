@@ -107,9 +107,9 @@ class EWGSQuant(Counted, OverQuant):
             self.seen.append(Seen(self, out, (high - low).detach()))
         return out
 
-    def own(self) -> dict[str, float]:
+    def own(self, x: Tensor) -> dict[str, float]:
         """Add ``delta``, >= 0; at 0 the layer is trained by the base's gradient."""
-        return {**super().own(), "delta": float(self.delta)}
+        return {**super().own(x), "delta": float(self.delta)}
 
     @torch.no_grad()
     def take(self, trace: Tensor, deviation: Tensor, count: int) -> None:

@@ -135,8 +135,8 @@ class FakeQuant(nn.Module):
         """Return the share of the grids of weight ``x`` for which the method's own rule fails, 0 to 1; None without a rule."""
         return None
 
-    def own(self) -> dict[str, float]:
-        """Return what the audit of a weight says of this method alone: finite numbers by name, read and not computed anew."""
+    def own(self, x: Tensor) -> dict[str, float]:
+        """Return what the audit of weight ``x`` says of this method alone: finite numbers by name."""
         return {}
 
     def restart(self) -> None:

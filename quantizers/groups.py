@@ -115,9 +115,9 @@ class GroupedQuant(FakeQuant):
         """Return what the method says of its groups."""
         return self.inner.unfit(split(x, self.group_size))
 
-    def own(self) -> dict[str, float]:
+    def own(self, x: Tensor) -> dict[str, float]:
         """Return what the method says of its groups."""
-        return self.inner.own()
+        return self.inner.own(split(x, self.group_size))
 
     def observe(self, x: Tensor) -> None:
         """Let the method take a weight into its ranges, where it has such."""

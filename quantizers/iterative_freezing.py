@@ -64,10 +64,10 @@ class FreezingQuant(OverQuant):
         """Return the base's output, and the fixed value where a weight is frozen, in evaluation too."""
         return torch.where(self.frozen, self._value(x), self.inner(x))
 
-    def own(self) -> dict[str, float]:
+    def own(self, x: Tensor) -> dict[str, float]:
         """Add ``frozen``, the share of the weights whose code is fixed, and ``rate``, the mean of f, both 0 to 1."""
         frozen, rate = float(self.frozen.float().mean()), float(self.oscillations.rate.mean())
-        return {**super().own(), "frozen": frozen, "rate": rate}
+        return {**super().own(x), "frozen": frozen, "rate": rate}
 
     @torch.no_grad()
     def advance(self, weight: Tensor, step: int) -> None:

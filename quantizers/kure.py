@@ -30,12 +30,25 @@ def kurtosis(w: Tensor) -> Tensor:
     return torch.where(deviation > 0, ((w - w.mean()) / deviation.clamp_min(1e-12)).pow(4).mean(), 0.0)
 
 
-class FloatInTraining(OverQuant):
-    """This fake quantizer passes the weight itself in training."""
+class KUREQuant(OverQuant):
+    """This fake quantizer tells the kurtosis of its weight.
+
+    Args:
+        inner: the base's fake quantizer.
+        train_float: whether training sees the weight itself.
+    """
+
+    def __init__(self, inner: FakeQuant, *, train_float: bool) -> None:
+        super().__init__(inner)
+        self.train_float = train_float
 
     def in_training(self, x: Tensor, quantized: Tensor) -> Tensor:
-        """Return the weight."""
-        return x
+        """Return the quantized weight, or x itself with ``train_float``."""
+        return x if self.train_float else quantized
+
+    def own(self, x: Tensor) -> dict[str, float]:
+        """Add ``kurtosis``, K of the latent weight: 1.8 is a uniform distribution's, 0 one of equal weights."""
+        return {**super().own(x), "kurtosis": float(kurtosis(x.detach()))}
 
 
 class KURE(OverQuantizer):
@@ -73,8 +86,8 @@ class KURE(OverQuantizer):
             self.beyond = "passed"
 
     def over(self, inner: FakeQuant, weight: Tensor, site: SiteSpec) -> OverQuant:
-        """Leave the base's fake quantizer as it is, or hide it from training."""
-        return FloatInTraining(inner) if self.train_float else OverQuant(inner)
+        """Make a `KUREQuant`."""
+        return KUREQuant(inner, train_float=self.train_float)
 
     def penalty(self, model: nn.Module) -> Tensor | None:
         """Return the penalty, with the base's."""

@@ -80,9 +80,9 @@ class OverQuant(FakeQuant):
         """Return what the base says."""
         return self.inner.unfit(x)
 
-    def own(self) -> dict[str, float]:
+    def own(self, x: Tensor) -> dict[str, float]:
         """Return what the base says; a method adds its own."""
-        return self.inner.own()
+        return self.inner.own(x)
 
     def advance(self, weight: Tensor, step: int) -> None:
         """Let the base move its schedule."""

@@ -75,9 +75,9 @@ class ProfitQuant(OverQuant):
         """Return the base's output, without a gradient where the layer is frozen."""
         return torch.where(self.frozen, quantized.detach(), quantized)
 
-    def own(self) -> dict[str, float]:
+    def own(self, x: Tensor) -> dict[str, float]:
         """Add ``aiwq``, the metric, >= 0, as the last sampling step left it, and ``frozen``, 1 or 0."""
-        return {**super().own(), "aiwq": float(self.metric), "frozen": float(self.frozen)}
+        return {**super().own(x), "aiwq": float(self.metric), "frozen": float(self.frozen)}
 
     @torch.no_grad()
     def take(self, value: Tensor) -> None:

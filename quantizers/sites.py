@@ -220,7 +220,7 @@ class SiteQuantizer(Quantizer):
             scale_gradient=scales.gradient,
             grid_distance=grid_distance(weight, q),
             unfit=site.weight_quant.unfit(weight),
-            own=site.weight_quant.own(),
+            own=site.weight_quant.own(weight),
             dead=dead_share(site.weight_quant, weight, exported) if self.dead_weights else None,
         )
 

@@ -30,13 +30,16 @@ class TogglingQuant(OverQuant):
     Args:
         inner: the base's fake quantizer.
         period: steps of a block, at least 1.
+
+    Attributes:
+        done: steps since insertion, as the last one told; 0 before any.
     """
 
     off: Tensor
 
     def __init__(self, inner: FakeQuant, period: int) -> None:
         super().__init__(inner)
-        self.period = period
+        self.period, self.done = period, 0
         self.register_buffer("off", torch.tensor(False))
 
     def in_training(self, x: Tensor, quantized: Tensor) -> Tensor:
@@ -46,7 +49,15 @@ class TogglingQuant(OverQuant):
     def advance(self, weight: Tensor, step: int) -> None:
         """Begin the next block where it is due."""
         super().advance(weight, step)
+        self.done = step
         self.off.fill_(step // self.period % 2 == 1)
+
+    def own(self, x: Tensor) -> dict[str, float]:
+        """Add ``quantized``, the share of the steps since insertion that saw the quantized weight, 0 to 1; none before a step."""
+        if not self.done:
+            return super().own(x)
+        pairs, rest = divmod(self.done, 2 * self.period)
+        return {**super().own(x), "quantized": (pairs * self.period + min(rest, self.period)) / self.done}
 
 
 class Toggle(OverQuantizer):

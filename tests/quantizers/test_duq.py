@@ -31,6 +31,7 @@ def test_gradients_by_hand() -> None:
     assert w.grad is not None
     assert w.grad.tolist() == pytest.approx([0.0, 0.6 / 0.81, 0.6 / 0.81])
     slope_a, slope_c = (1 - torch.exp(-torch.tensor(y)) for y in (0.81, 0.6))  # softplus' at its inverse
+    assert quant.own(w) == pytest.approx({"scale_ratio": 0.6 / 0.81})
     assert quant.gamma.grad is not None
     assert quant.alpha.grad is not None
     assert quant.gamma.grad.item() == pytest.approx((1 - 1 / 3 + 0) * slope_c.item(), rel=1e-5)

@@ -93,11 +93,14 @@ def test_quant_noise_rounds_its_share_and_draws_anew_each_step() -> None:
 
 def test_toggle_passes_the_weight_in_every_second_block() -> None:
     quant, x = TogglingQuant(grid(), 2).train(), torch.tensor([0.4])
-    seen = []
+    seen, shares = [], []
+    assert quant.own(x) == {}
     for step in range(1, 8):
         seen.append(quant(x).item())
         quant.advance(x, step)
+        shares.append(quant.own(x)["quantized"])
     assert seen == pytest.approx([0, 0, 0.4, 0.4, 0, 0, 0.4])
+    assert shares == pytest.approx([1, 1, 2 / 3, 1 / 2, 3 / 5, 4 / 6, 4 / 7])
     assert quant.eval()(x).item() == 0
 
 
@@ -125,7 +128,7 @@ def test_a_weight_that_oscillates_is_fixed_at_its_mean_code_and_learns_no_more()
         assert quant.frozen.tolist() == [step >= 3, False]
     assert quant.fixed[0].item() == 0  # the mean code is near 0
     rate = (0.0199 * 0.99 + 0.01) * 0.99  # fixing the code turned it once more, then it rests
-    assert quant.own() == pytest.approx({"frozen": 0.5, "rate": rate / 2})
+    assert quant.own(torch.zeros(2)) == pytest.approx({"frozen": 0.5, "rate": rate / 2})
     assert weight[0].item() == 0.0
     x = torch.tensor([0.9, 1.2], requires_grad=True)
     quant(x).sum().backward()
@@ -249,11 +252,27 @@ def test_the_kurtosis_by_hand() -> None:
     assert kurtosis(torch.ones(3)).item() == 0
 
 
+def test_the_audit_has_the_kurtosis_of_each_layer() -> None:
+    kure = KURE(QuantSpec(weight_bits=3), base="min_max")
+    model = prepared(kure)
+    weights = [site.latent for _, site in sites_of(model)]
+    for n, weight in enumerate(
+        weights
+    ):  # of k even values from -1 to 1 it is 9/5 (1 - (4/3)/(k^2 - 1)), of the signs 1
+        even = torch.linspace(-1, 1, weight.numel())
+        weight.data.copy_((even if n else even.sign()).reshape(weight.shape))
+    seen = [site.own["kurtosis"] for site in kure.audit(model).sites.values()]
+    unbiased = [(1 - 1 / weight.numel()) ** 2 for weight in weights]
+    even = [1.8 * (1 - 4 / 3 / (weight.numel() ** 2 - 1)) for weight in weights]
+    assert seen == pytest.approx([b * k for b, k in zip(unbiased, [1, *even[1:]], strict=True)], rel=1e-5)
+    assert seen[-1] == pytest.approx(1.8, rel=0.05)
+
+
 def test_annealing_frees_only_weights_near_an_edge_between_codes_in_use() -> None:
     weight = torch.tensor([0.502, 0.49, -2.0, 1.0, 1.499])
     quant = AnnealingQuant(grid(), weight, start=0, margin=0.005).train()
     assert quant.free.tolist() == [True, False, False, False, False]  # 1.499 rounds to 1, the highest code in use
-    assert quant.own() == pytest.approx({"free": 0.2})
+    assert quant.own(weight) == pytest.approx({"free": 0.2})
     x = weight.clone().requires_grad_()
     quant(x).sum().backward()
     assert x.grad is not None

@@ -86,7 +86,10 @@ def test_the_least_stable_layers_are_frozen_by_thirds_and_stay_still_whatever_th
     assert sites["a"].module.bias.grad.abs().max() > 0  # the rest of a frozen layer trains on
     audit = quantizer.audit(model).sites
     assert [audit[name].dead == 0 for name in "abc"] == [False, False, True]
-    assert [audit[name].own for name in "abc"] == [{"aiwq": metric[n], "frozen": float(n != "c")} for n in "abc"]
+    assert [audit[name].own for name in "abc"] == [
+        {"aiwq": metric[n], "frozen": float(n != "c"), **sites[n].weight_quant.inner.own(sites[n].latent)}
+        for n in "abc"
+    ]
 
 
 def test_sampling_leaves_modes_and_gradients_alone() -> None:

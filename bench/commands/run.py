@@ -41,11 +41,8 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError("--measure goes with --plan, which starts nothing; write quantdg run --plan --measure ...")
     if options.plan:
         launcher = experiment.launcher
-        say(
-            session.plan_run(experiment, policy, options.measure).text(
-                jobs_of(launcher), launcher.device.startswith("cuda")
-            )
-        )
+        plan, accelerator = session.plan_run(experiment, policy, options.measure), launcher.device.startswith("cuda")
+        say(plan.text(jobs_of(launcher), accelerator, launcher.processes))
         return 0
     try:
         failed = session.run_experiment(experiment, policy=policy, debug=options.debug)

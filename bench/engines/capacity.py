@@ -30,6 +30,21 @@ def jobs_with(launcher: Launcher, room: int) -> int:
     return max(jobs_of(launcher), min(room * _devices(launcher), _cores(launcher), _fitting(launcher)))
 
 
+def crowding(launcher: Launcher, cells: int) -> str:
+    """Say in a line that cells at a time take more cores than this machine gives; empty where they do not, and on GPUs."""
+    if launcher.engine != "local" or launcher.device != "cpu":
+        return ""
+    at_once, processes, threads = max(1, min(jobs_of(launcher), cells)), launcher.processes, launcher.threads
+    taken, there, fitting = at_once * processes * threads, usable_cores(), _cores(launcher)
+    if taken <= there:
+        return ""
+    advice = f"launcher.jobs={fitting} fits" if fitting else "one cell alone takes more"
+    return (
+        f"cells at a time ({at_once}) x protocol.processes ({processes}) x launcher.threads ({threads}) are {taken} cores, this "
+        f"machine gives {there}; {advice}"
+    )
+
+
 def _devices(launcher: Launcher) -> int:
     return max(1, gpus() // launcher.processes) if launcher.device == "cuda" else 1
 

@@ -1,8 +1,9 @@
 """Whether a training step fits into memory, told before a process grows until the kernel kills it.
 
 The estimate is a lower bound, so that nothing is refused that would fit: the images of a step as float32, twice (as read and as
-augmented), and what autograd keeps of a forward pass of the float network, measured on three images and scaled. Gradients,
-the optimizer, the quantizer's own tensors and the interpreter come on top. A GPU says by itself when it is full.
+augmented), and what autograd keeps of a forward pass of the float network, measured on three images and scaled. Of several
+processes that train one cell each has all its images, and keeps the pass of its own share of them. Gradients, the optimizer, the
+quantizer's own tensors and the interpreter come on top. A GPU says by itself when it is full.
 """
 
 from __future__ import annotations
@@ -38,28 +39,29 @@ def check_memory(setup: Setup, outline: Outline, launcher: Launcher, cells: int)
     limit = free_gb() if local else launcher.memory_gb if launcher.engine in ("slurm", "ray") else None
     batch = setup.protocol.batch_size
     images = batch * (len(outline.domains) - 1)
-    processes = max(1, min(jobs_of(launcher), cells)) if local else 1
-    fewest = processes * images * prod(shape) * 4 / GB
-    if limit is None or launcher.device != "cpu" or fewest * MOST_PER_PIXEL < limit:
+    at_once = max(1, min(jobs_of(launcher), cells)) if local else 1
+    processes, pixels = setup.protocol.processes, images * prod(shape) * 4 / GB
+    if limit is None or launcher.device != "cpu" or at_once * pixels * (2 * processes + MOST_PER_PIXEL) < limit:
         return
     with without_weights():
         network = setup.model.build(shape, len(outline.classes))
-    need = images * (2 * prod(shape) * 4 + kept_bytes(network, shape)) / GB
-    if need * processes > limit:
+    need = 2 * processes * pixels + images * kept_bytes(network, shape) / GB
+    if need * at_once > limit:
+        each = f" in {processes} processes" if processes > 1 else ""
         raise ConfigError(
-            f"a step of {images} images needs at least {need:.3g} GB, and {limit:.3g} GB are "
-            f"{f'free for {processes} at a time' if local else 'asked for by launcher.memory_gb'}; write "
-            f"{_advice(batch, need, limit, processes=processes, local=local)}"
+            f"a step of {images} images{each} needs at least {need:.3g} GB, and {limit:.3g} GB are "
+            f"{f'free for {at_once} at a time' if local else 'asked for by launcher.memory_gb'}; write "
+            f"{_advice(batch, need, limit, at_once=at_once, local=local)}"
         )
 
 
-def _advice(batch: int, need: float, limit: float, *, processes: int, local: bool) -> str:
+def _advice(batch: int, need: float, limit: float, *, at_once: int, local: bool) -> str:
     """Half of what the bound allows, since the bound is low."""
-    smaller = f"protocol.batch_size={max(1, int(batch * limit / (2 * need * processes)))}"
+    smaller = f"protocol.batch_size={max(1, int(batch * limit / (2 * need * at_once)))}"
     if not local:
         return f"{smaller} or launcher.memory_gb={ceil(2 * need)}"
     fitting = int(limit / (2 * need))
-    return f"{smaller} or launcher.jobs={fitting}" if 1 <= fitting < processes else smaller
+    return f"{smaller} or launcher.jobs={fitting}" if 1 <= fitting < at_once else smaller
 
 
 def kept_bytes(network: nn.Module, shape: tuple[int, int, int]) -> float:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from torch import nn
 
 from ..cells.dry_build import build_network, try_network, try_parts
 from ..cells.execute import incompatibility
+from ..engines.capacity import crowding
+from ..engines.memory import check_memory
 from ..experiment.grid import Cell, Experiment
 from ..experiment.keys import prime_keys
 from ..experiment.protocol import without_batchnorm
@@ -15,7 +18,7 @@ from ..experiment.setup import Setup, refuse_same_content
 from ..experiment.targets import Outlines
 from ..training.data import load_dataset
 from ..training.precision import check_computing
-from .plan import Refusals
+from .plan import Plan, Refusals
 
 
 class Found(NamedTuple):
@@ -76,3 +79,21 @@ def _refusals(
                 bits = quantizer.spec.label if quantizer.spec else "float"
                 found[setup.dataset.title, algorithm.name, quantizer.name, bits] = refused[1]
     return found
+
+
+def check_capacity(experiment: Experiment, outlines: Outlines, made: Plan) -> None:
+    """Refuse what cannot fit into memory, and note what takes more cores than there are.
+
+    All processes may train on one data set at a time.
+    """
+    if crowded := crowding(experiment.launcher, len(made.run)):
+        made.notes[crowded] = None
+    for setup in experiment.setups:
+        if setup.name in made.parts and made.parts[setup.name].run:
+            check_memory(_largest(setup, made), outlines[setup.name], experiment.launcher, len(made.run))
+
+
+def _largest(setup: Setup, made: Plan) -> Setup:
+    """A setup with the largest batch of its cells: a search draws it."""
+    most = max(cell.group.protocol.batch_size for cell in made.parts[setup.name].run)
+    return replace(setup, protocol=replace(setup.protocol, batch_size=most))

@@ -56,9 +56,15 @@ class Plan:
     parts: dict[str, Plan] = field(default_factory=dict)
     search: str = ""
 
-    def text(self, jobs: int, accelerator: bool = False) -> str:
-        """Return three lines for a person, one for each of several data sets, each refused kind of cell and each note."""
-        kind = "GPU" if accelerator else "core"
+    def text(self, jobs: int, accelerator: bool = False, processes: int = 1) -> str:
+        """Return three lines for a person, one for each of several data sets, each refused kind of cell and each note.
+
+        Args:
+            jobs: cells at a time.
+            accelerator: whether they train on GPUs.
+            processes: of one cell; hours of several are said to be those of a cell, since it takes more than one core or GPU.
+        """
+        kind = "cell" if processes > 1 else "GPU" if accelerator else "core"
         lines = [part.line(name, kind) for name, part in self.parts.items()] if len(self.parts) > 1 else []
         lines += [self._states(), self._work()]
         if self.seconds is None:
@@ -68,7 +74,8 @@ class Plan:
         else:
             hours, wall = self.seconds / 3600, self.seconds / 3600 / max(1, jobs)
             rest = f", {self.unknown} cells unknown" if self.unknown else ""
-            just_now = f", {self.timed} kinds timed just now" if self.timed else ""
+            alone = " by one process" if processes > 1 else ""
+            just_now = f", {self.timed} kinds timed just now{alone}" if self.timed else ""
             lines.append(
                 f"{kind} hours: about {hours:.3g}, {wall:.3g} h with {max(1, jobs)} at a time "
                 f"(from {self.measured} measured cells{just_now}{rest})"

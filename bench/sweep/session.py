@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 
 from rich.console import Console
@@ -15,9 +14,7 @@ from ..deploy.runs import deploy_store
 from ..engines.capacity import check_device, jobs_of
 from ..engines.dispatch import submit_cells
 from ..engines.local import run_cells
-from ..engines.memory import check_memory
 from ..experiment.grid import Cell, Experiment
-from ..experiment.setup import Setup
 from ..experiment.targets import Outlines
 from ..models.weights import without_weights
 from ..results.archive import MARKER
@@ -27,7 +24,7 @@ from ..results.trials import those_that_count, write_search
 from ..results.verdict_rules import fix_rules
 from ..tracking.tracking import Tracking
 from ..training.precision import check_computing
-from .checks import cells_of, check_parts, read_outlines
+from .checks import cells_of, check_capacity, check_parts, read_outlines
 from .plan import Plan, make_plan
 from .progress import DeployWatch, Watch, progress_bar, tell
 from .requested import write_grid
@@ -70,24 +67,11 @@ def plan_run(experiment: Experiment, policy: RerunPolicy | None = None, measure:
         make_plan, store=store, policy=policy or RerunPolicy(), refusals=found.refusals, timed=timed, records=records
     )
     made = planned(cells)
-    _check_memory(experiment, outlines, made)
+    check_capacity(experiment, outlines, made)
     made.notes |= found.notes
     if search and wanted:
         made.search = search.words(wanted, made, planned(search.shown))
     return made
-
-
-def _check_memory(experiment: Experiment, outlines: Outlines, made: Plan) -> None:
-    """All processes may train on one data set at a time."""
-    for setup in experiment.setups:
-        if setup.name in made.parts and made.parts[setup.name].run:
-            check_memory(_largest(setup, made), outlines[setup.name], experiment.launcher, len(made.run))
-
-
-def _largest(setup: Setup, made: Plan) -> Setup:
-    """A setup with the largest batch of its cells: a search draws it."""
-    most = max(cell.group.protocol.batch_size for cell in made.parts[setup.name].run)
-    return replace(setup, protocol=replace(setup.protocol, batch_size=most))
 
 
 def pending_cells(cells: list[Cell], store: RunStore, policy: RerunPolicy | None = None) -> list[Cell]:
@@ -159,7 +143,7 @@ def _train(
     cells: list[Cell] = []
     for wanted, fresh in search.rounds(store) if search else [(None, cells_of(experiment, outlines))]:
         made = make_plan(fresh, store, policy.about(fresh) if cells else policy, {})
-        _check_memory(experiment, outlines, made)
+        check_capacity(experiment, outlines, made)
         if wanted is not None:
             write_search(store, wanted.rows)
         fix_rules(store.root, experiment.rules)
@@ -209,7 +193,8 @@ def _announce(experiment: Experiment, made: Plan, console: Console) -> None:
 
 
 def _counts(made: Plan, experiment: Experiment, whole: bool) -> str:
-    jobs = f", {max(1, jobs_of(experiment.launcher))} at a time" if whole else ""
+    each = f", {experiment.launcher.processes} processes each" if experiment.launcher.processes > 1 else ""
+    jobs = f", {max(1, jobs_of(experiment.launcher))} at a time{each}" if whole else ""
     return f"{len(made.cells)} cells, {len(made.cells) - len(made.run)} done before{jobs}"
 
 

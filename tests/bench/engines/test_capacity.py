@@ -7,6 +7,7 @@ from quantdg.bench.engines.local import _Pool
 from quantdg.bench.engines.queue import CellQueue
 from quantdg.bench.experiment.launcher import Launcher
 from quantdg.bench.results.store import RunStore
+from quantdg.bench.sweep.session import plan_run
 from quantdg.core.errors import ConfigError
 
 
@@ -36,6 +37,41 @@ def test_the_scarcest_thing_counts(monkeypatch, settings, free, expected):
     for name, value in (("usable_cores", 8), ("gpus", 3), ("free_gb", free)):
         monkeypatch.setattr(capacity, name, lambda value=value: value)
     assert capacity.jobs_of(Launcher(**settings)) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "cells", "expected"),
+    [
+        ({"processes": 2}, 99, ""),
+        ({"processes": 2, "jobs": 4}, 99, ""),
+        ({"processes": 2, "jobs": 5}, 4, ""),
+        (
+            {"processes": 2, "jobs": 5},
+            99,
+            "cells at a time (5) x protocol.processes (2) x launcher.threads (1) are 10 cores, this machine gives 8; launcher.jobs=4 fits",
+        ),
+        (
+            {"processes": 3, "threads": 3},
+            9,
+            "cells at a time (1) x protocol.processes (3) x launcher.threads (3) are 9 cores, this machine gives 8; one cell alone takes more",
+        ),
+        ({"processes": 3, "threads": 3, "device": "cuda"}, 9, ""),
+    ],
+)
+def test_what_takes_more_cores_than_there_are_is_said(monkeypatch, settings, cells, expected):
+    for name, value in (("usable_cores", 8), ("gpus", 3), ("free_gb", 64.0)):
+        monkeypatch.setattr(capacity, name, lambda value=value: value)
+    assert capacity.crowding(Launcher(**settings), cells) == expected
+
+
+def test_a_plan_notes_it(quick, monkeypatch):
+    monkeypatch.setattr(capacity, "usable_cores", lambda: 8)
+    words = ("quantizer=[float,lsq,mse]", "protocol.processes=3")
+    for jobs, notes in ((2, []), (9, ["launcher.jobs=2 fits"])):
+        plan = plan_run(quick(*words, f"launcher.jobs={jobs}"))
+        assert len(plan.run) > 2
+        assert [note.rpartition("; ")[2] for note in plan.notes] == notes
+        assert "cores, this machine gives 8; launcher.jobs=2 fits" in plan.text(jobs) or not notes
 
 
 def test_processes_take_turns_on_the_gpus(monkeypatch):

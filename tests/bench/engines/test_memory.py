@@ -57,6 +57,21 @@ def test_processes_count_together(quick, monkeypatch):
         check(quick(*words), cells=100)
 
 
+@pytest.mark.parametrize(("processes", "cells", "need"), [(1, 1, 2.329), (4, 1, 8.337), (4, 3, 8.337)])
+def test_each_process_of_a_cell_has_all_images_and_keeps_the_pass_of_its_own(
+    quick, monkeypatch, processes, cells, need
+):
+    """7 x 50,000 images of 3 x 16 x 16 floats are 1.001 GB, had twice by each process; 1,000 bytes kept of each are 0.326."""
+    monkeypatch.setattr(memory, "kept_bytes", lambda network, shape: 1000.0)
+    experiment = quick("protocol.batch_size=50000", f"protocol.processes={processes}", f"launcher.jobs={cells}")
+    monkeypatch.setattr(memory, "free_gb", lambda: cells * (need + 0.001))
+    check(experiment, cells)
+    monkeypatch.setattr(memory, "free_gb", lambda: cells * (need - 0.001))
+    each = f" in {processes} processes" if processes > 1 else ""
+    with pytest.raises(ConfigError, match=f"of 350000 images{each} needs at least {need:.3g} GB, .* for {cells} at a"):
+        check(experiment, cells)
+
+
 def test_a_cluster_is_asked_for_more(quick, monkeypatch):
     monkeypatch.setattr(memory, "free_gb", lambda: pytest.fail("this machine does not matter"))
     words = ("launcher=slurm", "protocol.batch_size=50000")

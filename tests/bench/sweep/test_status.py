@@ -98,6 +98,7 @@ def test_the_plan_counts_states_and_hours(store):
     assert "to run: 6 cells and 3 float phases" in text
     assert text.endswith("\nunsupported: erm pact W7A8: no")
     assert "core hours: about 0.0056, 0.0028 h with 2 at a time (from 1 measured cells)" in text
+    assert "cell hours: about 0.0056, 0.0028 h with 2 at a time" in plan.text(2, processes=4)
     retried = make_plan(cells, store, RerunPolicy(retry="failed"), {})
     assert retried.run[0].key == cells[1].key
     assert retried.stale == [cells[1].key]

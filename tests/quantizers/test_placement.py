@@ -135,7 +135,7 @@ def test_branches_of_a_concatenation_and_a_pool_share_one_object():
 
 
 def test_the_output_is_computed_with_the_grid_that_is_exported():
-    net, x = Joined().eval(), torch.randn(2, 1, 4, 4)
+    net, x = Joined().eval(), torch.randn(2, 1, 8, 8)
     quantizer = prepared(net, x)
     seen = {}
     for name in ("left", "right", "join", "pool"):

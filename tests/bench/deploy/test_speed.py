@@ -62,11 +62,11 @@ def test_ratio(files, arch, quantizer, weight_bits):
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-@pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("arch", LIMITS)
 def test_ratio_of_quantized_outputs(files, arch, runtime):
     if "vnni" not in machine()["cpu_flags"]:
         pytest.skip("the limits are for processors with VNNI")
-    assert measured(files, runtime, 1, 1, arch, "lsq", 8, 8, "full").ratio <= 0.4
+    assert measured(files, runtime, 1, 1, arch, "lsq", 8, 8, "full").ratio <= 0.5
 
 
 @pytest.mark.parametrize(("batch", "threads"), [(32, 1), (1, 2), (32, 2)])

@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test coverage lint types wheel docs ci speed gpu clean
+.PHONY: demo test browser coverage lint types wheel docs ci speed gpu clean
 
 $(STAMP): pyproject.toml setup.py $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -20,6 +20,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2
+
+browser: $(STAMP)
+	$(BIN)/python -c 'import playwright' 2>/dev/null || $(BIN)/pip install --quiet $(PINNED) --editable '.[browser]'
+	$(BIN)/python -m pytest -m browser -rs
 
 coverage: $(STAMP)
 	rm -f .coverage .coverage.*

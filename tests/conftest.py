@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment.grid import Cell, Experiment
 from quantdg.bench.sweep.session import load_and_plan
 from quantdg.bench.training.data import CellData, load_dataset
+from tests.browser import chromium
 
 QUICK = (
     "targets=[thick]",
@@ -40,6 +42,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")  # a driver that runs lets no other test start an event loop
+def browser() -> Iterator[Any]:
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture

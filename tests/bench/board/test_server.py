@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
 
 import pytest
 
-from quantdg.bench.board import server as server_module
-from quantdg.bench.board.reader import BoardReader
 from quantdg.bench.board.server import BoardServer
 from quantdg.core.errors import ConfigError
-
-
-@pytest.fixture
-def served(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(server_module, "FRESH_SECONDS", 0.0)
-    made = folder()
-    with BoardServer(BoardReader(tmp_path / "runs")) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield made, server
-        server.shutdown()
-        thread.join()
 
 
 def ask(server, path, method="GET", **headers):

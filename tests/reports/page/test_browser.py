@@ -1,69 +1,24 @@
-"""The page in a real headless Chromium; skipped where playwright or a Chromium is not installed."""
+"""The report's page and those of cells in a real headless Chromium."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
-from quantdg.reports.page.cell_pages import write_cell_pages
+from quantdg.reports.page.cell_pages import render_cell, write_cell_pages
 from quantdg.reports.page.page import write_html
 from quantdg.reports.report import Report
+from tests.browser import DESKTOP, faint, fits, nameless, open_page, roles, texts, unfold
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-CONTRAST = """() => {
-  const canvas = document.createElement("canvas"), brush = canvas.getContext("2d", {willReadFrequently: true});
-  const light = c => c.map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const over = colours => {
-    brush.clearRect(0, 0, 1, 1);
-    colours.forEach(colour => { brush.fillStyle = colour; brush.fillRect(0, 0, 1, 1); });
-    return light([...brush.getImageData(0, 0, 1, 1).data].slice(0, 3));
-  };
-  const faint = [];
-  document.querySelectorAll("body *").forEach(own => {
-    const text = [...own.childNodes].filter(n => n.nodeType === 3 && n.data.trim()).map(n => n.data.trim())[0];
-    if (!text || own.closest("svg, script, .vh") || !own.checkVisibility({visibilityProperty: true})) { return; }
-    const under = [];
-    for (let at = own; at; at = at.parentElement) { under.unshift(getComputedStyle(at).backgroundColor); }
-    const [a, b] = [over(under), over([...under, getComputedStyle(own).color])];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) { faint.push(`${text} ${ratio.toFixed(2)}`); }
-  });
-  return faint;
-}"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A Chromium without a window."""
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-def _open(browser: Any, file: Path, width: int = 390, scheme: str = "dark") -> Iterator[Any]:
-    """The page, opened; it must ask the network for nothing and log nothing."""
-    said: list[str] = []
-    asked: list[str] = []
-    opened = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    opened.set_default_timeout(10_000)
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.goto(file.as_uri())
-    yield opened
-    opened.close()
-    assert said == []
-    assert {url.rpartition("/")[0] for url in asked} <= {file.parent.as_uri(), f"{file.parent.as_uri()}/cells"}
+pytestmark = pytest.mark.browser
+OLD = Path(__file__).parents[2] / "bench" / "results" / "schema1" / "a"
 
 
 @pytest.fixture(scope="module")
@@ -97,22 +52,20 @@ def several_file(make_many: Any, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture
 def page(browser: Any, golden_file: Path) -> Iterator[Any]:
     """The golden page on a phone, dark."""
-    yield from _open(browser, golden_file)
+    with open_page(browser, golden_file.as_uri(), scheme="dark") as opened:
+        yield opened
 
 
 @pytest.fixture
 def several(browser: Any, several_file: Path) -> Iterator[Any]:
     """The page of several data sets on a phone, light."""
-    yield from _open(browser, several_file, scheme="light")
+    with open_page(browser, several_file.as_uri()) as opened:
+        yield opened
 
 
 def _column(page: Any, table: str, i: int) -> list[str]:
     cells = page.locator(f"#{table} tbody tr:not([hidden]) > :nth-child({i})")
     return [text.strip() for text in cells.all_inner_texts()]
-
-
-def _unfold(page: Any) -> None:
-    page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")
 
 
 def test_sorting_filtering_tracing_and_theme(page: Any) -> None:
@@ -127,7 +80,7 @@ def test_sorting_filtering_tracing_and_theme(page: Any) -> None:
     head.locator("button").press("Enter")
     assert _column(page, table, 5) == sorted(_column(page, table, 5), reverse=True)
 
-    _unfold(page)
+    unfold(page)
     reported = page.locator("#published table").nth(1).get_attribute("id")
     page.fill(f"#f-{reported}", "sketch")
     rows = _column(page, reported, 3)
@@ -159,7 +112,7 @@ def test_a_gain_opens_what_stands_behind_it_by_keyboard(page: Any) -> None:
 
 
 def test_headings_explain_themselves(page: Any) -> None:
-    _unfold(page)
+    unfold(page)
     page.locator("#tables .sort", has_text="gain over float").first.focus()
     assert page.locator("#tip").inner_text().startswith("Accuracy minus that of the same training")
     box = page.locator("#tip").bounding_box()
@@ -188,15 +141,20 @@ def test_data_and_averaging_are_chosen(several: Any) -> None:
 
 
 def test_fits_a_phone(several: Any) -> None:
-    _unfold(several)
-    assert several.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    unfold(several)
+    assert fits(several)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_stands_out(browser: Any, several_file: Path, scheme: str) -> None:
-    for opened in _open(browser, several_file, width=1280, scheme=scheme):
-        _unfold(opened)
-        assert opened.evaluate(CONTRAST) == []
+def test_every_text_stands_out_and_figures_keep_their_own_colours(
+    browser: Any, several_file: Path, scheme: str
+) -> None:
+    with open_page(browser, several_file.as_uri(), DESKTOP, scheme) as opened:
+        unfold(opened)
+        assert faint(opened) == []
+        muted = opened.evaluate("getComputedStyle(document.querySelector('.counts')).color")
+        ink = opened.evaluate("getComputedStyle(document.body).color")
+        assert {colour for _, drawn, colour, _ in texts(opened) if drawn} == {muted, ink} != {ink}
 
 
 def test_a_print_unfolds_what_matters_and_has_no_controls(several: Any) -> None:
@@ -207,6 +165,73 @@ def test_a_print_unfolds_what_matters_and_has_no_controls(several: Any) -> None:
         "own => own.checkVisibility({contentVisibilityAuto: true})"
     )
     assert not several.locator("#published table").first.evaluate("own => own.checkVisibility()")
+
+
+def test_a_dark_page_prints_dark_letters_on_white(page: Any) -> None:
+    page.click("#theme")
+    page.click("#theme")
+    look = "(({color, backgroundColor}) => [color, backgroundColor])(getComputedStyle(document.body))"
+    assert page.evaluate(look) == ["rgb(230, 232, 235)", "rgb(20, 23, 28)"]
+    page.emulate_media(media="print")
+    assert page.evaluate(look) == ["rgb(26, 29, 33)", "rgb(255, 255, 255)"]
+
+
+def test_a_screen_reader_finds_every_part_by_role_and_name(several: Any) -> None:
+    unfold(several)
+    assert nameless(several) == []
+    found = roles(several)
+    for role, name in (
+        ("heading", "Does quantization-aware training improve domain generalization, under every quantizer?"),
+        ("region", "Can I trust it?"),
+        ("combobox", "Weight averaging"),
+        ("navigation", "Sections"),
+        ("rowheader", "lsq W7"),
+        ("columnheader", "coral"),
+    ):
+        assert (role, name) in found
+    assert any(role == "figure" and name.startswith("Gain over float: ") for role, name in found)
+    assert any(role == "graphics-symbol" and "gain over float, points: " in name for role, name in found)
+    several.locator(".gain:visible").first.press("Enter")
+    assert ("dialog", "Records behind this number") in roles(several)
+
+
+def test_the_keyboard_reaches_everything_and_what_it_reaches_is_seen(several: Any) -> None:
+    several.keyboard.press("Tab")
+    assert several.evaluate("document.activeElement.textContent") == "Skip to the answer"
+    seen = """() => { const own = document.activeElement, at = own.getBoundingClientRect();
+      return own.matches(':focus-visible') && at.width > 0 && parseFloat(getComputedStyle(own).outlineWidth) > 0; }"""
+    wanted = several.evaluate(
+        "[...document.querySelectorAll('a, button, select, summary')].filter(own => own.checkVisibility()).length"
+    )
+    reached = 1
+    for _ in range(3 * wanted):
+        several.keyboard.press("Tab")
+        if several.evaluate("document.activeElement === document.body"):
+            break
+        assert several.evaluate(seen), several.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+        reached += several.evaluate("document.activeElement.matches('a, button, select, summary')")
+    assert reached == wanted > 40
+
+
+@pytest.fixture(scope="module")
+def cell_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a real record, with weights of a long name."""
+    record = next(r for r in RunStore(OLD).records() if isinstance(r, Record) and r.rows)
+    settings = {**record.settings, "model": {"name": "resnet18", "weights": f"{'w' * 60}.safetensors"}}
+    file = tmp_path_factory.mktemp("cell") / "cells" / "cell.html"
+    file.parent.mkdir()
+    file.write_text(render_cell(replace(record, settings=settings), [], "../index.html"), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_a_cell_fits_a_phone_and_is_read_by_all(browser: Any, cell_file: Path, scheme: str) -> None:
+    with open_page(browser, cell_file.as_uri(), scheme=scheme) as opened:
+        unfold(opened)
+        assert "w" * 60 in opened.inner_text("main")
+        assert fits(opened)
+        assert faint(opened) == []
+        assert nameless(opened) == []
 
 
 def test_a_number_leads_to_the_page_of_its_cell_and_back(page: Any) -> None:

@@ -4,7 +4,7 @@ r"""StatsQ and N2UQ: one grid without a zero below a clip at twice the mean weig
     backward="statsq":  dw_q/dw = 1              backward="n2uq":  dw_q/dw = 1 / ((2^b - 1) / 2^(b-1) E|w|)
 
 Both papers' weights are these 2^b odd multiples of E|w| / 2^(b-1); only the gradients differ, by a factor a channel,
-which Adam takes out up to its epsilon: the two are one method, not two pieces of evidence. sf is computed anew at each
+which Adam takes out while E|w| hardly moves within its memory: the two are one method, not two pieces of evidence. sf is computed anew at each
 forward and passes no gradient; nothing is masked. The clip leaves noise near .19 at any width: a design for 2 to 4
 bits. N2UQ's learned thresholds of inputs are not built. The zero point lies between two codes, so no integer runtime
 takes the grid.

@@ -2,9 +2,11 @@
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -46,6 +48,16 @@ LAYERS = {
     ],
 }
 """From the ground up: a folder imports only from lower lines."""
+
+
+KNOW_NAMES = {
+    "bench/results/roles.py": "what records of old versions left out",
+    "bench/results/schema1.py": "what records of old versions wrote",
+    "reports/frames/columns.py": "erm stands first",
+    "reports/verdict/contrasts.py": "erm is what algorithms are measured against",
+    "core/completion.py": "fish is a shell as well",
+}
+"""The only modules that have the name of a quantizer, an algorithm or a step rule, and why."""
 
 
 def architecture():
@@ -162,6 +174,28 @@ def test_modules_and_functions_stay_small():
                     body = [n for n in node.body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
                     length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
                     assert length <= 40, f"{path.relative_to(ROOT)}: {node.name} has {length} lines"
+
+
+def test_no_method_is_known_by_name_outside_its_file():
+    conf = ROOT / "bench" / "conf"
+    names = {f.stem for kind in ("quantizer", "algorithm", "step_rule") for f in (conf / kind).glob("*.yaml")}
+    names -= {"float", "plain"}
+    found = set()
+    for top in sorted({*MAY_IMPORT} - {"quantizers"}):  # some of these take others as their base
+        for path in (ROOT / top).rglob("*.py"):
+            texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+            if names & {text for text in texts if isinstance(text, str)}:
+                found.add(path.relative_to(ROOT).as_posix())
+    assert found == {*KNOW_NAMES}
+
+
+def test_a_method_is_a_short_file():
+    for kind, package in (("quantizer", "quantizers"), ("algorithm", "bench/algorithms")):
+        texts = [f.read_text() for f in (ROOT / "bench" / "conf" / kind).glob("*.yaml")]
+        modules = {re.search(r"_target_: quantdg\.([\w.]+)\.\w+", text)[1].rpartition(".")[2] for text in texts}
+        lengths = [len((ROOT / package / f"{module}.py").read_text().splitlines()) for module in modules]
+        assert len(lengths) > 15
+        assert median(lengths) <= 120, sorted(lengths)
 
 
 def test_the_changelog_opens_with_this_version():

@@ -225,6 +225,22 @@ def test_the_pull_away_has_osciquants_gradient_and_trains_in_float() -> None:
     assert PulledQuant(quant, ramp=0, train_float=True).train()(w).tolist() == w.tolist()
 
 
+@pytest.mark.parametrize(("sign", "end"), [(1, 0.0), (-1, 0.5)])
+def test_a_large_pull_ends_on_levels_and_with_the_other_sign_between_them(sign: int, end: float) -> None:
+    w = torch.linspace(-3.9, 2.9, 41, requires_grad=True)
+    quant = PulledQuant(grid(), ramp=0, train_float=False)
+    (first,) = torch.autograd.grad(quant.distance(w).sum(), w)
+    (other,) = torch.autograd.grad(-quant.distance(w).sum(), w)
+    assert torch.equal(first, -other)
+    optimizer = torch.optim.SGD([w], lr=0.02)
+    for _ in range(300):
+        optimizer.zero_grad()
+        (sign * quant.distance(w).sum()).backward()
+        optimizer.step()
+    w = w.detach()
+    assert ((w - w.round()).abs() - end).abs().mean().item() < 0.03
+
+
 def test_the_penalties_are_sums_and_means_over_layers() -> None:
     spec = QuantSpec(weight_bits=3)
     total, mean = GridPull(spec, weight=2.0), GridPull(spec, weight=2.0, aggregate="mean")
@@ -250,6 +266,8 @@ def test_the_kurtosis_by_hand() -> None:
     uniform = torch.linspace(-1, 1, 100_001)
     assert kurtosis(uniform).item() == pytest.approx(1.8, abs=1e-3)
     assert kurtosis(torch.ones(3)).item() == 0
+    normal = torch.randn(12, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    assert torch.autograd.gradcheck(kurtosis, (normal.requires_grad_(),))
 
 
 def test_the_audit_has_the_kurtosis_of_each_layer() -> None:

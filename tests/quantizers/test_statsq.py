@@ -34,6 +34,22 @@ def test_gradients() -> None:
         assert x.grad.tolist() == [pytest.approx([slope] * 4) for slope in slopes]
 
 
+@pytest.mark.parametrize(("lr", "least", "most"), [(1e-4, 0, 0.01), (1e-2, 0.02, 0.2)])
+def test_adam_takes_the_difference_of_both_gradients_out_while_the_mean_weight_stands(lr: float, least: float, most: float) -> None:
+    draw = torch.Generator().manual_seed(0)
+    start, x, wanted = (torch.randn(*shape, generator=draw) for shape in ((4, 8), (64, 8), (64, 4)))
+    ends = []
+    for backward in ("statsq", "n2uq"):
+        quant, w = StatsQuant(4, backward, per_channel=True), start.clone().requires_grad_()
+        optimizer = torch.optim.Adam([w], lr=lr)
+        for _ in range(50):
+            optimizer.zero_grad()
+            (x @ quant(w).T - wanted).square().mean().backward()
+            optimizer.step()
+        ends.append(w.detach())
+    assert least <= ((ends[1] - ends[0]).norm() / (ends[0] - start).norm()).item() < most
+
+
 def test_no_level_is_zero_and_the_zero_point_lies_between_two_codes() -> None:
     quant = StatsQuant(3, "statsq", per_channel=False)
     w = torch.linspace(-1, 1, 201)

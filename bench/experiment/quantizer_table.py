@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, get_args
 
+from ...core.threads import one_thread
 from ...quantizers.base import Family, Quantizer
 from ...quantizers.contract.facts import Facts, facts_of
 from ...quantizers.spec import QuantSpec
@@ -40,7 +41,8 @@ FIELDS = QuantizerRow._fields[:-1]
 def quantizer_rows() -> list[QuantizerRow]:
     """Return a row for each installed quantizer, by family and name; one that cannot be used says why as its meaning."""
     families = get_args(Family)
-    rows = [_row(name) for name in offers("quantizer")]
+    with one_thread():
+        rows = [_row(name) for name in offers("quantizer")]
     return sorted(rows, key=lambda row: (families.index(row.family) if row.family in families else 99, row.quantizer))
 
 

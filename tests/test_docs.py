@@ -51,7 +51,9 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_named_are_there(page):
     tops = "core|bench|quantizers|datasets|reports|tests|docs|examples"
-    for target in re.findall(rf"(?<![\w/.])((?:{tops})/[\w/.]+\.(?:py|md|sh|yaml))\b", page.read_text(encoding="utf-8")):
+    for target in re.findall(
+        rf"(?<![\w/.])((?:{tops})/[\w/.]+\.(?:py|md|sh|yaml))\b", page.read_text(encoding="utf-8")
+    ):
         assert "NAME" in target or (ROOT / target).exists(), f"{page.name} names {target}"
 
 

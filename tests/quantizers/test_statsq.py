@@ -35,7 +35,9 @@ def test_gradients() -> None:
 
 
 @pytest.mark.parametrize(("lr", "least", "most"), [(1e-4, 0, 0.01), (1e-2, 0.02, 0.2)])
-def test_adam_takes_the_difference_of_both_gradients_out_while_the_mean_weight_stands(lr: float, least: float, most: float) -> None:
+def test_adam_takes_the_difference_of_both_gradients_out_while_the_mean_weight_stands(
+    lr: float, least: float, most: float
+) -> None:
     draw = torch.Generator().manual_seed(0)
     start, x, wanted = (torch.randn(*shape, generator=draw) for shape in ((4, 8), (64, 8), (64, 4)))
     ends = []

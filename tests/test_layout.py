@@ -43,7 +43,7 @@ LAYERS = {
         "collect",
         "report",
         "page listing",
-        "publish compare",
+        "publish compare claims",
         "commands",
     ],
 }

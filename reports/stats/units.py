@@ -61,10 +61,10 @@ class Domains:
         """Return the smallest p-value that any data could give; above alpha nothing can be decided."""
         return signflip.smallest_p(len(self.names), alternative)
 
-    def fewest(self, alpha: float) -> int | None:
-        """Return how many units, these or more, could show a gain, one-sided, at alpha; None where no number could."""
+    def fewest(self, alpha: float, alternative: Alternative = "greater") -> int | None:
+        """Return how many units, these or more, could show an effect at alpha; None where no number could."""
         numbers = range(len(self.names), MOST_DOMAINS + 1)
-        return next((n for n in numbers if signflip.smallest_p(n, "greater") <= alpha), None)
+        return next((n for n in numbers if signflip.smallest_p(n, alternative) <= alpha), None)
 
     def too_few(self, alpha: float) -> str:
         """Say why no data can show a gain, one-sided, at alpha; empty where some could."""
@@ -154,9 +154,9 @@ class DomainsOfDataSets(Domains):
         del alternative
         return float(bool(self.too_few(1.0)))
 
-    def fewest(self, alpha: float) -> None:
+    def fewest(self, alpha: float, alternative: Alternative = "greater") -> None:
         """Return None: one domain more is of use only in a data set that has one."""
-        del alpha
+        del alpha, alternative
 
     def too_few(self, alpha: float) -> str:
         """Say that a data set has one domain; empty where each has more."""

@@ -119,16 +119,17 @@ class Verdict:
     scopes: list[Scope]
 
 
-def _conjunction(cube: Cube, rows: dict[str, Floats], rules: Rules) -> Conjunction:
+def conjunction_of(rows: dict[str, Floats], units: Domains, rules: Rules) -> Conjunction:
+    """Judge all complete rows at once, from gains of shape (units, seeds)."""
     whole = {name: values for name, values in rows.items() if np.isfinite(values).all()}
     gaps = tuple(name for name in rows if name not in whole)
     if not whole:
         return Conjunction(names=(), incomplete=gaps, p_every=NAN, p_partial=(), at_least=0, answer="incomplete")
-    p = cube.units.p(np.stack([values.mean(axis=1) for values in whole.values()]), "greater")
+    p = units.p(np.stack([values.mean(axis=1) for values in whole.values()]), "greater")
     partial = partial_conjunction(p)
     every = float(conjunction(p))
     answer: Together = "yes" if every <= rules.alpha else "not shown"
-    if cube.units.smallest_p("greater") > rules.alpha:
+    if units.smallest_p("greater") > rules.alpha:
         answer = "not decidable"
     return Conjunction(
         names=tuple(whole),
@@ -152,7 +153,7 @@ def _judge_algorithm(cube: Cube, algorithm: str, selection: str, results: Result
         algorithm=algorithm,
         expected_controls=expected,
         quantizers=[replace(c, keys=keys[c.name]) for c in family(rows, cube.units, rules)],
-        conjunction=_conjunction(cube, rows, rules),
+        conjunction=conjunction_of(rows, cube.units, rules),
         heterogeneity=compare_quantizers(rows, keys, cube.units, rules) if compared else [],
         controls=contrasts.against_controls(cube, compared, expected, rules),
         interactions=contrasts.interactions(cube, compared, rules),

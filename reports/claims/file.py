@@ -1,0 +1,178 @@
+"""Reads a file of claims; whatever it says that nothing can mean is refused, with what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import MISSING, fields
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from ...core.errors import ConfigError, UnknownNameError
+from ..frames.flatness_rows import PLACES, SCALARS
+from .statement import ACCURACY, COLUMNS, ClaimFile, Direction, Joined, RowPick, StatedClaim
+
+SHIPPED = "qtdog"
+_ENTRIES = tuple(field.name for field in fields(StatedClaim))
+_NEEDED = tuple(field.name for field in fields(StatedClaim) if field.default is MISSING and field.name != "scope")
+_HEAD = ("title", "start", "scopes", "claims")
+_BITS = re.compile(r"float|W\d+(A\d+)?( mixed)?")
+_MEASURE = re.compile(rf"((F|SAM)\([0-9.e-]+\)|{'|'.join(SCALARS)}) on ({'|'.join(PLACES)})")
+
+
+def shipped() -> Path:
+    """Return the file of QT-DoG's claims that comes with the package."""
+    return Path(str(files("quantdg.reports") / "claims" / f"{SHIPPED}.yaml"))
+
+
+def read_claims(path: Path) -> ClaimFile:
+    """Read a file of claims.
+
+    Args:
+        path: a YAML file, as docs/claims.md describes it.
+
+    Raises:
+        ConfigError: it cannot be read, lacks an entry, or says what nothing can mean.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        _refuse_second_entries(yaml.compose(text, yaml.SafeLoader))
+        raw = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"a file of claims is YAML, {path} is not readable as such: {error}; see docs/claims.md"
+        ) from error
+    head = _mapping(f"the file {path.name}", raw, _HEAD)
+    scopes = _scopes(head.get("scopes") or [{"name": "all domains"}])
+    claims = tuple(_claim(entry, scopes) for entry in _sequence("claims", head.get("claims")))
+    _distinct("the ids of claims", [claim.id for claim in claims])
+    return ClaimFile(
+        name=path.name,
+        title=str(head.get("title", "Claims")),
+        digest=sha256(text.encode()).hexdigest()[:16],
+        start=_share(head["start"]) if "start" in head else "",
+        scopes=scopes,
+        claims=claims,
+    )
+
+
+def _refuse_second_entries(node: Any) -> None:
+    """Refuse an entry that a mapping has twice, of which YAML silently keeps the last."""
+    if isinstance(node, yaml.MappingNode):
+        _distinct(f"the entries from line {node.start_mark.line + 1} on", [key.value for key, _ in node.value])
+        for _, value in node.value:
+            _refuse_second_entries(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_second_entries(value)
+
+
+def _distinct(what: str, names: Sequence[object]) -> None:
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{what} must each be there once, got {', '.join(twice)} again; rename or leave out one")
+
+
+def _mapping(what: str, raw: object, known: Collection[str]) -> Mapping[str, Any]:
+    if not isinstance(raw, Mapping) or not raw:
+        raise ConfigError(f"{what} must have entries, got {raw!r}; write some of {', '.join(known)}")
+    for name in raw:
+        if name not in known:
+            raise UnknownNameError(f"entry of {what}", str(name), known)
+    return raw
+
+
+def _sequence(what: str, raw: object) -> Sequence[Any]:
+    if not isinstance(raw, Sequence) or isinstance(raw, str) or not raw:
+        raise ConfigError(f"{what} must be a list with at least one entry, got {raw!r}; begin each with a dash")
+    return raw
+
+
+def _scopes(raw: object) -> dict[str, tuple[str, ...]]:
+    found = [_mapping("a scope", entry, ("name", "datasets")) for entry in _sequence("scopes", raw)]
+    _distinct("the names of scopes", [str(scope.get("name")) for scope in found])
+    return {str(scope.get("name")): _texts("datasets", scope.get("datasets", [])) for scope in found}
+
+
+def _texts(column: str, raw: object) -> tuple[str, ...]:
+    """One value or a list of them."""
+    values = raw if isinstance(raw, list) else [raw]
+    return tuple(_share(value) if column == "start" else _text(column, value) for value in values)
+
+
+def _text(column: str, value: object) -> str:
+    if not isinstance(value, str):
+        hint = f"; write W{value}" if column == "bits" else ""
+        raise ConfigError(f"{column} must be a name, or a list of names, got {value!r}{hint}")
+    if column == "bits" and not _BITS.fullmatch(value):
+        raise ConfigError(f"bits are written as the tables write them, W7 or W7A8, got {value!r}")
+    return value
+
+
+def _share(raw: object) -> str:
+    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not 0 <= raw < 1:
+        raise ConfigError(f"start is a share of the steps, from 0 to below 1, got {raw!r}; write for example 0.4")
+    return f"{raw:.2g}"
+
+
+def _pick(what: str, raw: object, *, single: bool) -> RowPick:
+    said = {name: _texts(name, value) for name, value in _mapping(what, raw, COLUMNS).items()}
+    for name, values in said.items():
+        if single and len(values) != 1:
+            raise ConfigError(
+                f"{what} changes a column to one value, got {name}: {list(values)}; write one entry for each value"
+            )
+    return RowPick(**said)
+
+
+def _picks(what: str, raw: object, *, single: bool) -> tuple[RowPick, ...]:
+    """One entry or a list of them."""
+    return tuple(_pick(what, entry, single=single) for entry in (raw if isinstance(raw, list) else [raw]))
+
+
+def _choice(what: str, value: str, known: Collection[str]) -> None:
+    if value not in known:
+        raise UnknownNameError(what, value, known)
+
+
+def _claim(raw: object, scopes: Mapping[str, tuple[str, ...]]) -> StatedClaim:
+    said = dict(_mapping("a claim", raw, _ENTRIES))
+    what = f"claim {said.get('id')}"
+    lacking = [name for name in _NEEDED if not isinstance(said.get(name), str)]
+    if lacking:
+        raise ConfigError(f"a claim needs {', '.join(_NEEDED)} as text, {what} lacks {', '.join(lacking)}; add it")
+    said.setdefault("scope", next(iter(scopes)))
+    for name, single in (("rows", False), ("against", True)):
+        if name in said:
+            said[name] = _picks(f"{name} of {what}", said[name], single=single)
+    if "when" in said:
+        said["when"] = _pick(f"when of {what}", said["when"], single=True)
+    made = StatedClaim(**said)
+    _choice("scope", made.scope, scopes)
+    _choice("alternative", made.alternative, get_args(Direction))
+    _choice("way to take differences together", made.together, get_args(Joined))
+    _check_contrast(what, made)
+    return made
+
+
+def _check_contrast(what: str, made: StatedClaim) -> None:
+    if made.metric != ACCURACY and not _MEASURE.fullmatch(str(made.metric)):
+        raise ConfigError(
+            f"metric is accuracy or a measure of flatness on source or target, {what} has {made.metric!r}; write for "
+            "example F(0.01) on source"
+        )
+    if made.goes_with:
+        _choice("quantity to go with", made.goes_with, ("gap",))
+        if made.metric == ACCURACY or made.against or made.when or not made.rows:
+            raise ConfigError(
+                f"goes_with correlates a measure of flatness over rows: {what} needs metric and rows, and no against or when"
+            )
+    elif bool(made.outside) == bool(made.rows) or bool(made.rows) != bool(made.against):
+        raise ConfigError(
+            f"a claim has rows and what they stand against, or outside, which says why records cannot test it; {what} has "
+            f"{', '.join(name for name in ('rows', 'against', 'outside') if getattr(made, name)) or 'none of them'}"
+        )

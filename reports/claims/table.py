@@ -1,0 +1,176 @@
+"""The table of claims: one line a claim, and the same claims by scope."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ...core.errors import RecordError
+from ..frames.results import Results
+from ..tables.table import Table, traced
+from ..text.numbers import DASH, counted, number_text, p_text
+from ..verdict.sentences import rules_sentence, units_and_seeds
+from .finding import Finding, finding
+from .ground import Ground, check_names, grounds
+from .statement import ACCURACY, ClaimFile, StatedClaim
+
+_TESTS = (
+    "Effect: points of target accuracy, for flatness in the loss; of several rows both ends, the interval of the one less like the claim.",
+    "Tests and families are the verdict's (docs/statistics.md).",
+    (
+        "A gain over float: two-sided, Holm over all quantizers of the algorithm. A change of a gain: two-sided. Several rows: their "
+        "conjunction. All else: one-sided."
+    ),
+    "no: the opposite is shown. not shown: no proof of the opposite. not run: rows are not in the folder. started at: share of the steps.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One claim on one scope of one model and protocol.
+
+    Attributes:
+        claim: what the file says.
+        ground: model and protocol.
+        scope: name of the domains.
+        found: the answer.
+    """
+
+    claim: StatedClaim
+    ground: str
+    scope: str
+    found: Finding
+
+    @property
+    def own(self) -> bool:
+        """Whether the scope is the one that the claim is about."""
+        return self.scope == self.claim.scope
+
+
+def answered(stated: ClaimFile, results: Results) -> list[Line]:
+    """Answer each claim on each scope, in the file's order.
+
+    Raises:
+        UnknownNameError: the file has a name that is neither in the folder nor installed.
+        RecordError: the folder has no cells.
+    """
+    check_names(stated, results)
+    made = [line for ground in grounds(results, stated.start) for line in _on(ground, stated, results)]
+    if not made:
+        raise RecordError("claims are answered from cells, and the folder has none yet; run some with quantdg run")
+    return made
+
+
+def _on(ground: Ground, stated: ClaimFile, results: Results) -> Iterator[Line]:
+    """Answer each claim on each scope; scopes that come to the same data sets have one answer."""
+    for claim in stated.claims:
+        known: dict[tuple[str, ...], Finding] = {}
+        for scope, datasets in stated.scopes.items():
+            named = tuple(sorted(datasets or ground.datasets))
+            if named not in known:
+                known[named] = finding(claim, ground, datasets, results)
+            yield Line(claim=claim, ground=ground.name, scope=scope, found=known[named])
+
+
+def claim_tables(stated: ClaimFile, results: Results) -> list[Table]:
+    """Make the table of claims, each on its own scope, and where there are several scopes the claims by scope.
+
+    Args:
+        stated: the file.
+        results: of a run folder.
+    """
+    found = answered(stated, results)
+    several = len({line.ground for line in found}) > 1
+    first = _by_claim(stated, found, results, several=several)
+    return [first, _by_scope(stated, found, several=several)] if len(stated.scopes) > 1 else [first]
+
+
+def _by_claim(stated: ClaimFile, found: list[Line], results: Results, *, several: bool) -> Table:
+    own = [line for line in found if line.own]
+    text = pd.DataFrame([dict(_shown(line, several=several)) for line in own]).astype(str)
+    file = f"File {stated.name}, sha256 {stated.digest}…. {rules_sentence(results.rules)}"
+    return Table(
+        name="claims",
+        title=stated.title,
+        text=text,
+        numbers=pd.DataFrame([_numbers(line) for line in found]),
+        labels=text.shape[1],
+        notes=(*_TESTS, file),
+        traces=traced("effect", (line.found.keys for line in own)),
+    )
+
+
+def _shown(line: Line, *, several: bool) -> Iterator[tuple[str, str]]:
+    claim, found = line.claim, line.found
+    if several:
+        yield "network", line.ground
+    yield "id", claim.id
+    yield "who says so", claim.source
+    yield "claim", claim.says
+    yield "contrast", claim.contrast
+    yield "on", f"{line.scope}{f': {units_and_seeds(found.n_domains, found.n_seeds)}' if found.n_domains else ''}"
+    yield "effect", effect_text(claim, found)
+    yield "p", p_text(found.p)
+    yield "answer", found.word
+    yield "what it takes", found.takes
+
+
+def effect_text(claim: StatedClaim, found: Finding) -> str:
+    """Write effect and interval; a dash where there is none."""
+    if math.isnan(found.mean):
+        return DASH
+    form = "+.2f" if claim.metric == ACCURACY or claim.goes_with else "+.3f"
+    form = ".2f" if claim.together == "differ" else form
+    interval = "" if math.isnan(found.low) else f" ({_signed(found.low, form)} to {_signed(found.high, form)})"
+    said = f"{_signed(found.mean, form)}{interval}"
+    if claim.together == "differ":
+        return f"standard deviation {said} over {counted(found.several, 'row')}"
+    if claim.goes_with:
+        return f"r = {said} over {counted(found.several, 'row')}"
+    if not found.row:
+        return said
+    return f"{found.row} {said} … {found.most[1]} {_signed(found.most[0], form)}; {found.several} rows"
+
+
+def _signed(value: float, form: str) -> str:
+    """Without a minus before what rounds to nothing."""
+    return number_text(round(value, int(form[-2])) + 0.0, form)
+
+
+def _numbers(line: Line) -> dict[str, Any]:
+    claim, found = line.claim, line.found
+    return {
+        "id": claim.id, "source": claim.source, "says": claim.says, "contrast": claim.contrast, "network": line.ground,
+        "scope": line.scope, "primary": line.own, "domains": found.n_domains, "seeds": found.n_seeds,
+        "rows": found.several, "row": found.row, "mean": found.mean, "low": found.low, "high": found.high,
+        "other_end": found.most[1], "other_mean": found.most[0], "p": found.p, "answer": found.word,
+        "takes": found.takes,
+    }  # fmt: skip
+
+
+def _by_scope(stated: ClaimFile, found: list[Line], *, several: bool) -> Table:
+    rows = []
+    at = {(line.ground, line.claim.id, line.scope): line for line in found}
+    for ground in dict.fromkeys(line.ground for line in found):
+        for claim in stated.claims:
+            row = {"network": ground} if several else {}
+            row["id"] = claim.id
+            for scope in stated.scopes:
+                one = at[ground, claim.id, scope].found
+                row[scope] = one.word if math.isnan(one.mean) else f"{one.word}: {effect_text(claim, one)}"
+            if not claim.outside:
+                rows.append(row)
+    text = pd.DataFrame(rows).astype(str)
+    note = "Each scope is tested for itself; the scope that a claim is about was fixed in the file."
+    return Table(
+        name="claims-by-scope",
+        title=f"{stated.title}, by scope",
+        text=text,
+        numbers=pd.DataFrame([_numbers(line) for line in found]),
+        labels=text.shape[1],
+        notes=(note,),
+    )

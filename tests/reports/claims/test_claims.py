@@ -1,0 +1,223 @@
+"""Claims of a file, answered by the verdict's tests: eight domains, accuracies made so that p-values are known."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytest import approx
+
+from quantdg.bench.results.record import Record
+from quantdg.bench.results.store import RunStore
+from quantdg.core.errors import ConfigError, UnknownNameError
+from quantdg.reports.claims.commands import claims
+from quantdg.reports.claims.file import read_claims, shipped
+from quantdg.reports.claims.finding import Finding
+from quantdg.reports.claims.table import answered
+from quantdg.reports.frames.results import Results, load
+from quantdg.reports.verdict.judge import judge
+
+Ask = Callable[..., Finding]
+ROOT = Path(__file__).parents[3]
+GAINS = {
+    ("erm", "float", "float"): (0.0, 0.0, 0.0),
+    ("erm", "freeze", "float"): (-2.0, -2.0, -2.0),
+    ("erm", "uniform_noise", "W7"): (0.5, 0.5, 0.5),
+    ("erm", "lsq", "W7"): (1.0, 0.2, 1.5),
+    ("erm", "lsq", "W8"): (0.6, 0.6, 0.6),
+    ("erm", "lsq", "W3"): (-5.0, -5.0, -5.0),
+    ("erm", "torch_ao", "W7"): (-1.0, -1.0, -1.0),
+    ("coral", "float", "float"): (3.0, 3.0, 3.0),
+    ("coral", "lsq", "W7"): (3.4, 3.4, 3.4),
+}
+"""Points above 60 % under iid, swad and last; each domain d adds 0.1 d, and each quantizer 0.01 d times that."""
+
+
+def flatness(value: float) -> dict[str, object]:
+    measured = {"local_source": [value], "local_target": [value]}
+    return {"settings": {"radii": [0.01], "rhos": []}, "deployed": measured}
+
+
+def fill(store: RunStore, make: Callable[..., Record]) -> None:
+    for (algorithm, quantizer, bits), points in GAINS.items():
+        for d in range(8):
+            for seed in range(1 if bits == "W8" or algorithm == "coral" else 2):
+                for start in (12, 24) if (algorithm, quantizer, bits, seed) == ("erm", "lsq", "W7", 0) else (24,):
+                    late = 0.3 * (start == 12 and quantizer == "lsq")
+                    values = [(60 + p * (1 + 0.01 * d) + 0.1 * d - late) / 100 for p in points]
+                    protocol = {"name": "small", "steps": 60, "start_step": start}
+                    store.write(make(
+                        f"d{d}", seed, algorithm, quantizer, dict(zip(("iid", "swad", "last"), values, strict=True)), bits=bits,
+                        settings={"protocol": protocol}, flatness=flatness(0.5 - points[0] / 20 + 0.001 * d),
+                    ))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, make_many: Callable[..., Record]) -> Results:
+    store = RunStore(tmp_path_factory.mktemp("claims") / "runs", create=True)
+    fill(store, make_many)
+    return load(store.root)
+
+
+@pytest.fixture
+def ask(tmp_path: Path, results: Results) -> Ask:
+    """Answer one claim, written as the entries of a file."""
+
+    def answer(head: str = "start: 0.4", **entries: object) -> Finding:
+        text = "".join(f", {name}: {value}" for name, value in entries.items())
+        file = tmp_path / "mine.yaml"
+        file.write_text(f"{head}\nclaims:\n- {{id: one, source: us, says: so{text}}}\n")
+        (line,) = answered(read_claims(file), results)
+        return line.found
+
+    return answer
+
+
+LSQ, FLOAT = "{quantizer: lsq, bits: W7}", "{quantizer: float}"
+
+
+def test_a_gain_over_float_is_the_verdicts(ask: Ask, results: Results) -> None:
+    found = ask(rows=LSQ, against=FLOAT)
+    # Eight domains, all above 0: p 2/256; Holm over lsq W3, torch_ao and lsq W7, all at 2/256 (W8 lacks a seed).
+    assert (found.word, found.p) == ("yes", approx(6 / 256))
+    (scope,) = [s for s in judge(results).scopes if "0.4" in s.name or "24" in s.name]
+    (said,) = [c for a in scope.algorithms if a.algorithm == "erm" for c in a.quantizers if c.name == "lsq W7"]
+    assert said.effect is not None
+    assert (found.p, found.mean, found.low) == approx((said.adjusted, said.effect.mean, said.effect.low))
+    assert (found.n_domains, found.n_seeds, len(found.keys)) == (8, 2, 32)
+
+
+@pytest.mark.parametrize(
+    ("entries", "word", "p"),
+    [
+        ({"rows": "{quantizer: torch_ao, bits: W7}", "against": FLOAT}, "no", 6 / 256),
+        ({"rows": "{quantizer: lsq, bits: W3}", "against": FLOAT, "alternative": "less"}, "yes", 6 / 256),
+        ({"rows": "{quantizer: methods, bits: W7}", "against": FLOAT}, "no", 1.0),
+        ({"rows": "{quantizer: methods, bits: W7}", "against": FLOAT, "together": "some"}, "yes", 2 / 256),
+        ({"rows": "{quantizer: methods, bits: W7}", "against": FLOAT, "together": "differ"}, "yes", 2 / 256),
+        ({"rows": LSQ, "against": "[{quantizer: freeze}, {quantizer: uniform_noise}]"}, "yes", 1 / 256),
+        ({"rows": LSQ, "against": "{bits: W8}"}, "yes", 1 / 256),
+        ({"rows": "{quantizer: lsq, bits: W8}", "against": "{bits: W7}"}, "no", 1.0),
+        ({"rows": LSQ, "against": FLOAT, "when": "{selection: swad}", "alternative": "less"}, "yes", 2 / 256),
+        ({"rows": LSQ, "against": FLOAT, "when": "{algorithm: coral}"}, "no", 2 / 256),
+        ({"rows": "{algorithm: coral, quantizer: lsq, bits: W7}", "against": FLOAT}, "yes", 2 / 256),
+        ({"rows": "{quantizer: lsq, bits: W7, selection: last}", "against": "{quantizer: float, selection: iid}"}, "yes", 1 / 256),
+        ({"rows": "{quantizer: lsq, bits: W7, start: 0.4}", "against": "{start: 0.2}"}, "yes", 1 / 256),
+        ({"rows": "{quantizer: lsq, bits: W7, start: 0.2}", "against": "{start: 0.4}"}, "no", 1.0),
+        ({"rows": LSQ, "against": FLOAT, "metric": "F(0.01) on source", "alternative": "less"}, "yes", 1 / 256),
+    ],
+)  # fmt: skip
+def test_every_kind_of_contrast(ask: Ask, entries: dict[str, str], word: str, p: float) -> None:
+    found = ask(**entries)
+    assert (found.word, found.p) == (word, approx(p))
+    assert found.takes == ""
+
+
+def test_signs_are_the_contrasts_own_and_of_several_rows_the_worst_has_the_interval(ask: Ask) -> None:
+    assert ask(rows="{quantizer: lsq, bits: W3}", against=FLOAT, alternative="less").mean == approx(-5.175)
+    assert ask(rows=LSQ, against=FLOAT, metric="F(0.01) on source", alternative="less").mean == approx(-0.05)
+    found = ask(rows=LSQ, against="[{quantizer: freeze}, {quantizer: uniform_noise}]")
+    assert (found.row, found.mean) == ("lsq W7 - uniform_noise W7", approx(0.5175))
+    assert found.most == (approx(3.105), "lsq W7 - freeze")
+    assert found.low < found.mean < found.high
+
+
+def test_rows_share_the_seeds_that_both_have(ask: Ask) -> None:
+    assert ask(rows=LSQ, against="{bits: W8}").n_seeds == 1
+
+
+def test_what_is_not_there_is_not_run_and_says_what_it_takes(ask: Ask) -> None:
+    found = ask(rows="{quantizer: [lsq, pact], bits: W6}", against=FLOAT, run="quantdg run")
+    assert (found.word, found.takes) == ("not run", "It takes the rows lsq W6, pact W6: quantdg run")
+    assert (
+        "the data set vlcs" in ask("start: 0.4\nscopes: [{name: v, datasets: [vlcs]}]", rows=LSQ, against=FLOAT).takes
+    )
+    assert ask(outside="'It takes files'").takes == "It takes files."
+    assert "F(0.5) on target in each" in ask(rows=LSQ, against=FLOAT, metric="F(0.5) on target").takes
+
+
+def test_flatness_goes_with_the_gap(ask: Ask) -> None:
+    rows = "[{quantizer: float}, {quantizer: [freeze, uniform_noise]}, {quantizer: methods, bits: [W3, W7]}]"
+    found = ask(rows=rows, metric="F(0.01) on source", goes_with="gap")
+    # Six rows: the sharper, the lower the accuracy; of 720 orders the identity and its reverse have |r| = 1.
+    assert (found.word, found.mean, found.several) == ("yes", approx(1), 6)
+    assert found.p == approx(2 / 720, abs=0.003)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[{quantizer: lsk}]", "no quantizer (claim one) named 'lsk'; did you mean 'lsq'"),
+        ("[{quantiser: lsq}]", "did you mean 'quantizer'"),
+        ("[{quantizer: lsq, bits: 7}]", "write W7"),
+        ("[{quantizer: lsq, bits: w7}]", "as the tables write them, W7 or W7A8"),
+        ("[{quantizer: lsq, start: 40}]", "write for example 0.4"),
+        ("[{selection: swat}]", "no selection (claim one) named 'swat'; did you mean 'swad'"),
+        ("[{algorithm: korall}]", "no algorithm (claim one) named 'korall'; did you mean 'coral'"),
+        ("[]", "a claim has rows and what they stand against, or outside"),
+    ],
+)  # fmt: skip
+def test_a_name_that_can_match_nothing_is_refused(ask: Ask, text: str, says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        ask(rows=text, against=FLOAT)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ({"against": "{bits: [W6, W8]}"}, "one entry for each value"),
+        ({"against": FLOAT, "together": "all"}, "there are: differ, every, some"),
+        ({"against": FLOAT, "metric": "loss"}, "write for example F(0.01) on source"),
+        ({"against": FLOAT, "scope": "moon"}, "no scope named 'moon'"),
+        ({"against": FLOAT, "goes_with": "gap"}, "needs metric and rows, and no against"),
+        ({"against": FLOAT, "rows": LSQ}, "must each be there once, got rows again"),
+    ],
+)
+def test_what_a_claim_cannot_mean_is_refused(ask: Ask, entries: dict[str, str], says: str, tmp_path: Path) -> None:
+    text = "".join(f", {name}: {value}" for name, value in entries.items())
+    file = tmp_path / "wrong.yaml"
+    file.write_text(f"claims:\n- {{id: one, source: us, says: so, rows: {LSQ}{text}}}\n")
+    with pytest.raises(ConfigError) as error:
+        read_claims(file)
+    assert says in str(error.value)
+
+
+def test_several_starts_must_be_told_apart(ask: Ask) -> None:
+    with pytest.raises(ConfigError, match=r"at its head, for example start: 0\.2"):
+        ask("title: x", rows=LSQ, against=FLOAT)
+
+
+def test_names_are_those_of_data_sets(ask: Ask) -> None:
+    with pytest.raises(UnknownNameError, match="no data set named 'pcas'; did you mean 'pacs'"):
+        ask("start: 0.4\nscopes: [{name: v, datasets: [pcas]}]", rows=LSQ, against=FLOAT)
+
+
+@pytest.mark.parametrize("form", ["text", "md", "csv", "json", "latex"])
+def test_the_command_prints_every_form(golden: RunStore, capsys: pytest.CaptureFixture[str], form: str) -> None:
+    """Two domains decide nothing."""
+    assert claims([str(golden.root), "--format", form]) == 0
+    said = capsys.readouterr().out
+    assert ("NOT DECIDABLE" if form == "text" else "not decidable") in said
+    if form == "csv":
+        rows = list(csv.DictReader(io.StringIO(said)))
+        (gain,) = [row for row in rows if row["id"] == "gain" and row["primary"] == "True"]
+        assert (gain["answer"], float(gain["mean"])) == ("not decidable", approx(2.0))
+    if form == "json":
+        assert len(json.loads(said)) == 5 * len(read_claims(shipped()).claims)
+
+
+def test_the_page_of_results_comes_out_of_the_records_to_the_byte(tmp_path: Path) -> None:
+    """`quantdg claims docs/records/evidence --into docs/results.md` writes it again."""
+    page = ROOT / "docs" / "results.md"
+    copy = tmp_path / "results.md"
+    copy.write_bytes(page.read_bytes())
+    assert claims([str(ROOT / "docs" / "records" / "evidence"), "--into", str(copy)]) == 0
+    assert copy.read_bytes() == page.read_bytes(), "run quantdg claims docs/records/evidence --into docs/results.md"
+    copy.write_text("# No markers\n")
+    with pytest.raises(ConfigError, match="write both once into"):
+        claims([str(ROOT / "docs" / "records" / "evidence"), "--into", str(copy)])

@@ -105,6 +105,11 @@ class Report:
         return verdict_tables(self.verdict)
 
     @cached_property
+    def reported(self) -> list[Table]:
+        """Return the tables that set what papers report beside what was measured."""
+        return [*published_tables(self.results)]
+
+    @cached_property
     def drawings(self) -> list[Drawing]:
         """Return the figures, the gains first."""
         return [drawn.drawing for drawn in self._figures[0]]
@@ -132,7 +137,7 @@ class Report:
         makers: list[Callable[[], list[Table]]] = [
             lambda: self.judged,
             lambda: self._tables[0],
-            lambda: [provenance_table(self.results), *published_tables(self.results)],
+            lambda: [provenance_table(self.results), *self.reported],
             lambda: self.measured[-1:],
         ]
         known: dict[str, Table] = {}
@@ -185,7 +190,7 @@ class Report:
             The files written, report.md first.
         """
         files: dict[str, str | bytes] = {"report.md": self.text()}
-        for table in (*self.judged, *self.measured, provenance_table(self.results)):
+        for table in (*self.judged, *self.measured, *self.reported, provenance_table(self.results)):
             files[f"{table.name}.md"] = table.markdown(level=1)
             files[f"{table.name}.csv"] = table.csv()
             files[f"{table.name}.tex"] = table.latex()

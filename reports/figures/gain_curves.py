@@ -33,7 +33,7 @@ def gain_by_bits_figures(results: Results) -> Iterator[Figure]:
                 Axis("bits", "bits of a weight"),
                 _GAIN,
                 zero=True,
-                size=60,
+                points=True,
             )
             yield field.finished(chart, "gain-by-bits", "Gain by bits", caption=_CAPTION, rows=rows)
 
@@ -44,7 +44,7 @@ def gain_by_noise_figures(results: Results) -> Iterator[Figure]:
         rows = by_noise(field)
         if rows:
             axis = Axis("noise", "noise-to-signal ratio of the weights, measured")
-            chart = lines(rows, _names(field), axis, _GAIN, zero=True, size=60)
+            chart = lines(rows, _names(field), axis, _GAIN, zero=True, points=True)
             yield field.finished(chart, "gain-by-noise", "Gain by noise", caption=_CAPTION, rows=rows)
 
 

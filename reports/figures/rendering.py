@@ -18,7 +18,7 @@ from ...core.errors import ConfigError
 from ..text import escape
 from .drawing import Drawing, Spec, titled
 from .fields import ROWS, Figure
-from .theme import COLUMN, FILE, PAPER, TWO_COLUMNS, Look
+from .theme import COLUMN, FILE, PAGE_HEIGHT, PAPER, TWO_COLUMNS, Look
 
 Chart = (
     alt.Chart
@@ -34,6 +34,7 @@ VEGA_LITE = "6.4"
 _LARGE = 2_000_000
 _ATTEMPTS = 4
 _LEAST = 90.0
+_SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)" height="([\d.]+)"')
 _RESOURCES = re.compile(rb"(?m)(?:^ +/\w+ \d+ 0 R\n)+")
 
 
@@ -101,7 +102,7 @@ def _svg(text: str) -> str:
 
 def png(drawn: str) -> bytes:
     """Return an SVG as PNG, at two pixels for each of its; at one where it is larger than a screen."""
-    width, height = (float(n) for n in re.findall(r'width="([\d.]+)" height="([\d.]+)"', drawn)[0])
+    width, height = (float(n) for n in _SIZE.findall(drawn)[0])
     return bytes(vl_convert.svg_to_png(drawn, scale=2 if width * height < _LARGE else 1))
 
 
@@ -128,20 +129,28 @@ def in_a_column(spec: Spec) -> Spec:
     """Return a specification that is as wide as a column of a paper, drawn with `theme.PAPER`.
 
     Panels stand below each other, legends below them, and what axes and labels take is subtracted from the panels. Where
-    that leaves less than 90 points, the figure is as wide as two columns.
+    that leaves less than 90 points, the figure is as wide as two columns; where it is higher than a page, too, and two
+    panels stand side by side.
     """
-    small = _shrunk(spec)
-    for total in (COLUMN, TWO_COLUMNS):
-        width = total - 60.0
-        for _ in range(_ATTEMPTS):
-            narrow = _narrowed(small, max(width, _LEAST))
-            excess = float(re.findall(r'width="([\d.]+)"', svg(narrow, PAPER))[0]) - total
-            if excess == 0:
-                return narrow
-            width -= excess
-        if width >= _LEAST:
-            return narrow
+    small, narrow = _shrunk(spec), spec
+    for total, beside in ((COLUMN, 1), (TWO_COLUMNS, 1), (TWO_COLUMNS, 2)):
+        narrow, width, height = _fitted(small, total, beside)
+        if width >= _LEAST and height <= PAGE_HEIGHT:
+            break
     return narrow
+
+
+def _fitted(spec: Spec, total: float, beside: int) -> tuple[Spec, float, float]:
+    """The specification with so many panels side by side, as wide as ``total``; width of a panel, height of the figure."""
+    width = (total - 60.0) / beside
+    for _ in range(_ATTEMPTS):
+        narrow = _narrowed(spec, max(width, _LEAST), beside)
+        across, height = (float(n) for n in _SIZE.findall(svg(narrow, PAPER))[0])
+        hopeless = beside == 1 and height > PAGE_HEIGHT
+        if 0 <= total - across < beside or width < _LEAST or hopeless:
+            break
+        width -= (across - total) / beside
+    return narrow, width, height
 
 
 def _shrunk(value: Any) -> Any:
@@ -151,24 +160,24 @@ def _shrunk(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     out = {key: item if key == "datasets" else _shrunk(item) for key, item in value.items()}
-    for key, factor in (("height", 0.62), ("step", 0.62), ("size", 0.45)):
+    for key, factor in (("height", 0.62), ("step", 0.62), ("size", 0.45), ("thickness", 0.62)):
         if isinstance(out.get(key), (int, float)):
             out[key] = round(factor * out[key], 1)
     return out
 
 
-def _narrowed(spec: Spec, width: float) -> Spec:
-    """The specification with one column of panels, each so wide."""
+def _narrowed(spec: Spec, width: float, beside: int) -> Spec:
+    """The specification with so many panels side by side, each so wide."""
     out = dict(spec)
     if "columns" in out:
-        out["columns"] = 1
+        out["columns"] = beside
     if isinstance(out.get("width"), (int, float)):
         out["width"] = width
     for part in ("spec", "layer", "vconcat", "hconcat", "concat"):
         if isinstance(out.get(part), dict):
-            out[part] = _narrowed(out[part], width)
+            out[part] = _narrowed(out[part], width, beside)
         elif part in out:
-            out[part] = [_narrowed(own, width) for own in out[part]]
+            out[part] = [_narrowed(own, width, beside) for own in out[part]]
     return out
 
 

@@ -118,3 +118,5 @@ COLUMN = 234
 """Width of a column of a paper, 3.25 inches, in points, which are the pixels of a PDF."""
 TWO_COLUMNS = 495
 """Width of both columns, 6.875 inches."""
+PAGE_HEIGHT = 610
+"""What a figure may take of a page of 9 inches, in points: a caption stands below it."""

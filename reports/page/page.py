@@ -20,7 +20,6 @@ from ..frames.columns import ACROSS
 from ..frames.trials import how_chosen
 from ..report import Report
 from ..tables.provenance import provenance_table, status_counts
-from ..tables.published import published_tables
 from ..tables.table import Table
 from ..verdict.sentences import TracedSentence, verdict_sentences
 from .environment import templates
@@ -48,7 +47,7 @@ def _sections(report: Report) -> dict[str, list[Table]]:
         "verdict": report.judged,
         "tables": [t for t in report.measured if t not in (*last, *field)],
         "failures": last,
-        "published": list(published_tables(report.results)),
+        "published": report.reported,
         "provenance": [provenance_table(report.results)],
     }
 

@@ -30,12 +30,11 @@ def size_table(sizes: pd.DataFrame, name: str, title: str, roles: Roles) -> Tabl
     median = groups[SIZES].median()
     median["ratio"] = median["packed_file"] / median["float_file"]
     median["n"] = groups.size()
-    numbers = ordered(median.reset_index(), roles)
-    low, high = (frame.to_dict("index") for frame in (groups[SIZES].min(), groups[SIZES].max()))
+    ends = [frame.add_suffix(end) for frame, end in ((groups[SIZES].min(), "_min"), (groups[SIZES].max(), "_max"))]
+    numbers = ordered(pd.concat([median, *ends], axis=1).reset_index(), roles)
     rows = []
     for line in numbers.to_dict("records"):
-        key = tuple(line[c] for c in METHOD)
-        spans = {c.replace("_", " "): _span(low[key][c], high[key][c]) for c in SIZES}
+        spans = {c.replace("_", " "): _span(line[f"{c}_min"], line[f"{c}_max"]) for c in SIZES}
         named = {c: str(line[c]) for c in METHOD}
         rows.append({**named, **spans, "packed / float": f"{line['ratio']:.4f}", "cells": str(line["n"])})
     order = [*METHOD, "float file", "packed file", "packed / float", "codes", "scales", "rest", "cells"]

@@ -19,7 +19,8 @@ from ..text.numbers import DASH
 
 Traces = Mapping[tuple[int, str], tuple[str, ...]]
 _BEYOND_ASCII = str.maketrans({"|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", DASH: "---"})
-
+_NOT_LATIN = re.compile(r"[^\x00-\x7fÀ-ÏÑ-ÝßÀà-ïñ-ýÿ–…]")
+"""What pdflatex has no letter for in its default encoding, or not in every one; such as the Icelandic ones."""
 _MINUS = re.compile(r"(?<= )-(?=\d)")
 
 
@@ -91,7 +92,10 @@ class Table:
         return self._csv
 
     def latex(self) -> str:
-        """Write a booktabs ``tabular`` for a paper to input; title and notes are comments."""
+        """Write a booktabs ``tabular`` for a paper to input; title and notes are comments.
+
+        Letters that pdflatex lacks, such as Chinese ones in names, are written as their code point: ``[U+6F22]``.
+        """
         return self._latex
 
     @cached_property
@@ -104,7 +108,8 @@ class Table:
     def _latex(self) -> str:
         comments = "".join(f"% {escape.clean(line)}\n" for line in (self.title, *self.notes))
         body = self._body("latex_booktabs", self.cells()).translate(_BEYOND_ASCII)
-        return comments + _MINUS.sub("$-$", body) + "\n"
+        named = _NOT_LATIN.sub(lambda found: f"[U+{ord(found[0]):04X}]", body)
+        return comments + _MINUS.sub("$-$", named) + "\n"
 
 
 def _json_value(value: object) -> object:

@@ -82,12 +82,12 @@ def _make_many() -> MakeRecord:
     return make_record
 
 
-@pytest.fixture(name="make_latency")
+@pytest.fixture(name="make_latency", scope="session")
 def _make_latency() -> Callable[..., Latency]:
     return make_latency
 
 
-@pytest.fixture(name="site")
+@pytest.fixture(name="site", scope="session")
 def _site() -> Callable[..., dict[str, float | int | None]]:
     return audit_site
 

@@ -20,7 +20,7 @@ SHIPPED = "qtdog"
 _ENTRIES = tuple(field.name for field in fields(StatedClaim))
 _NEEDED = tuple(field.name for field in fields(StatedClaim) if field.default is MISSING and field.name != "scope")
 _HEAD = ("title", "start", "scopes", "claims")
-_BITS = re.compile(r"float|W\d+(A\d+)?( mixed)?")
+_BITS = re.compile(r"float|W\d+(A\d+)?( mixed)?|N=.+")
 _MEASURE = re.compile(rf"((F|SAM)\([0-9.e-]+\)|{'|'.join(SCALARS)}) on ({'|'.join(PLACES)})")
 
 

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from ...bench.results.verdict_rules import Rules
 from ..frames.columns import FLOAT
 from ..frames.gains import over_float
@@ -165,10 +167,11 @@ def _differ(found: Differences, rules: Rules) -> Finding:
         return Finding(word="incomplete", takes="It takes at least two complete rows.", several=len(found.rows))
     d, units = compared[0], found.cube.units
     word: Word = d.answer  # type: ignore[assignment]
+    whole = sum(bool(np.isfinite(values).all()) for values in found.rows.values())
     takes = _few(units, rules.alpha, "two-sided") if word == "not decidable" else ""
     return Finding(
         word=word, takes=takes, mean=d.between.sd, low=d.between.low, high=d.between.high, p=d.p, n_domains=d.n_domains,
-        n_seeds=d.n_seeds, keys=d.keys, several=len(found.rows),
+        n_seeds=d.n_seeds, keys=d.keys, several=whole,
     )  # fmt: skip
 
 

@@ -9,29 +9,28 @@ from ...bench.results.files import write_atomic
 from ...core.errors import ConfigError
 from ..tables.table import Table
 
-BEGIN, END = "<!-- claims -->", "<!-- end of claims -->"
 
-
-def with_section(page: str, tables: Iterable[Table], name: str) -> str:
-    """Return a Markdown page with the tables between its markers in place of what was there.
+def with_section(page: str, body: str, part: str, name: str) -> str:
+    """Return a Markdown page with a body between the markers of a part in place of what was there.
 
     Args:
         page: the text.
-        tables: in order.
+        body: Markdown.
+        part: what the markers call it, ``<!-- PART -->`` and ``<!-- end of PART -->``.
         name: of the page, for the error.
 
     Raises:
         ConfigError: the markers are not there, each once and in order.
     """
-    before, begun, rest = page.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not begun or not ended or BEGIN in rest or END in before + after:
-        raise ConfigError(f"the part to rewrite lies between two lines, {BEGIN} and {END}; write both once into {name}")
-    body = "\n".join(table.markdown(level=2) for table in tables)
-    return f"{before}{BEGIN}\n\n{body}\n{END}{after}"
+    begin, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended or begin in rest or end in before + after:
+        raise ConfigError(f"the part to rewrite lies between two lines, {begin} and {end}; write both once into {name}")
+    return f"{before}{begin}\n\n{body.rstrip()}\n\n{end}{after}"
 
 
 def rewrite(page: Path, tables: Iterable[Table]) -> None:
-    """Rewrite a page's part between the markers."""
-    text = page.read_text(encoding="utf-8")
-    write_atomic(page, with_section(text, tables, str(page)))
+    """Rewrite a page's part called claims."""
+    body = "\n".join(table.markdown(level=2) for table in tables)
+    write_atomic(page, with_section(page.read_text(encoding="utf-8"), body, "claims", str(page)))

@@ -54,15 +54,20 @@ class Line:
 def answered(stated: ClaimFile, results: Results) -> list[Line]:
     """Answer each claim on each scope, in the file's order.
 
+    Of several models or protocols the one with the most cells comes first, with every claim; of the others claims whose rows
+    are not there are left out.
+
     Raises:
         UnknownNameError: the file has a name that is neither in the folder nor installed.
         RecordError: the folder has no cells.
     """
     check_names(stated, results)
-    made = [line for ground in grounds(results, stated.start) for line in _on(ground, stated, results)]
+    found = sorted(grounds(results, stated.start), key=lambda ground: -ground.cells["key"].nunique())
+    made = [list(_on(ground, stated, results)) for ground in found]
     if not made:
         raise RecordError("claims are answered from cells, and the folder has none yet; run some with quantdg run")
-    return made
+    there = [{line.claim.id for line in own if line.own and line.found.word != "not run"} for own in made]
+    return [line for i, own in enumerate(made) for line in own if i == 0 or line.claim.id in there[i]]
 
 
 def _on(ground: Ground, stated: ClaimFile, results: Results) -> Iterator[Line]:
@@ -159,11 +164,12 @@ def _by_scope(stated: ClaimFile, found: list[Line], *, several: bool) -> Table:
         for claim in stated.claims:
             row = {"network": ground} if several else {}
             row["id"] = claim.id
+            if claim.outside or (ground, claim.id, claim.scope) not in at:
+                continue
             for scope in stated.scopes:
                 one = at[ground, claim.id, scope].found
                 row[scope] = one.word if math.isnan(one.mean) else f"{one.word}: {effect_text(claim, one)}"
-            if not claim.outside:
-                rows.append(row)
+            rows.append(row)
     text = pd.DataFrame(rows).astype(str)
     note = "Each scope is tested for itself; the scope that a claim is about was fixed in the file."
     return Table(

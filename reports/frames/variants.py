@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from .columns import METHOD, SECTION, Section, in_section
+from .columns import METHOD, SECTION
 
 _REPLICATE = ("target", "seed")
 _IMAGES = "dataset.fingerprint"
@@ -52,8 +52,9 @@ def distinguish(cells: pd.DataFrame) -> pd.DataFrame:
     """Append to labels what tells cells apart.
 
     Settings of the quantizer or algorithm that vary inside one (algorithm, quantizer, bits) are appended
-    to its name, any other one to the protocol's, which makes it a separate table. So are the
-    data set's images where they vary between methods, which are never compared on others.
+    to its name, any other one to the protocol's, which makes it a separate table. The data sets of one model and protocol have the same
+    settings appended, so that each stands beside what was run as it was; but for those of a data set, among them its images
+    where they vary between methods, which are never compared on others.
 
     Args:
         cells: columns of SECTION and METHOD, and ``form``: `identity` of the cell's settings.
@@ -62,22 +63,21 @@ def distinguish(cells: pd.DataFrame) -> pd.DataFrame:
         A frame of the same shape and order.
     """
     cells = cells.copy()
-    shared: dict[Section, set[str]] = {}
+    shared: dict[tuple[str, ...], set[str]] = {}
     for labels, group in cells.groupby([*SECTION, *METHOD], sort=True):
         paths = _varying(group["form"].unique())
         for column in ("quantizer", "algorithm"):
             own = [p for p in paths if p.startswith(f"{column}.")]
             if own:
                 cells.loc[group.index, column] = group[column] + _suffixes(group["form"], own)
-        others = {p for p in paths if not p.startswith(("quantizer.", "algorithm."))}
-        if others:
-            dataset, model, protocol = map(str, labels[: len(SECTION)])
-            shared.setdefault((dataset, model, protocol), set()).update(others)
+        section = tuple(map(str, labels[: len(SECTION)]))
+        for path in paths:
+            if not path.startswith(("quantizer.", "algorithm.")):
+                shared.setdefault(section if path.startswith("dataset.") else section[1:], set()).add(path)
     for labels, forms in cells.groupby(SECTION, sort=True)["form"]:
-        if _IMAGES in _varying(forms.unique()):
-            dataset, model, protocol = map(str, labels)
-            shared.setdefault((dataset, model, protocol), set()).add(_IMAGES)
-    for section, found in shared.items():
-        inside = in_section(cells, section)
-        cells.loc[inside, "protocol"] += _suffixes(cells.loc[inside, "form"], sorted(found))
+        section = tuple(map(str, labels))
+        images = {_IMAGES} if _IMAGES in _varying(forms.unique()) else set()
+        found = images | shared.get(section, set()) | shared.get(section[1:], set())
+        if found:
+            cells.loc[forms.index, "protocol"] += _suffixes(forms, sorted(found))
     return cells

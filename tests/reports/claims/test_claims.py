@@ -192,6 +192,25 @@ def test_several_starts_must_be_told_apart(ask: Ask) -> None:
         ask("title: x", rows=LSQ, against=FLOAT)
 
 
+def test_each_protocol_has_its_own_answers_and_a_smaller_one_only_where_it_was_run(
+    store: RunStore, make: Callable[..., Record], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    claim = "- {{id: {0}, source: us, says: so, rows: {{quantizer: {0}, bits: W7}}, against: {1}}}\n"
+    file.write_text(f"claims:\n{claim.format('lsq', FLOAT)}{claim.format('pact', FLOAT)}")
+    for rule in ("plain", "sam"):
+        for d in range(5 if rule == "plain" else 4):
+            for quantizer, value in (("float", 0.5), ("lsq", 0.6)):
+                more = {} if rule == "plain" else {"step_rule": {"name": rule}}
+                store.write(make(f"d{d}", quantizer=quantizer, rows={"iid": value}, settings=more))
+    found = answered(read_claims(file), load(store.root))
+    assert [(line.ground, line.claim.id, line.found.word) for line in found] == [
+        ("pacs, cnn, small (name=unset)", "lsq", "not decidable"),
+        ("pacs, cnn, small (name=unset)", "pact", "not run"),
+        ("pacs, cnn, small (name=sam)", "lsq", "not decidable"),
+    ]
+
+
 def test_names_are_those_of_data_sets(ask: Ask) -> None:
     with pytest.raises(UnknownNameError, match="no data set named 'pcas'; did you mean 'pacs'"):
         ask("start: 0.4\nscopes: [{name: v, datasets: [pcas]}]", rows=LSQ, against=FLOAT)

@@ -67,6 +67,16 @@ def test_another_schedule_under_the_same_protocol_name_is_another_section(store:
     assert sections == {"small (start_step=20)": {"lsq": 2.0}, "small (start_step=40)": {"lsq": 4.0}}
 
 
+def test_a_data_set_that_was_run_once_stands_beside_what_was_run_as_it_was(store: RunStore, make: Make) -> None:
+    """Not beside another step rule that only the other one has."""
+    for dataset, rules in (("pacs", ("plain", "sam")), ("vlcs", ("plain",))):
+        for rule in rules:
+            more = {} if rule == "plain" else {"step_rule": {"name": rule}}
+            store.write(make(rows={"iid": 0.5}, dataset=dataset, settings=more))
+    (line_up,) = load(store.root).line_ups
+    assert line_up.sections == (("pacs", "cnn", "small (name=unset)"), ("vlcs", "cnn", "small (name=unset)"))
+
+
 def test_other_images_under_the_same_name_are_another_section(store: RunStore, make: Make) -> None:
     """A float row of yesterday's images is no baseline for a quantizer on today's, though no method has both."""
     for quantizer, images in (("float", "a" * 16), ("lsq", "b" * 16)):

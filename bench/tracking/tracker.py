@@ -55,7 +55,7 @@ class TrackedCell:
 class Tracker(ABC):
     """A tracker hands cells and the report of one run folder to one tool.
 
-    All three methods are called by one thread, which is not that of the training.
+    All three methods are called by one thread of the tracker's own, which is not that of the training; other trackers have theirs.
 
     Args:
         folder: where the tool keeps what it writes on this machine.

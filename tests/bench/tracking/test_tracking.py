@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import types
 
 import pytest
@@ -12,10 +13,12 @@ from quantdg.bench.experiment import load as config
 from quantdg.bench.experiment import offers
 from quantdg.bench.tracking.cells import tracked_cell
 from quantdg.bench.tracking.tracker import Tracker, open_tracker
-from quantdg.bench.tracking.tracking import Tracking, report_files
+from quantdg.bench.tracking.tracking import Tracking, report_files, track_report, without_cells
 from quantdg.core import packages
 from quantdg.core.errors import ConfigError, MissingPackageError, UnknownNameError
 from quantdg.datasets.base import Outline
+from quantdg.reports.page.page import render_html, write_html
+from quantdg.reports.report import Report
 
 PATH = "digits/plain/0/erm/lsq/W7"
 
@@ -47,13 +50,25 @@ class Away(Told):
         raise ConnectionError("no server")
 
 
+class Meeting(Told):
+    """A tool that goes on only once two of its kind are at it at the same time."""
+
+    door = threading.Barrier(2, timeout=10)
+
+    def cell(self, cell):
+        self.door.wait()
+        super().cell(cell)
+
+
 @pytest.fixture
 def heard(monkeypatch):
     module = types.ModuleType("made_up_tools")
-    module.Told, module.Broken, module.Away = Told, Broken, Away
+    module.Told, module.Broken, module.Away, module.Here, module.There = Told, Broken, Away, Meeting, Meeting
     Told.heard = []
     monkeypatch.setitem(sys.modules, "made_up_tools", module)
-    known = {name: offers.Offer(f"made_up_tools.{name.title()}", "") for name in ("told", "broken", "away")}
+    known = {
+        name: offers.Offer(f"made_up_tools.{name.title()}", "") for name in ("told", "broken", "away", "here", "there")
+    }
     monkeypatch.setattr(offers, "_built_in", lambda group, real=offers._built_in: {**real(group), **known})
     return Told.heard
 
@@ -118,6 +133,13 @@ def test_a_tool_that_cannot_be_opened_is_said_and_left_out_too(folder, heard):
     assert [cell.name for cell in heard[:-1]] == [PATH]
 
 
+def test_no_tool_waits_for_another(folder, heard):
+    made = folder()
+    made.write(PATH)
+    assert handed(made.store, "here", "there") == []
+    assert [cell.name for cell in heard if cell != "closed"] == [PATH, PATH]
+
+
 def test_a_run_that_is_stopped_waits_for_no_tool(folder, heard):
     made = folder()
     made.write(PATH)
@@ -125,7 +147,7 @@ def test_a_run_that_is_stopped_waits_for_no_tool(folder, heard):
     tracking.abandon()
     tracking.cells([made.key(PATH)])
     assert heard == []
-    assert not tracking._thread.is_alive()
+    assert not any(thread.is_alive() for thread in tracking._threads)
     handed(made.store, "told")
     assert [cell.name for cell in heard[:-1]] == [PATH]
 
@@ -182,3 +204,16 @@ def test_report_files_are_page_and_tables(tmp_path):
     for name in ("b.csv", "a.csv", "a.md", "index.html"):
         (tmp_path / name).touch()
     assert report_files(tmp_path) == (tmp_path / "index.html", {"a": tmp_path / "a.csv", "b": tmp_path / "b.csv"})
+
+
+def test_the_page_of_a_run_has_no_links_to_what_a_tool_does_not_have(folder, heard):
+    made = folder()
+    made.write(PATH)
+    report, page = Report.of(made.store.root), made.store.root / "report" / "index.html"
+    write_html(report, page, "cells")
+    page.with_name("accuracy.csv").touch()
+    assert 'id="keys" data-cells="cells"' in page.read_text()
+    with without_cells(page) as alone:
+        assert alone.read_text() == render_html(report)
+    track_report(made.store, ["told"], heard.append)
+    assert heard == [("index.html", ["accuracy"]), "closed"]

@@ -119,8 +119,8 @@ def _share(raw: object) -> str:
     return f"{raw:.2g}"
 
 
-def _pick(what: str, raw: object, *, single: bool) -> RowPick:
-    said = {name: _texts(name, value) for name, value in _mapping(what, raw, COLUMNS).items()}
+def _pick(what: str, raw: object, *, single: bool, known: Collection[str] = COLUMNS) -> RowPick:
+    said = {name: _texts(name, value) for name, value in _mapping(what, raw, known).items()}
     for name, values in said.items():
         if single and len(values) != 1:
             raise ConfigError(
@@ -151,6 +151,8 @@ def _claim(raw: object, scopes: Mapping[str, tuple[str, ...]]) -> StatedClaim:
             said[name] = _picks(f"{name} of {what}", said[name], single=single)
     if "when" in said:
         said["when"] = _pick(f"when of {what}", said["when"], single=True)
+    if "family" in said:
+        said["family"] = _pick(f"family of {what}", said["family"], single=False, known=("quantizer", "bits"))
     made = StatedClaim(**said)
     _choice("scope", made.scope, scopes)
     _choice("alternative", made.alternative, get_args(Direction))
@@ -171,6 +173,10 @@ def _check_contrast(what: str, made: StatedClaim) -> None:
             raise ConfigError(
                 f"goes_with correlates a measure of flatness over rows: {what} needs metric and rows, and no against or when"
             )
+    elif made.family and not made.is_gain:
+        raise ConfigError(
+            f"only gains over float are corrected together, {what} is none; leave family out or write against: {{quantizer: float}}"
+        )
     elif bool(made.outside) == bool(made.rows) or bool(made.rows) != bool(made.against):
         raise ConfigError(
             f"a claim has rows and what they stand against, or outside, which says why records cannot test it; {what} has "

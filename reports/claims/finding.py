@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ...bench.results.verdict_rules import Rules
-from ..frames.columns import FLOAT
+from ...core.errors import ConfigError
 from ..frames.gains import over_float
 from ..frames.results import Results
 from ..stats.correlation import FEWEST
@@ -22,7 +22,7 @@ from ..verdict.judge import conjunction_of
 from .differences import Differences, paired, rows_text
 from .flat import correlated
 from .ground import Ground
-from .statement import ACCURACY, COLUMNS, StatedClaim
+from .statement import ACCURACY, RowPick, StatedClaim
 
 Word = Literal["yes", "no", "not shown", "not decidable", "incomplete", "not run"]
 _WORDS: dict[Answer, Word] = {
@@ -105,7 +105,7 @@ def _single(found: Differences, results: Results, stated: StatedClaim) -> Findin
     """One difference: a gain over float is the verdict's, Holm and all; a change of one is two-sided, the rest one-sided."""
     ((name, values),) = found.rows.items()
     sign, units, rules = _sign(stated), found.cube.units, results.rules
-    beside = _gains_beside(found, name, results) if _is_gain(stated) else {}
+    beside = _gains_beside(found, name, results, stated) if stated.is_gain else {}
     each = family({row: sign * gains for row, gains in ({name: values} | beside).items()}, units, rules)
     size = max(sum(c.effect is not None for c in each), 1)
     two_sided = next(c for c in each if c.name == name)
@@ -117,25 +117,17 @@ def _single(found: Differences, results: Results, stated: StatedClaim) -> Findin
     return _described(made, [tested], sign, _takes(word, tested, units, rules.alpha / size, sided))
 
 
-def _is_gain(stated: StatedClaim) -> bool:
-    """Whether the contrast is a quantizer's gain over float, of which the verdict has a family."""
-    changes = [getattr(stated.against[0], column) for column in COLUMNS if column != "quantizer"]
-    return (
-        stated.metric == ACCURACY
-        and stated.when is None
-        and stated.against[0].quantizer == (FLOAT,)
-        and not any(changes)
-    )
-
-
-def _gains_beside(found: Differences, name: str, results: Results) -> dict[str, Floats]:
-    """The gains of all quantizers under the same algorithm and selection, by the same kind of name."""
-    method = found.methods[name]
-    return {
+def _gains_beside(found: Differences, name: str, results: Results, stated: StatedClaim) -> dict[str, Floats]:
+    """The gains that are corrected together: under the same algorithm and selection; empty for a control's."""
+    method, kept = found.methods[name], stated.family or RowPick()
+    gains = {
         name if m == method else f"{m[1]} {m[2]}": values
         for m, values in over_float(found.cube, method[3])
-        if m[0] == method[0] and results.roles.is_method(m[1])
+        if m[0] == method[0] and results.roles.is_method(m[1]) and kept.holds(m[1], m[2])
     }
+    if stated.family and name not in gains:
+        raise ConfigError(f"the family of claim {stated.id} must hold its row, {name}, among them; add that to family")
+    return gains if name in gains else {}
 
 
 def _joined(found: Differences, results: Results, stated: StatedClaim) -> Finding:

@@ -152,7 +152,7 @@ def check_names(stated: ClaimFile, results: Results) -> None:
             if name not in datasets:
                 raise UnknownNameError("data set", name, datasets)
     for claim in stated.claims:
-        for pick in (*claim.rows, *claim.against, *([claim.when] if claim.when else [])):
+        for pick in claim.picks:
             for column, names in known.items():
                 for name in getattr(pick, column):
                     if name not in names:

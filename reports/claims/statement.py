@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
+from ..frames.columns import FLOAT
+
 ACCURACY = "accuracy"
 METHODS = "methods"
 """In place of a quantizer's name: every quantizer of the folder, neither float nor a control."""
@@ -42,6 +44,11 @@ class RowPick:
         named += [f"({selection})" if selection else "", f"started at {start}" if start else ""]
         return " ".join(word for word in named if word)
 
+    def holds(self, quantizer: str, bits: str) -> bool:
+        """Say whether a quantizer proper is one of those picked, whatever algorithm and selection."""
+        named = not self.quantizer or METHODS in self.quantizer or quantizer in self.quantizer
+        return named and (not self.bits or bits in self.bits)
+
     def without_start(self, usual: str) -> RowPick:
         """Return the pick with the usual start left empty, as the rows' names leave it."""
         return replace(self, start=tuple("" if start == usual else start for start in self.start))
@@ -61,6 +68,8 @@ class StatedClaim:
         rows: what the claim is about; empty where records cannot test it.
         against: changes to a row, each of which gives a row that is subtracted.
         when: a change to both sides: the contrast is then by how much it changes the difference.
+        family: the rows whose gains Holm corrects together with this one; None for all quantizers of the algorithm, as in the
+            verdict.
         metric: ``accuracy``, or a measure of flatness such as ``F(0.01) on source``.
         alternative: on which side of 0 the claim puts the contrast.
         together: of several differences: ``every`` one, ``some`` one, or whether they ``differ``.
@@ -76,6 +85,7 @@ class StatedClaim:
     rows: tuple[RowPick, ...] = ()
     against: tuple[RowPick, ...] = ()
     when: RowPick | None = None
+    family: RowPick | None = None
     metric: str = ACCURACY
     alternative: Direction = "greater"
     together: Joined = "every"
@@ -83,6 +93,12 @@ class StatedClaim:
     scope: str
     run: str = ""
     outside: str = ""
+
+    @property
+    def is_gain(self) -> bool:
+        """Whether the contrast is a gain over float, of which the verdict has a family."""
+        plain = self.metric == ACCURACY and self.when is None
+        return plain and self.against == (RowPick(quantizer=(FLOAT,)),)
 
     @property
     def contrast(self) -> str:
@@ -99,6 +115,11 @@ class StatedClaim:
         if self.when is not None:
             words = f"({words}) with {self.when.words.strip('()')} - without"
         return f"{measured}{words} {'differ' if self.together == 'differ' else f'{sign} 0'}"
+
+    @property
+    def picks(self) -> list[RowPick]:
+        """Return everything that names rows."""
+        return [*self.rows, *self.against, *(pick for pick in (self.when, self.family) if pick)]
 
     def without_start(self, usual: str) -> StatedClaim:
         """Return the claim with the usual start left empty in all its picks."""

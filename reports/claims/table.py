@@ -22,7 +22,7 @@ _TESTS = (
     "Effect: points of target accuracy, for flatness in the loss; of several rows both ends, the interval of the one less like the claim.",
     "Tests and families are the verdict's (docs/statistics.md).",
     (
-        "A gain over float: two-sided, Holm over all quantizers of the algorithm. A change of a gain: two-sided. Several rows: their "
+        "A gain over float: two-sided, Holm over the algorithm's quantizers or the file's family. A change of a gain: two-sided. Several rows: their "
         "conjunction. All else: one-sided."
     ),
     "no: the opposite is shown. not shown: no proof of the opposite. not run: rows are not in the folder. started at: share of the steps.",

@@ -15,8 +15,9 @@ from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import ConfigError, UnknownNameError
 from quantdg.reports.claims.commands import claims
-from quantdg.reports.claims.file import read_claims, shipped
+from quantdg.reports.claims.file import read_claims
 from quantdg.reports.claims.finding import Finding
+from quantdg.reports.claims.section import with_section
 from quantdg.reports.claims.table import answered
 from quantdg.reports.frames.results import Results, load
 from quantdg.reports.verdict.judge import judge
@@ -89,6 +90,17 @@ def test_a_gain_over_float_is_the_verdicts(ask: Ask, results: Results) -> None:
     assert said.effect is not None
     assert (found.p, found.mean, found.low) == approx((said.adjusted, said.effect.mean, said.effect.low))
     assert (found.n_domains, found.n_seeds, len(found.keys)) == (8, 2, 32)
+
+
+def test_a_family_of_its_own_is_smaller_and_holds_the_row(ask: Ask) -> None:
+    assert ask(rows=LSQ, against=FLOAT, family="{quantizer: methods, bits: W7}").p == approx(4 / 256)
+    with pytest.raises(ConfigError, match="must hold its row, lsq W7"):
+        ask(rows=LSQ, against=FLOAT, family="{quantizer: torch_ao}")
+
+
+def test_a_controls_difference_from_float_is_no_gain_of_a_quantizer(ask: Ask) -> None:
+    found = ask(rows="{quantizer: freeze}", against=FLOAT, alternative="less")
+    assert (found.word, found.p) == ("yes", approx(1 / 256))
 
 
 @pytest.mark.parametrize(
@@ -175,6 +187,7 @@ def test_a_name_that_can_match_nothing_is_refused(ask: Ask, text: str, says: str
         ({"against": FLOAT, "metric": "loss"}, "write for example F(0.01) on source"),
         ({"against": FLOAT, "scope": "moon"}, "no scope named 'moon'"),
         ({"against": FLOAT, "goes_with": "gap"}, "needs metric and rows, and no against"),
+        ({"against": "{bits: W8}", "family": "{bits: W7}"}, "only gains over float are corrected together"),
         ({"against": FLOAT, "rows": LSQ}, "must each be there once, got rows again"),
     ],
 )
@@ -217,17 +230,20 @@ def test_names_are_those_of_data_sets(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "md", "csv", "json", "latex"])
-def test_the_command_prints_every_form(golden: RunStore, capsys: pytest.CaptureFixture[str], form: str) -> None:
+def test_the_command_prints_every_form(
+    golden: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
     """Two domains decide nothing."""
-    assert claims([str(golden.root), "--format", form]) == 0
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"claims: [{{id: gain, source: us, says: so, rows: {LSQ}, against: {FLOAT}}}]\n")
+    assert claims([str(golden.root), "--file", str(file), "--format", form]) == 0
     said = capsys.readouterr().out
     assert ("NOT DECIDABLE" if form == "text" else "not decidable") in said
     if form == "csv":
-        rows = list(csv.DictReader(io.StringIO(said)))
-        (gain,) = [row for row in rows if row["id"] == "gain" and row["primary"] == "True"]
+        (gain,) = csv.DictReader(io.StringIO(said))
         assert (gain["answer"], float(gain["mean"])) == ("not decidable", approx(2.0))
     if form == "json":
-        assert len(json.loads(said)) == 5 * len(read_claims(shipped()).claims)
+        assert [row["mean"] for row in json.loads(said)] == [approx(2.0)]
 
 
 def test_the_page_of_results_comes_out_of_the_records_to_the_byte(tmp_path: Path) -> None:
@@ -237,6 +253,9 @@ def test_the_page_of_results_comes_out_of_the_records_to_the_byte(tmp_path: Path
     copy.write_bytes(page.read_bytes())
     assert claims([str(ROOT / "docs" / "records" / "evidence"), "--into", str(copy)]) == 0
     assert copy.read_bytes() == page.read_bytes(), "run quantdg claims docs/records/evidence --into docs/results.md"
-    copy.write_text("# No markers\n")
-    with pytest.raises(ConfigError, match="write both once into"):
-        claims([str(ROOT / "docs" / "records" / "evidence"), "--into", str(copy)])
+
+
+def test_a_page_without_the_markers_is_refused() -> None:
+    for page in ("# None\n", "<!-- claims -->\n<!-- claims -->\n<!-- end of claims -->\n"):
+        with pytest.raises(ConfigError, match="write both once into it"):
+            with_section(page, "", "claims", "it")

@@ -12,13 +12,14 @@ from typing import Any, get_args
 
 import yaml
 
-from ...core.errors import ConfigError, UnknownNameError
+from ...core.errors import ConfigError, UnknownNameError, one_line
 from ..frames.flatness_rows import PLACES, SCALARS
 from .statement import ACCURACY, COLUMNS, ClaimFile, Direction, Joined, RowPick, StatedClaim
 
 SHIPPED = "qtdog"
 _ENTRIES = tuple(field.name for field in fields(StatedClaim))
 _NEEDED = tuple(field.name for field in fields(StatedClaim) if field.default is MISSING and field.name != "scope")
+_PICKS = ("rows", "against", "when", "family")
 _HEAD = ("title", "start", "scopes", "claims")
 _BITS = re.compile(r"float|W\d+(A\d+)?( mixed)?|N=.+")
 _MEASURE = re.compile(rf"((F|SAM)\([0-9.e-]+\)|{'|'.join(SCALARS)}) on ({'|'.join(PLACES)})")
@@ -39,12 +40,12 @@ def read_claims(path: Path) -> ClaimFile:
         ConfigError: it cannot be read, lacks an entry, or says what nothing can mean.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        _refuse_second_entries(yaml.compose(text, yaml.SafeLoader))
-        raw = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        written = path.read_bytes()
+        _refuse_second_entries(yaml.compose(written, yaml.SafeLoader), set())
+        raw = yaml.safe_load(written)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(
-            f"a file of claims is YAML, {path} is not readable as such: {error}; see docs/claims.md"
+            f"a file of claims is YAML, {path} is not readable as such: {one_line(error)}; see docs/claims.md"
         ) from error
     head = _mapping(f"the file {path.name}", raw, _HEAD)
     scopes = _scopes(head.get("scopes") or [{"name": "all domains"}])
@@ -53,22 +54,24 @@ def read_claims(path: Path) -> ClaimFile:
     return ClaimFile(
         name=path.name,
         title=str(head.get("title", "Claims")),
-        digest=sha256(text.encode()).hexdigest()[:16],
+        digest=sha256(written).hexdigest()[:16],
         start=_share(head["start"]) if "start" in head else "",
         scopes=scopes,
         claims=claims,
     )
 
 
-def _refuse_second_entries(node: Any) -> None:
-    """Refuse an entry that a mapping has twice, of which YAML silently keeps the last."""
+def _refuse_second_entries(node: Any, seen: set[int]) -> None:
+    """Refuse an entry that a mapping has twice, of which YAML silently keeps the last; an alias may come round again."""
+    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+        return
+    seen.add(id(node))
+    inside = node.value
     if isinstance(node, yaml.MappingNode):
-        _distinct(f"the entries from line {node.start_mark.line + 1} on", [key.value for key, _ in node.value])
-        for _, value in node.value:
-            _refuse_second_entries(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            _refuse_second_entries(value)
+        _distinct(f"the entries from line {node.start_mark.line + 1} on", [key.value for key, _ in inside])
+        inside = [value for _, value in inside]
+    for value in inside:
+        _refuse_second_entries(value, seen)
 
 
 def _distinct(what: str, names: Sequence[object]) -> None:
@@ -94,8 +97,9 @@ def _sequence(what: str, raw: object) -> Sequence[Any]:
 
 def _scopes(raw: object) -> dict[str, tuple[str, ...]]:
     found = [_mapping("a scope", entry, ("name", "datasets")) for entry in _sequence("scopes", raw)]
-    _distinct("the names of scopes", [str(scope.get("name")) for scope in found])
-    return {str(scope.get("name")): _texts("datasets", scope.get("datasets", [])) for scope in found}
+    names = [_text("the name of a scope", scope.get("name")) for scope in found]
+    _distinct("the names of scopes", names)
+    return {name: _texts("datasets", scope.get("datasets", [])) for name, scope in zip(names, found, strict=True)}
 
 
 def _texts(column: str, raw: object) -> tuple[str, ...]:
@@ -107,7 +111,7 @@ def _texts(column: str, raw: object) -> tuple[str, ...]:
 def _text(column: str, value: object) -> str:
     if not isinstance(value, str):
         hint = f"; write W{value}" if column == "bits" else ""
-        raise ConfigError(f"{column} must be a name, or a list of names, got {value!r}{hint}")
+        raise ConfigError(f"{column} must be a name, got {value!r}{hint}")
     if column == "bits" and not _BITS.fullmatch(value):
         raise ConfigError(f"bits are written as the tables write them, W7 or W7A8, got {value!r}")
     return value
@@ -142,9 +146,12 @@ def _choice(what: str, value: str, known: Collection[str]) -> None:
 def _claim(raw: object, scopes: Mapping[str, tuple[str, ...]]) -> StatedClaim:
     said = dict(_mapping("a claim", raw, _ENTRIES))
     what = f"claim {said.get('id')}"
-    lacking = [name for name in _NEEDED if not isinstance(said.get(name), str)]
+    lacking = [name for name in _NEEDED if name not in said]
     if lacking:
-        raise ConfigError(f"a claim needs {', '.join(_NEEDED)} as text, {what} lacks {', '.join(lacking)}; add it")
+        raise ConfigError(f"a claim needs {', '.join(_NEEDED)}, {what} lacks {', '.join(lacking)}; add it")
+    for name in _ENTRIES:
+        if name in said and name not in _PICKS and (not isinstance(said[name], str) or not said[name].strip()):
+            raise ConfigError(f"{name} of {what} must be text, got {said[name]!r}; write a word or a sentence")
     said.setdefault("scope", next(iter(scopes)))
     for name, single in (("rows", False), ("against", True)):
         if name in said:
@@ -162,7 +169,7 @@ def _claim(raw: object, scopes: Mapping[str, tuple[str, ...]]) -> StatedClaim:
 
 
 def _check_contrast(what: str, made: StatedClaim) -> None:
-    if made.metric != ACCURACY and not _MEASURE.fullmatch(str(made.metric)):
+    if made.metric != ACCURACY and not _MEASURE.fullmatch(made.metric):
         raise ConfigError(
             f"metric is accuracy or a measure of flatness on source or target, {what} has {made.metric!r}; write for "
             "example F(0.01) on source"

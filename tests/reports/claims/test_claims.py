@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -198,6 +199,34 @@ def test_what_a_claim_cannot_mean_is_refused(ask: Ask, entries: dict[str, str], 
     with pytest.raises(ConfigError) as error:
         read_claims(file)
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "must have entries, got None"),
+        ("claims: &a [*a]", "a claim must have entries"),
+        ("claims: [{id: 7, source: us, says: so, outside: yes}]", "id of claim 7 must be text, got 7"),
+        ("claims: [{id: a, says: so}]", "claim a lacks source; add it"),
+        ("claims: [{id: a, source: b, says: c, outside: d}, {id: a, source: b, says: c, outside: d}]", "got a again"),
+        ("scopes: [{datasets: pacs}]\nclaims: []", "the name of a scope must be a name, got None"),
+        ("claims: [", "is YAML"),
+        ("start: 2\nclaims: []", "claims must be a list with at least one entry"),
+    ],
+)
+def test_odd_files_are_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        read_claims(file)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_digest_is_that_of_sha256sum(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(b"claims:\r\n- {id: a, source: b, says: c, outside: d}\r\n")
+    assert hashlib.sha256(file.read_bytes()).hexdigest().startswith(read_claims(file).digest)
 
 
 def test_several_starts_must_be_told_apart(ask: Ask) -> None:

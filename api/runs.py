@@ -127,7 +127,7 @@ class Runs:
         return Judgement(found, Report(results, found).words())
 
     def report(self, out: StrPath | None = None, html: StrPath | None = None) -> list[Path]:
-        """Write the report: tables as Markdown, CSV and LaTeX, figures as SVG, PDF and PNG.
+        """Write the report: tables as Markdown, CSV and LaTeX, figures as SVG, PDF and, but for large ones, PNG.
 
         Args:
             out: folder; None: ``report`` in the run folder.

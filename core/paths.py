@@ -66,7 +66,7 @@ def output_folder(text: str, what: str = "an output folder") -> Path:
 
 
 def default_cache() -> Path:
-    """Return where decoded images go: QUANTDG_CACHE, else ``quantdg`` in the user's cache folder."""
+    """Return where decoded images and the page's JavaScript go: QUANTDG_CACHE, else ``quantdg`` in the user's cache folder."""
     own = os.environ.get("QUANTDG_CACHE")
     if own:
         return user_path(own, "QUANTDG_CACHE")

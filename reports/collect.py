@@ -90,12 +90,13 @@ def collect_figures(results: Results) -> tuple[list[Drawn], list[Problem]]:
 
 
 def figure_files(drawn: Drawn, style: Style) -> dict[str, str | bytes]:
-    """Return the contents of a figure's files by their names."""
+    """Return the contents of a figure's files by their names; a large figure has no PNG, and for a paper none has one."""
     from .figures.rendering import column_files, pdf, png  # noqa: PLC0415 - a verdict does not wait for Altair
 
     files: dict[str, str | bytes] = {}
     for name, svg in (drawn.svg if style == "screen" else column_files(drawn.drawing)).items():
         files |= {f"{name}.svg": svg, f"{name}.pdf": pdf(svg)}
-        if style == "screen":
-            files[f"{name}.png"] = png(svg)
+        image = png(svg) if style == "screen" else None
+        if image is not None:
+            files[f"{name}.png"] = image
     return files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..core.errors import ConfigError
 from ..core.paths import output_file, output_folder, user_path
@@ -48,7 +49,7 @@ def report(argv: Sequence[str]) -> int:
         else:
             show(summary(made.verdict, made.results))
         files = made.write(out, options.style)
-        figures = "SVG, PDF and PNG" if options.style == "screen" else "SVG and PDF for a column of a paper"
+        figures = _figure_forms(files) if options.style == "screen" else "SVG and PDF for a column of a paper"
         say(f"\n{len(files) + 1} files in {out}: tables as Markdown, CSV and LaTeX, figures as {figures}")
         page, folder = options.html or out / "index.html", out / FOLDER
         there = write_cell_pages(root, folder, page, which=options.cells)
@@ -56,6 +57,13 @@ def report(argv: Sequence[str]) -> int:
             say(f"{there} pages of cells in {folder}, reached from the page's numbers")
         say(f"page: {write_html(made, page, address(folder, page) if there else '')}")
     return 0
+
+
+def _figure_forms(files: Sequence[Path]) -> str:
+    """The forms of figures among the files of a report, and how many are too large for an image of pixels."""
+    drawn = {end: sum(file.suffix == end for file in files) for end in (".svg", ".png")}
+    vectors = drawn[".svg"] - drawn[".png"]
+    return f"SVG, PDF and PNG{f' ({vectors} too large for PNG)' if vectors else ''}"
 
 
 def report_parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
 
-from ..bench.results.files import write_atomic
+from ..bench.results.files import remove, write_atomic
 from ..bench.results.verdict_rules import read_rules
 from ..core.errors import ConfigError, UnknownNameError
 from .collect import Drawn, Style, collect_figures, collect_tables, figure_files
@@ -177,9 +177,10 @@ class Report:
         return "\n".join(parts)
 
     def write(self, out: Path, style: Style = "screen") -> list[Path]:
-        """Write report.md, each table as .md, .csv and .tex, and each figure as .svg, .pdf and .png.
+        """Write report.md, each table as .md, .csv and .tex, and each figure as .svg, .pdf and, unless it is large, .png.
 
-        Files of an earlier report with the same names are replaced; the same records give the same bytes.
+        Files of an earlier report with the same names are replaced, and a figure's .png is removed where it has none now; the
+        same records give the same bytes.
 
         Args:
             out: the folder.
@@ -198,4 +199,6 @@ class Report:
             files |= figure_files(drawn, style)
         for name, data in files.items():
             write_atomic(out / name, data)
+        images = [f"{name}.png" for drawn in self._figures[0] for name in drawn.svg]
+        remove(*(out / name for name in images if name not in files))
         return [out / name for name in files]

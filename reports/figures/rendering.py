@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -31,7 +31,8 @@ Chart = (
 )
 VEGA_LITE = "6.4"
 """The version that the files are drawn with, and the page."""
-_LARGE = 2_000_000
+LARGE = 2_000_000
+"""Pixels of an SVG from which on it gets no PNG: as many as a screen has, of which a PNG has four times as many."""
 _ATTEMPTS = 4
 _LEAST = 90.0
 _SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)" height="([\d.]+)"')
@@ -100,10 +101,10 @@ def _svg(text: str) -> str:
     return str(vl_convert.vegalite_to_svg(text, vl_version=VEGA_LITE, allowed_base_urls=[]))
 
 
-def png(drawn: str) -> bytes:
-    """Return an SVG as PNG, at two pixels for each of its; at one where it is larger than a screen."""
+def png(drawn: str) -> bytes | None:
+    """Return an SVG as PNG, at two pixels for each of its; None for one of `LARGE` or more."""
     width, height = (float(n) for n in _SIZE.findall(drawn)[0])
-    return bytes(vl_convert.svg_to_png(drawn, scale=2 if width * height < _LARGE else 1))
+    return bytes(vl_convert.svg_to_png(drawn, scale=2)) if width * height < LARGE else None
 
 
 def pdf(drawn: str) -> bytes:
@@ -179,9 +180,3 @@ def _narrowed(spec: Spec, width: float, beside: int) -> Spec:
         elif part in out:
             out[part] = [_narrowed(own, width, beside) for own in out[part]]
     return out
-
-
-@cache
-def bundle() -> str:
-    """Return the JavaScript of Vega, Vega-Lite and Vega-Embed, with the interpreter that needs no ``unsafe-eval``."""
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE))

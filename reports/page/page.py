@@ -14,7 +14,7 @@ from markupsafe import Markup
 from ...bench.results.files import write_atomic
 from ..answer.answer import QUESTION, Answer, answer_of
 from ..answer.matrix import MARKS
-from ..figures.rendering import bundle
+from ..figures.bundle import bundle
 from ..figures.theme import PAGE
 from ..frames.columns import ACROSS
 from ..frames.trials import how_chosen

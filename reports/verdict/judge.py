@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ...bench.results.record import HEADLINE, quantizer_label
 from ...bench.results.verdict_rules import Rules
@@ -188,7 +189,10 @@ def judge(results: Results, selection: str = HEADLINE) -> Verdict:
         results: of a run folder.
         selection: the rule whose accuracies count.
     """
-    found = [_judge_scope(name, file, cube, selection, results=results) for name, file, cube in _scopes(results)]
+    with threadpool_limits(
+        1, user_api="blas"
+    ):  # thousands of small products, for which threads cost more than they give
+        found = [_judge_scope(name, file, cube, selection, results=results) for name, file, cube in _scopes(results)]
     return Verdict(results.rules, found)
 
 

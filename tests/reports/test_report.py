@@ -14,6 +14,8 @@ import pytest
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import RecordError
+from quantdg.reports.commands import _figure_forms
+from quantdg.reports.figures import rendering
 from quantdg.reports.report import Report
 from quantdg.reports.text import escape
 
@@ -25,8 +27,9 @@ def _bytes(files: list[Path]) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in files}
 
 
-def test_files(golden: RunStore, tmp_path: Path) -> None:
-    files = Report.of(golden.root).write(tmp_path / "out")
+def test_files(golden: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = Report.of(golden.root)
+    files = report.write(tmp_path / "out")
     assert files[0].name == "report.md"
     stems = {"accuracy", "size", "latency", "audit"}
     names = {f"{s}-pacs-cnn-small{e}" for s in stems for e in (".md", ".csv", ".tex")}
@@ -47,6 +50,12 @@ def test_files(golden: RunStore, tmp_path: Path) -> None:
         "gain-pacs-cnn-small.svg",
     ):
         assert expected in text
+    assert len([*(tmp_path / "out").glob("*.png")]) == 4
+    monkeypatch.setattr(rendering, "LARGE", 0)
+    assert len(report.write(tmp_path / "out")) == len(files) - 4
+    assert not [*(tmp_path / "out").glob("*.png")]  # none is left beside a figure that is another now
+    assert _figure_forms(files) == "SVG, PDF and PNG"
+    assert _figure_forms([*files, tmp_path / "figure-a.b.svg"]) == "SVG, PDF and PNG (1 too large for PNG)"
 
 
 def test_same_records_same_bytes_whatever_order_they_were_written_in(

@@ -60,7 +60,7 @@ def test_the_same_chart_gives_the_same_bytes(golden: RunStore) -> None:
 def test_png_and_pdf_are_of_the_size_of_the_svg_and_not_blank(drawing: Drawing) -> None:
     svg = rendering.drawn_files(drawing)["figure-mine-a"]
     width, height = (float(n) for n in re.findall(r'<svg[^>]*? width="([\d.]+)" height="([\d.]+)"', svg)[0])
-    image = Image.open(io.BytesIO(rendering.png(svg))).convert("RGB")
+    image = Image.open(io.BytesIO(rendering.png(svg) or b"")).convert("RGB")
     assert image.size == (2 * width, 2 * height)
     colours = {tuple(c) for c in np.asarray(image).reshape(-1, 3)}
     assert {tuple(bytes.fromhex(colour[1:])) for colour in LIGHT} <= colours
@@ -68,6 +68,7 @@ def test_png_and_pdf_are_of_the_size_of_the_svg_and_not_blank(drawing: Drawing) 
     assert pdf.startswith(b"%PDF")
     assert f"/MediaBox [0 0 {width:g} {height:g}]".encode() in pdf
     assert b"+LiberationSans" in pdf
+    assert rendering.png(svg.replace(f'height="{height:g}"', 'height="3000"', 1)) is None  # larger than a screen
 
 
 def test_a_column_of_a_paper_is_exactly_as_wide(drawing: Drawing) -> None:

@@ -174,6 +174,11 @@ def _check_contrast(what: str, made: StatedClaim) -> None:
             f"metric is accuracy or a measure of flatness on source or target, {what} has {made.metric!r}; write for "
             "example F(0.01) on source"
         )
+    if made.alternative == "equal" and (made.metric != ACCURACY or made.together != "every"):
+        raise ConfigError(
+            f"equal is within the run's margin in points of accuracy, of every difference; {what} has metric {made.metric} and "
+            f"together {made.together}, leave both out"
+        )
     if made.goes_with:
         _choice("quantity to go with", made.goes_with, ("gap",))
         if made.metric == ACCURACY or made.against or made.when or not made.rows:

@@ -10,7 +10,7 @@ from ..frames.columns import FLOAT
 ACCURACY = "accuracy"
 METHODS = "methods"
 """In place of a quantizer's name: every quantizer of the folder, neither float nor a control."""
-Direction = Literal["greater", "less"]
+Direction = Literal["greater", "less", "equal"]
 Joined = Literal["every", "some", "differ"]
 
 
@@ -71,7 +71,7 @@ class StatedClaim:
         family: the rows whose gains Holm corrects together with this one; None for all quantizers of the algorithm, as in the
             verdict.
         metric: ``accuracy``, or a measure of flatness such as ``F(0.01) on source``.
-        alternative: on which side of 0 the claim puts the contrast.
+        alternative: on which side of 0 the claim puts the contrast; ``equal``: within the margin of the run.
         together: of several differences: ``every`` one, ``some`` one, or whether they ``differ``.
         goes_with: ``gap``: the metric's rank correlation with the out-of-domain gap, over the rows; else empty.
         scope: name of the domains that the claim is about.
@@ -95,6 +95,11 @@ class StatedClaim:
     outside: str = ""
 
     @property
+    def sign(self) -> int:
+        """Return -1 where the claim is about a difference below 0."""
+        return -1 if self.alternative == "less" else 1
+
+    @property
     def is_gain(self) -> bool:
         """Whether the contrast is a gain over float, of which the verdict has a family."""
         plain = self.metric == ACCURACY and self.when is None
@@ -105,16 +110,16 @@ class StatedClaim:
         """Write the contrast, for example ``lsq W7 - float > 0``."""
         if self.outside:
             return "none"
-        sign = ">" if self.alternative == "greater" else "<"
+        sign = {"greater": "> 0", "less": "< 0", "equal": "within the margin"}[self.alternative]
         measured = "" if self.metric == ACCURACY else f"{self.metric}: "
         rows = ", ".join(pick.words for pick in self.rows)
         if self.goes_with:
-            return f"{measured}rank correlation with the {self.goes_with} {sign} 0, over {rows}"
+            return f"{measured}rank correlation with the {self.goes_with} {sign}, over {rows}"
         others = ", ".join(change.words for change in self.against)
         words = f"{rows} - {'each of ' if len(self.against) > 1 else ''}{others}"
         if self.when is not None:
             words = f"({words}) with {self.when.words.strip('()')} - without"
-        return f"{measured}{words} {'differ' if self.together == 'differ' else f'{sign} 0'}"
+        return f"{measured}{words} {'differ' if self.together == 'differ' else sign}"
 
     @property
     def picks(self) -> list[RowPick]:

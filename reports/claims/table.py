@@ -14,7 +14,8 @@ from ..frames.results import Results
 from ..tables.table import Table, traced
 from ..text.numbers import DASH, counted, number_text, p_text
 from ..verdict.sentences import rules_sentence, units_and_seeds
-from .finding import Finding, finding
+from .decide import decide
+from .finding import Finding
 from .ground import Ground, check_names, grounds
 from .statement import ACCURACY, ClaimFile, StatedClaim
 
@@ -77,7 +78,7 @@ def _on(ground: Ground, stated: ClaimFile, results: Results) -> Iterator[Line]:
         for scope, datasets in stated.scopes.items():
             named = tuple(sorted(datasets or ground.datasets))
             if named not in known:
-                known[named] = finding(claim, ground, datasets, results)
+                known[named] = decide(claim, ground, datasets, results)
             yield Line(claim=claim, ground=ground.name, scope=scope, found=known[named])
 
 
@@ -116,11 +117,11 @@ def _shown(line: Line, *, several: bool) -> Iterator[tuple[str, str]]:
     yield "id", claim.id
     yield "who says so", claim.source
     yield "claim", claim.says
-    yield "contrast", claim.contrast
-    yield "on", f"{line.scope}{f': {units_and_seeds(found.n_domains, found.n_seeds)}' if found.n_domains else ''}"
+    yield "answer", found.word
     yield "effect", effect_text(claim, found)
     yield "p", p_text(found.p)
-    yield "answer", found.word
+    yield "on", f"{line.scope}{f': {units_and_seeds(found.n_domains, found.n_seeds)}' if found.n_domains else ''}"
+    yield "contrast", claim.contrast
     yield "what it takes", found.takes
 
 

@@ -9,8 +9,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pytest import approx
+from scipy import stats
 
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
@@ -139,6 +141,24 @@ def test_signs_are_the_contrasts_own_and_of_several_rows_the_worst_has_the_inter
     assert found.low < found.mean < found.high
 
 
+@pytest.mark.parametrize(
+    ("against", "word"), [("{bits: W8}", "yes"), (FLOAT, "no"), ("{quantizer: uniform_noise}", "no")]
+)
+def test_equal_is_within_the_margin_by_two_one_sided_tests(ask: Ask, against: str, word: str) -> None:
+    """Differences of 0.4, 1.0 and 0.5 points, each times 1 + 0.01 d; the margin is 0.5."""
+    found = ask(rows=LSQ, against=against, alternative="equal")
+    assert found.word == word
+    if word == "yes":
+        means = 0.4 * (1 + 0.01 * np.arange(8))
+        distance = (0.5 - means.mean()) / (means.std(ddof=1) / np.sqrt(8))
+        assert found.p == approx(stats.t.sf(distance, 7))
+
+
+def test_of_several_rows_the_one_farthest_from_equal_counts(ask: Ask) -> None:
+    found = ask(rows=LSQ, against="[{bits: W8}, {quantizer: freeze}]", alternative="equal")
+    assert (found.word, found.row, found.most[0]) == ("no", "lsq W7 - freeze", approx(0.414))
+
+
 def test_rows_share_the_seeds_that_both_have(ask: Ask) -> None:
     assert ask(rows=LSQ, against="{bits: W8}").n_seeds == 1
 
@@ -187,6 +207,7 @@ def test_a_name_that_can_match_nothing_is_refused(ask: Ask, text: str, says: str
         ({"against": FLOAT, "together": "all"}, "there are: differ, every, some"),
         ({"against": FLOAT, "metric": "loss"}, "write for example F(0.01) on source"),
         ({"against": FLOAT, "scope": "moon"}, "no scope named 'moon'"),
+        ({"against": FLOAT, "alternative": "equal", "together": "some"}, "leave both out"),
         ({"against": FLOAT, "goes_with": "gap"}, "needs metric and rows, and no against"),
         ({"against": "{bits: W8}", "family": "{bits: W7}"}, "only gains over float are corrected together"),
         ({"against": FLOAT, "rows": LSQ}, "must each be there once, got rows again"),

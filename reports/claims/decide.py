@@ -15,7 +15,7 @@ from ..verdict.heterogeneity import compare_quantizers
 from ..verdict.judge import conjunction_of
 from .differences import Differences, paired, rows_text
 from .equal import equal
-from .finding import Finding, Word, described
+from .finding import Finding, Word, with_effect
 from .flat import correlation
 from .ground import Ground
 from .statement import ACCURACY, RowPick, StatedClaim
@@ -79,7 +79,7 @@ def _single(found: Differences, results: Results, stated: StatedClaim) -> Findin
         tested, sided = claim(name, sign * values, units, rules, alternative="greater"), _GREATER
     word = "no" if two_sided.answer == "loss" else _WORDS[tested.answer]
     made = Finding(word=word, p=tested.adjusted, keys=found.keys[name])
-    return described(made, [tested], sign, what_it_takes(word, tested, units, rules.alpha / size, sided))
+    return with_effect(made, [tested], sign, what_it_takes(word, tested, units, rules.alpha / size, sided))
 
 
 def _gains_beside(found: Differences, name: str, results: Results, stated: StatedClaim) -> dict[str, Floats]:
@@ -114,7 +114,7 @@ def _joined(found: Differences, results: Results, stated: StatedClaim) -> Findin
     takes = what_it_takes(said, whole[0], units, rules.alpha, "greater")
     if judged.incomplete:
         takes = f"{takes} Incomplete and not judged: {rows_text(judged.incomplete)}.".strip()
-    return described(made, whole, sign, takes)
+    return with_effect(made, whole, sign, takes)
 
 
 def _differ(found: Differences, rules: Rules) -> Finding:

@@ -9,7 +9,7 @@ from ..stats.effect import Floats
 from ..stats.units import Domains
 from ..verdict.claims import claim
 from .differences import Differences
-from .finding import Finding, Word, described
+from .finding import Finding, Word, with_effect
 from .takes import missing_cells
 
 
@@ -37,7 +37,7 @@ def equal(found: Differences, rules: Rules) -> Finding:
     }
     made = Finding(word=word, p=p, several=len(each), row=whole[0].name if len(each) > 1 else "",
                    keys=tuple(key for keys in found.keys.values() for key in keys))  # fmt: skip
-    return described(made, whole, 1, open_.get(word, ""))
+    return with_effect(made, whole, 1, open_.get(word, ""))
 
 
 def _beyond(means: Floats, units: Domains, rules: Rules) -> bool:

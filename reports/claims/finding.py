@@ -44,7 +44,7 @@ class Finding:
     keys: tuple[str, ...] = ()
 
 
-def described(made: Finding, tested: list[Claim], sign: int, takes: str) -> Finding:
+def with_effect(made: Finding, tested: list[Claim], sign: int, takes: str) -> Finding:
     """Add effect, interval and counts.
 
     Args:

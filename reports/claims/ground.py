@@ -16,6 +16,7 @@ from ..frames.cube import MISSING, Cube, Method
 from ..frames.line_ups import line_ups
 from ..frames.results import Results
 from ..frames.roles import base_name
+from ..verdict.contrasts import BASELINE
 from .statement import ACCURACY, METHODS, ClaimFile, RowPick
 
 _START = re.compile(r",? ?start_step=[^,)]*")
@@ -168,7 +169,7 @@ def picked(pick: RowPick, cube: Cube, results: Results) -> tuple[list[Method], l
     found: list[Method] = []
     absent: list[str] = []
     labels = {m[0] for m in cube.methods}
-    algorithms = [_label(name, labels) or name for name in pick.algorithm or ("erm",)]
+    algorithms = [_label(name, labels) or name for name in pick.algorithm or (BASELINE,)]
     selections = pick.selection or (HEADLINE,)
     places = [(started(a, t), s) for a in algorithms for t in pick.start or ("",) for s in selections]
     for algorithm, selection in places:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from ..frames.columns import FLOAT
+from ..verdict.contrasts import BASELINE
 
 ACCURACY = "accuracy"
 METHODS = "methods"
@@ -38,7 +39,7 @@ class RowPick:
         algorithm, quantizer, bits, selection, start = (
             " or ".join(values) for values in (self.algorithm, self.quantizer, self.bits, self.selection, self.start)
         )
-        named = [algorithm if algorithm != "erm" else "", quantizer, bits if bits != "float" else ""]
+        named = [algorithm if algorithm != BASELINE else "", quantizer, bits if bits != "float" else ""]
         if quantizer == METHODS:
             named[1:] = ["every quantizer", f"at {bits}" if bits else ""]
         named += [f"({selection})" if selection else "", f"started at {start}" if start else ""]

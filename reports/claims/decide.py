@@ -103,17 +103,20 @@ def _joined(found: Differences, results: Results, stated: StatedClaim) -> Findin
     whole = sorted((c for c in each if c.effect), key=lambda c: c.effect.mean if c.effect else NAN)
     if not whole:
         return Finding(word="incomplete", takes=missing_cells(each), several=len(rows))
-    p, word = judged.p_every, judged.answer
+    p, alpha, word = judged.p_every, rules.alpha, _WORDS[judged.answer]
     if stated.together == "some":
-        p = judged.p_partial[0]
-        word = "yes" if judged.at_least else judged.answer
+        p, alpha = judged.p_partial[0], rules.alpha / len(whole)
+        word = "yes" if judged.at_least else "not decidable" if units.smallest_p("greater") > alpha else "not shown"
     losses = sum(c.answer == "loss" for c in each)
-    said: Word = "no" if losses == len(whole) or (losses and stated.together == "every") else word
-    keys = tuple(key for name in judged.names for key in found.keys[name])
-    made = Finding(word=said, p=p, row=whole[0].name, several=len(whole), keys=keys)
-    takes = what_it_takes(said, whole[0], units, rules.alpha, "greater")
+    if losses == len(whole) or (losses and stated.together == "every"):
+        word = "no"
+    elif word == "yes" and judged.incomplete and stated.together == "every":
+        word = "incomplete"
+    takes = missing_cells(each) if word == "incomplete" else what_it_takes(word, whole[0], units, alpha, "greater")
     if judged.incomplete:
         takes = f"{takes} Incomplete and not judged: {rows_text(judged.incomplete)}.".strip()
+    keys = tuple(key for name in judged.names for key in found.keys[name])
+    made = Finding(word=word, p=p, row=whole[0].name, several=len(whole), keys=keys)
     return with_effect(made, whole, sign, takes)
 
 

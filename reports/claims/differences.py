@@ -15,7 +15,7 @@ from ..frames.results import Results
 from ..stats.effect import Floats
 from ..text.numbers import counted
 from ..verdict.contrasts import control_of
-from .ground import on_common_seeds, picked, started
+from .ground import label_of, on_common_seeds, picked, started
 from .statement import RowPick, StatedClaim
 
 _SHOWN = 3
@@ -84,14 +84,16 @@ def _changed(method: Method, change: RowPick, cube: Cube) -> Method:
     algorithm, quantizer, bits, selection = method
     if change.algorithm or change.start:
         base, _, start = algorithm.partition(" from ")
-        algorithm = started(*(change.algorithm or (base,)), *(change.start or (start,)))
+        named = [label_of(name, {m[0] for m in cube.methods}) or name for name in change.algorithm]
+        algorithm = started(*(named or [base]), *(change.start or (start,)))
     selection = change.selection[0] if change.selection else selection
     moved: Method = (algorithm, quantizer, bits, selection)
     if change.quantizer:
         if change.quantizer[0] == FLOAT:
             return float_of(moved)
-        found = None if change.bits else control_of(cube, moved, change.quantizer[0])
-        moved = found or (algorithm, change.quantizer[0], bits, selection)
+        name = label_of(change.quantizer[0], {m[1] for m in cube.methods}) or change.quantizer[0]
+        found = None if change.bits else control_of(cube, moved, name)
+        moved = found or (algorithm, name, bits, selection)
     return (moved[0], moved[1], change.bits[0], moved[3]) if change.bits else moved
 
 
@@ -111,9 +113,7 @@ def _words(method: Method) -> str:
 
 def _name(corners: tuple[Method, ...], claim: StatedClaim) -> str:
     """A row alone where all stand against one thing, else both."""
-    algorithm, quantizer, bits, _ = corners[0]
-    brief = RowPick(quantizer=(quantizer,), bits=(bits,), algorithm=(algorithm,)).words
-    return brief if len(claim.against) < 2 else f"{brief} - {_words(corners[1])}"
+    return _words(corners[0]) if len(claim.against) < 2 else f"{_words(corners[0])} - {_words(corners[1])}"
 
 
 def rows_text(rows: tuple[str, ...]) -> str:

@@ -169,13 +169,13 @@ def picked(pick: RowPick, cube: Cube, results: Results) -> tuple[list[Method], l
     found: list[Method] = []
     absent: list[str] = []
     labels = {m[0] for m in cube.methods}
-    algorithms = [_label(name, labels) or name for name in pick.algorithm or (BASELINE,)]
+    algorithms = [label_of(name, labels) or name for name in pick.algorithm or (BASELINE,)]
     selections = pick.selection or (HEADLINE,)
     places = [(started(a, t), s) for a in algorithms for t in pick.start or ("",) for s in selections]
     for algorithm, selection in places:
         here = [m for m in cube.methods if (m[0], m[3]) == (algorithm, selection)]
         for quantizer in pick.quantizer or (METHODS,):
-            label = _label(quantizer, {m[1] for m in here})
+            label = label_of(quantizer, {m[1] for m in here})
             named = [m for m in here if (results.roles.is_method(m[1]) if quantizer == METHODS else m[1] == label)]
             for bits in pick.bits or ("",):
                 own = [m for m in named if bits in ("", m[2])]
@@ -187,8 +187,12 @@ def picked(pick: RowPick, cube: Cube, results: Results) -> tuple[list[Method], l
     return list(dict.fromkeys(found)), absent
 
 
-def _label(name: str, labels: Collection[str]) -> str:
-    """The label that a name stands for; empty where there is none."""
+def label_of(name: str, labels: Collection[str]) -> str:
+    """Return the label that a name stands for; empty where there is none.
+
+    Raises:
+        ConfigError: it stands for several rows that differ in their settings.
+    """
     variants = sorted(label for label in labels if base_name(label) == name)
     if name in labels or not variants:
         return name if name in labels else ""

@@ -163,6 +163,27 @@ def test_rows_share_the_seeds_that_both_have(ask: Ask) -> None:
     assert ask(rows=LSQ, against="{bits: W8}").n_seeds == 1
 
 
+def test_rows_of_two_selections_are_two_rows(ask: Ask) -> None:
+    rows = "[{quantizer: lsq, bits: W7}, {quantizer: lsq, bits: W7, selection: swad}]"
+    assert ask(rows=rows, against=FLOAT).several == 2
+
+
+def test_every_is_not_shown_by_the_rows_that_are_whole(
+    store: RunStore, make: Callable[..., Record], tmp_path: Path
+) -> None:
+    for d in range(8):
+        for quantizer, gain in (("float", 0.0), ("lsq", 0.02), ("pact", 0.02)):
+            if (quantizer, d) != ("pact", 7):
+                store.write(make(f"d{d}", quantizer=quantizer, rows={"iid": 0.5 + gain}))
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"claims: [{{id: a, source: b, says: c, rows: {{quantizer: methods}}, against: {FLOAT}}}]\n")
+    (line,) = answered(read_claims(file), load(store.root))
+    assert line.found.word == "incomplete"
+    assert line.found.takes == (
+        "It takes the missing cells: the same command runs them; 7 of 8 pairs are there. Incomplete and not judged: pact W7."
+    )
+
+
 def test_what_is_not_there_is_not_run_and_says_what_it_takes(ask: Ask) -> None:
     found = ask(rows="{quantizer: [lsq, pact], bits: W6}", against=FLOAT, run="quantdg run")
     assert (found.word, found.takes) == ("not run", "It takes the rows lsq W6, pact W6: quantdg run")

@@ -75,20 +75,22 @@ def spread_of(gains: Floats, strata: tuple[str, ...]) -> tuple[dict[str, Floats]
 
 
 def measured(root: Path) -> Measured:
-    """Read a run folder: the data sets side by side with the most domains, ERM, source validation, complete rows."""
+    """Read a run folder: the data sets side by side with the most domains, ERM, source validation, seeds and rows that are whole."""
     with run_folder(root) as folder:
         results = load(folder)
     named = {section[0]: cube for section, cube in results.cubes.items()}
     cubes = {**named, "": max(results.cubes_together.values(), key=lambda c: len(c.targets), default=None)}
     name, cube = max(((n, c) for n, c in cubes.items() if c is not None), key=lambda pair: len(pair[1].targets))
-    found = {m: g for m, g in over_float(cube, HEADLINE) if m[0] == "erm" and np.isfinite(g).all()}
+    whole = np.isfinite(cube.of_method(("erm", "float", "float", HEADLINE))).all(axis=0)
+    gains = {m: g[:, whole] for m, g in over_float(cube, HEADLINE) if m[0] == "erm"}
+    found = {m: g for m, g in gains.items() if np.isfinite(g).all()}
     methods = [m for m in found if results.roles.is_method(m[1])]
     controls = [m for m in found if not results.roles.is_method(m[1])]
     strata = cube.units.strata if isinstance(cube.units, DomainsOfDataSets) else (name,) * len(cube.targets)
     spread, pooled, share = spread_of(np.stack([found[m] for m in (*methods, *controls)]), strata)
     return Measured(
         quantizers=[f"{m[1]} {m[2]}" for m in methods], controls=[m[1] for m in controls], spread=spread, pooled=pooled,
-        share=share, seeds=len(cube.seeds),
+        share=share, seeds=int(whole.sum()),
     )  # fmt: skip
 
 

@@ -128,7 +128,8 @@ def _differ(found: Differences, rules: Rules) -> Finding:
     d, units = compared[0], found.cube.units
     word: Word = d.answer  # type: ignore[assignment]
     whole = sum(bool(np.isfinite(values).all()) for values in found.rows.values())
-    takes = too_few(units, rules.alpha, "two-sided") if word == "not decidable" else ""
+    takes = "It takes more domains; how many is not estimated." if word == "not shown" else ""
+    takes = too_few(units, rules.alpha, "two-sided") if word == "not decidable" else takes
     return Finding(
         word=word, takes=takes, mean=d.between.sd, low=d.between.low, high=d.between.high, p=d.p, n_domains=d.n_domains,
         n_seeds=d.n_seeds, keys=d.keys, several=whole,

@@ -46,7 +46,8 @@ def ordered(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
         if column not in frame.columns:
             continue
         if column in ranked:
-            ranks[f"{column} rank"] = frame[column].map(ranked[column])
+            found = {name: ranked[column](name) for name in frame[column].unique()}
+            ranks[f"{column} rank"] = frame[column].map(found)
             keys.append(f"{column} rank")
         ranks[column] = frame[column]
         keys.append(column)

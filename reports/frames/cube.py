@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,11 @@ class Cube:
     def _index(self) -> dict[Method, int]:
         return {method: i for i, method in enumerate(self.methods)}
 
+    @cached_property
+    def _keys(self) -> list[tuple[str, ...]]:
+        """The keys of each method's records."""
+        return [tuple(str(key) for key in own.ravel() if key) for own in self.keys]
+
     def of_method(self, method: Method) -> Floats:
         """Return the accuracies of one method, shape (targets, seeds), percent; all NaN for one that is not there."""
         if method not in self._index:
@@ -115,7 +121,7 @@ class Cube:
 
     def keys_of(self, *methods: Method) -> tuple[str, ...]:
         """Return the keys of the records behind these methods' accuracies."""
-        return tuple(str(k) for m in methods if m in self._index for k in self.keys[self._index[m]].ravel() if k)
+        return tuple(chain.from_iterable(self._keys[self._index[m]] for m in methods if m in self._index))
 
     def difference(self, treated: Method, baseline: Method) -> Floats:
         """Return the paired difference in points, shape (targets, seeds); NaN where either has no result."""

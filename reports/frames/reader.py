@@ -103,7 +103,6 @@ class Reader:
         self.problems.append((name, reason.replace(f"{self.root.as_posix()}/", "")))
 
     def _add(self, record: Record) -> None:
-        path = self.root / "cells" / f"{record.key}.json"
         try:
             labels, rows = _labels(record), _rows(record)
             known = {"status": record.status, "reason": str(record.reason)}
@@ -114,6 +113,6 @@ class Reader:
             self.flatness += flatness_rows(record)
             self.provenance.update(provenance_items(record.provenance))
         except (RecordError, *WRONG) as error:
-            self._problem(path, one_line(error))
+            self._problem(self.root / "cells" / f"{record.key}.json", one_line(error))
         else:
             self.metrics += self.measured.rows(record)

@@ -108,12 +108,13 @@ def components(gains: Floats, strata: tuple[str, ...]) -> Components:
     return Components(*(float(np.sqrt(max(v, 0.0))) for v in (between, unit - within / n_seeds, within)))
 
 
-def _power(mean: float, variances: Floats, each: int, alpha: float, alternative: Alternative) -> float:
-    error = float(np.sqrt(variances.sum() / each)) / len(variances)
+def _power(mean: float, variances: Floats, each: Floats, alpha: float, alternative: Alternative) -> Floats:
+    """The power with so many units of each stratum, of the shape of ``each``."""
+    error = np.sqrt(variances.sum() / each) / len(variances)
     freedom = (each - 1) * float(variances.sum() ** 2 / (variances**2).sum())
-    shift = min(mean / error, 30.0)
+    shift = np.minimum(mean / error, 30.0)
     limit = special.stdtrit(freedom, 1 - (alpha / 2 if alternative == "two-sided" else alpha))
-    return 1 - float(special.nctdtr(freedom, shift, limit))
+    return np.asarray(1 - special.nctdtr(freedom, shift, limit))
 
 
 def units_needed(
@@ -133,8 +134,6 @@ def units_needed(
     """
     centre, variance, _ = _each(means, strata)
     mean, variance = abs(float(centre.mean())), np.maximum(variance, _TINY)
-    reached = (
-        each for each in range(2, MOST_DOMAINS + 1) if _power(mean, variance, each, alpha, alternative) >= wanted
-    )
-    found = next(reached, None)
-    return None if found is None else found * len(variance)
+    numbers = np.arange(2, MOST_DOMAINS + 1)
+    reached = numbers[_power(mean, variance, numbers.astype(np.float64), alpha, alternative) >= wanted]
+    return int(reached[0]) * len(variance) if len(reached) else None

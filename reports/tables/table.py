@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 from tabulate import tabulate
 
 from ..frames.columns import Section
@@ -100,7 +101,7 @@ class Table:
 
     @cached_property
     def _csv(self) -> str:
-        safe = self.numbers.map(escape.csv_cell)
+        safe = self.numbers.apply(lambda own: own if is_numeric_dtype(own) else own.map(escape.csv_cell))
         safe.columns = pd.Index([escape.csv_cell(str(c)) for c in safe.columns])
         return str(safe.to_csv(index=False, lineterminator="\n"))
 

@@ -100,11 +100,12 @@ def _joined(found: Differences, results: Results, stated: StatedClaim) -> Findin
     sign, units, rules = stated.sign, found.cube.units, results.rules
     rows = {name: sign * values for name, values in found.rows.items()}
     judged, each = conjunction_of(rows, units, rules), family(rows, units, rules)
-    whole = sorted((c for c in each if c.effect), key=lambda c: c.effect.mean if c.effect else NAN)
+    some = stated.together == "some"
+    whole = sorted((c for c in each if c.effect), key=lambda c: c.effect.mean if c.effect else NAN, reverse=some)
     if not whole:
         return Finding(word="incomplete", takes=missing_cells(each), several=len(rows))
     p, alpha, word = judged.p_every, rules.alpha, _WORDS[judged.answer]
-    if stated.together == "some":
+    if some:
         p, alpha = judged.p_partial[0], rules.alpha / len(whole)
         word = "yes" if judged.at_least else "not decidable" if units.smallest_p("greater") > alpha else "not shown"
     losses = sum(c.answer == "loss" for c in each)

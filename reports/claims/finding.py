@@ -49,7 +49,7 @@ def with_effect(made: Finding, tested: list[Claim], sign: int, takes: str) -> Fi
 
     Args:
         made: the answer.
-        tested: the claims behind it, the one farthest from what is claimed first.
+        tested: the claims behind it, the one that decides first: farthest from what is claimed, for ``some`` nearest.
         sign: 1, or -1 where differences were turned around for the test.
         takes: what would decide it.
     """

@@ -20,7 +20,7 @@ from .ground import Ground, check_names, grounds
 from .statement import ACCURACY, ClaimFile, StatedClaim
 
 _TESTS = (
-    "Effect: points of target accuracy, for flatness in the loss; of several rows both ends, the interval of the one less like the claim.",
+    "Effect: points of target accuracy, for flatness in the loss; of several rows both ends, the interval of the one less like the claim, where at least one is claimed of the one more like it.",
     "Tests and families are the verdict's (docs/statistics.md).",
     (
         "A gain over float: two-sided, Holm over the algorithm's quantizers or the file's family. A change of a gain: two-sided. Several rows: their "

@@ -5,12 +5,15 @@ CPU time.
 """
 
 import json
+from statistics import median
 
+import numpy as np
 import pytest
 from safetensors.torch import save
 
 from quantdg.bench.deploy.files import write_files
 from quantdg.bench.deploy.measure import TimingTask, measure
+from quantdg.bench.deploy.onnx_file import INPUT
 from quantdg.bench.deploy.runtimes import open_model
 from quantdg.bench.packed.compressed import write_compressed
 from quantdg.bench.packed.file import write_packed
@@ -67,6 +70,37 @@ def test_ratio_of_quantized_outputs(files, arch, runtime):
     if "vnni" not in machine()["cpu_flags"]:
         pytest.skip("the limits are for processors with VNNI")
     assert measured(files, runtime, 1, 1, arch, "lsq", 8, 8, "full").ratio <= 0.5
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("arch", LIMITS)
+def test_quantized_outputs_are_as_fast_as_the_runtimes_own_quantization(files, tmp_path, arch, runtime):
+    """ONNX Runtime's static quantization of the same float network, all layers in integers, is what the machine gives."""
+    trained, written = files(arch, "lsq", 8, 8, "full")
+    quantized = quantize_by_onnxruntime(written.float_file, trained.shape, tmp_path / "theirs.onnx")
+    ratios: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for _ in range(2):
+        for name, file in (("ours", written.integer_file), ("theirs", quantized)):
+            job = TimingTask(runtime, str(file), str(written.float_file), trained.shape, 1, 1)
+            ratios[name].append(measure(job).ratio)
+    print(json.dumps([arch, runtime, {name: [round(r, 3) for r in found] for name, found in ratios.items()}]))
+    assert median(ratios["ours"]) <= 1.15 * median(ratios["theirs"])
+
+
+def quantize_by_onnxruntime(file, shape, target):
+    quantization = pytest.importorskip("onnxruntime.quantization")
+
+    class Images(quantization.CalibrationDataReader):
+        def __init__(self):
+            numbers = np.random.default_rng(0)
+            self.left = iter([{INPUT: numbers.normal(size=(4, *shape)).astype(np.float32)} for _ in range(2)])
+
+        def get_next(self):
+            return next(self.left, None)
+
+    kinds = {"activation_type": quantization.QuantType.QUInt8, "weight_type": quantization.QuantType.QInt8}
+    quantization.quantize_static(file, target, Images(), per_channel=True, **kinds)
+    return target
 
 
 @pytest.mark.parametrize(("batch", "threads"), [(32, 1), (1, 2), (32, 2)])

@@ -138,7 +138,12 @@ def test_signs_are_the_contrasts_own_and_of_several_rows_the_worst_has_the_inter
     found = ask(rows=LSQ, against="[{quantizer: freeze}, {quantizer: uniform_noise}]")
     assert (found.row, found.mean) == ("lsq W7 - uniform_noise W7", approx(0.5175))
     assert found.most == (approx(3.105), "lsq W7 - freeze")
-    assert found.low < found.mean < found.high
+
+
+def test_of_some_rows_the_nearest_to_the_claim_decides(ask: Ask) -> None:
+    found = ask(rows="{quantizer: methods, bits: W7}", against=FLOAT, together="some")
+    assert (found.word, found.row, found.most[1]) == ("yes", "lsq W7", "torch_ao W7")
+    assert (found.mean, found.most[0]) == (approx(1.035), approx(-1.035))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ _ENTRIES = tuple(field.name for field in fields(StatedClaim))
 _NEEDED = tuple(field.name for field in fields(StatedClaim) if field.default is MISSING and field.name != "scope")
 _PICKS = ("rows", "against", "when", "family")
 _HEAD = ("title", "start", "scopes", "claims")
-_BITS = re.compile(r"float|W\d+(A\d+)?( mixed)?|N=.+")
+_BITS = re.compile(r"float|W\d+(A\d+)?( full)?( mixed)?|N=.+")
 _MEASURE = re.compile(rf"((F|SAM)\([0-9.e-]+\)|{'|'.join(SCALARS)}) on ({'|'.join(PLACES)})")
 
 

@@ -1,6 +1,6 @@
 """How much of the cores a sweep uses, and what a cell costs beside its training.
 
-Aims on a quiet machine: parallel efficiency 0.9, start-up 0.3 s a cell. Processes that know nothing of each other also
+Aims on a quiet machine: parallel efficiency 0.92, start-up 0.3 s a cell. Processes that know nothing of each other also
 slow each other down, through caches and memory; so the same cells run as one sweep of one process for each core, too,
 which shows what is the machine's part. All are ratios within one run; the asserted bounds only guard against a blunder. Run with: pytest -s -m speed tests/bench/sweep/test_speed.py
 """

@@ -17,6 +17,7 @@ from scipy import stats
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import ConfigError, UnknownNameError
+from quantdg.quantizers.spec import QuantSpec, Rule
 from quantdg.reports.claims.commands import claims
 from quantdg.reports.claims.file import read_claims
 from quantdg.reports.claims.finding import Finding
@@ -138,6 +139,11 @@ def test_signs_are_the_contrasts_own_and_of_several_rows_the_worst_has_the_inter
     found = ask(rows=LSQ, against="[{quantizer: freeze}, {quantizer: uniform_noise}]")
     assert (found.row, found.mean) == ("lsq W7 - uniform_noise W7", approx(0.5175))
     assert found.most == (approx(3.105), "lsq W7 - freeze")
+
+
+@pytest.mark.parametrize("spec", [QuantSpec(8, 8, placement="full"), QuantSpec(4, rules=(Rule("fc", weight_bits=8),))])
+def test_bits_are_picked_as_tables_write_them(ask: Ask, spec: QuantSpec) -> None:
+    assert ask(rows=f"{{quantizer: lsq, bits: {spec.label}}}", against=FLOAT).word == "not run"
 
 
 def test_of_some_rows_the_nearest_to_the_claim_decides(ask: Ask) -> None:

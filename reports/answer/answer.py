@@ -11,6 +11,7 @@ from ..stats.units import DataSets, DomainsOfDataSets
 from ..text.numbers import counted, points
 from ..verdict.claims import Claim
 from ..verdict.judge import AlgorithmVerdict, Scope, Verdict
+from ..verdict.needed import needed_text, too_few
 
 Word = Literal["yes", "no", "not shown", "not decidable", "incomplete"]
 QUESTION = "Does quantization-aware training improve domain generalization, under every quantizer?"
@@ -100,16 +101,13 @@ def _takes(judged: AlgorithmVerdict, scope: Scope, word: Word, alpha: float) -> 
     if word == "incomplete":
         return "It takes the missing cells: the same command runs them."
     if word == "not decidable":
-        fewest = scope.units.fewest(alpha)
-        if fewest is None:
-            return f"Not decidable: {scope.units.too_few(alpha)}."
-        return f"It takes at least {fewest} target domains to decide anything, here are {len(scope.domains)}."
+        return too_few(scope.units, alpha)
     if word != "not shown":
         return ""
     least, claim = _gains(judged)[0]
     if least <= 0:
         return f"More domains would not show it: {claim.name} does not gain on those that are here."
-    needed = "more than 256" if claim.needed is None else f"about {claim.needed}"
+    needed = needed_text(claim.needed, "about ")
     return f"It takes {needed} domains to show the smallest gain ({claim.name}), if it is as large as measured."
 
 

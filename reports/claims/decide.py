@@ -13,13 +13,14 @@ from ..stats.signflip import Alternative
 from ..verdict.claims import NAN, Answer, claim, family
 from ..verdict.heterogeneity import compare_quantizers
 from ..verdict.judge import conjunction_of
+from ..verdict.needed import too_few
 from .differences import Differences, paired, rows_text
 from .equal import equal
 from .finding import Finding, Word, with_effect
 from .flat import correlation
 from .ground import Ground
 from .statement import ACCURACY, RowPick, StatedClaim
-from .takes import missing_cells, too_few, what_it_takes
+from .takes import missing_cells, what_it_takes
 
 _WORDS: dict[Answer, Word] = {
     "gain": "yes",

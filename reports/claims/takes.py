@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ..stats.signflip import Alternative
 from ..stats.units import Domains
 from ..verdict.claims import Claim
+from ..verdict.needed import needed_text, too_few
 from .finding import Word
 
 
@@ -15,14 +16,6 @@ def missing_cells(each: Iterable[Claim]) -> str:
     claims = list(each)
     there, wanted = (sum(c.so_far[i] for c in claims) for i in (1, 2))
     return f"It takes the missing cells: the same command runs them; {there} of {wanted} pairs are there."
-
-
-def too_few(units: Domains, alpha: float, alternative: Alternative) -> str:
-    """Say how many domains the test takes at least."""
-    fewest = units.fewest(alpha, alternative)
-    if fewest is None:
-        return f"Not decidable: {units.too_few(alpha)}."
-    return f"It takes at least {fewest} target domains to decide anything, here are {len(units.names)}."
 
 
 def what_it_takes(word: Word, weakest: Claim, units: Domains, alpha: float, alternative: Alternative) -> str:
@@ -35,5 +28,4 @@ def what_it_takes(word: Word, weakest: Claim, units: Domains, alpha: float, alte
         return ""
     if weakest.effect.mean <= 0:
         return "More domains would not show it: the effect points the other way on those that are here."
-    needed = "more than 256" if weakest.needed is None else f"about {weakest.needed}"
-    return f"It takes {needed} domains to show it, if it is as large as measured."
+    return f"It takes {needed_text(weakest.needed, 'about ')} domains to show it, if it is as large as measured."

@@ -11,6 +11,7 @@ from ..stats.units import DataSets
 from ..text.numbers import counted, interval_text, p_phrase, p_text, points, span_text
 from .claims import Claim
 from .judge import AlgorithmVerdict, Scope, Verdict
+from .needed import needed_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -36,7 +37,7 @@ def _needed(claim: Claim) -> str:
     few = claim.effect is None or claim.effect.n_domains < 2
     if few or claim.answer not in ("not decidable", "not shown"):
         return ""
-    count = "more than 256" if claim.needed is None else str(claim.needed)
+    count = needed_text(claim.needed)
     return f" If the true effect is as measured, {count} {claim.unit}s are needed to show it with 80 % power."
 
 

@@ -189,9 +189,8 @@ def judge(results: Results, selection: str = HEADLINE) -> Verdict:
         results: of a run folder.
         selection: the rule whose accuracies count.
     """
-    with threadpool_limits(
-        1, user_api="blas"
-    ):  # thousands of small products, for which threads cost more than they give
+    # thousands of small products, for which threads cost more than they give
+    with threadpool_limits(1, user_api="blas"):
         found = [_judge_scope(name, file, cube, selection, results=results) for name, file, cube in _scopes(results)]
     return Verdict(results.rules, found)
 

@@ -274,9 +274,8 @@ def test_the_audit_has_the_kurtosis_of_each_layer() -> None:
     kure = KURE(QuantSpec(weight_bits=3), base="min_max")
     model = prepared(kure)
     weights = [site.latent for _, site in sites_of(model)]
-    for n, weight in enumerate(
-        weights
-    ):  # of k even values from -1 to 1 it is 9/5 (1 - (4/3)/(k^2 - 1)), of the signs 1
+    # of k even values from -1 to 1 it is 9/5 (1 - (4/3)/(k^2 - 1)), of the signs 1
+    for n, weight in enumerate(weights):
         even = torch.linspace(-1, 1, weight.numel())
         weight.data.copy_((even if n else even.sign()).reshape(weight.shape))
     seen = [site.own["kurtosis"] for site in kure.audit(model).sites.values()]

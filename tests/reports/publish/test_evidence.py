@@ -1,5 +1,7 @@
 """The records that the project publishes: every number that is said of them comes out of them again."""
 
+import csv
+import io
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +20,19 @@ FEW_BYTES = 5_000_000
 def test_the_verdict_comes_out_to_the_byte(capsys):
     assert main(["verdict", str(EVIDENCE), "--json"]) == 0
     assert capsys.readouterr().out.rstrip() == (EVIDENCE / "verdict.json").read_text(encoding="utf-8").rstrip()
+
+
+def test_what_was_asked_after_the_run_is_answered_as_the_page_of_results_says(capsys):
+    asked = EVIDENCE.with_name("evidence_others.yaml")
+    assert main(["claims", str(EVIDENCE), "--file", str(asked), "--format", "csv"]) == 0
+    lines = [line for line in csv.DictReader(io.StringIO(capsys.readouterr().out)) if line["primary"] == "True"]
+    assert {line["id"]: line["answer"] for line in lines} == dict.fromkeys(
+        ["others-gain", "others-differ", "others-more-than-noise", "some-other-gains"], "not shown"
+    )
+    differ = next(line for line in lines if line["id"] == "others-differ")
+    spread, least, most, p = (float(differ[name]) for name in ("mean", "low", "high", "p"))
+    page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
+    assert f"a standard deviation of {spread:.1f} points ({least:.1f} to {most:.1f}), p = {p:.2f}." in page
 
 
 def test_groups_are_whole_and_every_cell_is_one_of_the_design():

@@ -26,6 +26,7 @@ TABLES = {
     "size": "quantdg.reports.tables.cost:size_tables",
     "latency": "quantdg.reports.tables.cost:latency_tables",
     "audit": "quantdg.reports.tables.audit:audit_tables",
+    "ensembles": "quantdg.reports.tables.ensembles:ensembles_tables",
     "flatness": "quantdg.reports.tables.flatness:flatness_tables",
     "flatness-gap": "quantdg.reports.tables.flatness:gap_tables",
     "deployment": "quantdg.reports.tables.deployment:deployment_tables",

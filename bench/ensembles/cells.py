@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.errors import ConfigError
 from ...core.repeats import refuse_repeats
@@ -21,7 +21,7 @@ from ..packed.twin import Twin, load_float
 from ..results.find import find_cells
 from ..results.record import HEADLINE
 from ..training.data import CellData
-from .combine import Predictor, Weights, correctness, greedy, mean_logits, mean_weights
+from .combine import Weights, correctness, greedy, logits_of, mean_logits, mean_weights
 
 How = Literal["logits", "diwa", "diwa_greedy"]
 SAME_START = ("target", "seed", "model")
@@ -84,18 +84,20 @@ def combine_cells(cells: Sequence[StoredCell], how: How) -> Ensemble:
     """Combine opened cells and score the result on their target."""
     if how not in get_args(How):
         raise ConfigError(f"how must be one of {', '.join(get_args(How))}, got {how!r}")
-    single = tuple(float(_correct(_network(c), c).mean()) for c in cells)
+    alone, labels = zip(*(logits_of(_network(cell), _target(cell)) for cell in cells), strict=True)
+    single = tuple(float(correctness(logits, labels[0]).mean()) for logits in alone)
     if how == "logits":
         used, size = list(range(len(cells))), sum(_packed_bytes(c) for c in cells)
-        predict = mean_logits([_network(c) for c in cells])
+        combined = mean_logits(alone)
     else:
-        predict, used, size = _averaged(cells, how)
-    correct = _correct(predict, cells[0])
+        network, used, size = _averaged(cells, how)
+        combined, _ = logits_of(network, _target(cells[0]))
+    correct = correctness(combined, labels[0])
     members = tuple(cells[i].record.key for i in used)
     return Ensemble(how, members, float(correct.mean()), correct, single=single, bytes=size)
 
 
-def _averaged(cells: Sequence[StoredCell], how: How) -> tuple[Predictor, list[int], int]:
+def _averaged(cells: Sequence[StoredCell], how: How) -> tuple[nn.Module, list[int], int]:
     _must_agree(cells, SAME_START, "DiWA averages runs that start from the same weights")
     states: list[Weights] = [c.model.state() for c in cells]
     names = [n for n, _ in cells[0].network.named_parameters()]
@@ -113,11 +115,12 @@ def _source_accuracy(cell: StoredCell, state: Weights) -> float:
     protocol = Protocol(**settings["protocol"])
     data = CellData(cell.dataset, index, settings["seed"], protocol, device="cpu", inputs=cell.network.inputs)
     network = load_float(cell.network, state)
-    scores = [correctness(network, data.evaluation(i, data.validation[i])).mean() for i in data.sources]
+    parts = (data.evaluation(i, data.validation[i]) for i in data.sources)
+    scores = [correctness(*logits_of(network, part)).mean() for part in parts]
     return float(np.mean(scores))
 
 
-def _network(cell: StoredCell) -> torch.nn.Module:
+def _network(cell: StoredCell) -> nn.Module:
     return Twin(cell.network, cell.model.state(), cell.model.sites, cell.model.outputs).network
 
 
@@ -126,9 +129,6 @@ def _packed_bytes(cell: StoredCell) -> int:
     return cell.record.sizes.packed_file
 
 
-def _correct(predict: Predictor, cell: StoredCell) -> NDArray[np.bool_]:
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels in cell.batches(128):
-            yield torch.from_numpy(images), torch.from_numpy(labels)
-
-    return correctness(predict, batches())
+def _target(cell: StoredCell) -> Iterator[tuple[Tensor, Tensor]]:
+    for images, labels in cell.batches(128):
+        yield torch.from_numpy(images), torch.from_numpy(labels)

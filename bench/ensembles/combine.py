@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...core.errors import ConfigError
 
@@ -23,22 +23,23 @@ Weights = Mapping[str, Tensor]
 Predictor = Callable[[Tensor], Tensor]
 
 
-def mean_logits(members: Sequence[nn.Module]) -> Predictor:
-    """Return a function from images (N, C, H, W) to the mean of the members' logits (N, classes)."""
+@torch.inference_mode()
+def logits_of(member: Predictor, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return the logits (N, classes) and the labels (N,) of all images; batches are (images, labels)."""
+    outputs, labels = zip(*((member(images), y) for images, y in batches), strict=True)
+    return torch.cat(outputs), torch.cat(labels)
+
+
+def mean_logits(members: Sequence[Tensor]) -> Tensor:
+    """Return the mean of the members' logits, each (N, classes)."""
     if not members:
         raise ConfigError("an ensemble needs at least one member, got none; name the cells to combine")
-
-    @torch.inference_mode()
-    def predict(x: Tensor) -> Tensor:
-        return torch.stack([member(x) for member in members]).mean(0)
-
-    return predict
+    return torch.stack([*members]).mean(0)
 
 
-@torch.inference_mode()
-def correctness(predict: Predictor, batches: Iterable[tuple[Tensor, Tensor]]) -> NDArray[np.bool_]:
-    """Return whether each example, in order, is predicted right; batches are (images, labels)."""
-    return np.concatenate([(predict(x).argmax(1) == y).numpy() for x, y in batches])
+def correctness(logits: Tensor, labels: Tensor) -> NDArray[np.bool_]:
+    """Return whether each example is predicted right, of logits (N, classes) and labels (N,)."""
+    return np.asarray((logits.argmax(1) == labels).numpy())
 
 
 def mean_weights(states: Sequence[Weights], parameters: Iterable[str]) -> dict[str, Tensor]:

@@ -24,7 +24,15 @@ from .verdict_rules import FILE as RULES
 FILE = "records.tar.xz"
 MARKER = "run.json"
 HEADS = (MARKER, RULES)
-FOLDERS = {"cells": ".json", "deploy": ".json", "latency": ".json", "log": ".txt", "plans": ".json", "search": ".json"}
+FOLDERS = {
+    "cells": ".json",
+    "deploy": ".json",
+    "ensembles": ".json",
+    "latency": ".json",
+    "log": ".txt",
+    "plans": ".json",
+    "search": ".json",
+}
 """Folders of a run folder that are text, and how their files end."""
 MOST = 2**32
 """Bytes that an archive may become; 10,000 records have some 100 MB."""

@@ -12,6 +12,7 @@ from typing import Any
 from ...core.errors import ConfigError, RecordError
 from .archive import run_folder
 from .codec import WRONG, complaint
+from .ensemble import FOLDER as ENSEMBLES
 from .files import remove, write_first
 from .folder import listed, read_file
 from .record import Record, fingerprint
@@ -48,7 +49,7 @@ def merge_runs(sources: Sequence[Path], out: Path) -> Merged:
     """Merge run folders into ``out``, which may be one already; a result comes before a failure, then the first wins.
 
     A source may be an archive of records, or a folder that holds one (`quantdg.bench.results.archive`). Models, float
-    phases, latencies, deployments, plans, searches and the rules of the verdict come along. Raises RecordError for a folder
+    phases, latencies, deployments, ensembles, plans, searches and the rules of the verdict come along. Raises RecordError for a folder
     that is none, ConfigError where ``out`` is among the sources, or rules or searches differ.
     """
     if out.resolve() in {source.resolve() for source in sources}:
@@ -81,7 +82,7 @@ def _merge(stores: Sequence[RunStore], out: Path) -> Merged:
             with _leaving_out(merged, store.cell_path(record.key)):
                 same = known.setdefault(fingerprint(record.settings), record.key)
                 _merge_record(record, store, target, same, merged=merged)
-        for folder in ("float", "latency", "deploy", "plans", SEARCH):
+        for folder in ("float", "latency", "deploy", ENSEMBLES, "plans", SEARCH):
             for path in listed(store.root, folder):
                 _copy(store, target, f"{folder}/{path.name}", merged)
     return merged

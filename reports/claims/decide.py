@@ -19,7 +19,7 @@ from .equal import equal
 from .finding import Finding, Word, with_effect
 from .flat import correlation
 from .ground import Ground
-from .statement import ACCURACY, RowPick, StatedClaim
+from .statement import ACCURACY, TOGETHER, RowPick, StatedClaim
 from .takes import missing_cells, what_it_takes
 
 _WORDS: dict[Answer, Word] = {
@@ -30,6 +30,7 @@ _WORDS: dict[Answer, Word] = {
     "not decidable": "not decidable",
     "incomplete": "incomplete",
 }
+_MEASURED_BY = {TOGETHER: "ensembles of seeds"}
 _TWO_SIDED: Alternative = "two-sided"
 _GREATER: Alternative = "greater"
 
@@ -51,7 +52,7 @@ def decide(stated: StatedClaim, ground: Ground, datasets: tuple[str, ...], resul
     absent = [f"the data set {name}" for name in datasets if name not in ground.datasets]
     absent += [f"the rows {rows_text(found.absent)}"] if found.absent else []
     if stated.metric != ACCURACY and ground.measured(stated.metric).empty:
-        absent.append(f"{stated.metric} in each record (flatness=quick)")
+        absent = [_MEASURED_BY.get(stated.metric, f"{stated.metric} in each record (flatness=quick)")]
     if absent:
         return Finding(word="not run", takes=_to_run(f"It takes {' and '.join(absent)}", stated))
     if stated.goes_with:

@@ -13,8 +13,9 @@ from typing import Any, get_args
 import yaml
 
 from ...core.errors import ConfigError, UnknownNameError, one_line
+from ..frames.ensembles import ENSEMBLE, SINGLE
 from ..frames.flatness_rows import PLACES, SCALARS
-from .statement import ACCURACY, COLUMNS, ClaimFile, Direction, Joined, RowPick, StatedClaim
+from .statement import ACCURACY, COLUMNS, TOGETHER, ClaimFile, Direction, Joined, RowPick, StatedClaim
 
 SHIPPED = "qtdog"
 _ENTRIES = tuple(field.name for field in fields(StatedClaim))
@@ -169,19 +170,20 @@ def _claim(raw: object, scopes: Mapping[str, tuple[str, ...]]) -> StatedClaim:
 
 
 def _check_contrast(what: str, made: StatedClaim) -> None:
-    if made.metric != ACCURACY and not _MEASURE.fullmatch(made.metric):
+    if made.metric not in (ACCURACY, TOGETHER) and not _MEASURE.fullmatch(made.metric):
         raise ConfigError(
-            f"metric is accuracy or a measure of flatness on source or target, {what} has {made.metric!r}; write for "
+            f"metric is accuracy, {TOGETHER}, or a measure of flatness on source or target, {what} has {made.metric!r}; write for "
             "example F(0.01) on source"
         )
-    if made.alternative == "equal" and (made.metric != ACCURACY or made.together != "every"):
+    _check_selections(what, made)
+    if made.alternative == "equal" and (made.metric not in (ACCURACY, TOGETHER) or made.together != "every"):
         raise ConfigError(
             f"equal is within the run's margin in points of accuracy, of every difference; {what} has metric {made.metric} and "
             f"together {made.together}, leave both out"
         )
     if made.goes_with:
         _choice("quantity to go with", made.goes_with, ("gap",))
-        if made.metric == ACCURACY or made.against or made.when or not made.rows:
+        if made.metric in (ACCURACY, TOGETHER) or made.against or made.when or not made.rows:
             raise ConfigError(
                 f"goes_with correlates a measure of flatness over rows: {what} needs metric and rows, and no against or when"
             )
@@ -194,3 +196,16 @@ def _check_contrast(what: str, made: StatedClaim) -> None:
             f"a claim has rows and what they stand against, or outside, which says why records cannot test it; {what} has "
             f"{', '.join(name for name in ('rows', 'against', 'outside') if getattr(made, name)) or 'none of them'}"
         )
+
+
+def _check_selections(what: str, made: StatedClaim) -> None:
+    """Seeds together are an ensemble or one of them; without that metric there is neither."""
+    wanted = (ENSEMBLE, SINGLE)
+    for pick in made.picks:
+        for name in pick.selection or ("",):
+            if made.metric == TOGETHER and (name or pick in made.rows) and name not in wanted:
+                raise ConfigError(
+                    f"metric {TOGETHER} needs selection: {ENSEMBLE} or {SINGLE}, {what} has {name or 'none'}; write one"
+                )
+            if made.metric != TOGETHER and name in wanted:
+                raise ConfigError(f"selection: {name} needs metric: {TOGETHER}, {what} has {made.metric}; write both")

@@ -13,11 +13,12 @@ from ...bench.results.record import HEADLINE, LAST, ORACLE
 from ...core.errors import ConfigError, UnknownNameError
 from ..frames.columns import ACROSS, SECTION, Section, in_section
 from ..frames.cube import MISSING, Cube, Method
+from ..frames.ensembles import ENSEMBLE, SINGLE, as_cells
 from ..frames.line_ups import line_ups
 from ..frames.results import Results
 from ..frames.roles import base_name
 from ..verdict.contrasts import BASELINE
-from .statement import ACCURACY, METHODS, ClaimFile, RowPick
+from .statement import ACCURACY, METHODS, TOGETHER, ClaimFile, RowPick
 
 _START = re.compile(r",? ?start_step=[^,)]*")
 
@@ -32,6 +33,7 @@ class Ground:
         start: the share of the steps that goes without saying, where it is the same for all data sets; else empty.
         cells: their cells, with the column ``start``; the algorithm of one that starts elsewhere than usual says so.
         flatness: measures of the deployed weights by key.
+        ensembles: of seeds, by the key of a member.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Ground:
     start: str
     cells: pd.DataFrame = field(repr=False)
     flatness: pd.DataFrame = field(repr=False)
+    ensembles: pd.DataFrame = field(repr=False)
     _cubes: dict[tuple[tuple[str, ...], str], Cube] = field(default_factory=dict, repr=False, compare=False)
 
     def cube(self, datasets: Collection[str], metric: str) -> Cube:
@@ -46,7 +49,7 @@ class Ground:
 
         Args:
             datasets: none for all.
-            metric: ``accuracy``, in percent, or a measure of flatness of the selection by source validation.
+            metric: ``accuracy`` or that of `TOGETHER`, in percent, or a measure of flatness of the selection by source validation.
         """
         chosen = tuple(name for name in self.datasets if name in datasets or not datasets)
         if (chosen, metric) not in self._cubes:
@@ -58,11 +61,16 @@ class Ground:
         own = own.assign(**dict(zip(SECTION[1:], ACROSS[1:], strict=True)))
         if metric != ACCURACY:
             own = own[own["selection"] == HEADLINE]
+        if metric == TOGETHER:
+            own = as_cells(self.ensembles, own)
+        elif metric != ACCURACY:
             own = own.assign(accuracy=own["key"].map(self.measured(metric)) / 100)
         return Cube.of(own)
 
     def measured(self, metric: str, column: str = "value") -> pd.Series[float]:
-        """Return a column of the rows of a measure of flatness, by key."""
+        """Return a column of the rows of a measure of flatness, or of ensembles, by key."""
+        if metric == TOGETHER:
+            return self.ensembles.set_index("key")[ENSEMBLE]
         measure, _, place = metric.partition(" on ")
         rows = self.flatness[(self.flatness["measure"] == measure) & (self.flatness["place"] == place)]
         return rows.drop_duplicates("key").set_index("key")[column]
@@ -132,7 +140,9 @@ def grounds(results: Results, asked: str = "") -> Iterator[Ground]:
             parts.append(part.assign(algorithm=named))
         datasets = tuple(section[0] for section in found)
         own, start = pd.concat(parts, ignore_index=True), usuals.pop() if len(usuals) == 1 else ""
-        yield Ground(name=name, datasets=datasets, start=start, cells=own, flatness=deployed)
+        yield Ground(
+            name=name, datasets=datasets, start=start, cells=own, flatness=deployed, ensembles=results.ensembles
+        )
 
 
 def check_names(stated: ClaimFile, results: Results) -> None:
@@ -145,7 +155,7 @@ def check_names(stated: ClaimFile, results: Results) -> None:
     known = {
         "quantizer": {METHODS, *cells["quantizer"], *map(base_name, cells["quantizer"]), *installed_names("quantizer")},
         "algorithm": {*cells["algorithm"], *map(base_name, cells["algorithm"]), *installed_names("algorithm")},
-        "selection": {HEADLINE, LAST, ORACLE, *cells["selection"], *installed_names("averaging")},
+        "selection": {HEADLINE, LAST, ORACLE, ENSEMBLE, SINGLE, *cells["selection"], *installed_names("averaging")},
     }
     datasets = {*cells["dataset"], *installed_names("dataset")}
     for scope in stated.scopes.values():

@@ -9,6 +9,7 @@ from ..frames.columns import FLOAT
 from ..verdict.contrasts import BASELINE
 
 ACCURACY = "accuracy"
+TOGETHER = "seeds together"
 METHODS = "methods"
 """In place of a quantizer's name: every quantizer of the folder, neither float nor a control."""
 Direction = Literal["greater", "less", "equal"]
@@ -23,7 +24,7 @@ class RowPick:
         quantizer: names, or `METHODS`.
         bits: as tables have them: ``W7``, ``W7A8``, ``float``.
         algorithm: names.
-        selection: ``iid``, ``last``, ``oracle`` or a weight average.
+        selection: ``iid``, ``last``, ``oracle`` or a weight average; of seeds together ``ensemble`` or ``single``.
         start: when quantization starts, as a share of the steps, for example ``0.4``.
     """
 
@@ -71,7 +72,8 @@ class StatedClaim:
         when: a change to both sides: the contrast is then by how much it changes the difference.
         family: the rows whose gains Holm corrects together with this one; None for all quantizers of the algorithm, as in the
             verdict.
-        metric: ``accuracy``, or a measure of flatness such as ``F(0.01) on source``.
+        metric: ``accuracy``, a measure of flatness such as ``F(0.01) on source``, or `TOGETHER`: accuracy on the whole target domain,
+            ``selection: ensemble`` of all seeds and ``selection: single`` of one.
         alternative: on which side of 0 the claim puts the contrast; ``equal``: within the margin of the run.
         together: of several differences: ``every`` one, ``some`` one, or whether they ``differ``.
         goes_with: ``gap``: the metric's rank correlation with the out-of-domain gap, over the rows; else empty.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...bench.results.codec import WRONG
 from ...bench.results.deployment import Deployment, deployments
+from ...bench.results.ensemble import EnsembleRecord, ensembles
 from ...bench.results.record import Record
 from ...bench.results.store import RunStore, Unreadable
 from ...bench.results.trials import Searched, read_search
@@ -19,6 +20,8 @@ from .flatness_rows import flatness_rows
 from .metric_rows import MetricReader
 from .record_rows import audit_row, curve_rows, latency_row, provenance_items, size_row
 from .variants import identity
+
+T = TypeVar("T")
 
 
 def _labels(record: Record) -> dict[str, Any]:
@@ -55,6 +58,7 @@ class Reader:
         metrics: one row a record and metric of another package.
         measured: applies those metrics.
         deployed: the deployment records.
+        ensembles: of seeds.
         problems: (file, reason) of what could not be used.
         provenance: (path, value) -> number of records.
         searched: which records are trials of which row.
@@ -71,6 +75,7 @@ class Reader:
         self.flatness: list[dict[str, Any]] = []
         self.metrics: list[dict[str, Any]] = []
         self.deployed: list[Deployment] = []
+        self.ensembles: list[EnsembleRecord] = []
         self.problems: list[tuple[str, str]] = []
         self.provenance: Counter[tuple[str, str]] = Counter()
         self.measured = MetricReader()
@@ -82,21 +87,19 @@ class Reader:
         self.searched = read_search(self.root)
         for damaged in self.searched.damaged:
             self._problem(damaged.path, damaged.reason)
-        for record in store.records():
-            if isinstance(record, Unreadable):
-                self._problem(record.path, record.reason)
+        for record in self._whole(store.records()):
+            self._add(record)
+        self.latency += [latency_row(latency) for latency in self._whole(store.latencies())]
+        self.deployed += self._whole(deployments(self.root))
+        self.ensembles += self._whole(ensembles(store))
+
+    def _whole(self, found: Iterable[T | Unreadable]) -> Iterator[T]:
+        """Yield what could be read and note the rest."""
+        for one in found:
+            if isinstance(one, Unreadable):
+                self._problem(one.path, one.reason)
             else:
-                self._add(record)
-        for latency in store.latencies():
-            if isinstance(latency, Unreadable):
-                self._problem(latency.path, latency.reason)
-            else:
-                self.latency.append(latency_row(latency))
-        for deployment in deployments(self.root):
-            if isinstance(deployment, Unreadable):
-                self._problem(deployment.path, deployment.reason)
-            else:
-                self.deployed.append(deployment)
+                yield one
 
     def _problem(self, path: Path, reason: str) -> None:
         name = path.relative_to(self.root).as_posix()

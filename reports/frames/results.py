@@ -20,6 +20,7 @@ from ..text import escape
 from .columns import METHOD, ROW, SECTION, Section, of_section, ordered
 from .cube import Cube
 from .deployments import with_labels
+from .ensembles import ENSEMBLES, ensemble_rows, of_equal_seeds
 from .flatness_rows import FLATNESS
 from .line_ups import LineUp, line_ups
 from .metric_rows import METRIC
@@ -46,6 +47,7 @@ class Results:
         curves: one row per cell and checkpoint: key, step, source_acc, target_out (0 to 1), noise.
         flatness: one row per cell and measure.
         deployed: what `quantdg deploy` stored, under the labels of this report.
+        ensembles: one row per row of a table and target, columns ENSEMBLES; of the seeds that most have.
         metrics: one row per cell and metric of another package: key, metric, value.
         roles: of the quantizers, by their labels here.
         rules: by which the verdict answers.
@@ -65,6 +67,7 @@ class Results:
     curves: pd.DataFrame
     flatness: pd.DataFrame
     metrics: pd.DataFrame
+    ensembles: pd.DataFrame
     roles: Roles
     rules: Rules = field(default_factory=Rules)
     deployed: tuple[Deployment, ...] = ()
@@ -201,6 +204,7 @@ def _results(reader: Reader, rules: Rules) -> Results:
         curves=pd.DataFrame(reader.curves, columns=CURVE),
         flatness=labelled(reader.flatness, FLATNESS),
         metrics=labelled(reader.metrics, METRIC),
+        ensembles=of_equal_seeds(labelled(ensemble_rows(reader.ensembles, reader.cells), ENSEMBLES)),
         roles=roles,
         rules=rules,
         deployed=with_labels((d for d in reader.deployed if d.key not in chosen.hidden), names),

@@ -1,36 +1,31 @@
 """Ensembles by hand, then of cells that a quick run has stored."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from quantdg.bench.ensembles.cells import combine_cells, open_members
 from quantdg.bench.ensembles.combine import correctness, greedy, mean_logits, mean_weights
 from quantdg.bench.experiment import load as config
+from quantdg.bench.results.ensemble import EnsembleRecord, ensembles
 from quantdg.bench.results.record import unpack_bits
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep.session import run_experiment
-from quantdg.core.errors import ConfigError
-
-
-class Constant(nn.Module):
-    def __init__(self, *logits):
-        super().__init__()
-        self.logits = torch.tensor(logits)
-
-    def forward(self, x):
-        return self.logits.expand(len(x), -1)
+from quantdg.core.cli import main
+from quantdg.core.errors import ConfigError, RecordError
+from quantdg.reports.frames.results import load
+from quantdg.reports.tables.ensembles import ensembles_tables
 
 
 def test_logits_are_averaged_not_probabilities_or_votes():
-    members = [Constant(9.0, 0.0, 0.0), Constant(0.0, 5.0, 0.0), Constant(0.0, 5.0, 0.0)]
-    predict = mean_logits(members)  # means 3, 10/3, 0; probabilities would also say 1, a sum of votes too
-    assert torch.allclose(predict(torch.zeros(2, 1)), torch.tensor([3.0, 10 / 3, 0.0]).expand(2, -1))
-    sure = mean_logits([Constant(9.0, 0.0), Constant(0.0, 4.0), Constant(0.0, 4.0)])
-    assert sure(torch.zeros(1, 1)).argmax() == 0  # two of three vote for 1
-    labels = torch.tensor([0, 1])
-    assert correctness(sure, [(torch.zeros(2, 1), labels)]).tolist() == [True, False]
+    members = [torch.tensor([logits]) for logits in ([9.0, 0.0, 0.0], [0.0, 5.0, 0.0], [0.0, 5.0, 0.0])]
+    mean = mean_logits(members)  # means 3, 10/3, 0; probabilities would also say 1, a sum of votes too
+    assert torch.allclose(mean, torch.tensor([[3.0, 10 / 3, 0.0]]))
+    sure = mean_logits([torch.tensor([logits]) for logits in ([9.0, 0.0], [0.0, 4.0], [0.0, 4.0])])
+    assert sure[0].argmax() == 0  # two of three vote for 1
+    assert correctness(sure.expand(2, -1), torch.tensor([0, 1])).tolist() == [True, False]
 
 
 def test_the_mean_of_weights_leaves_buffers_as_in_the_first():
@@ -97,3 +92,62 @@ def test_diwa_is_one_float_model(stored, how):
     assert result.bytes == pytest.approx(records["erm", 0].sizes.float_file, rel=0.01)
     assert 0 < result.accuracy <= 1
     assert np.isfinite(result.single).all()
+
+
+def test_each_row_gets_the_ensemble_of_its_seeds_once(stored, capsys):
+    experiment, records = stored
+    root = experiment.paths.out
+    assert main(["ensemble", "--over-seeds", str(root)]) == 0
+    made = {one.members: one for one in ensembles(RunStore(root))}
+    assert set(made) == {tuple(records[a, seed].key for seed in (0, 1)) for a in ("erm", "coral")}
+    for algorithm in ("erm", "coral"):
+        by_hand = combine_cells(members(stored, (algorithm, 0), (algorithm, 1)), "logits")
+        one = made[by_hand.members]
+        assert (one.accuracy, one.single, one.bytes, one.seeds) == (
+            by_hand.accuracy,
+            by_hand.single,
+            by_hand.bytes,
+            (0, 1),
+        )
+        assert one.float_bytes == records[algorithm, 0].sizes.float_file
+    assert capsys.readouterr().out.startswith("2 ensembles of 2 seeds added, 0 were there")
+    assert main(["ensemble", "--over-seeds", f"{root}/digits/thick/*/erm"]) == 0
+    assert capsys.readouterr().out.startswith("0 ensembles of 2 seeds added, 1 were there")
+    (table,) = ensembles_tables(load(root))
+    assert table.text["thick"].tolist() == [
+        f"{100 * made[tuple(records[a, s].key for s in (0, 1))].accuracy:.1f}" for a in ("erm", "coral")
+    ]
+    assert table.text["over one float"].tolist() == ["\N{EM DASH}"] * 2  # the folder has no float row
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["/digits/thick/0/erm"], "needs a row with at least 2 finished seeds"),
+        (["", "--how", "diwa"], "takes the mean of logits"),
+    ],
+)
+def test_seeds_that_cannot_be_combined_are_refused(stored, capsys, words, says):
+    experiment, _ = stored
+    first, *more = words
+    assert main(["ensemble", "--over-seeds", f"{experiment.paths.out}{first}", *more]) == 2
+    assert says in capsys.readouterr().err
+
+
+ONE = EnsembleRecord(
+    key="0" * 16, members=("a" * 16, "b" * 16), seeds=(0, 1), accuracy=0.5, single=(0.4, 0.5), bytes=7, float_bytes=9
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({}, "must have the key"),
+        ({"members": ["a" * 16, "../../../etc"]}, "16 hexadecimal digits"),
+        ({"schema": 2}, "has schema 2"),
+        ({"accuracy": "high"}, "not a whole record of an ensemble"),
+    ],
+)
+def test_a_stored_ensemble_that_is_none_is_refused(change, says):
+    with pytest.raises(RecordError, match=says):
+        EnsembleRecord.from_json(json.dumps({**json.loads(ONE.to_json()), **change}))

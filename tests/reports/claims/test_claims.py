@@ -14,6 +14,7 @@ import pytest
 from pytest import approx
 from scipy import stats
 
+from quantdg.bench.results.ensemble import EnsembleRecord, ensemble_key, write_ensemble
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import ConfigError, UnknownNameError
@@ -48,6 +49,7 @@ def flatness(value: float) -> dict[str, object]:
 
 
 def fill(store: RunStore, make: Callable[..., Record]) -> None:
+    keys: dict[tuple[object, ...], list[str]] = {}
     for (algorithm, quantizer, bits), points in GAINS.items():
         for d in range(8):
             for seed in range(1 if bits == "W8" or algorithm == "coral" else 2):
@@ -55,10 +57,22 @@ def fill(store: RunStore, make: Callable[..., Record]) -> None:
                     late = 0.3 * (start == 12 and quantizer == "lsq")
                     values = [(60 + p * (1 + 0.01 * d) + 0.1 * d - late) / 100 for p in points]
                     protocol = {"name": "small", "steps": 60, "start_step": start}
-                    store.write(make(
+                    store.write(record := make(
                         f"d{d}", seed, algorithm, quantizer, dict(zip(("iid", "swad", "last"), values, strict=True)), bits=bits,
                         settings={"protocol": protocol}, flatness=flatness(0.5 - points[0] / 20 + 0.001 * d),
                     ))  # fmt: skip
+                    keys.setdefault((algorithm, quantizer, bits, d, start), []).append(record.key)
+    for quantizer, bits, ensemble, single in (("float", "float", 0.65, 0.61), ("lsq", "W7", 0.63, 0.60)):
+        for d in range(8):
+            together(store, keys["erm", quantizer, bits, d, 24], (ensemble + 0.001 * d, single))
+
+
+def together(store: RunStore, members: list[str], accuracies: tuple[float, float]) -> None:
+    ensemble, single = accuracies
+    write_ensemble(store.root, EnsembleRecord(
+        key=ensemble_key(members), members=tuple(members), seeds=(0, 1), accuracy=ensemble, single=(single - 0.01, single + 0.01),
+        bytes=3, float_bytes=6,
+    ))  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +219,20 @@ def test_what_is_not_there_is_not_run_and_says_what_it_takes(ask: Ask) -> None:
     assert "F(0.5) on target in each" in ask(rows=LSQ, against=FLOAT, metric="F(0.5) on target").takes
 
 
+@pytest.mark.parametrize(
+    ("against", "mean", "p"), [("{quantizer: float, selection: single}", 2.35, 1 / 256), (FLOAT, -2.0, 1.0)]
+)
+def test_seeds_together_are_compared_with_one_and_with_as_many(ask: Ask, against: str, mean: float, p: float) -> None:
+    rows = "{quantizer: lsq, bits: W7, selection: ensemble}"
+    found = ask(metric="seeds together", rows=rows, against=against)
+    assert (found.mean, found.p, found.n_domains) == (approx(mean), approx(p), 8)  # 63 + 0.1 d, d to 7, over 61
+
+
+def test_ensembles_that_are_not_there_are_not_run(ask: Ask) -> None:
+    rows = "{algorithm: coral, quantizer: lsq, bits: W7, selection: ensemble}"
+    assert ask(metric="seeds together", rows=rows, against=FLOAT).word == "not run"
+
+
 def test_flatness_goes_with_the_gap(ask: Ask) -> None:
     rows = "[{quantizer: float}, {quantizer: [freeze, uniform_noise]}, {quantizer: methods, bits: [W3, W7]}]"
     found = ask(rows=rows, metric="F(0.01) on source", goes_with="gap")
@@ -239,6 +267,11 @@ def test_a_name_that_can_match_nothing_is_refused(ask: Ask, text: str, says: str
         ({"against": FLOAT, "together": "all"}, "there are: differ, every, some"),
         ({"against": FLOAT, "metric": "loss"}, "write for example F(0.01) on source"),
         ({"against": FLOAT, "scope": "moon"}, "no scope named 'moon'"),
+        (
+            {"against": "{selection: single}", "metric": "seeds together"},
+            "needs selection: ensemble or single, claim one has none",
+        ),
+        ({"against": "{selection: single}"}, "selection: single needs metric: seeds together"),
         ({"against": FLOAT, "alternative": "equal", "together": "some"}, "leave both out"),
         ({"against": FLOAT, "goes_with": "gap"}, "needs metric and rows, and no against"),
         ({"against": "{bits: W8}", "family": "{bits: W7}"}, "only gains over float are corrected together"),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from pathlib import Path
 from stat import S_ISREG
 
 from .errors import ConfigError
 
 _LONGEST_NAME, _LONGEST_PATH = 255, 3500  # bytes; the path leaves room for what is put below it
+_MOST_KEPT = 100
+_OTHER = re.compile(r"[^\w+@-]", re.ASCII)
+_PLAIN = re.compile(rf"\w[\w+@.-]{{0,{_MOST_KEPT - 1}}}")
 
 
 def user_path(text: str, what: str = "a path") -> Path:
@@ -63,6 +68,17 @@ def output_folder(text: str, what: str = "an output folder") -> Path:
     if os.path.lexists(path) and not path.is_dir():
         raise ConfigError(f"{what} must be a folder, {path} is something else; write another name")
     return path
+
+
+def file_name(text: str) -> str:
+    """Return a name as part of a file name: a name may come from a stranger's record, and leads to no other folder.
+
+    A plain one stays as it is; of any other each other character becomes ``_``, and eight digits of its hash follow.
+    """
+    if _PLAIN.fullmatch(text):
+        return text
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{_OTHER.sub('_', text)[:_MOST_KEPT]}-{digest}"
 
 
 def default_cache() -> Path:

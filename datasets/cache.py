@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DataError
+from ..core.paths import file_name
 from .cache_check import image_sum, joined_sum, note_checked, pixel_checksum, was_checked
 from .decode import decode_all
 from .scan import Listing
@@ -167,7 +168,7 @@ def cached_images(
     Raises:
         DataError: an image cannot be read, or the cache cannot be written (for example the disk is full).
     """
-    folder = cache_dir / f"{name}-{size}-{cache_key(listing, size)}"
+    folder = cache_dir / f"{file_name(name)}-{size}-{cache_key(listing, size)}"
     count = len(listing.entries)
     found = _open(folder, count, size)
     if found is None:

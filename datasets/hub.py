@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError, DataError
+from ..core.paths import file_name
 from .base import DomainDataset
 from .hub_rows import Columns, Source, open_rows
 from .listed import check_size, listed_dataset
@@ -71,7 +72,9 @@ def load_hub(  # noqa: PLR0913 - what a table is called and what its columns are
     version = _file_state(local, revision) if local else _commit(path, revision, root)
     version = f"{version} {subset} {tuple(columns)}"
     key = hashlib.sha256(version.encode(errors="surrogateescape")).hexdigest()[:16]
-    kept, files = (None, None) if cache_dir is None else (cache_dir / f"{name}-{key}.json", cache_dir / "hub")
+    kept, files = (
+        (None, None) if cache_dir is None else (cache_dir / f"{file_name(name)}-{key}.json", cache_dir / "hub")
+    )
     source = Source(str(local or path), local is not None, revision, subset, cache=files)
     listing = list_rows(partial(open_rows, source, columns), source.name, version, domains, kept=kept)
     return listed_dataset(name, listing, size, cache_dir)

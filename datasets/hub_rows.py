@@ -142,11 +142,18 @@ def _rows(library: Any, parts: Mapping[str, Any], columns: Columns, source: str)
     return Rows(domains, labels, files if all(files) else None, read)
 
 
+def _file(path: Path) -> bytes:
+    """A table may come from a stranger: what it names is opened only where it is a file, which a pipe or device is not."""
+    if not path.is_file():
+        raise ValueError(f"{path} is no file")
+    return path.read_bytes()
+
+
 def _content(image: Any) -> bytes:
     """The bytes of a file, which the table holds or tells the path of."""
     content, path = (image.get("bytes"), image.get("path")) if isinstance(image, Mapping) else (image, None)
     if content is None and path:
-        return Path(path).read_bytes()
+        return _file(Path(path))
     if content is None:
         raise ValueError("the row holds no image")
     return bytes(content)

@@ -30,6 +30,7 @@ def _check_format(options: argparse.Namespace, wanted: str, given: object) -> No
 def report(argv: Sequence[str]) -> int:
     """Print the answer of a run folder and write tables, figures and the page; needs only the records."""
     from ..bench.results.archive import beside, run_folder
+    from ..bench.results.folder import inside
     from .answer.terminal import show, summary
     from .listing import print_measured, print_table
     from .page.cell_pages import FOLDER, address, write_cell_pages
@@ -38,7 +39,7 @@ def report(argv: Sequence[str]) -> int:
 
     options = report_parser().parse_args(argv)
     _check_format(options, "--table NAME or --full", options.table or options.full)
-    out = options.out or beside(options.runs) / "report"
+    out = options.out or inside(beside(options.runs), f"report/{FOLDER}/-").parent.parent
     with run_folder(options.runs) as root:
         made = Report.of(root, options.margin, options.alpha, options.accuracy_from)
         if options.table:

@@ -13,7 +13,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from ..core.errors import ConfigError
-from ..core.text import printable, say
+from ..core.text import in_a_line, say
 from .answer.terminal import show
 from .frames.trials import how_chosen
 from .report import Report
@@ -91,7 +91,8 @@ def _written(table: Table, form: Form) -> str:
 
 def _print_text(tables: Sequence[Table], before: Sequence[str] = (), after: Sequence[str] = ()) -> None:
     if not sys.stdout.isatty():
-        parts = [*(["\n".join(before)] if before else []), *(table.plain() for table in tables), *after]
+        head = ["\n".join(map(in_a_line, before))] if before else []
+        parts = [*head, *(table.plain() for table in tables), *map(in_a_line, after)]
         say("\n\n".join(parts))
         return
     width = Console().width
@@ -100,13 +101,13 @@ def _print_text(tables: Sequence[Table], before: Sequence[str] = (), after: Sequ
 
 
 def _line(text: str, style: str = "") -> Text:
-    return Text(printable(text), style)
+    return Text(in_a_line(text), style)
 
 
 def _drawn(table: Table, width: int) -> Iterator[RenderableType]:
     """The title, the table in as many parts as the width asks for, each with the names of its rows, and the notes."""
     head, *rows = table.cells()
-    yield _line(f"\n{table.title}", "bold")
+    yield from (_line(""), _line(table.title, "bold"))
     if not rows:
         yield _line("Nothing to show.")
     else:

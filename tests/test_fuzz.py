@@ -208,13 +208,21 @@ def records(rng: random.Random, folder: Path, whole: Path) -> int:
     keys = sorted(p.stem for p in (whole / "cells").iterdir())
     commands = [
         ("status", str(root)),
+        ("watch", "--once", str(root)),
         ("verdict", str(root)),
+        ("claims", str(root)),
+        ("compare", str(root), str(rng.choice([whole, "domainbed"]))),
+        ("export", str(root), "--csv", str(folder / "numbers.csv")),
         ("merge", str(root), "--out", str(folder / "merged")),
         ("show", str(root)),
         ("show", "--full", f"{root}/{rng.choice(keys)}"),
+        ("show", "--json", str(root)),
+        ("ensemble", f"{root}/*"),
     ]
     rare = [
         ("report", str(root)),
+        ("publish", str(root), "--to", str(folder / "published")),
+        ("track", str(root), "--to", "tensorboard"),
         ("deploy", f"{root}/{rng.choice(keys)}", "--runtime", "onnxruntime", "--rounds", "7"),
     ]
     return command(*(rng.choice(rare) if rng.random() < 0.05 else rng.choice(commands)))

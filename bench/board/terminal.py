@@ -9,7 +9,7 @@ from itertools import groupby
 from rich.console import Group
 from rich.text import Text
 
-from ...core.text import printable
+from ...core.text import in_a_line
 from .board import Board, duration
 from .fit import Grid, box_text, fitted, row_name
 
@@ -61,7 +61,7 @@ class TerminalBoard:
 
     def _head(self, board: Board) -> Iterator[Text]:
         clock = time.strftime("%H:%M:%S", time.localtime(board.at))
-        yield Text.assemble((printable(board.folder), "bold"), f"  {clock}")
+        yield Text.assemble((in_a_line(board.folder), "bold"), f"  {clock}")
         full = round(20 * board.share)
         bar = ("#" * full + "." * (20 - full)) if self.ascii_only else ("█" * full + "░" * (20 - full))
         yield Text(f"{bar} {int(100 * board.share)} %  {board.counts()}")
@@ -73,13 +73,13 @@ class TerminalBoard:
         first = Text(" " * name, style="dim")
         for dataset, part in groupby(range(len(widths)), key=lambda i: grid.columns[i][0]):
             room = sum(widths[i] + 2 for i in part)
-            first.append(printable(dataset)[: room - 1].ljust(room))
+            first.append(in_a_line(dataset)[: room - 1].ljust(room))
         second = Text(" " * name, style="dim")
         for (_, target), width in zip(grid.columns, widths, strict=True):
-            second.append(printable(target)[:width].ljust(width + 2))
+            second.append(in_a_line(target)[:width].ljust(width + 2))
         yield from (first, second)
         for row, boxes in zip(grid.rows, grid.boxes, strict=True):
-            line = Text(printable(row_name(row)).ljust(name))
+            line = Text(in_a_line(row_name(row)).ljust(name))
             for box, width in zip(boxes, widths, strict=True):
                 line.append_text(self._box(box, grid.single, width + 2))
             yield line
@@ -109,20 +109,20 @@ class TerminalBoard:
 
     def _foot(self, board: Board) -> Iterator[Text]:
         for what, who in board.work[:AT_WORK]:
-            yield Text.assemble(("at work  ", "cyan"), printable(f"{what} on {who}"))
+            yield Text.assemble(("at work  ", "cyan"), in_a_line(f"{what} on {who}"))
         if board.latest:
             yield Text(f"{'latest':60} {'source val.':>12} {'target':>8}", style="dim")
         for cell in board.latest[:RESULTS]:
             numbers = f"{_percent(cell.source):>12} {_percent(cell.target):>8}"
-            yield Text(f"{printable(cell.cell)[:60]:60} {numbers}  {duration(cell.ago)} ago")
+            yield Text(f"{in_a_line(cell.cell)[:60]:60} {numbers}  {duration(cell.ago)} ago")
         for failure in board.failures[:REASONS]:
-            yield Text.assemble((f"{len(failure.cells)} x ", "bold red"), printable(failure.reason))
+            yield Text.assemble((f"{len(failure.cells)} x ", "bold red"), in_a_line(failure.reason))
             more = f" and {len(failure.cells) - 2} more" if len(failure.cells) > 2 else ""
-            yield Text(f"    {printable(', '.join(failure.cells[:2]))}{more}", style="dim")
+            yield Text(f"    {in_a_line(', '.join(failure.cells[:2]))}{more}", style="dim")
         if len(board.failures) > REASONS:
             yield Text(f"and {len(board.failures) - REASONS} more reasons; quantdg status lists all", style="dim")
         for line in board.ignored[:IGNORED]:
-            yield Text(printable(line), style="yellow")
+            yield Text(in_a_line(line), style="yellow")
 
 
 def _percent(share: float | None) -> str:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...core.text import say
+from ...core.text import in_a_line, say
 
 if TYPE_CHECKING:
     from ..results.record import Record
@@ -73,4 +73,4 @@ def _again(record: Record) -> str:
         recipe = recipe_of(record)
     except RecordError as error:
         return f"no command for it: {error}"
-    return "\n".join(["again:", recipe.command, *(f"# {note}" for note in recipe.notes)])
+    return "\n".join(["again:", recipe.command, *(f"# {in_a_line(note)}" for note in recipe.notes)])

@@ -8,6 +8,7 @@ from statistics import median
 from tabulate import tabulate
 
 from ...core.nested import leaves
+from ...core.text import in_a_line
 from .codec import reading
 from .record import Record
 from .store import RunStore
@@ -28,11 +29,11 @@ def cell_list(store: RunStore, keys: Sequence[str], *, full: bool) -> str:
     searched = any(key in trials for key in shown)
     rows = [
         (
-            cell.labels.path if cell.labels else "?",
+            in_a_line(cell.labels.path if cell.labels else "?"),
             key,
             *([trials.get(key, "")] if searched else []),
             cell.state,
-            cell.reason[:60],
+            in_a_line(cell.reason)[:60],
         )
         for key in shown
         if (cell := cells.get(key)) is not None
@@ -52,14 +53,13 @@ def cell_overview(store: RunStore, key: str, *, full: bool) -> str:
     record = store.load(key)
     with reading(str(store.cell_path(key)), "record"):
         trial = trial_texts(store.root).get(key)
-        head = f"{record.labels.path}  {key}{f'  trial {trial}' if trial else ''}"
         lines = [
-            head,
-            *_standing(record),
+            f"{in_a_line(record.labels.path)}  {key}{f'  trial {trial}' if trial else ''}",
+            *map(in_a_line, _standing(record)),
             *_traceback(store, record, full),
             *_accuracies(record),
             *_size(record),
-            *_layers(record),
+            *map(in_a_line, _layers(record)),
         ]
         if full:
             lines += [
@@ -67,7 +67,7 @@ def cell_overview(store: RunStore, key: str, *, full: bool) -> str:
                 *_sites(record),
                 *_outputs(record),
                 "",
-                *(f"{name}={value}" for name, value in leaves(record.settings)),
+                *(in_a_line(f"{name}={value}") for name, value in leaves(record.settings)),
             ]
         return "\n".join(lines)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
+from ...core.text import in_a_line
 from ..cells.lease import Leases
 from ..cells.lease_file import Holder, odd_leases
 from ..cells.process import is_dead
@@ -79,14 +80,16 @@ class Status:
     def text(self) -> str:
         """Return tables and lines for a terminal."""
         used = [c for c in COLUMNS if self.states[c] or c in ("done", MISSING, "failed")]
-        rows = [[*name, *(counts[c] or "" for c in used)] for name, counts in sorted(self.table.items())]
+        rows = [
+            [*map(in_a_line, name), *(counts[c] or "" for c in used)] for name, counts in sorted(self.table.items())
+        ]
         rows.append(["all", "", "", "", *(self.states[c] or "" for c in used)])
         parts = [tabulate(rows, ["dataset", "algorithm", "quantizer", "bits", *used]), "", self._speed()]
-        parts += [f"  {what} on {holder}" for what, holder in self.holders]
+        parts += [f"  {in_a_line(what)} on {in_a_line(holder)}" for what, holder in self.holders]
         for reason, cells in sorted(self.failures.items(), key=lambda item: -len(item[1])):
             more = f" and {len(cells) - 3} more" if len(cells) > 3 else ""
-            parts.append(f"{len(cells)} x {reason}\n  {', '.join(sorted(cells)[:3])}{more}")
-        return "\n".join([*parts, *self.ignored])
+            parts += [f"{len(cells)} x {in_a_line(reason)}", f"  {in_a_line(', '.join(sorted(cells)[:3]))}{more}"]
+        return "\n".join([*parts, *map(in_a_line, self.ignored)])
 
     def _speed(self) -> str:
         if not self.states[MISSING] + self.states[RUNNING]:

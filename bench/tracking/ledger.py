@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ...core.errors import RecordError
-from ..results.files import StorageError
-from ..results.folder import read_with_status
+from ..results.files import StorageError, remove
+from ..results.folder import read_text, read_with_status
 from ..results.record import Record
 from ..results.store import RunStore
 
@@ -64,11 +64,11 @@ class Ledger:
 
     def forget(self) -> None:
         """Forget what was told, so that all is told again."""
-        self.path.unlink(missing_ok=True)
+        remove(self.path)
         self._told.clear()
 
     def _lines(self) -> list[str]:
         try:
-            return self.path.read_text(encoding="utf-8").splitlines()
+            return read_text(self.path).splitlines()
         except FileNotFoundError:
             return []

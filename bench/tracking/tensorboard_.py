@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...core.packages import require
+from ..results.files import write_atomic
+from ..results.folder import inside
 from .tracker import TrackedCell, Tracker, read_table
 
 ROWS = 200
@@ -42,7 +44,8 @@ class TensorBoard(Tracker):
         """Write the tables as text, cut after `ROWS` rows, and a copy of the page, which TensorBoard cannot show."""
         writer = self._open(Path("report"))
         at = page.stat().st_mtime
-        kept = Path(shutil.copy(page, self.folder / "page.html"))
+        kept = self.folder / "page.html"
+        write_atomic(kept, page.read_bytes())
         self._text(writer, "page", f"open `{kept.resolve()}` in a browser", at)
         for name, path in tables.items():
             rows = [[cell.replace("|", "/").replace("\n", " ") for cell in row] for row in read_table(path)]
@@ -56,7 +59,7 @@ class TensorBoard(Tracker):
         """Do nothing: each folder is complete when it is written."""
 
     def _open(self, place: Path) -> Any:
-        folder = self.folder / place
+        folder = inside(self.folder, f"{place.as_posix()}/-").parent
         shutil.rmtree(folder, ignore_errors=True)
         return self._writer(str(folder))
 

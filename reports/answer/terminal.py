@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ...core.text import printable
+from ...core.text import in_a_line
 from ..frames.results import Results
 from ..tables.provenance import status_counts
 from ..text.numbers import number_text, points
@@ -58,7 +58,7 @@ def show(shown: RenderableType, most: int = WIDTH) -> None:
 
 
 def _line(text: str, style: str = "") -> Text:
-    return Text(printable(text), style)
+    return Text(in_a_line(text), style)
 
 
 def _card(answer: Answer | None) -> Iterator[Text]:

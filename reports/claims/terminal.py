@@ -8,7 +8,7 @@ from textwrap import wrap
 from rich.console import Group
 from rich.text import Text
 
-from ...core.text import printable
+from ...core.text import in_a_line
 from ..answer.terminal import STYLES, WIDTH
 from ..text.numbers import p_phrase
 from ..verdict.sentences import units_and_seeds
@@ -26,13 +26,13 @@ def claims_summary(stated: ClaimFile, found: Iterable[Line], head: str) -> Group
         found: the answers.
         head: a line about the folder.
     """
-    parts = [Text(printable(f"{stated.title} ({head})"))]
+    parts = [Text(in_a_line(f"{stated.title} ({head})"))]
     network = ""
     for line in found:
         if line.own:
             if line.ground != network:
                 network = line.ground
-                parts += [Text(""), Text(printable(network), "bold")]
+                parts += [Text(""), Text(in_a_line(network), "bold")]
             parts += _paragraph(line)
     return Group(*parts)
 
@@ -41,8 +41,8 @@ def _paragraph(line: Line) -> Iterable[Text]:
     claim, found = line.claim, line.found
     word = Text(f" {found.word.upper()} ", STYLES["incomplete" if found.word == "not run" else found.word])
     yield Text("")
-    yield Text.assemble(word, printable(f" {claim.id}: {claim.says} ({claim.source})"))
+    yield Text.assemble(word, in_a_line(f" {claim.id}: {claim.says} ({claim.source})"))
     on = f"{line.scope}, {units_and_seeds(found.n_domains, found.n_seeds)}: " if found.n_domains else ""
     said = f"{on}{effect_text(claim, found)}, {p_phrase(found.p)}" if found.n_domains else line.scope
     for text in (f"{claim.contrast}; {said}", found.takes):
-        yield from (Text(f"{_INDENT}{printable(row)}") for row in wrap(text, WIDTH - len(_INDENT)))
+        yield from (Text(f"{_INDENT}{in_a_line(row)}") for row in wrap(text, WIDTH - len(_INDENT)))

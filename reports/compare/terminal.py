@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from ...bench.results.record import HEADLINE
-from ...core.text import printable
+from ...core.text import in_a_line
 from ..answer.terminal import WIDTH
 from ..frames.cube import method_label
 from ..tables.table import Table
@@ -47,7 +47,7 @@ def comparison_summary(found: Comparison, heads: Sequence[str]) -> Group:
 
 
 def _line(text: str) -> Text:
-    shown = printable(text)
+    shown = in_a_line(text)
     return Text(shown if len(shown) <= WIDTH else f"{shown[: WIDTH - 1]}…")
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from quantdg.core.text import printable
 ROOT = Path(__file__).parents[2]
 OLD = ROOT / "tests" / "bench" / "results" / "schema1" / "a"
 EVIL = "\x1b[2J\u202egnp.exe\x07\x9b31m\r\u2066"
+FORGED = f"{EVIL}\nrm -rf"
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,7 @@ EVIL = "\x1b[2J\u202egnp.exe\x07\x9b31m\r\u2066"
     [
         ("plain é 漢 \u2013\ttab\nline", "plain é 漢 \u2013\ttab\nline"),
         ("\x1b[31mred", r"\x1b[31mred"),
-        ("a\rb\x00\x7f\x9b", r"a\rb\x00\x7f\x9b"),
+        ("a\rb\x00\x7f\x9b", r"a\rb\x00\u007f\u009b"),
         ("\u202egpj\u2066\u200f\u061c", r"\u202egpj\u2066\u200f\u061c"),
         ("\udce9\u2028", r"\udce9\u2028"),
     ],
@@ -45,9 +47,11 @@ def runs(tmp_path):
     (tmp_path / "runs" / "run.json").write_text('{"schema": 2}')
     for number, path in enumerate(sorted((tmp_path / "runs" / "cells").iterdir())):
         record = Record.from_json(path.read_text())
-        record = replace(record, labels=replace(record.labels, target=f"{EVIL}{number}", model=EVIL))
+        labels = replace(record.labels, target=f"{FORGED}{number}", model=FORGED, quantizer=f"lsq{FORGED}", bits="W7")
+        made = {"machine": {"cpu": FORGED, "device": FORGED}, "threads": FORGED}
+        record = replace(record, labels=labels, provenance=made, plan={**record.plan, "skipped": [["x", FORGED]]})
         if number == 0:
-            record = replace(record, status="failed", reason=EVIL, rows={})
+            record = replace(record, status="failed", reason=FORGED, rows={})
         path.write_text(record.to_json())
     (tmp_path / "runs" / "cells" / f"{EVIL}.json").write_text("{")
     (tmp_path / "runs" / "plans" / f"{EVIL}.json").write_text("{")
@@ -59,16 +63,38 @@ def clean(capsys):
     out, err = capsys.readouterr()
     assert not set("\x1b\u202e\x07\x9b\r\u2066") & set(out + err)
     assert "2J" in out + err
+    assert [line for line in (out + err).splitlines() if line.startswith("rm -rf")] == []
     return out + err
 
 
 @pytest.mark.parametrize(
-    "words", ["status RUNS", "show RUNS", "show RUNS --full", "report RUNS", "merge RUNS --out OUT"]
+    "words",
+    [
+        "status RUNS",
+        "show RUNS",
+        "show RUNS --full",
+        "watch RUNS --once",
+        "verdict RUNS --full",
+        "claims RUNS",
+        "compare RUNS RUNS --full",
+        "report RUNS",
+        "merge RUNS --out OUT",
+    ],
 )
 def test_commands_that_read_a_folder_print_no_command(runs, tmp_path, capsys, words):
-    places = {"RUNS": str(runs), "OUT": str(tmp_path / "out")}
-    assert main([places.get(word, word) for word in words.split()]) in (0, 1)
+    said = words.replace("RUNS", str(runs)).replace("OUT", str(tmp_path / "out"))
+    assert main(said.split()) in (0, 1)
     clean(capsys)
+
+
+def test_the_command_of_a_cell_is_one_command_whatever_its_record_says(runs, capsys):
+    key = sorted(path.stem for path in (OLD / "cells").iterdir())[1]
+    assert main(["show", f"{runs}/{key}"]) == 0
+    before, _, command = capsys.readouterr().out.partition("again:\n")
+    words = shlex.split(command.replace("\\\n", ""), comments=True)
+    assert words[:2] == ["quantdg", "run"]
+    assert [word for word in words[2:] if "=" not in word] == []
+    assert [line for line in before.splitlines() if line.startswith("rm -rf")] == []
 
 
 def test_names_of_folders_and_words_of_the_command_line_are_escaped(tmp_path, capsys):

@@ -82,6 +82,18 @@ def test_second_load_decodes_nothing(source: Path, tmp_path: Path, monkeypatch: 
     assert calls == [12, 12]
 
 
+@pytest.mark.parametrize("name", ["../../outside", "/outside", "a/b", "..", "x" * 300, "\x1b[2J", ".hidden"])
+def test_no_name_of_a_data_set_leads_out_of_the_cache(source: Path, tmp_path: Path, name: str) -> None:
+    """A record of a stranger names its data set."""
+    cache = tmp_path / "made" / "cache"
+    load_folder(name.replace("/outside", f"{tmp_path}/outside"), root=source, cache_dir=cache, size=8)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["made", "source"]
+    assert folders(cache.parent) == ["cache"]
+    (folder,) = folders(cache)
+    assert not folder.startswith(".")
+    assert folder.isprintable()
+
+
 @pytest.mark.parametrize("change", ["content", "new", "gone", "touched"])
 def test_rebuilt_when_the_source_changes(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str

@@ -193,6 +193,7 @@ def test_a_changed_copy_is_read_again(tree: Path, tmp_path: Path) -> None:
         ({}, {"label": None}, r"has nothing in column 'label' of row 3, counted from 0"),
         ({}, {"domain": None}, r"has nothing in column 'domain' of row 3"),
         ({}, {"image": None}, r"1 of 24 images cannot be read: .*holds no image"),
+        ({}, {"image": {"bytes": None, "path": "/dev/zero"}}, "/dev/zero is no file"),
         ({}, {"image": {"bytes": b"<html>", "path": "x.png"}}, r"1 of 24 images cannot be read: .*x\.png"),
         ({}, {"label": "gnu"}, r"class 'gnu' of .* occurs in domain '.' only"),
         ({"domains": ["a"]}, {}, r"at least two domains"),

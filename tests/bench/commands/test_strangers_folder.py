@@ -98,6 +98,18 @@ def test_the_report_and_a_run_import_nothing_either(tmp_path, evil, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("place", ["report", "report/cells"])
+def test_a_report_goes_through_no_link(tmp_path, capsys, place):
+    root, outside = tmp_path / "runs", tmp_path / "outside"
+    shutil.copytree(OLD, root)
+    outside.mkdir()
+    (root / place).parent.mkdir(exist_ok=True)
+    (root / place).symlink_to(outside)
+    assert main(["report", str(root)]) == 2
+    assert f"{root / place} must be a folder, not a link" in capsys.readouterr().err
+    assert not list(outside.iterdir())
+
+
 @pytest.mark.parametrize("group", ["optimizer", "dataset", "model", "schedule", "step_rule"])
 def test_the_command_line_names_only_parts_of_their_group(tmp_path, capsys, group):
     assert main(["run", "--plan", f"{group}._target_=os.system", f"out={tmp_path}/x"]) == 2

@@ -15,7 +15,7 @@ from quantdg.bench.tracking.cells import tracked_cell
 from quantdg.bench.tracking.tracker import Tracker, open_tracker
 from quantdg.bench.tracking.tracking import Tracking, report_files, track_report, without_cells
 from quantdg.core import packages
-from quantdg.core.errors import ConfigError, MissingPackageError, UnknownNameError
+from quantdg.core.errors import ConfigError, MissingPackageError, RecordError, UnknownNameError
 from quantdg.datasets.base import Outline
 from quantdg.reports.page.page import render_html, write_html
 from quantdg.reports.report import Report
@@ -113,6 +113,18 @@ def test_a_cell_is_told_once_and_again_where_it_was_trained_again(folder, heard)
     handed(made.store, "told")
     assert heard[2].key == heard[0].key
     assert heard[2].version != first
+
+
+def test_what_was_told_is_no_link(folder, heard, tmp_path):
+    made, victim = folder(), tmp_path / "victim"
+    made.write(PATH)
+    victim.write_text("mine\n")
+    place = made.store.root / "tracking" / "told" / "told.txt"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(victim)
+    with pytest.raises(RecordError, match="must be a regular file, not a link"):
+        handed(made.store, "told")
+    assert victim.read_text() == "mine\n"
 
 
 def test_a_tool_that_fails_is_said_and_left_out_and_the_others_go_on(folder, heard):

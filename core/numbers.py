@@ -29,3 +29,17 @@ def check_numbers(what: str, value: Any) -> None:
         raise ConfigError(f"{what} must be {size}, got {value}; write a number such as 0.001")
     elif isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
         raise ConfigError(f"{what} must be a whole number up to {_LARGEST_WHOLE}, got one of {len(str(value))} digits")
+
+
+def canonical(value: Any) -> Any:
+    """Return nested settings with one form for each value: a whole number has no fraction, so that 1.0 is 1."""
+    if isinstance(value, Mapping):
+        return {key: canonical(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def meaning(value: Any) -> str:
+    """Return a text that two pieces of plain data share where they are the same setting: 1 and 1.0 are, 1 and true are not."""
+    return repr(canonical(value))

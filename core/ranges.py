@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import ConfigError
-from .numbers import check_numbers
+from .numbers import check_numbers, meaning
 from .repeats import refuse_repeats
 
 DIGITS = 6
@@ -90,7 +90,7 @@ class Choice:
     def __post_init__(self) -> None:
         if not self.values:
             raise ConfigError("a choice needs at least one value, got none; write choice with a list of values")
-        refuse_repeats("choice", self.values, repr)
+        refuse_repeats("choice", self.values, meaning)
 
     def at(self, share: float) -> Any:
         """Return the value below which this share of all draws lies, in the order of the list, 0 <= share < 1."""

@@ -16,7 +16,7 @@ def read_list(path: Path) -> list[str]:
     Bytes that are no UTF-8 are read as Python reads file names, so that they fit only files that are named so.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read or is empty.
     """
     try:
         content = path.read_bytes()
@@ -26,7 +26,13 @@ def read_list(path: Path) -> list[str]:
         ) from error
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = content.decode("utf-16" if wide else "utf-8-sig", errors="replace" if wide else "surrogateescape")
-    return [line.strip() for line in text.split("\n") if line.strip()]
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if not lines:
+        raise DataError(
+            f"a list of duplicates must name an image, {path} names none; write one a line, such as DOMAIN/CLASS/IMAGE, or "
+            "dataset.duplicates=null"
+        )
+    return lines
 
 
 def named_images(lines: Sequence[str], images: Sequence[str], root: Path, unused: Collection[str]) -> set[str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import ConfigError
+from ...core.numbers import canonical
 from ..models.weights import file_sha256
-from ..results.record import TRAINING_VERSION, Labels, canonical, fingerprint
+from ..results.record import TRAINING_VERSION, Labels, fingerprint
 from ..results.verdict_rules import Rules
 from .component import Component, QuantizerComponent
 from .deploy import DeploySettings

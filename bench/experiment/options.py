@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.errors import QuantDGError
-from ..results.record import canonical
+from ...core.numbers import canonical
 from .component import import_object
 from .offers import own_options
 from .signature import free_parameters

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ...core.errors import ConfigError, QuantDGError
-from ...core.numbers import check_numbers
+from ...core.numbers import check_numbers, meaning
 from ...core.repeats import refuse_repeats
 from ...quantizers.spec import QuantSpec
 from .component import import_object
@@ -150,7 +150,7 @@ def _without_lists(prefix: str, node: Any, hints: Mapping[str, Any], lists: dict
                     f"{name} takes one value, got {value}; a grid is over hyper-parameters, such as protocol.lr"
                 )
             check_numbers(name, value)
-            refuse_repeats(name, value, repr)
+            refuse_repeats(name, value, meaning)
             lists[name], plain[key] = tuple(value), value[0]
     return plain
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 HANDED: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "algorithm": (3, ()),
-    "dataset": (0, ("name", "root", "cache_dir")),
+    "dataset": (0, ("name", "root", "cache_dir", "progress")),
     "model": (2, ()),
     "optimizer": (1, ("lr", "weight_decay")),
     "quantizer": (0, ("spec", "seed")),

@@ -8,8 +8,8 @@ from math import prod
 from typing import Any, TypeVar
 
 from ...core.errors import ConfigError
+from ...core.numbers import canonical
 from ...core.ranges import Range, draw
-from ..results.record import canonical
 from ..results.trials import settings_path
 from .component import Component, QuantizerComponent
 from .grid import Cell, Experiment, Group

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -17,8 +18,9 @@ _WORDS: dict[Any, str] = {
     bool: "true or false",
     str: "a word",
     NoneType: "null",
+    Path: "a path",
 }
-_ACCEPTED: dict[Any, tuple[type, ...]] = {kind: (int, float) if kind is float else (kind,) for kind in _WORDS}
+_ACCEPTED: dict[Any, tuple[type, ...]] = {kind: (kind,) for kind in _WORDS} | {float: (int, float), Path: (str, Path)}
 _LISTS = (list, tuple, Sequence)
 
 

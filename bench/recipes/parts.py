@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from ...core.numbers import canonical
 from ...quantizers.spec import QuantSpec, Rule
 from ..experiment.offers import own_files, own_settings, read_settings
-from ..results.record import canonical
 
 SINGLE = ("dataset", "model", "step_rule", "optimizer", "schedule")
 UNSET = "unset"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import RecordError
+from ...core.numbers import canonical
 from .codec import converted, decoded, encoded, reading
 from .confusion import Confusion
 from .logits import Logits
@@ -40,15 +40,6 @@ HEADLINE: Selection = "iid"
 """The selection whose weights are stored and measured: best on source validation."""
 LAST: Selection = "last"
 ORACLE: Selection = "oracle"
-
-
-def canonical(value: Any) -> Any:
-    """Return nested settings with one form for each value: a whole number has no fraction, so that 1.0 is 1."""
-    if isinstance(value, Mapping):
-        return {key: canonical(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [canonical(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def fingerprint(settings: Any) -> str:

@@ -64,12 +64,18 @@ def test_no_draw_leaves_its_range():
         (3, "must be {log: "),
         ([], "needs at least one value"),
         ([1, 2, 1], "1 twice"),
+        ([0, 0.0], "0 twice"),
+        ({"choice": [[1, 2.0], [1.0, 2]]}, "twice"),
         ({"log": [1e-5, math.inf]}, "a finite number"),
     ],
 )
 def test_wrong_ranges(node, message):
     with pytest.raises(ConfigError, match=message):
         read_range("protocol.lr", node)
+
+
+def test_true_is_not_one():
+    assert Choice((1, True)).values == (1, True)
 
 
 def test_ranges_of_a_configuration():

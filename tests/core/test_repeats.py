@@ -43,6 +43,8 @@ def test_a_list_without_repeats_is_fine(values):
         ("quantizer=[lsq,lsq]", "quantizer"),
         ("algorithm=[erm,coral,erm]", "algorithm"),
         ("averaging=[sma,sma]", "averaging"),
+        ("protocol.weight_decay=[0,0.0]", "protocol.weight_decay"),
+        ("protocol.lr=[1e-3,0.001]", "protocol.lr"),
         ("transform=[mixup,mixup]", "transform"),
         ("flatness=quick flatness.radii=[0.01,1e-2]", "flatness.radii"),
         ("flatness=quick flatness.rhos=[1,1.0]", "flatness.rhos"),

@@ -189,6 +189,8 @@ def test_what_can_be_understood_in_a_list_is_taken(listed: Callable[..., list[in
         (b"a/cat/" + b"x" * 5000, "1 of 1 do not"),
         (b"\xff\xfe\x00", "1 of 1 do not"),
         (b"a/cat/\x000.png", "1 of 1 do not"),
+        (b"", "must name an image, .*list.txt names none"),
+        (b"\xef\xbb\xbf \r\n\n", "must name an image, .*list.txt names none"),
     ],
 )
 def test_a_line_that_names_no_image_is_an_error(listed: Callable[..., list[int]], content: bytes, message: str) -> None:

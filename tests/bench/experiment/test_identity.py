@@ -3,7 +3,9 @@
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,8 @@ from quantdg.bench.experiment import load as config
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.sweep import session
+from quantdg.bench.training.data import load_dataset
+from quantdg.quantizers.lsq import LSQ
 
 PINS = json.loads((Path(__file__).parent / "identity_pins.json").read_text())
 CONFIGURATIONS = {
@@ -32,6 +36,29 @@ CONFIGURATIONS = {
         "targets=[thick]",
     ],
 }
+NUMBERS = [
+    "protocol.lr=1",
+    "protocol.weight_decay=0",
+    "dataset.severity=2",
+    "algorithm=[coral]",
+    "algorithm.coral.gamma=2",
+    "transform=[mixup]",
+    "transform.mixup.alpha=1",
+    "step_rule=sam",
+    "step_rule.rho=2",
+    "optimizer=sgd",
+    "optimizer.momentum=0",
+    "schedule=cosine",
+    "schedule.floor=0",
+    "averaging=[ema]",
+    "averaging.ema.decay=0",
+    "quantizer=[lsq,float]",
+    "quantizer.lsq.lr_ratio=1",
+    "quantizer.lsq.scale_factor=2",
+    "match=noise",
+    "match_to=lsq",
+]
+"""One number of each group, as a whole number."""
 TINY = [
     "targets=[thick]",
     "seeds=1",
@@ -68,3 +95,30 @@ def test_bits_are_pinned(tmp_path):
     session.run_experiment(config.load([*TINY, *words]))
     records = [r for r in RunStore(tmp_path / "runs").records() if isinstance(r, Record)]
     assert {r.labels.quantizer: r.provenance["final_weights_sha256"] for r in records} == pinned
+
+
+class Nested(LSQ):
+    """A plugin with settings inside a setting."""
+
+    def __init__(self, spec, seed=0, *, further: Mapping[str, Any]):
+        super().__init__(spec, seed)
+
+
+def cells_with(words, fraction):
+    """The cells of a grid with a fraction written behind its whole numbers, also behind those of a nested setting."""
+    one, half = f"1{fraction}", "[2.0,{a: 1.0}]" if fraction else "[2,{a: 1}]"
+    nested = f"{{_target_: {Nested.__module__}.Nested, spec: {{}}, further: {{x: {one}, y: {half}}}}}"
+    written = [f"{word}{fraction}" if word[-1].isdigit() else word for word in words]
+    experiment = config.load([*written, f"+quantizer.nested={nested}", "targets=[thick]", "seeds=1"])
+    return experiment.cells(
+        {setup.name: load_dataset(setup.dataset, experiment.paths).outline for setup in experiment.setups}
+    )
+
+
+def test_a_whole_number_with_a_fraction_is_the_same_number():
+    plain, other = cells_with(NUMBERS, ""), cells_with(NUMBERS, ".0")
+    assert [(cell.key, cell.labels) for cell in plain] == [(cell.key, cell.labels) for cell in other]
+    assert len(plain) == 3
+    settings = json.dumps([cell.settings for cell in other])
+    assert '"further": {"x": 1, "y": [2, {"a": 1}]}' in settings
+    assert '"lr": 1,' in settings

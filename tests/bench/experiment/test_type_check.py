@@ -41,6 +41,7 @@ BAD = [
     ({"pair": 3}, "x.pair must be a list, each a whole number, got 3"),
     ({"pair": [1, "b"]}, r"each a whole number, got \[1, 'b'\]"),
     ({"places": "word"}, "x.places must be a list, each a word, got 'word'"),
+    ({"path": 3}, "x.path must be a path or null, got 3"),
     ({"options": []}, r"x.options must be settings, got \[\]"),
 ]
 

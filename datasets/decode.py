@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ..core.machine import usable_cores
 
@@ -63,7 +63,7 @@ def decode(read: Callable[[], bytes], size: int) -> Decoded:
         content = read()
         if not content:
             raise ValueError("the file has 0 bytes")
-        with Image.open(io.BytesIO(content)) as image:
+        with _opened(content) as image:
             reduced = _eight_bits(image)
             resized = reduced.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
             mark = b"" if reduced is image else b"16 bit"
@@ -71,6 +71,14 @@ def decode(read: Callable[[], bytes], size: int) -> Decoded:
         return Decoded(np.zeros((3, size, size), dtype=np.uint8), b"", f"{type(error).__name__}: {error}")
     pixels = np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
     return Decoded(pixels, hashlib.sha256(mark + content).digest())
+
+
+def _opened(content: bytes) -> Image.Image:
+    """The image in a file; Pillow's own error would name a place in memory."""
+    try:
+        return Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        raise ValueError("no known format of images") from None
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -54,6 +54,8 @@ def read_mnist(root: Path | None, test: bool = True) -> tuple[NDArray[np.uint8],
     labels = [_read_idx(raw, f"{part}-labels-idx1-ubyte", 0x801) for part in parts]
     if [len(i) for i in images] != [len(k) for k in labels]:
         raise DataError(f"{raw} holds {[len(i) for i in images]} images and {[len(k) for k in labels]} labels")
+    if (largest := max(int(k.max(initial=0)) for k in labels)) > 9:
+        raise DataError(f"labels of {raw} must be digits, the largest is {largest}; fetch the files again")
     return np.concatenate(images), np.concatenate(labels).astype(np.int64)
 
 

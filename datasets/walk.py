@@ -22,11 +22,15 @@ def _refuse(path: str, error: OSError) -> NoReturn:
     ) from error
 
 
+SYSTEM = {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+"""Folders in which zip archives of a Mac, network drives and file systems keep their own copies."""
+
+
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """What lies in a folder, by name; hidden files and folders, such as those of notebooks, do not count."""
+    """What lies in a folder, by name; what is hidden, as notebooks keep it, or the system's, does not count."""
     try:
         with os.scandir(folder) as found:
-            return sorted((e for e in found if not e.name.startswith(".")), key=lambda e: e.name)
+            return sorted((e for e in found if e.name[:1] != "." and e.name not in SYSTEM), key=lambda e: e.name)
     except OSError as error:
         _refuse(folder, error)
 

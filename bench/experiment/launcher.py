@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...core.errors import ConfigError
+from ...core.errors import ConfigError, UnknownNameError
 from .engine_options import OPTIONS
 from .offers import find_offer
 from .type_check import check_settings, check_types, hints_of
@@ -50,6 +50,9 @@ class Launcher:
         if self.engine in OPTIONS:
             check_settings("launcher.options", OPTIONS[self.engine], self.options)
             OPTIONS[self.engine](**self.options)
+        if self.engine == "local":
+            for name in self.options:
+                raise UnknownNameError("setting of launcher.options with launcher=local", name, ())
         self._at_least("threads", 1, example=1)
         if self.threads > MOST_THREADS:
             raise ConfigError(

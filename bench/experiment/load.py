@@ -22,10 +22,11 @@ from .alone import Words, part_words, said_of, without_others
 from .assemble import Composed, assemble
 from .grid import Experiment
 from .nodes import Node
-from .offers import COMPONENTS, CONF, GROUPS, SEVERAL, own_files, read_settings
+from .offers import COMPONENTS, GROUPS, SEVERAL, own_files
 from .plugins import offer_plugins
 from .quoting import quote_words
 from .scale import at_scale
+from .unread import refuse_data, refuse_names, refuse_parts, refuse_words
 
 CONFIG = "quantdg.bench.conf"
 
@@ -65,13 +66,15 @@ def load(overrides: Sequence[str]) -> Experiment:
             overrides = quote_words(at_scale(overrides, _plain))
             parsed = OverridesParser.create().parse_overrides(overrides)
             _check_choices(parsed)
+            refuse_words(parsed)
             words = part_words(parsed, choices("dataset"))
             whole = _composed(words.for_all())
             alone = _alone(words, whole)
             shared = whole._replace(config=without_others(whole.config, {*words.names, *choices("dataset")}))
-            _check_names(shared.config)
+            refuse_names(shared.config)
             for own in (shared, *alone):
-                _check_parts(own.config)
+                refuse_data(own.config)
+                refuse_parts(own.config)
             return assemble(shared, alone, _reference(shared.config))
         except OverrideParseException as error:
             raise ConfigError(f"cannot read {error.override!r}: {one_line(error, kind=False)}") from error
@@ -138,27 +141,6 @@ def _datasets(words: Words, shared: Composed) -> tuple[str, ...]:
     return tuple(path.removeprefix("dataset/") for path in paths if path.startswith("dataset/"))
 
 
-def _check_names(config: Mapping[str, Any]) -> None:
-    """Refuse what nothing would read: Hydra accepts any name after a plus sign, and `_reaching` any part."""
-    plain = read_settings(CONF / "config.yaml")
-    for name in config:
-        if name not in plain and name not in GROUPS:
-            raise UnknownNameError("setting", name, {*plain, *GROUPS} - {"defaults"})
-    of_data = {*plain["data"], *choices("dataset")}
-    for name in config["data"] if isinstance(config["data"], Mapping) else ():
-        if name not in of_data:
-            raise UnknownNameError("setting", f"data.{name}", {f"data.{known}" for known in plain["data"]})
-
-
-def _check_parts(config: Mapping[str, Any]) -> None:
-    """Refuse settings of a part that is not chosen."""
-    for group in SEVERAL:
-        parts = config.get(group) or {}
-        chosen = [name for name, node in parts.items() if isinstance(node, Mapping) and "_target_" in node]
-        for name in set(parts) - set(chosen):
-            raise UnknownNameError(f"{group} chosen for this run", name, chosen)
-
-
 def _check_choices(overrides: Sequence[Override]) -> None:
     """Groups take names; Hydra would raise errors of its own for numbers, and mix the files of a list."""
     for override in overrides:
@@ -215,7 +197,9 @@ def _unknown_key(error: Exception, overrides: Sequence[str]) -> ConfigError:
     elsewhere = {k for k in known if parent and k.count(".") == 1 and k.rpartition(".")[2] == last}
     if len(elsewhere) == 1:
         return ConfigError(f"no setting named {name!r}; it is {elsewhere.pop()}")
-    return UnknownNameError("setting", name, {k for k in known if k.rpartition(".")[0] == parent} or known)
+    while parent and parent not in {k.rpartition(".")[0] for k in known}:
+        parent = parent.rpartition(".")[0]
+    return UnknownNameError("setting", name, {k for k in known if k.rpartition(".")[0] == parent})
 
 
 def _paths(node: Any, prefix: str = "") -> Iterator[str]:

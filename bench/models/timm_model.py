@@ -58,9 +58,15 @@ def timm_model(
             f"timm's {arch} says no num_features, so no classifier can be put on it; choose another model"
         )
     if weights is not None and tag is None:
-        load_backbone(network, weights, partial(_as_timms, network))
+        load_backbone(network, weights, partial(_as_timms, network), _heads(network))
     expected = normalisation(inputs) if inputs or tag is None else _expected(network)
     return DGModel(network, width, classes, stages=stages(arch), inputs=expected)
+
+
+def _heads(network: Any) -> list[str]:
+    """What timm calls the classifiers of this architecture; there may be several, and a teacher's beside them."""
+    named = network.pretrained_cfg.get("classifier") or ()
+    return [name.partition(".")[0] for name in ([named] if isinstance(named, str) else named)]
 
 
 def _as_timms(network: nn.Module, found: dict[str, Tensor]) -> Mapping[str, Tensor]:

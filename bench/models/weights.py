@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -75,7 +75,10 @@ def file_sha256(weights: str | None) -> str:
 
 
 def load_backbone(
-    module: nn.Module, name: str, convert: Callable[[dict[str, Tensor]], Mapping[str, Tensor]] = dict
+    module: nn.Module,
+    name: str,
+    convert: Callable[[dict[str, Tensor]], Mapping[str, Tensor]] = dict,
+    heads: Collection[str] = (),
 ) -> None:
     """Load a file into a featurizer; a classifier in the file is left out.
 
@@ -83,10 +86,11 @@ def load_backbone(
         module: the featurizer.
         name: of the file, as of `find_weights`.
         convert: from the file's names and shapes to the module's, where they may differ.
+        heads: first parts of names that are classifiers' in this architecture, besides the usual ones.
 
     Raises:
-        ConfigError: no such file, not safetensors, or keys missing, unexpected, of another shape or not finite, listing
-            them.
+        ConfigError: no such file, not safetensors, or keys missing, unexpected, of another shape or kind of number, or
+            not finite as the network holds them, listing them.
     """
     if not loading():
         return
@@ -96,18 +100,27 @@ def load_backbone(
     except (SafetensorError, OSError) as error:
         raise ConfigError(f"model.weights must be a safetensors file, {path} is not ({error})") from error
     expected = module.state_dict()
-    found = {
-        key: t for key, t in convert(found).items() if key in expected or key.split(".")[0] not in (*HEADS, *AUXILIARY)
-    }
+    left_out = {*HEADS, *AUXILIARY, *heads}
+    found = {key: t for key, t in convert(found).items() if key in expected or key.split(".")[0] not in left_out}
+    both = sorted(expected.keys() & found.keys())
     problems = {
         "missing": sorted(expected.keys() - found.keys()),
         "unexpected": sorted(found.keys() - expected.keys()),
         "of another shape": sorted(
             f"{k} {tuple(found[k].shape)} for {tuple(expected[k].shape)}"
-            for k in expected.keys() & found.keys()
+            for k in both
             if found[k].shape != expected[k].shape
         ),
-        "not finite": sorted(k for k, t in found.items() if t.is_floating_point() and not bool(t.isfinite().all())),
+        "of another kind of number": [
+            f"{k} {found[k].dtype} for {expected[k].dtype}"
+            for k in both
+            if expected[k].is_floating_point() and not found[k].is_floating_point()
+        ],
+        "not finite": [
+            k
+            for k in both
+            if found[k].is_floating_point() and not bool(found[k].to(expected[k].dtype).isfinite().all())
+        ],
     }
     wrong = "; ".join(f"{len(keys)} {what}: {_first(keys)}" for what, keys in problems.items() if keys)
     if wrong:

@@ -88,6 +88,10 @@ def test_reader_takes_gz(fake: Path) -> None:
         (lambda p: p.write_bytes(b"<html>not found</html>"), "no idx file"),
         (lambda p: p.write_bytes(b""), "no idx file"),
         (lambda p: p.write_bytes(idx(np.zeros((7, 28, 28), np.uint8))), "holds .* images and"),
+        (
+            lambda p: p.with_name("train-labels-idx1-ubyte").write_bytes(idx(np.full(3000, 10, np.uint8))),
+            "is 10; fetch",
+        ),
     ],
 )
 def test_damaged_files_are_named(fake: Path, damage: Callable[[Path], object], words: str) -> None:

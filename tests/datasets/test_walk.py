@@ -130,9 +130,9 @@ def test_a_pipe_is_no_image(root: Path) -> None:
         load(root)
 
 
-def test_hidden_folders_do_not_count(root: Path) -> None:
+def test_hidden_folders_and_those_of_the_system_do_not_count(root: Path) -> None:
     before = load(root).fingerprint
-    for place in ("a/cat/.ipynb_checkpoints", "a/.thumbs", "b/cat/deep/.git"):
+    for place in ("a/cat/.ipynb_checkpoints", "a/.thumbs", "b/cat/deep/.git", "__MACOSX/a", "b/dog/@eaDir/0.png"):
         (root / place).mkdir(parents=True)
         Image.new("RGB", (9, 9)).save(root / place / "0-checkpoint.png")
     assert load(root).fingerprint == before

@@ -1,22 +1,26 @@
 """Weights: which files fit which network, what is missing or damaged, and what loads nothing."""
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 from torchvision import models
 
 from quantdg.bench.cells.dry_build import try_network
 from quantdg.bench.models.timm_model import timm_model
 from quantdg.bench.models.vision import vision
-from quantdg.bench.models.weights import without_weights
+from quantdg.bench.models.weights import load_backbone, without_weights
 from quantdg.core.errors import ConfigError
 
 SMALL = ["mobilenet_v3_small", "mnasnet0_5", "squeezenet1_1"]
-LARGE = ["alexnet", "vgg11", "convnext_tiny", "googlenet", "inception_v3"]
+LARGE = ["alexnet", "vgg11", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet"]
+LARGE += ["inception_v3", "maxvit_t", "regnet_y_400mf", "shufflenet_v2_x0_5", "swin_t", "swin_v2_t", "vit_b_32"]
+SIDES = {"maxvit_t": 224}
 
 
 @pytest.mark.filterwarnings("ignore:The default weight initialization")
@@ -26,19 +30,53 @@ def test_torchvisions_own_weights_fit_as_a_file(arch, tmp_path):
     source = models.get_model(arch, **({"init_weights": False} if arch in ("googlenet", "inception_v3") else {}))
     state = source.state_dict()
     save_file(state, tmp_path / "w.safetensors")
-    found = vision((3, 96, 96), 5, arch=arch, weights=str(tmp_path / "w.safetensors")).featurizer.state_dict()
+    side = SIDES.get(arch, 96)
+    if arch == "vit_b_32":
+        state["encoder.pos_embedding"] = state["encoder.pos_embedding"][:, : 1 + (side // 32) ** 2].clone()
+        save_file(state, tmp_path / "w.safetensors")
+    found = vision((3, side, side), 5, arch=arch, weights=str(tmp_path / "w.safetensors")).featurizer.state_dict()
     assert all(torch.equal(found[name], state[name]) for name in found)
     assert {name for name in state if name.split(".")[0] == "features"} <= found.keys()
     if arch in ("alexnet", "mobilenet_v3_small", "vgg11"):
         assert any(name.startswith("classifier.") for name in found)
 
 
-def test_a_value_that_is_not_finite_is_refused(tmp_path):
-    state = models.squeezenet1_1().state_dict()
-    state["features.0.weight"][0, 0, 0, 0] = torch.nan
+@pytest.mark.parametrize(
+    ("value", "dtype", "wrong"),
+    [
+        (torch.nan, torch.float32, "1 not finite: 0.weight;"),
+        (torch.inf, torch.float32, "1 not finite: 0.weight;"),
+        (-torch.inf, torch.float16, "1 not finite: 0.weight;"),
+        (1e300, torch.float64, "1 not finite: 0.weight;"),
+        (7, torch.int8, "1 of another kind of number: 0.weight torch.int8 for torch.float32;"),
+        (1j, torch.complex64, "1 of another kind of number: 0.weight torch.complex64 for torch.float32;"),
+    ],
+)
+def test_a_number_that_the_network_cannot_hold_is_refused(value, dtype, wrong, tmp_path):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    state = {**network.state_dict(), "0.weight": network[0].weight.detach().to(dtype)}
+    state["0.weight"][0, 0, 0, 0] = value
     save_file(state, tmp_path / "w.safetensors")
-    with pytest.raises(ConfigError, match=r"keys are 1 not finite: features\.0\.weight"):
-        vision((3, 32, 32), 5, arch="squeezenet1_1", weights=str(tmp_path / "w.safetensors"))
+    with pytest.raises(ConfigError, match=f"keys are {re.escape(wrong)}"):
+        load_backbone(network, str(tmp_path / "w.safetensors"))
+
+
+def test_smaller_numbers_and_a_classifier_that_is_left_out_may_be_anything(tmp_path):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    state = {name: t.to(torch.float16) for name, t in network.state_dict().items()}
+    save_file({**state, "fc.weight": torch.full((2, 2), torch.nan)}, tmp_path / "w.safetensors")
+    load_backbone(network, str(tmp_path / "w.safetensors"))
+    assert torch.equal(network[0].weight, state["0.weight"].float())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["deit_tiny_distilled_patch16_224", "inception_v4", "volo_d1_224", "levit_128s"])
+def test_timms_own_weights_fit_as_a_file_whatever_the_classifiers_are_called(arch, tmp_path):
+    timm = pytest.importorskip("timm")
+    state = timm.create_model(arch).state_dict()
+    save_file(state, tmp_path / "w.safetensors")
+    found = timm_model((3, 224, 224), 5, arch=arch, weights=str(tmp_path / "w.safetensors")).featurizer.state_dict()
+    assert all(torch.equal(found[name], state[name]) for name in found)
 
 
 def test_weights_of_torchvision_that_are_not_there_are_one_line(tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ def read_list(path: Path) -> list[str]:
     Raises:
         DataError: it cannot be read or is empty.
     """
+    if path.exists() and not path.is_file():
+        raise DataError(f"the list of duplicates {path} must be a file; write dataset.duplicates=null")
     try:
         content = path.read_bytes()
     except OSError as error:

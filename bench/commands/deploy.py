@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...core.errors import ConfigError
 from ...core.paths import default_cache, output_file, user_path
-from ...core.text import say
+from ...core.text import in_a_line, say
 from ..results.deployment import Deployment
 
 
@@ -83,7 +83,7 @@ def comparison(d: Deployment, out: Path) -> str:
         )
     if d.timings:
         lines.append(f"processor: {d.machine['cpu']} ({d.machine['cpu_flags'] or 'no integer instructions'})")
-    return "\n".join(lines)
+    return "\n".join(map(in_a_line, lines))
 
 
 def _evidence(d: Deployment) -> list[str]:

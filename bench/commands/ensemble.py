@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...core.errors import ConfigError
 from ...core.paths import default_cache, user_path
-from ...core.text import say
+from ...core.text import in_a_line, say
 
 if TYPE_CHECKING:
     from ..experiment.grid import Paths
@@ -33,7 +33,8 @@ def ensemble(argv: Sequence[str]) -> int:
     result = cells.combine_cells(members, options.how)
     for member, accuracy in zip(members, result.single, strict=True):
         label = member.record.labels
-        say(f"{member.record.key}  {label.algorithm} {label.quantizer} {label.bits} seed {label.seed}  {accuracy:.4f}")
+        said = in_a_line(f"{label.algorithm} {label.quantizer} {label.bits}")
+        say(f"{member.record.key}  {said} seed {label.seed}  {accuracy:.4f}")
     say(f"{result.how} of {len(result.members)}: {result.accuracy:.4f} on the whole target, {result.bytes} bytes")
     return 0
 

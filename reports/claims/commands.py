@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from ...core.paths import user_path
+from ...core.paths import output_file, user_path
 from ...core.text import say
 from ..text.formats import add_format
 
@@ -45,7 +45,7 @@ def claims_parser() -> argparse.ArgumentParser:
     parser.add_argument("--file", type=user_path, help="YAML file of claims (docs/claims.md); default: QT-DoG's")
     parser.add_argument(
         "--into",
-        type=user_path,
+        type=output_file,
         metavar="PAGE",
         help="rewrite the part of a Markdown page between <!-- claims --> and <!-- end of claims -->",
     )

@@ -40,6 +40,8 @@ def read_claims(path: Path) -> ClaimFile:
     Raises:
         ConfigError: it cannot be read, lacks an entry, or says what nothing can mean.
     """
+    if path.exists() and not path.is_file():  # the opening of a pipe would never end
+        raise ConfigError(f"a file of claims is YAML, {path} is a folder, a pipe or a device; see docs/claims.md")
     try:
         written = path.read_bytes()
         _refuse_second_entries(yaml.compose(written, yaml.SafeLoader), set())

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...bench.results.files import write_atomic
+from ...bench.results.folder import read_text
 from ...core.errors import ConfigError
 from ..tables.table import Table
 
@@ -33,4 +34,4 @@ def with_section(page: str, body: str, part: str, name: str) -> str:
 def rewrite(page: Path, tables: Iterable[Table]) -> None:
     """Rewrite a page's part called claims."""
     body = "\n".join(table.markdown(level=2) for table in tables)
-    write_atomic(page, with_section(page.read_text(encoding="utf-8"), body, "claims", str(page)))
+    write_atomic(page, with_section(read_text(page), body, "claims", str(page)))

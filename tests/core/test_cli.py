@@ -235,7 +235,16 @@ def test_an_output_that_is_full_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [["report", "runs", "--html"], ["merge", "runs", "--out"], ["report", "runs", "--out"]]
+    "words",
+    [
+        ["report", "runs", "--html"],
+        ["merge", "runs", "--out"],
+        ["report", "runs", "--out"],
+        ["claims", "runs", "--into"],
+        ["export", "runs", "--csv"],
+        ["publish", "runs", "--to"],
+        ["deploy", "runs/0", "--out"],
+    ],
 )
 def test_outputs_replace_neither_devices_nor_links(words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -99,6 +99,9 @@ def test_duplicates_are_left_out(tree: Tree) -> None:
     assert np.array_equal(data.domains[0].images[1], load(root).domains[0].images[2])
     with pytest.raises(DataError, match=r"missing\.txt"):
         load(root, duplicates="missing.txt")
+    os.mkfifo(root / "toy" / "pipe.txt")
+    with pytest.raises(DataError, match=r"pipe\.txt must be a file"):
+        load(root, duplicates="pipe.txt")
 
 
 def test_files_that_are_no_images_are_skipped(tree: Tree) -> None:

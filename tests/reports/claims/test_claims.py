@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -307,6 +308,13 @@ def test_odd_files_are_refused_in_one_line(tmp_path: Path, text: str, says: str)
         read_claims(file)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(ConfigError, match="is a folder, a pipe or a device"):
+            read_claims(place)
 
 
 def test_the_digest_is_that_of_sha256sum(tmp_path: Path) -> None:

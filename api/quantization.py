@@ -6,13 +6,11 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from quantdg.core.errors import QuantizerError
 from quantdg.quantizers.base import Quantizer
 from quantdg.quantizers.fake_quant import calibrating
-from quantdg.quantizers.insertion import latent_parameter
 from quantdg.quantizers.layers import LAYERS, choose, quantizable_layers
 from quantdg.quantizers.spec import Granularity, Placement, Rule
 
@@ -94,15 +92,13 @@ def _check(model: nn.Module, method: Quantizer) -> None:
     if not found:
         kinds = ", ".join(kind.__name__ for kind in LAYERS)
         reasons = "".join(f"; {layer.name}: {layer.reason}" for layer in skipped)
-        raise QuantizerError(f"no layer can be quantized, the model has none of {kinds}; give one that has{reasons}")
+        raise QuantizerError(
+            f"no layer can be quantized, the model has none of {kinds} that can be; give one that has{reasons}"
+        )
     sites, skipped = choose(model, method.spec)
     if not sites:
         names = ", ".join(f"{layer.name} ({layer.reason})" for layer in skipped)
         raise QuantizerError(f"no layer is quantized, every one is skipped: {names}; skip fewer of them")
-    for site in sites:
-        weight = latent_parameter(model, site.key)
-        if weight.dtype != torch.float32:
-            raise QuantizerError(f"weights must be float32, {site.name!r} has {weight.dtype}; write model.float()")
     support = method.supports(model, method.spec)
     if not support.ok:
         raise QuantizerError(support.reason)

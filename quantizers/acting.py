@@ -35,6 +35,8 @@ PRODUCTS = {
     *(_torch._transformer_encoder_layer_fwd, _torch._native_multi_head_attention),
 }
 """Functions that multiply by a weight; a latent weight has no business among their arguments."""
+DRAWS = 16
+"""So many further training forwards look for a site that a forward leaves out by chance."""
 
 
 @contextmanager
@@ -77,7 +79,8 @@ def idle_sites(model: nn.Module, exported: Mapping[str, SiteExport], images: Ten
     """Return the sites and quantized outputs that do not act, each with the reason; empty where all do.
 
     In evaluation each dequantized weight has to be an argument of some operator. In training and in evaluation no
-    latent weight may be multiplied with, and the output has to depend on every `FakeQuant` of a site and of an output.
+    latent weight may be multiplied with, and the output has to depend on every `FakeQuant` of a site and of an output: by
+    its gradient or, in a part that has none, by a change where that of the `FakeQuant` is changed.
 
     Args:
         model: prepared and calibrated; it is copied, so nothing of it changes, nor does a global generator move.
@@ -103,7 +106,29 @@ def idle_sites(model: nn.Module, exported: Mapping[str, SiteExport], images: Ten
 
 
 def _unused(model: nn.Module, images: Tensor) -> dict[str, str]:
-    """Run a forward and return the modules with a fake quantizer that the output does not depend on, and which."""
+    """Return the modules with a fake quantizer that the output does not depend on, and which."""
+    parts = _parts(model)
+    acting = _reached(model, images)
+    for _ in range(DRAWS):
+        if not model.training or all(quant in acting for _, quant, _ in parts):
+            break
+        acting |= _reached(model, images)
+    left = dict.fromkeys(quant for _, quant, _ in parts if quant not in acting)
+    acting |= {quant for quant in left if _moves(model, images, quant)}
+    return {name: what for name, quant, what in reversed(parts) if quant not in acting}
+
+
+def _parts(model: nn.Module) -> list[tuple[str, FakeQuant, str]]:
+    """The fake quantizers of sites and outputs, each with the name of its module and what it rounds; a weight's come first."""
+    sites = dict(sites_of(model))
+    weights = [(name, site.weight_quant, "its quantized weight") for name, site in sites.items()]
+    inputs = [(n, site.act_quant, "its quantized input") for n, site in sites.items() if site.act_quant is not None]
+    outputs = [(name, quant, "its quantized output") for name, quant in output_quants(model).items()]
+    return [*weights, *inputs, *outputs]
+
+
+def _reached(model: nn.Module, images: Tensor) -> set[FakeQuant]:
+    """Run a forward and return the fake quantizers that a gradient of its output reaches."""
     leaves: dict[FakeQuant, list[Tensor]] = {}
 
     def hook(quant: nn.Module, inputs: Any, output: Tensor) -> Tensor:
@@ -121,15 +146,23 @@ def _unused(model: nn.Module, images: Tensor) -> dict[str, str]:
     tensors = [leaf for several in leaves.values() for leaf in several]
     gradients = torch.autograd.grad(out.sum(), tensors, allow_unused=True) if tensors and out.requires_grad else ()
     used = {id(leaf) for leaf, gradient in zip(tensors, gradients, strict=False) if gradient is not None}
-    acting = {quant for quant, several in leaves.items() if any(id(leaf) in used for leaf in several)}
-    unused = {}
-    for name, site in sites_of(model):
-        if site.weight_quant not in acting:
-            unused[name] = "its quantized weight"
-        elif site.act_quant is not None and site.act_quant not in acting:
-            unused[name] = "its quantized input"
-    idle = [name for name, quant in output_quants(model).items() if quant not in acting]
-    return unused | dict.fromkeys(idle, "its quantized output")
+    return {quant for quant, several in leaves.items() if any(id(leaf) in used for leaf in several)}
+
+
+@torch.no_grad()
+def _moves(model: nn.Module, images: Tensor, quant: FakeQuant) -> bool:
+    """Say whether the output changes with that of a fake quantizer, though no gradient gets there, as under no_grad."""
+    index = fake_quants(model).index(quant)
+
+    def output(*, moved: bool) -> Tensor:
+        twin = copy.deepcopy(model)
+        if moved:
+            fake_quants(twin)[index].register_forward_hook(lambda module, inputs, out: 1.5 * out + 1)
+        torch.manual_seed(0)
+        return cast(Tensor, twin(images))
+
+    plain = output(moved=False)
+    return torch.equal(plain, output(moved=False)) and not torch.equal(plain, output(moved=True))
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

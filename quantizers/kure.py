@@ -25,7 +25,9 @@ UNIFORM = 1.8
 
 
 def kurtosis(w: Tensor) -> Tensor:
-    """Compute the fourth standardised moment, a scalar; 0 where all weights are equal."""
+    """Compute the fourth standardised moment, a scalar; 0 where all weights are equal, and of one weight alone."""
+    if w.numel() < 2:  # its deviation is undefined, and so would the gradient of the where be
+        return w.new_zeros(())
     deviation = w.std()
     return torch.where(deviation > 0, ((w - w.mean()) / deviation.clamp_min(1e-12)).pow(4).mean(), 0.0)
 

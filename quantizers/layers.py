@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from ..core.errors import QuantizerError
@@ -32,13 +33,17 @@ def quantizable_layers(model: nn.Module) -> tuple[dict[str, str], list[Skipped]]
     for name, module in model.named_modules():
         if isinstance(module, Quantized):
             raise QuantizerError(f"a model can be prepared once, but {name!r} is already quantized; start from float")
-        if isinstance(module, nn.MultiheadAttention):
-            held = [p for p in ATTENTION if module._parameters.get(p) is not None]
-            found.update({site_name(name, parameter): parameter for parameter in held})
-        elif isinstance(module, LAYERS) and isinstance(module._parameters.get(WEIGHT), nn.Parameter):
-            found[name] = WEIGHT
-        elif isinstance(module, LAYERS):
-            skipped.append(Skipped(name, "its weight is no Parameter but computed, as by weight_norm"))
+        held = (
+            ATTENTION if isinstance(module, nn.MultiheadAttention) else (WEIGHT,) if isinstance(module, LAYERS) else ()
+        )
+        for parameter in held:
+            weight, site = module._parameters.get(parameter), site_name(name, parameter)
+            if isinstance(weight, nn.Parameter) and weight.dtype == torch.float32:
+                found[site] = parameter
+            elif isinstance(weight, nn.Parameter):
+                skipped.append(Skipped(site, f"weights must be float32 to be quantized, this one is {weight.dtype}"))
+            elif held != ATTENTION:
+                skipped.append(Skipped(site, "its weight is no Parameter but computed, as by weight_norm"))
     return found, skipped
 
 

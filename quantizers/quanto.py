@@ -18,7 +18,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from .fake_quant import FakeQuant, QParams, flatten_scale
+from .fake_quant import SMALLEST_SCALE, FakeQuant, QParams, flatten_scale
 from .library import LibraryQuantizer, imported
 from .packages import QUANTO
 from .spec import SiteSpec, integer_range
@@ -44,6 +44,11 @@ class _Dequantize(torch.autograd.Function):
         return gradients[0], None
 
 
+def _positive(scale: Tensor) -> Tensor:
+    """The library's scale, but above 0 where all values are 0: it would divide by it."""
+    return torch.where(scale == 0, SMALLEST_SCALE, scale)
+
+
 class QuantoWeightQuant(FakeQuant):
     """This has quanto quantize a weight with the scale of the moment; there is no state."""
 
@@ -53,7 +58,7 @@ class QuantoWeightQuant(FakeQuant):
 
     def _quantize(self, x: Tensor) -> Any:
         library, x = quanto(), x.detach()
-        scale = library.AbsmaxOptimizer()(x, qtype=library.qint8, axis=0)
+        scale = _positive(library.AbsmaxOptimizer()(x, qtype=library.qint8, axis=0))
         return library.quantize_weight(x, qtype=library.qint8, axis=0, scale=scale, optimized=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,7 +90,7 @@ class QuantoInputQuant(FakeQuant):
         """Return the dequantized input; calibration moves the scale first."""
         calibrate = quanto("calibrate")
         if self.calibrating:
-            seen = calibrate.absmax_scale(x.detach(), quanto().qint8)
+            seen = _positive(calibrate.absmax_scale(x.detach(), quanto().qint8))
             self.scale.copy_(calibrate._updated_scale(self.scale, seen, 0.9))
         quantized = quanto().quantize_activation(x.detach(), qtype=quanto().qint8, scale=self.scale)
         return cast(Tensor, _Dequantize.apply(x, quantized))

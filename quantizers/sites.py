@@ -22,6 +22,7 @@ from .base import Audit, Plan, Quantizer, SiteAudit, Support, noise_to_signal
 from .edges import dead_share, grid_distance
 from .export import OutputExport, QTensor, SiteExport
 from .fake_quant import FakeQuant, calibrating, codes_of, fake_quants, to_act_quant
+from .float_weights import left_float, multiplied
 from .groups import Groups, group_reason, quantizer_of
 from .insertion import Inserted, Site, insert_sites, leave_fast_path, sites_of
 from .layers import choose
@@ -122,7 +123,7 @@ class SiteQuantizer(Quantizer):
     def prepare(self, model: nn.Module, example: Tensor) -> Plan:
         """Swap the layers' classes, then run ``example`` once so that all state exists.
 
-        A weight that this forward does not read is skipped; an input that it does not quantize is in ``float_inputs``.
+        Weights that this forward does not read or no quantizer takes are skipped; inputs left float are in ``float_inputs``.
 
         Raises:
             NoMatchError: a rule of the spec matches no layer.
@@ -132,18 +133,18 @@ class SiteQuantizer(Quantizer):
         if not support.ok:
             raise QuantizerError(support.reason)
         chosen, skipped = choose(model, self.spec)
-        before = {id(p) for p in model.parameters()}
-        placed = place(model, self.spec, chosen)
+        before, placed = {id(p) for p in model.parameters()}, place(model, self.spec, chosen)
         inserted = self._insert(model, chosen, placed, example.device)
         leave_fast_path(model)
-        with watched(model) as ran:
+        with watched(model) as ran, multiplied(model) as factors:
             self._set_ranges(model, [example])
         check_outputs_ran(model, placed.outputs, ran)
-        sites, idle, float_inputs = keep_acting(inserted, ran, placed.readers)
+        sites, idle, inputs = keep_acting(inserted, ran, placed.readers)
         if chosen and not sites:
             raise QuantizerError(f"a quantized weight must be read by the model, but none is, not {idle[0].name!r}")
         new = tuple(name for name, p in model.named_parameters() if id(p) not in before)
-        plan = Plan(tuple(sites), (*skipped, *idle), new, float_inputs=tuple(float_inputs))
+        floats = left_float(model, factors, sites, skipped, idle=idle)
+        plan = Plan(tuple(sites), floats, new, float_inputs=tuple(inputs))
         self.plan = replace(plan, outputs=tuple(placed.outputs), float_outputs=tuple(placed.floats))
         self._movement.start_from(self._watched(model))
         self._calibrated = False

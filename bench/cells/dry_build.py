@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from ...core.errors import ConfigError, QuantDGError, one_line
 from ...core.threads import one_thread
@@ -30,6 +31,12 @@ def build_network(model: Component, outline: Outline) -> nn.Module:
         raise ConfigError(
             f"model {model.name} must be one that can be built, {model.options} gives {one_line(error)}; change these settings"
         ) from error
+    lazy = next((name for name, p in network.named_parameters() if isinstance(p, UninitializedParameter)), None)
+    if lazy is not None:
+        raise ConfigError(
+            f"model {model.name} must have all its Parameters when it is built, but {lazy!r} has no shape yet; run the "
+            "network once on torch.zeros(1, *shape) where it is made"
+        )
     return network
 
 

@@ -51,10 +51,11 @@ def integer_reason(site: SiteExport) -> str:
         return f"codes must span at most 256 values, these run from {int(q.codes.min())} to {int(q.codes.max())}"
     if not torch.equal(zero, zero.round()) or float(zero.min()) < LOW or float(zero.max()) > HIGH:
         return "zero points must be whole numbers in the range of the codes"
-    return "" if site.act is None else _input_reason(site.act)
+    return "" if site.act is None else grid_reason(site.act)
 
 
-def _input_reason(act: ActQuant) -> str:
+def grid_reason(act: ActQuant) -> str:
+    """Say why no integer runtime has this grid of an input or output, or return an empty string."""
     if not float(act.zero_point).is_integer() or not act.qmin <= act.zero_point <= act.qmax:
         return (
             f"an input's zero point must be a whole number from {act.qmin} to {act.qmax} for integer arithmetic, "

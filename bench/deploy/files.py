@@ -39,7 +39,7 @@ def deployment_kind(model: PackedModel) -> tuple[Kind, str]:
     """Return what kind of deployment a stored model allows, and why where it is not ``integer``."""
     if not model.sites:
         return "float32", ""
-    reason = not_exportable(model.sites)
+    reason = not_exportable(model.sites, model.outputs)
     if reason:
         return "not exportable", reason
     if all(site.act is None for site in model.sites.values()):

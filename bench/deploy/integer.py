@@ -21,7 +21,7 @@ from ...quantizers.export import ActQuant, OutputExport, SiteExport
 from ...quantizers.names import WEIGHT
 from ..packed.twin import load_float, own_inputs
 from .batchnorm import affine, following
-from .codes import HIGH, LOW, Codes, fold, integer_reason, to_codes
+from .codes import HIGH, LOW, Codes, fold, grid_reason, integer_reason, to_codes
 
 _CONVOLUTIONS: dict[type[nn.Module], Callable[..., Tensor]] = {
     nn.Conv1d: F.conv1d,
@@ -58,7 +58,10 @@ class QuantizedOutput:
 
 
 def hold_output(module: nn.Module, act: ActQuant, dtype: torch.dtype = torch.uint8) -> None:
-    """Let a module round what it returns, by its class."""
+    """Let a module round what it returns, by its class; QuantizerError where `grid_reason` has a reason."""
+    reason = grid_reason(act)
+    if reason:
+        raise QuantizerError(f"an output cannot be rounded to integers: {reason}")
     kind = type(module)
     module.__class__ = type(kind.__name__, (QuantizedOutput, kind), {"output_act": act, "input_dtype": dtype})
 
@@ -163,13 +166,11 @@ class IntegerModel:
     unfolded: dict[str, int] = field(default_factory=dict)
 
 
-def not_exportable(sites: Mapping[str, SiteExport]) -> str:
-    """Say why there is no integer form of these layers, or return an empty string."""
-    for name, site in sites.items():
-        reason = integer_reason(site)
-        if reason:
-            return f"{name}: {reason}"
-    return ""
+def not_exportable(sites: Mapping[str, SiteExport], outputs: Mapping[str, OutputExport] | None = None) -> str:
+    """Say why there is no integer form of these layers and outputs, or return an empty string."""
+    reasons = {name: integer_reason(site) for name, site in sites.items()}
+    reasons |= {f"the output of {name}": grid_reason(output.act) for name, output in (outputs or {}).items()}
+    return next((f"{name}: {reason}" for name, reason in reasons.items() if reason), "")
 
 
 def build_integer(
@@ -187,7 +188,7 @@ def build_integer(
         outputs: the quantized outputs, as stored.
 
     Raises:
-        QuantizerError: a layer has no integer form (see `not_exportable`); RecordError: weights of another network.
+        QuantizerError: a layer or an output has no integer form (see `not_exportable`); RecordError: weights of another network.
     """
     out = load_float(network, state)
     pairs, inputs = following(out, sites), own_inputs(sites, outputs or {})

@@ -29,7 +29,7 @@ _NOTES = (
     f"Grid distance: mean |v - round(v)| of v = w / s + z, 0.25 where weights lie anywhere; {DASH}: the grid is not uniform.",
     f"Oscillating: weights whose code turns back in a step, over the last 50 steps; {DASH}: not measured.",
     f"Dead: weights inside the grid that get no gradient; {DASH}: the method leaves none without.",
-    "Coverage: quantized layers of those that could be.",
+    "Coverage: quantized weights of all that are multiplied with.",
     "Worst noise, worst saturated: of the worst layer of the worst cell.",
 )
 _OUTPUTS = ["outputs", "float_outputs"]

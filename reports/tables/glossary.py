@@ -122,7 +122,7 @@ EXPLAINED = {
     "oscillating": "Share of weights whose code turned back within a step, over the last 50 steps.",
     "dead": "Share of weights inside the grid that get no gradient.",
     "of its own": "Numbers that this method alone has.",
-    "coverage": "Quantized layers, of those that could be.",
+    "coverage": "Quantized weights, of all that are multiplied with.",
     "outputs": "Quantized layer outputs, of those asked for.",
     "outputs moved": "Largest relative change of a learned scale of an output.",
     "weights": "Which weights were measured: deployed are dequantized, latent the ones before rounding.",

@@ -260,3 +260,79 @@ def test_an_export_that_is_not_computed_with_is_found():
     (site,) = quantizer.export(model).values()
     other = SiteExport(type(site.weight)(site.weight.codes + 1, site.weight.scale, site.weight.zero_point, 4, axis=0))
     assert idle_sites(model, {"0": other}, X) == {"0": "no operator gets the weight that is exported"}
+
+
+class Parts(nn.Module):
+    """One network for each way of multiplying by a weight, or of leaving a layer out, that is not the usual one."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.a, self.b = kind, nn.Linear(8, 8), nn.Linear(8, 4)
+        if kind == "recurrent":
+            self.a = nn.LSTM(8, 8)
+        if kind == "transposed":
+            self.a = nn.ConvTranspose1d(8, 8, 1)
+        if kind == "own":
+            self.a = nn.Module()
+            self.a.w = nn.Parameter(torch.randn(8, 8))
+        if kind == "double":
+            self.b = self.b.double()
+        if kind == "dropped":
+            self.a = nn.ModuleList(nn.Linear(8, 8) for _ in range(4))
+
+    def forward(self, x):
+        return self.b(getattr(self, f"run_{self.kind}", self.a)(x).to(self.b.weight.dtype)).float()
+
+    def run_recurrent(self, x):
+        return self.a(x[None])[0][0]
+
+    def run_transposed(self, x):
+        return self.a(x[..., None])[..., 0]
+
+    def run_own(self, x):
+        return x @ self.a.w
+
+    def run_past(self, x):
+        return F.linear(x, next(self.a.parameters()))
+
+    @torch.no_grad()
+    def run_frozen(self, x):
+        return self.a(x)
+
+    def run_dropped(self, x):
+        for layer in self.a:
+            if not self.training or torch.rand(()) < 0.5:
+                x = x + layer(x)
+        return x
+
+
+ONLY = "those of nn.Conv1d to Conv3d, nn.Linear and nn.MultiheadAttention are quantized"
+LEFT = [
+    ("recurrent", dict.fromkeys(("a.weight_hh_l0", "a.weight_ih_l0"), f"it is a weight of LSTM; {ONLY}")),
+    ("transposed", {"a": f"it is a weight of ConvTranspose1d; {ONLY}"}),
+    ("own", {"a.w": f"it is a weight of Module; {ONLY}"}),
+    ("past", {"a": "the forward does not read this weight from its layer but past it, as from a list of parameters"}),
+    ("double", {"b": "weights must be float32 to be quantized, this one is torch.float64"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "left"), LEFT)
+def test_no_weight_that_is_multiplied_with_stays_float_unnamed(kind, left):
+    model = made(lambda: Parts(kind))
+    quantizer = LSQ(QuantSpec(4, 8, rules=()))
+    plan = quantizer.prepare(model, X)
+    assert dict(plan.skipped) == left
+    assert [site.name for site in plan.sites] == (["a"] if kind == "double" else ["b"])
+    assert idle_sites(model, quantizer.export(model), X) == {}
+
+
+@pytest.mark.parametrize(("kind", "count"), [("frozen", 2), ("dropped", 5)])
+def test_a_site_acts_without_a_gradient_and_by_chance(kind, count):
+    """A frozen part under no_grad, and layers that a training forward leaves out at random, are no idle sites."""
+    model = made(lambda: Parts(kind))
+    quantizer = LSQ(QuantSpec(4, 8, rules=()))
+    quantizer.prepare(model, X)
+    before = torch.get_rng_state()
+    assert idle_sites(model, sites := quantizer.export(model), X) == {}
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(sites) == count

@@ -265,7 +265,10 @@ def test_the_kurtosis_by_hand() -> None:
     assert (kurtosis(w) - 1.8).square().item() == pytest.approx(1.5314063)
     uniform = torch.linspace(-1, 1, 100_001)
     assert kurtosis(uniform).item() == pytest.approx(1.8, abs=1e-3)
-    assert kurtosis(torch.ones(3)).item() == 0
+    for equal in (torch.ones(3, requires_grad=True), torch.ones(1, 1, 1, requires_grad=True)):
+        (kurtosis(equal) + 0 * equal.sum()).backward()
+        assert kurtosis(equal).item() == 0
+        assert torch.isfinite(equal.grad).all()  # of one weight the deviation is undefined
     normal = torch.randn(12, dtype=torch.double, generator=torch.Generator().manual_seed(0))
     assert torch.autograd.gradcheck(kurtosis, (normal.requires_grad_(),))
 

@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from quantdg.bench.cells.dry_build import try_network
+from quantdg.bench.cells.dry_build import build_network, try_network
+from quantdg.bench.experiment.component import Component
 from quantdg.bench.models.base import DGModel
 from quantdg.bench.models.vision import vision
 from quantdg.core.errors import ConfigError
+from quantdg.datasets.base import Outline
 
 
 class Featurizer(nn.Module):
@@ -73,3 +75,13 @@ def test_a_try_takes_one_thread_and_gives_the_others_back():
         assert (seen, torch.get_num_threads()) == ([1, 1], 3)
     finally:
         torch.set_num_threads(threads)
+
+
+def lazy(shape, classes):
+    return DGModel(nn.Sequential(nn.Flatten(), nn.LazyLinear(8)), 8, classes)
+
+
+def test_a_network_whose_parameters_have_no_shape_yet_is_refused():
+    model = Component("lazy", f"{__name__}.lazy", {})
+    with pytest.raises(ConfigError, match=r"'featurizer\.1\.weight' has no shape yet; run the network once"):
+        build_network(model, Outline(("d",), ("d",), ("a", "b"), (3, 8, 8), "f"))

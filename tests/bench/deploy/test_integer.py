@@ -9,7 +9,7 @@ from torch import nn
 from quantdg.bench.deploy.integer import IntegerLayer, build_integer, not_exportable
 from quantdg.bench.packed.twin import Twin, load_float
 from quantdg.core.errors import QuantizerError, RecordError
-from quantdg.quantizers.export import ActQuant, QTensor, SiteExport
+from quantdg.quantizers.export import ActQuant, OutputExport, QTensor, SiteExport
 
 
 @torch.no_grad()
@@ -100,3 +100,18 @@ def test_the_reason_names_the_layer(trained):
     sites[name] = SiteExport(book)
     assert not_exportable(trained().model.sites) == ""
     assert not_exportable(sites).startswith(f"{name}: a code book of 128 levels")
+
+
+def test_an_output_between_two_codes_is_refused_as_an_input_is():
+    """Its fraction would be cut off, and no layer need read it."""
+    act = ActQuant(0.1, 7.34, 0, 15, bits=4)
+    network, state = nn.Sequential(nn.Identity()), {}
+    assert not_exportable({}, {"0": OutputExport(act)}).startswith(
+        "the output of 0: an input's zero point must be a whole"
+    )
+    with pytest.raises(QuantizerError, match=r"an output cannot be rounded to integers: .* this one is 7\.34"):
+        build_integer(network, state, {}, {"0": OutputExport(act)})
+    whole = OutputExport(replace(act, zero_point=7))
+    assert not_exportable({}, {"0": whole}) == ""
+    x = torch.linspace(-2, 2, 99)
+    assert torch.equal(build_integer(network, state, {}, {"0": whole}).module(x), whole.act.quantize(x))

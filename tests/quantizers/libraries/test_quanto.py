@@ -86,6 +86,24 @@ def test_what_quanto_has_not_is_refused_with_what_to_write(spec, why):
     assert why in Quanto(spec).supports(convolutions(), spec).reason
 
 
+def test_a_dead_channel_and_a_dead_input_have_a_grid_of_a_positive_scale():
+    """The library divides by max|w| = 0; a packed model with such a scale is refused, after the training."""
+    model = convolutions()
+    with torch.no_grad():
+        model[0].weight[1:3] = 0
+        model[0].bias.fill_(-1e3)
+    quantizer = Quanto(QuantSpec(8, 8, rules=()))
+    quantizer.prepare(model, batch(0))
+    quantizer.calibrate(model, [batch(1)])
+    with torch.no_grad():
+        out = model.eval()(batch(2))
+    assert torch.isfinite(out).all()
+    sites = quantizer.export(model)
+    assert (sites["0"].weight.scale > 0).all()
+    assert sites["2"].act.scale > 0
+    assert not sites["0"].weight.codes[1:3].any()
+
+
 def test_without_quanto_the_pip_line_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "optimum.quanto", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'quantdg\[quanto\]'"):

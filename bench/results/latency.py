@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -52,6 +53,12 @@ class Latency:
         """Return the measurement as JSON indented by 1; a number that is not finite is a RecordError that names the field."""
         return encoded(self)
 
+    @property
+    def file(self) -> str:
+        """Where it is stored, relative to the run folder."""
+        runtime = self.runtime.replace(" ", "-")
+        return f"latency/{self.key}-{runtime}-{self.arithmetic}-b{self.batch}-t{self.threads}.json"
+
     @classmethod
     def from_json(cls, text: str, name: str = "latency") -> Latency:
         """Parse and check; ``name`` goes into the message of the RecordError."""
@@ -62,3 +69,11 @@ class Latency:
             made = decoded(cls, text)
             check_key(made.key, name)
             return made
+
+    @classmethod
+    def named(cls, text: str, path: Path) -> Latency:
+        """Parse and check the file at ``path``, which must be named for what it holds: a copy is no second measurement."""
+        made = cls.from_json(text, str(path))
+        if path.name != Path(made.file).name:
+            raise RecordError(f"{path} must be named {Path(made.file).name[:80]!r} for what it holds; remove it")
+        return made

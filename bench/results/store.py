@@ -176,9 +176,7 @@ class RunStore:
 
     def write_latency(self, latency: Latency) -> None:
         """Store a measurement atomically; a newer one of the same kind replaces it."""
-        runtime = latency.runtime.replace(" ", "-")
-        name = f"{latency.key}-{runtime}-{latency.arithmetic}-b{latency.batch}-t{latency.threads}.json"
-        write_atomic(self.path(f"latency/{name}"), latency.to_json())
+        write_atomic(self.path(latency.file), latency.to_json())
 
     def read(self, key: str) -> Record | None:
         """Return the record ``key``, or None where there is none or only a damaged one."""
@@ -213,7 +211,7 @@ class RunStore:
 
     def latencies(self) -> Iterator[Latency | Unreadable]:
         """Yield all latency measurements in file order; damaged files come as Unreadable."""
-        return parsed(self.root, "latency", lambda text, path: Latency.from_json(text, str(path)))
+        return parsed(self.root, "latency", Latency.named)
 
 
 def parsed(

@@ -137,7 +137,11 @@ def test_latency_of_one_kind_is_replaced_and_damage_reported(store: RunStore) ->
     for latency in (measured(1.0, 1), measured(2.0, 1), measured(3.0, 2)):
         store.write_latency(latency)
     assert [x.median_ms for x in store.latencies() if isinstance(x, Latency)] == [2.0, 3.0]
-    first = min((store.root / "latency").iterdir())
+    first, second = sorted((store.root / "latency").iterdir())
+    first.write_text(second.read_text())
+    copy, kept = store.latencies()
+    assert isinstance(copy, Unreadable) and f"must be named {second.name!r}" in copy.reason
+    assert isinstance(kept, Latency)
     first.write_text("{")
     assert [type(x) for x in store.latencies()] == [Unreadable, Latency]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 
@@ -44,21 +45,21 @@ def user_path(text: str, what: str = "a path") -> Path:
     return path
 
 
-def output_file(text: str, what: str = "an output file") -> Path:
+def output_file(text: str, what: str = "an output file", ending: str = "") -> Path:
     """Return the path of a file to be written: nothing else than a plain file may be there, which is then replaced.
 
     Raises:
-        ConfigError: a folder, a link, a device or the like is there, or the path is none.
+        ConfigError: a folder, a link, a device or the like is there, the path is none, or it has another ending than
+            ``ending``, so that its name would promise what it does not hold.
     """
     path = user_path(text, what)
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
-        return path
-    if not S_ISREG(mode):
-        raise ConfigError(
-            f"{what} must be a new or a plain file, {path} is a folder, a link or a device; write another name"
-        )
+    with suppress(OSError):
+        if not S_ISREG(os.lstat(path).st_mode):
+            raise ConfigError(
+                f"{what} must be a new or a plain file, {path} is a folder, a link or a device; write another name"
+            )
+    if ending and path.suffix != ending:
+        raise ConfigError(f"{what} must end in {ending}, got {path}; write {path.with_suffix(ending)}")
     return path
 
 

@@ -31,7 +31,7 @@ def refuse_repeats(what: str, values: Sequence[Any], meaning: Callable[[Any], Ha
         first, second = repeats[0]
         got = f"{_word(first)} twice" if first == second else f"{_word(first)} and {_word(second)}, which are the same"
         entries = ",".join(map(_word, once.values()))
-        raise ConfigError(f"{what} must name each entry once, got {got}; write {what}=[{entries}]")
+        raise ConfigError(f"{what} must name each entry once, got {got}; write '{what}=[{entries}]'")
 
 
 def _word(value: Any) -> str:

@@ -41,7 +41,7 @@ class ZSAQ(ZAQ):
     def __init__(self, spec: QuantSpec | None = None, *, rho: float = 0.05, **options: Any) -> None:
         super().__init__(spec, **options)
         if not rho > 0:
-            raise ConfigError(f"rho must be above 0, got {rho}; write quantizer=[zaq] for none")
+            raise ConfigError(f"rho must be above 0, got {rho}; write 'quantizer=[zaq]' for none")
         self.rho = rho
 
     def student_loss(self, weights: Weights, network: FeatureMaps, images: Tensor, theirs: Forwarded) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ..core.errors import ConfigError
@@ -72,7 +73,9 @@ def report_parser() -> argparse.ArgumentParser:
     parser = _parser("report", report.__doc__)
     parser.add_argument("--out", type=output_folder, help="folder for the report; default: RUNS/report")
     parser.add_argument(
-        "--html", type=output_file, help="file of the self-contained page; default: index.html in the report's folder"
+        "--html",
+        type=partial(output_file, ending=".html"),
+        help="file of the self-contained page; default: index.html in the report's folder",
     )
     parser.add_argument(
         "--style", choices=("screen", "paper"), default="screen",
@@ -151,8 +154,12 @@ def export_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("quantdg export", description=export.__doc__)
     parser.add_argument("runs", type=user_path, help="folder of a quantdg run, or a published one")
     form = parser.add_mutually_exclusive_group(required=True)
-    form.add_argument("--parquet", type=output_file, metavar="FILE", help="needs quantdg[export]")
-    form.add_argument("--csv", type=output_file, metavar="FILE", help="the same without the settings")
+    form.add_argument(
+        "--parquet", type=partial(output_file, ending=".parquet"), metavar="FILE", help="needs quantdg[export]"
+    )
+    form.add_argument(
+        "--csv", type=partial(output_file, ending=".csv"), metavar="FILE", help="the same without the settings"
+    )
     return parser
 
 

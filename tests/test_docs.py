@@ -57,6 +57,14 @@ def test_files_named_are_there(page):
         assert "NAME" in target or (ROOT / target).exists(), f"{page.name} names {target}"
 
 
+def test_what_errors_say_to_write_is_the_same_in_every_shell():
+    """zsh takes an unquoted bracket for a pattern of file names, and bash words in braces for a list."""
+    for top in ("core", "bench", "quantizers", "datasets", "reports"):
+        for path in (ROOT / top).rglob("*.py"):
+            said = re.findall(r"(?:write|or|example) [\w.{}]+=(?:\[|\{\w+:\[).*", path.read_text(encoding="utf-8"))
+            assert not said, f"{path}: write 'KEY=[VALUE]', in quotation marks"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_are_the_same_in_zsh(page):
     """It takes an unquoted bracket for a pattern of file names and stops."""

@@ -72,7 +72,7 @@ class Words:
                 group, dot, setting = key_of(words[0]).partition(".")
                 raise ConfigError(
                     f"a setting for one data set needs that data set in the run, got {group}.{name}{dot}{setting} in a run on "
-                    f"{', '.join(names)}; write dataset=[{','.join([*names, name])}] as well, or {words[0]} for all"
+                    f"{', '.join(names)}; write 'dataset=[{','.join([*names, name])}]' as well, or {words[0]} for all"
                 )
 
 

@@ -101,7 +101,7 @@ def _tracking(value: object) -> tuple[str, ...]:
     """Names of installed trackers."""
     names = [value] if isinstance(value, str) else value or []
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"tracking takes a list of names, got {value!r}; write tracking=[tensorboard]")
+        raise ConfigError(f"tracking takes a list of names, got {value!r}; write 'tracking=[tensorboard]'")
     for name in names:
         find_offer("tracker", name)
     refuse_repeats("tracking", names)
@@ -116,7 +116,7 @@ def _severities(config: Node) -> list[Node]:
         return [config]
     if not values or not all(type(value) in (int, float) for value in values):
         raise ConfigError(
-            f"dataset.severity needs at least one number, and numbers only, got {values}; write dataset.severity=[0.5,1]"
+            f"dataset.severity needs at least one number, and numbers only, got {values}; write 'dataset.severity=[0.5,1]'"
         )
     refuse_repeats("dataset.severity", values)
     return [{**config, "dataset": {**dataset, "severity": value}} for value in values]
@@ -182,7 +182,7 @@ def _axis(config: Node, key: str) -> list[int | None]:
     value = config.get(key)
     values = value if isinstance(value, list) else [value]
     if not values:
-        raise ConfigError(f"{key} needs at least one number, got none; write {key}=7 or {key}=[4,7]")
+        raise ConfigError(f"{key} needs at least one number, got none; write {key}=7 or '{key}=[4,7]'")
     for bits in values:
         check_bits(key, bits)
     refuse_repeats(key, values)
@@ -208,7 +208,7 @@ def _start_steps(value: Any) -> tuple[int, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not value or not all(type(s) is int for s in value):
-        raise ConfigError(f"start_steps must be null or a list of steps, got {value!r}; write start_steps=[40,80]")
+        raise ConfigError(f"start_steps must be null or a list of steps, got {value!r}; write 'start_steps=[40,80]'")
     refuse_repeats("start_steps", value)
     return tuple(value)
 
@@ -220,7 +220,7 @@ def _seeds(value: Any, most: int) -> tuple[int, ...]:
     seeds = list(range(value)) if type(value) is int else value
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
         raise ConfigError(
-            f"seeds must be a count above 0 or a list of seeds, got {value!r}; write seeds=3 or seeds=[0,4]"
+            f"seeds must be a count above 0 or a list of seeds, got {value!r}; write seeds=3 or 'seeds=[0,4]'"
         )
     refuse_repeats("seeds", seeds)
     return tuple(seeds)
@@ -237,6 +237,8 @@ def _targets(value: Any) -> tuple[str, ...] | None:
         return None
     targets = value if isinstance(value, list) else [value]
     if not targets or not all(isinstance(t, str) for t in targets):
-        raise ConfigError(f"targets must be all or a list of domain names, got {value!r}; write targets=[sketch,photo]")
+        raise ConfigError(
+            f"targets must be all or a list of domain names, got {value!r}; write 'targets=[sketch,photo]'"
+        )
     refuse_repeats("targets", targets)
     return tuple(targets)

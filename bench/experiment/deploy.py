@@ -41,7 +41,7 @@ class DeploySettings:
         object.__setattr__(self, "batches", tuple(self.batches))
         if not self.batches or not all(isinstance(b, int) and b >= 1 for b in self.batches):
             raise ConfigError(
-                f"deploy.batches must be numbers above 0, got {self.batches}; write deploy.batches=[1,32]"
+                f"deploy.batches must be numbers above 0, got {self.batches}; write 'deploy.batches=[1,32]'"
             )
         refuse_repeats("deploy.batches", self.batches)
         if self.rounds < 7 or (self.threads is not None and not 1 <= self.threads <= MOST_THREADS):

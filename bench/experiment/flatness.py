@@ -47,7 +47,7 @@ class FlatnessSettings:
             object.__setattr__(self, key, values)
             if not all(v > 0 for v in values):
                 raise ConfigError(
-                    f"flatness.{key} must be above 0, got {list(values)}; write for example flatness.{key}=[0.01,0.02]"
+                    f"flatness.{key} must be above 0, got {list(values)}; write for example 'flatness.{key}=[0.01,0.02]'"
                 )
             refuse_repeats(f"flatness.{key}", values)
             check_numbers(f"flatness.{key}", values)

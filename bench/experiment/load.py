@@ -126,7 +126,7 @@ def _check_suite(words: Words, names: Sequence[str]) -> None:
     chosen = [word.partition("=")[2] for word in words.shared if word.startswith("suite=")]
     if chosen and chosen[-1] != "null" and not words.names and len(names) == 1:
         raise ConfigError(
-            f"suite={chosen[-1]} runs several data sets, but the experiment file has one, {names[0]}; write dataset=[NAME,NAME] "
+            f"suite={chosen[-1]} runs several data sets, but the experiment file has one, {names[0]}; write 'dataset=[NAME,NAME]' "
             "for what you mean, or leave one of the two out"
         )
 
@@ -149,19 +149,26 @@ def _check_choices(overrides: Sequence[Override]) -> None:
             raise ConfigError(f"a setting needs a name, got {override.input_line!r}; write NAME=VALUE")
         if override.is_sweep_override() and group not in GROUPS:
             text = override.get_value_string()
-            values = text if override.is_choice_sweep() else "VALUE,VALUE"
-            raise ConfigError(f"{group} takes one value or a list in brackets, got {text}; write '{group}=[{values}]'")
+            raise ConfigError(f"{group} takes one value or a list in brackets, got {text}; write {_as_list(override)}")
         if group not in GROUPS or (override.is_delete() and value is None):
             continue
         listed = group in (*SEVERAL, "dataset")
         names = value if isinstance(value, list) and listed else [value]
         if not all(isinstance(name, str) for name in names) or (group == "dataset" and not names):
-            what, example = ("a list of names", "[NAME,NAME]") if listed else ("one name", "NAME")
+            what, example = ("a list of names", _as_list(override)) if listed else ("one name", f"{group}=NAME")
             raise ConfigError(
-                f"{group} takes {what}, got {override.get_value_string()}; write {group}={example}, there are: "
+                f"{group} takes {what}, got {override.get_value_string()}; write {example}, there are: "
                 f"{', '.join(choices(group))}"
             )
         refuse_repeats(group, names)
+
+
+def _as_list(override: Override) -> str:
+    """A setting with the values of a word as a list, in the quotation marks that some shells need."""
+    text = override.get_value_string()
+    plain = override.is_choice_sweep() and "(" not in text
+    example = "NAME,NAME" if override.key_or_group in GROUPS else "VALUE,VALUE"
+    return f"'{override.key_or_group}=[{text if plain else example}]'"
 
 
 def _reference(config: Mapping[str, Any]) -> Node | None:

@@ -26,7 +26,7 @@ def some_of(config: Node, group: str) -> Node:
     """Return the choices of a group that needs at least one."""
     chosen = config.get(group)
     if not chosen:
-        raise ConfigError(f"{group} needs at least one choice, got none; write {group}=[NAME]")
+        raise ConfigError(f"{group} needs at least one choice, got none; write '{group}=[NAME]'")
     return settings_in(group, chosen)
 
 

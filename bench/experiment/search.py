@@ -55,7 +55,7 @@ class Search:
                 "or null for no search"
             )
         if not self.seeds or min(self.seeds) < 0:
-            raise ConfigError(f"search.seeds must be a list of seeds, got {self.seeds}; write search.seeds=[1000]")
+            raise ConfigError(f"search.seeds must be a list of seeds, got {self.seeds}; write 'search.seeds=[1000]'")
         refuse_repeats("search.seeds", self.seeds)
         if self.sampler == "tpe" and self.trials is None:
             raise ConfigError("search.sampler=tpe needs a number of trials, got none; write search.trials=20")

@@ -115,6 +115,6 @@ def _narrowed(found: dict[str, Range], search: Search) -> dict[str, Range]:
         found = {name: own for name, own in found.items() if any(fnmatchcase(name, p) for p in search.over)}
     if not found and search.trials != 1:
         raise ConfigError(
-            "a search needs a hyper-parameter with a range, this run has none; write search.ranges.protocol.lr={log:[1e-5,1e-3]}"
+            "a search needs a hyper-parameter with a range, this run has none; write 'search.ranges.protocol.lr={log:[1e-5,1e-3]}'"
         )
     return found

@@ -32,8 +32,8 @@ def refuse_words(overrides: Sequence[Override]) -> None:
         several = group in (*SEVERAL, "dataset")
         alone = several and said.count(group) == 1 and not override.is_force_add()
         if group in GROUPS and (override.is_add() or override.is_force_add()) and not alone:
-            example = "[NAME,NAME]" if several else override.get_value_string()
-            raise ConfigError(f"{group} must be chosen by one word, got {override.input_line}; write {group}={example}")
+            example = f"'{group}=[NAME,NAME]'" if several else f"{group}={override.get_value_string()}"
+            raise ConfigError(f"{group} must be chosen by one word, got {override.input_line}; write {example}")
 
 
 def refuse_names(config: Mapping[str, Any]) -> None:

@@ -259,6 +259,21 @@ def test_outputs_replace_neither_devices_nor_links(words, capsys, tmp_path, monk
     assert (tmp_path / "kept.txt").read_text() == "kept"
 
 
+@pytest.mark.parametrize(
+    ("words", "name", "better"),
+    [
+        ("report runs --html", "page.pdf", "page.html"),
+        ("export runs --csv", "numbers.parquet", "numbers.csv"),
+        ("export runs --parquet", "numbers", "numbers.parquet"),
+    ],
+)
+def test_a_files_name_promises_nothing_that_it_does_not_hold(words, name, better, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([*words.split(), name]) == 2
+    assert f"must end in .{better.partition('.')[2]}, got {name}; write {better}" in capsys.readouterr().err
+    assert not os.listdir(tmp_path)
+
+
 def test_without_a_home_the_cache_needs_a_place(monkeypatch, capsys):
     for name in ("HOME", "XDG_CACHE_HOME", "QUANTDG_CACHE"):
         monkeypatch.delenv(name, raising=False)

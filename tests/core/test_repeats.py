@@ -11,10 +11,10 @@ from quantdg.core.repeats import refuse_repeats
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["photo", "photo", "sketch"], r"got photo twice; write x=\[photo,sketch\]"),
-        ([0, 4, 0], r"got 0 twice; write x=\[0,4\]"),
-        ([1, 2, 1.0], r"got 1 twice; write x=\[1,2\]"),
-        ([None, 4, None], r"got null twice; write x=\[null,4\]"),
+        (["photo", "photo", "sketch"], r"got photo twice; write 'x=\[photo,sketch\]"),
+        ([0, 4, 0], r"got 0 twice; write 'x=\[0,4\]"),
+        ([1, 2, 1.0], r"got 1 twice; write 'x=\[1,2\]"),
+        ([None, 4, None], r"got null twice; write 'x=\[null,4\]"),
     ],
 )
 def test_the_repeated_entry_is_named(values, message):
@@ -23,7 +23,7 @@ def test_the_repeated_entry_is_named(values, message):
 
 
 def test_entries_that_mean_the_same_are_both_named():
-    with pytest.raises(ConfigError, match=r"got 0 and 360, which are the same; write x=\[0,15\]"):
+    with pytest.raises(ConfigError, match=r"got 0 and 360, which are the same; write 'x=\[0,15\]"):
         refuse_repeats("x", [0, 15, 360], lambda angle: angle % 360)
 
 
@@ -53,7 +53,7 @@ def test_a_list_without_repeats_is_fine(values):
     ],
 )
 def test_every_list_of_the_command_line(words, name):
-    with pytest.raises(ConfigError, match=rf"{name} must name each entry once, got .* twice; write {name}=\["):
+    with pytest.raises(ConfigError, match=rf"{name} must name each entry once, got .* twice; write '{name}=\["):
         config.load(words.split())
 
 

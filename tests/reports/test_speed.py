@@ -31,7 +31,9 @@ QUANTIZERS = ("float", "freeze", "round_freeze", "uniform_noise", "lsq", "pact",
 SITES = ("featurizer.0", "featurizer.3", "featurizer.6")
 READ = "import sys, pathlib; [p.read_bytes() for p in sorted(pathlib.Path(sys.argv[1], 'cells').glob('*'))]"
 PARSE = READ.replace("p.read_bytes()", "json.loads(p.read_bytes())").replace("import sys", "import json, sys")
-REPORT = "import sys; from quantdg.core.cli import main; main(['report', sys.argv[1], '--html', sys.argv[1] + '/page'])"
+REPORT = (
+    "import sys; from quantdg.core.cli import main; main(['report', sys.argv[1], '--html', sys.argv[1] + '/page.html'])"
+)
 COST = """
 import json, pathlib, re, time
 peak = re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())

@@ -97,7 +97,7 @@ def test_one_file_under_two_names():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("dataset=[pacs,pacs]", r"dataset must name each entry once, got pacs twice; write dataset=\[pacs\]"),
+        ("dataset=[pacs,pacs]", r"dataset must name each entry once, got pacs twice; write 'dataset=\[pacs\]'"),
         (
             "dataset=[pacs,b] dataset.b=pacs",
             "pacs and b are the same with the same settings; leave one out of dataset, or",
@@ -108,11 +108,11 @@ def test_one_file_under_two_names():
         ("dataset=[pacs,b] dataset.b=3", "dataset.b takes one name, got dataset.b=3"),
         (
             "dataset=[digits] protocol.pacs.steps=3",
-            r"got protocol.pacs.steps in a run on digits; write dataset=\[digits,pacs\] as well, or protocol.steps=3 for all",
+            r"got protocol.pacs.steps in a run on digits; write 'dataset=\[digits,pacs\]' as well, or protocol.steps=3 for all",
         ),
         (
             "protocol.pacs=digits",
-            r"got protocol.pacs in a run on digits; write dataset=.*as well, or protocol=digits for all",
+            r"got protocol.pacs in a run on digits; write 'dataset=.*as well, or protocol=digits for all",
         ),
         ("protocol.pcas.steps=3", "no data set named 'pcas'; did you mean 'pacs'"),
         ("data.pacs=3", "data.pacs must hold settings, got data.pacs=3; write data.pacs.root=DIR"),
@@ -141,7 +141,7 @@ def test_one_file_under_two_names():
         ),
         (
             "dataset=digits averaging=[swad] averaging.pacs.swad.tolerance=1",
-            r"got averaging.pacs.swad.tolerance in a run on digits; write dataset=\[digits,pacs\] as well, or averaging.swad.tol",
+            r"got averaging.pacs.swad.tolerance in a run on digits; write 'dataset=\[digits,pacs\]' as well, or averaging.swad.tol",
         ),
         ("dataset=[pacs,digits] dataset.pacs.angle=3 protocol=digits", "no setting of pacs named 'angle'"),
     ],

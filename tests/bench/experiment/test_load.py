@@ -152,8 +152,8 @@ def test_the_weights_count_in_a_cells_identity_as_the_models():
         ("bits=9", "bits must be a whole number from 2 to 8, got 9"),
         ("bits=1", "got 1"),
         ("quantizer.lsq.spec.weight_bits=12", "from 2 to 8, got 12"),
-        ("seeds=0", "write seeds=3 or seeds=\\[0,4\\]"),
-        ("targets=[]", "write targets="),
+        ("seeds=0", "write seeds=3 or 'seeds=\\[0,4\\]'"),
+        ("targets=[]", "write 'targets=\\[sketch,photo\\]'"),
         ("protocol.start_step=900", "below protocol.steps"),
         ("launcher.threads=0", "at least 1"),
         ("launcher.device=tpu", "must be cpu, cuda or cuda:NUMBER, got 'tpu'; write cpu"),
@@ -170,7 +170,12 @@ def test_the_weights_count_in_a_cells_identity_as_the_models():
         ("quantizer.lsq.spec.rules=[{pattern: a, skip: 3}]", "rule.skip must be true or false, got 3"),
         ("~quantizer.lsq._target_", "no quantizer chosen for this run named 'lsq'"),
         ("quantizer=[]", "quantizer needs at least one choice"),
-        ("algorithm=null", "algorithm takes a list of names, got null; write algorithm=.NAME,NAME., there are: arm"),
+        ("algorithm=null", "algorithm takes a list of names, got null; write 'algorithm=.NAME,NAME.', there are: arm"),
+        (
+            "quantizer=float,lsq",
+            "quantizer takes a list of names, got float,lsq; write 'quantizer=.float,lsq.', there are",
+        ),
+        ("targets=choice(thick,thin)", "got choice.thick,thin.; write 'targets=.VALUE,VALUE.'"),
         ("model=[convnet,resnet18]", "model takes one name, got .convnet,resnet18."),
         ("dataset=[]", "dataset takes a list of names, got"),
         ("dataset=[digits,3]", "dataset takes a list of names, got .digits,3."),
@@ -303,7 +308,7 @@ def test_a_choice_is_added_to_the_default_and_not_lost_beside_another():
     assert [q.name for q in config.load(["+quantizer=pact"]).quantizers] == ["float", "lsq", "pact"]
     for added in ("+quantizer=pact", "++quantizer=pact"):
         with pytest.raises(
-            ConfigError, match=r"quantizer must be chosen by one word, got .*pact; write quantizer=\[NAME"
+            ConfigError, match=r"quantizer must be chosen by one word, got .*pact; write 'quantizer=\[NAME"
         ):
             config.load(["quantizer=[float,lsq]", added])
 

@@ -208,7 +208,7 @@ def test_tracking_is_no_part_of_what_a_cell_is():
     assert [cell.key for cell in plain.cells(outlines)] == [cell.key for cell in tracked.cells(outlines)]
     with pytest.raises(UnknownNameError, match="no tracker named 'tensorbord'; did you mean 'tensorboard'"):
         config.load(["tracking=[tensorbord]"])
-    with pytest.raises(ConfigError, match=r"write tracking=\[tensorboard\]"):
+    with pytest.raises(ConfigError, match=r"write 'tracking=\[tensorboard\]'"):
         config.load(["tracking=[3]"])
 
 

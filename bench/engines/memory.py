@@ -8,10 +8,15 @@ quantizer's own tensors and the interpreter come on top. A GPU says by itself wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil, prod
+from weakref import ReferenceType, ref
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.parameter import UninitializedParameter
 
 from ...core.errors import ConfigError
 from ...datasets.base import Outline
@@ -21,8 +26,39 @@ from ..models.weights import without_weights
 from .capacity import free_gb, jobs_of
 
 GB = 2**30
+_SMALL = 2**24  # bytes of a Parameter, below which all are added up now and then only
 MOST_PER_PIXEL = 1000
 """No network keeps more numbers for each number of an image; what is small even so need not be measured."""
+
+
+@contextmanager
+def refuse_large_networks() -> Iterator[None]:
+    """Raise ConfigError while a network is built within the context whose weights cannot fit into the memory that is free.
+
+    It is raised when a Parameter is registered, before it is filled. What is counted is twice the weights that are there
+    by then, since a step has their gradients, too.
+    """
+    free, made = free_gb(), list[ReferenceType[Tensor]]()
+
+    def count(_: nn.Module, name: str, parameter: Tensor | None) -> None:
+        if parameter is None or free is None or isinstance(parameter, UninitializedParameter):
+            return
+        made.append(ref(parameter))
+        if parameter.nbytes < _SMALL and len(made) % 1000:
+            return
+        living = {id(p): p.nbytes for p in (reference() for reference in made) if p is not None}
+        need = 2 * sum(living.values()) / GB
+        if need > free:
+            raise ConfigError(
+                f"the network must fit into memory, but its weights and their gradients need at least {need:.3g} GB up to "
+                f"{name!r} of shape {tuple(parameter.shape)}, and {free:.3g} GB are free; choose a smaller one"
+            )
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def check_memory(setup: Setup, outline: Outline, launcher: Launcher, cells: int) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from ..cells.dry_build import build_network, try_network, try_parts
 from ..cells.execute import incompatibility
 from ..engines.capacity import crowding
-from ..engines.memory import check_memory
+from ..engines.memory import check_memory, refuse_large_networks
 from ..experiment.grid import Cell, Experiment
 from ..experiment.keys import prime_keys
 from ..experiment.protocol import without_batchnorm
@@ -57,7 +57,8 @@ def check_parts(experiment: Experiment, outlines: Outlines, *, refuse: bool = Fa
     notes: dict[str, None] = {}
     for setup in experiment.setups:
         outline = outlines[setup.name]
-        network = build_network(setup.model, outline)
+        with refuse_large_networks():
+            network = build_network(setup.model, outline)
         try_network(network, outline.shape)
         sources = len(outline.domains) - 1
         try_parts(experiment, setup, network, sources)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from quantdg.bench.engines import memory
-from quantdg.bench.engines.memory import check_memory, kept_bytes
+from quantdg.bench.engines.memory import check_memory, kept_bytes, refuse_large_networks
 from quantdg.bench.sweep.session import load_and_plan, plan_run, run_experiment
 from quantdg.bench.training.data import load_dataset
 from quantdg.core.errors import ConfigError
@@ -32,6 +32,30 @@ def test_a_huge_batch_is_refused_before_anything_is_written(quick):
         with pytest.raises(ConfigError, match=r"a step of 700000000 images needs at least \S+ GB, and .* GB are free"):
             start(experiment)
     assert len(list(experiment.paths.out.glob("cells/*"))) == 0
+
+
+def test_a_huge_network_is_refused_before_it_is_filled(quick, monkeypatch):
+    """The second layer of convnet has 9 x 8,000 x 16,000 weights, 4.29 GB; with gradients and the first layer 8.58 GB."""
+    monkeypatch.setattr(memory, "free_gb", lambda: 1.0)
+    monkeypatch.setattr(nn.init, "kaiming_uniform_", lambda w, **_: w.numel() < 10**6 or pytest.fail("it is filled"))
+    with pytest.raises(
+        ConfigError, match=r"network must fit into memory, .* at least 8\.58 GB up to 'weight' of shape"
+    ):
+        plan_run(quick("model.width=8000"))
+
+
+def test_the_weights_of_a_network_are_counted_by_hand(monkeypatch):
+    """1,000 x 1,000 float32 are 4 MB, twice 8 MB; what was thrown away does not count."""
+    monkeypatch.setattr(memory, "_SMALL", 0)
+    for free, fits in ((7.9e6, False), (8.1e6, True)):
+        monkeypatch.setattr(memory, "free_gb", lambda free=free: free / 2**30)
+        with (
+            refuse_large_networks() if fits else pytest.raises(ConfigError, match=r"0\.00745 GB"),
+            refuse_large_networks(),
+        ):
+            for _ in range(2):
+                nn.Linear(1000, 1000, bias=False)
+    nn.Linear(2000, 2000)
 
 
 @pytest.mark.parametrize(("free", "fits"), [(1.0, False), (64.0, True)])

@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import io
 import json
+import lzma
 import os
 import random
 import shutil
@@ -28,6 +29,7 @@ from safetensors.torch import save
 
 from quantdg.bench.cells.lease import Lease, Leases
 from quantdg.bench.packed.file import read_model
+from quantdg.bench.results.archive import archive_of
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.bench.training.checkpoint import Snapshot, load_snapshot, load_state, save_snapshot, save_state
@@ -272,6 +274,11 @@ def states(rng: random.Random, folder: Path, whole: Path) -> int:
 
 def archives(rng: random.Random, folder: Path, whole: Path) -> int:
     """Damaged archives: refused in a line with nothing left, or unpacked inside their folder."""
+    if rng.random() < 0.1:
+        published, inner = folder / "records.tar.xz", lzma.decompress(archive_of(whole))
+        packed = lzma.compress(other_bytes(rng, inner), preset=0)
+        published.write_bytes(packed if rng.random() < 0.5 else other_bytes(rng, packed))
+        return command("merge", str(published), "--out", str(folder / "merged"))
     members = {f"d{i % 2}/c/{i}.jpg": rng.randbytes(300) for i in range(4)}
     buffer = io.BytesIO()
     if rng.random() < 0.5:

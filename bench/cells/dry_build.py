@@ -44,9 +44,10 @@ def try_network(network: nn.Module, shape: tuple[int, int, int]) -> None:
     """Run a copy of a network on two images in each mode; ConfigError unless it gives logits (2, classes).
 
     Args:
-        network: not changed.
+        network: not changed; its weights must be float32.
         shape: (C, H, W) of the images.
     """
+    _check_weights(network)
     with one_thread(), torch.random.fork_rng(devices=[]), torch.no_grad():
         for training in (True, False):
             mode = "training" if training else "evaluation"
@@ -60,6 +61,19 @@ def try_network(network: nn.Module, shape: tuple[int, int, int]) -> None:
             if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 2:
                 found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
                 raise ConfigError(f"the network must return logits (N, classes), but in {mode} 2 images give {found}")
+
+
+def _check_weights(network: nn.Module) -> None:
+    """Refuse weights that no quantizer can be put on, or no optimizer."""
+    for name, module in network.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ConfigError(f"the network must be of Python modules, but {name} is a script; build it without torch.jit")
+    for name, parameter in network.named_parameters():
+        if parameter.dtype != torch.float32:
+            raise ConfigError(
+                f"each weight must be float32, but {name} is {parameter.dtype}; build the network in float32 and write "
+                "protocol.precision=bf16 to compute with less"
+            )
 
 
 def try_parts(experiment: Experiment, setup: Setup, network: nn.Module, sources: int) -> None:

@@ -12,7 +12,7 @@ from torchvision import models
 
 from ...core.errors import ConfigError, UnknownNameError
 from .base import DGModel, normalisation
-from .weights import AUXILIARY, HEADS, is_file, load_backbone, loading, not_at_hand
+from .weights import AUXILIARY, HEADS, SUFFIX, check_published, is_file, load_backbone, loading, not_at_hand
 
 STAGES = {
     "resnet": ("layer1", "layer2", "layer3"),
@@ -79,22 +79,25 @@ def _without_auxiliary(network: nn.Module) -> nn.Module:
 
 def _create(arch: str, options: dict[str, Any]) -> nn.Module:
     """Build a network of torchvision; where weights are not to be loaded, their name is checked all the same."""
+    place = Path()
     try:
-        if options["weights"] is not None and not loading():
-            models.get_model_weights(arch)[options["weights"]]
-            options = {**options, "weights": None}
+        if options["weights"] is not None:
+            url = models.get_model_weights(arch)[options["weights"]].url
+            place = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+            if loading():
+                check_published(options["weights"], arch, place)
+            else:
+                options = {**options, "weights": None}
         network: nn.Module = models.get_model(arch, **options)
     except (ValueError, KeyError, AssertionError) as error:
         names = ", ".join(w.name for w in models.get_model_weights(arch))
         raise ConfigError(
-            f"torchvision cannot build {arch} with {options} ({error}); its weights are {names}, and image sides of a "
-            "vision transformer are multiples of the patch"
+            f"torchvision cannot build {arch} with {options} ({error}); its weights are {names}, or a file whose name ends in "
+            f"{SUFFIX}, and image sides of a vision transformer are multiples of the patch"
         ) from error
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         if options["weights"] is None:
             raise
-        url = models.get_model_weights(arch)[options["weights"]].url
-        place = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
         raise not_at_hand(options["weights"], arch, str(place), error) from error
     return network
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -47,6 +49,30 @@ def not_at_hand(weights: str, arch: str, places: str, error: Exception) -> Confi
         f"model.weights={weights} of {arch} must be on disk or downloadable, looked for {places} ({one_line(error)}); "
         f"run once with a network, copy the file there, or write model.weights=FILE.safetensors below {FOLDER}"
     )
+
+
+def check_published(weights: str, arch: str, place: Path) -> None:
+    """Raise ConfigError where a file in torch's cache is not the one of its name, which ends with digits of its SHA-256.
+
+    torch checks a file once, after it has fetched it, and later unpickles whatever lies there.
+    """
+    digits = re.search(r"-([0-9a-f]{8,})\.pth?$", place.name)
+    if digits is None or not place.is_file():
+        return
+    state = place.stat()
+    found = _sha256(place, state.st_size, state.st_mtime_ns)
+    if not found.startswith(digits.group(1)):
+        raise ConfigError(
+            f"model.weights={weights} of {arch} must be as published, {place} is damaged (its SHA-256 begins with {found[:8]}); "
+            "remove it and run once with a network, copy a whole file there, or write model.weights=FILE.safetensors below "
+            f"{FOLDER}"
+        )
+
+
+@lru_cache(maxsize=32)
+def _sha256(place: Path, size: int, changed: int) -> str:
+    """Hashed again only where size or time have changed: each cell builds its network anew."""
+    return hashlib.sha256(place.read_bytes()).hexdigest()
 
 
 def is_file(weights: str | None) -> bool:

@@ -19,6 +19,10 @@ class Featurizer(nn.Module):
         if kind == "old weight_norm":
             self.stem = nn.utils.weight_norm(self.stem)
             self.stem(torch.rand(1, 3, 8, 8))
+        if kind == "script":
+            self.more = torch.jit.script(nn.Conv2d(8, 8, 3))
+        if kind == "half":
+            self.more = nn.Conv2d(8, 8, 3).half()
 
     def forward(self, x):
         x = self.stem(x).relu()
@@ -27,13 +31,15 @@ class Featurizer(nn.Module):
         return x if self.kind == "map" else x.mean((2, 3))
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
+@pytest.mark.filterwarnings("ignore:.*weight_norm", "ignore:.*torch.jit")
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
         ("good", None),
         ("pair in training", "in training it ends with TypeError"),
         ("map", r"in training it ends with RuntimeError|in training 2 images give shape"),
+        ("script", r"must be of Python modules, but featurizer\.more is a script"),
+        ("half", r"must be float32, but featurizer\.more\.weight is torch\.float16; .* protocol\.precision=bf16"),
         ("old weight_norm", "in training it ends with RuntimeError.*weight_norm"),
     ],
 )

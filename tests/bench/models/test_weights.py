@@ -1,6 +1,8 @@
 """Weights: which files fit which network, what is missing or damaged, and what loads nothing."""
 
+import hashlib
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from torchvision import models
 from quantdg.bench.cells.dry_build import try_network
 from quantdg.bench.models.timm_model import timm_model
 from quantdg.bench.models.vision import vision
-from quantdg.bench.models.weights import load_backbone, without_weights
+from quantdg.bench.models.weights import check_published, load_backbone, without_weights
 from quantdg.core.errors import ConfigError
 
 SMALL = ["mobilenet_v3_small", "mnasnet0_5", "squeezenet1_1"]
@@ -93,10 +95,45 @@ def test_weights_of_torchvision_that_are_not_there_are_one_line(tmp_path, monkey
     assert f"looked for {place} (OSError: no route to host)" in message
     assert "run once with a network, copy the file there, or write model.weights=FILE.safetensors" in message
     assert "\n" not in message
-    place.parent.mkdir(exist_ok=True)
-    place.write_bytes(b"half a file")
+    place.mkdir(parents=True)
     with pytest.raises(ConfigError, match="looked for"):
         vision((3, 32, 32), 5, arch="mnasnet0_5", weights="IMAGENET1K_V1")
+
+
+class Opening:
+    """A pickle of it creates a file."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return open, (str(self.place), "w")
+
+
+def test_a_damaged_file_in_torchs_cache_is_named_and_never_unpickled(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    place = tmp_path / "checkpoints" / "mnasnet0.5_top1_67.823-3ffadce67e.pth"
+    place.parent.mkdir()
+    for content in (b"", b"half a file", pickle.dumps(Opening(tmp_path / "run"))):
+        place.write_bytes(content)
+        with pytest.raises(
+            ConfigError, match=rf"{place} is damaged \(its SHA-256 begins with \w+\); remove it and run"
+        ) as e:
+            vision((3, 32, 32), 5, arch="mnasnet0_5", weights="IMAGENET1K_V1")
+        assert "\n" not in str(e.value)
+    assert not (tmp_path / "run").exists()
+    with without_weights():
+        vision((3, 32, 32), 5, arch="mnasnet0_5", weights="IMAGENET1K_V1")
+
+
+def test_a_file_that_is_what_its_name_says_is_taken(tmp_path):
+    place = tmp_path / f"net-{hashlib.sha256(b'whole').hexdigest()[:8]}.pth"
+    place.write_bytes(b"whole")
+    check_published("V1", "net", place)
+    place.write_bytes(b"other")
+    with pytest.raises(ConfigError, match="of net must be as published"):
+        check_published("V1", "net", place)
+    check_published("V1", "net", tmp_path / "net.pth")
 
 
 def test_a_plan_needs_no_weights(monkeypatch):

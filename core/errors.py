@@ -76,6 +76,10 @@ class MeasurementError(QuantDGError):
     """A process that measures time ended without a result."""
 
 
+LONGEST = 1000
+"""Characters of another package's message: torch lists every weight that does not fit."""
+
+
 def one_line(error: BaseException, *, kind: bool = True) -> str:
     """Return an exception as one line for a record or a person.
 
@@ -83,5 +87,16 @@ def one_line(error: BaseException, *, kind: bool = True) -> str:
         error: any exception.
         kind: whether the class stands before the message of an error that is not from this package.
     """
-    text = " ".join(str(error).split()) or "no message"
-    return f"{type(error).__name__}: {text}" if kind and not isinstance(error, QuantDGError) else text
+    text = " ".join(_message(error).split()) or "no message"
+    if isinstance(error, QuantDGError):
+        return text
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return f"{type(error).__name__}: {text}" if kind else text
+
+
+def _message(error: BaseException) -> str:
+    """What an exception says, where it can say it, in characters that a file can hold: those of a broken file name are escaped."""
+    try:
+        return str(error).encode(errors="backslashreplace").decode()
+    except Exception:  # noqa: BLE001 - the class of another package may have any mistake
+        return "a message that cannot be written"

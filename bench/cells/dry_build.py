@@ -67,7 +67,9 @@ def _check_weights(network: nn.Module) -> None:
     """Refuse weights that no quantizer can be put on, or no optimizer."""
     for name, module in network.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
-            raise ConfigError(f"the network must be of Python modules, but {name} is a script; build it without torch.jit")
+            raise ConfigError(
+                f"the network must be of Python modules, but {name} is a script; build it without torch.jit"
+            )
     for name, parameter in network.named_parameters():
         if parameter.dtype != torch.float32:
             raise ConfigError(

@@ -31,7 +31,7 @@ def check_finite(record: Record) -> None:
         raise DivergedError(f"{error}; lower protocol.lr or the quantizer's lr_ratio") from error
 
 
-def failed_record(cell: Cell, error: Exception, store: RunStore, launcher: Launcher) -> Record:
+def failed_record(cell: Cell, error: BaseException, store: RunStore, launcher: Launcher) -> Record:
     """Keep the traceback and return the record that names it; StorageError where the folder cannot be written."""
     text = "".join(traceback.format_exception(error))[-MOST:]
     store.discard_model(cell.key)

@@ -132,7 +132,7 @@ class Job:
             raise
         except UnmatchedError as error:
             record = without_result(cell, "unsupported", one_line(error), self.launcher)
-        except Exception as error:  # any other failure is a result of this cell
+        except (Exception, SystemExit) as error:  # any other failure is a result of this cell
             if self.debug:
                 raise CellFailedError(cell) from error
             record = failed_record(cell, error, self.store, self.launcher)

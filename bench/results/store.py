@@ -162,7 +162,7 @@ class RunStore:
 
     def write_log(self, key: str, text: str) -> str:
         """Store the traceback of a failed cell; returns its place as a record names it."""
-        write_atomic(self.log_path(key), text)
+        write_atomic(self.log_path(key), text.encode(errors="backslashreplace"))
         return f"log/{key}.txt"
 
     def read_log(self, record: Record) -> str | None:

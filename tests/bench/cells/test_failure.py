@@ -28,6 +28,26 @@ class Bursting(Float):
         raise ValueError("it bursts")
 
 
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+ERRORS = {"mute": Mute(), "name": OSError("no caf\udce9.png"), "end": SystemExit(3), "long": KeyError("k" * 9000)}
+"""What a plugin may raise that is hard to write down."""
+
+
+class Raising(Float):
+    """Fails in training with the error of a name."""
+
+    def __init__(self, spec=None, seed=0, *, error):
+        super().__init__(seed)
+        self.error = error
+
+    def on_step(self, model, step):
+        raise ERRORS[self.error]
+
+
 class Unmeasurable(LSQ):
     """Its audit, at the end, has a number that is none."""
 
@@ -72,6 +92,22 @@ def test_a_number_that_is_none_fails_its_cell_alone(quick):
     assert "saturation is nan" in bad.reason
     assert got["lsq"].status == "done"
     assert not (experiment.paths.out / f"models/{bad.key}.safetensors").exists()
+
+
+def test_an_error_of_any_kind_fails_its_cell_alone(quick, capsys):
+    target = f"_target_: {__name__}.Raising, spec: {{}}"
+    words = [f"+quantizer.{name}={{{target}, error: {name}}}" for name in ERRORS]
+    experiment = quick(*words, "quantizer=[float]")
+    assert session.run_experiment(experiment) == len(ERRORS)
+    got = records(experiment.paths.out)
+    assert got["float"].status == "done"
+    assert got["mute"].reason == "Mute: a message that cannot be written"
+    assert got["name"].reason == "OSError: no caf\\udce9.png"
+    assert got["end"].reason == "SystemExit: 3"
+    assert len(got["long"].reason) < 1100
+    for name in ERRORS:
+        show([f"{experiment.paths.out}/{got[name].key}"])
+        assert "in on_step" in capsys.readouterr().out
 
 
 def test_the_traceback_is_kept_and_shown(quick, capsys):

@@ -107,16 +107,34 @@ class QuantSpec:
 
     @property
     def label(self) -> str:
-        """Give the short form of tables: ``W7``, ``W7A8``, ``W8A8 full``, ``W4A4 mixed`` where a rule gives layers other bits."""
-        bits = f"W{self.weight_bits}" + (f"A{self.act_bits}" if self.act_bits is not None else "")
+        """Give the short form of tables: ``W7``, ``W7A8``, ``W8A8 full``, ``W4A4 mixed`` where a rule gives some layers other bits.
+
+        A rule for all layers, ``*``, changes what the others are compared with.
+        """
+        usual = self.usual
+        bits = f"W{usual.weight_bits}" + (f"A{usual.act_bits}" if usual.act_bits is not None else "")
         bits += " full" if self.placement == "full" else ""
         return f"{bits} mixed" if self.mixed else bits
 
     @property
     def mixed(self) -> bool:
-        """Say whether a rule quantizes layers with other bits than the spec's; float layers do not count."""
-        ruled = (rule.apply(self.whole("")) for rule in self.rules if not rule.skip)
-        return any((site.weight_bits, site.act_bits) != (self.weight_bits, self.act_bits) for site in ruled)
+        """Say whether a rule quantizes some layers with other bits than all; float layers do not count."""
+        usual = self.usual
+        ruled = (self._ruled(rule) for rule in self.rules if not rule.skip)
+        return any((site.weight_bits, site.act_bits) != (usual.weight_bits, usual.act_bits) for site in ruled)
+
+    @property
+    def usual(self) -> SiteSpec:
+        """Return the settings of a layer that no rule changes but those for all layers, ``*``."""
+        return self._ruled()
+
+    def _ruled(self, own: Rule | None = None) -> SiteSpec:
+        """A layer as the rules for all layers, and the rule ``own``, have it."""
+        site = self.whole("")
+        for rule in self.rules:
+            if rule is own or rule.pattern == "*":
+                site = rule.apply(site)
+        return site
 
     @property
     def identity(self) -> dict[str, Any]:

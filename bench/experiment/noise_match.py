@@ -30,7 +30,7 @@ class MatchRule:
     def label(self, spec: QuantSpec) -> str:
         """Tables show this in place of the bits, for example ``N=lsq`` or ``N=0.058 A8``."""
         name = f"N={self.like.name}" if self.like else f"N={self.noise:g}"
-        inputs = f" A{spec.act_bits}" if spec.act_bits is not None else ""
+        inputs = f" A{spec.usual.act_bits}" if spec.usual.act_bits is not None else ""
         return name + inputs + (" mixed" if spec.mixed else "")
 
     def applies(self, quantizer: QuantizerComponent) -> bool:

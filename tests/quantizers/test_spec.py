@@ -87,6 +87,10 @@ def test_the_identity_of_a_rule_is_what_it_was():
         ((Rule("first", weight_bits=8),), "W4A4 mixed"),
         ((Rule("first", act_bits=8),), "W4A4 mixed"),
         ((Rule("first", act_bits=None),), "W4A4 mixed"),
+        ((Rule("*", weight_bits=8),), "W8A4"),
+        ((Rule("*", act_bits=None), Rule("first", weight_bits=8)), "W4 mixed"),
+        ((Rule("first", weight_bits=8), Rule("*", weight_bits=6)), "W6A4"),
+        ((Rule("*", weight_bits=8), Rule("last", skip=True)), "W8A4"),
     ],
 )
 def test_mixed_bits_are_called_mixed(rules, label):

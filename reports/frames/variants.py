@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -40,12 +40,33 @@ def _varying(forms: Iterable[str]) -> list[str]:
 
 def _suffixes(forms: pd.Series[str], paths: list[str]) -> pd.Series[str]:
     """For each form the values of these settings, for example `` (lr_ratio=0.1)``."""
-    made = {}
-    for form in forms.unique():
-        flat = json.loads(form)
-        parts = [f"{path.rsplit('.', 1)[-1]}={flat.get(path, 'unset')}" for path in paths]
-        made[form] = f" ({', '.join(parts)})"
-    return forms.map(made)
+    unique = forms.unique()
+    short = {form: _suffix(form, paths, _said) for form in unique}
+    whole = {form: _suffix(form, paths, lambda _, value: str(value)) for form in unique}
+    return forms.map(whole if len(set(short.values())) < len(set(whole.values())) else short)
+
+
+def _suffix(form: str, paths: list[str], said: Callable[[str, Any], str]) -> str:
+    flat = json.loads(form)
+    parts = [f"{path.rpartition('.')[2]}={said(path, flat.get(path, 'unset'))}" for path in paths]
+    return f" ({', '.join(parts)})"
+
+
+def _said(path: str, value: Any) -> str:
+    """A setting's value; of layer rules only what they change: their ``null`` in a record stands for what they leave alone."""
+    if not path.endswith("spec.rules"):
+        return str(value)
+    try:
+        return f"[{', '.join(map(_rule, json.loads(value)))}]"
+    except (TypeError, ValueError, AttributeError):
+        return str(value)
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    changes = [
+        f"{name}={value}" for name, value in rule.items() if name not in ("pattern", "skip") and value is not None
+    ]
+    return " ".join([str(rule.get("pattern")), *(["skip"] if rule.get("skip") else []), *changes])
 
 
 def distinguish(cells: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pytest
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.core.errors import RecordError
+from quantdg.quantizers.spec import QuantSpec, Rule
 from quantdg.reports.frames import gains
 from quantdg.reports.frames.cube import Cube
 from quantdg.reports.frames.results import load
@@ -49,6 +50,34 @@ def test_other_quantizer_settings_make_another_quantizer(store: RunStore, make: 
         settings = {"quantizer": {"name": "lsq", "options": {"lr_ratio": ratio}}}
         store.write(make(quantizer="lsq", rows={"iid": 0.5 + ratio / 10}, settings=settings))
     assert _gains(load(store.root).cells) == {"lsq (lr_ratio=0.1)": 1.0, "lsq (lr_ratio=1.0)": 10.0}
+
+
+def test_layer_rules_are_shown_as_what_they_change(store: RunStore, make: Make) -> None:
+    """A record has null where a rule leaves the spec's value, and a reader takes null for float inputs."""
+    rules = [(Rule("first", act_bits=None),), (Rule("first", weight_bits=8), Rule("fc*", skip=True)), ()]
+    for own in rules:
+        settings = {"quantizer": {"name": "lsq", "spec": QuantSpec(4, 4, rules=own).identity}}
+        store.write(make(quantizer="lsq", rows={"iid": 0.5}, settings=settings))
+    assert set(load(store.root).cells["quantizer"]) == {
+        "lsq (rules=[first act_bits=float])",
+        "lsq (rules=[first weight_bits=8, fc* skip])",
+        "lsq (rules=[])",
+    }
+
+
+@pytest.mark.parametrize("rules", ["odd", "[1]", [1], [["x"]], [{}], [{"pattern": "a"}, {"skip": None}], None, 3])
+def test_rules_of_a_strangers_record_are_shown_as_they_are(store: RunStore, make: Make, rules: object) -> None:
+    for own in (rules, []):
+        settings = {"quantizer": {"name": "lsq", "spec": {"rules": own}}}
+        store.write(make(quantizer="lsq", rows={"iid": 0.5}, settings=settings))
+    assert load(store.root).cells["quantizer"].nunique() == 2
+
+
+def test_rules_that_would_be_shown_alike_are_shown_whole(store: RunStore, make: Make) -> None:
+    for rule in ({"pattern": "a"}, {"pattern": "a", "skip": False}):
+        settings = {"quantizer": {"name": "lsq", "spec": {"rules": [rule]}}}
+        store.write(make(quantizer="lsq", rows={"iid": 0.5}, settings=settings))
+    assert load(store.root).cells["quantizer"].nunique() == 2
 
 
 def test_they_are_told_apart_across_seeds_too(store: RunStore, make: Make) -> None:

@@ -6,10 +6,13 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 
+from quantdg.bench.experiment.offers import COMPONENTS, ENTRY_POINTS
+from quantdg.bench.experiment.signature import settings_of
 from quantdg.bench.results.record import Record
 from quantdg.bench.results.store import RunStore
 from quantdg.core.cli import main
@@ -67,11 +70,21 @@ def run(commands, tmp_path):
     )
 
 
-FIRST = "a_quantizer"
-"""The page that every run of the tests follows; the others take a dozen seconds each."""
+@pytest.mark.parametrize("part", PAGES)
+def test_the_module_of_a_page_holds_what_its_entry_point_names(part, tmp_path, monkeypatch):
+    install(tmp_path, (ROOT / "docs" / f"adding_{part}.md").read_text(encoding="utf-8"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    [dist] = distributions(path=[str(tmp_path)])
+    [entry] = dist.entry_points
+    assert entry.group in ENTRY_POINTS.values()
+    assert callable(entry.load())
+    known = {name: group for group, name in ENTRY_POINTS.items()}
+    settings = settings_of(known[entry.group], entry.load())
+    assert all(setting.meaning for setting in settings.values()) or known[entry.group] not in COMPONENTS
 
 
-@pytest.mark.parametrize("part", [pytest.param(p, marks=[] if p == FIRST else [pytest.mark.slow]) for p in PAGES])
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PAGES)
 def test_the_page_is_followed(part, tmp_path):
     page = (ROOT / "docs" / f"adding_{part}.md").read_text(encoding="utf-8")
     (tmp_path / "site").mkdir()

@@ -31,6 +31,10 @@ class Halve(Freeze):
     meaning = "freezing under another name"
     reference = "nobody, 2026"
 
+    def __init__(self, *args, pull: float = 0.5, **options) -> None:
+        super().__init__(*args, **options)
+        self.pull = pull
+
 
 class Twice(StepRule):
     """Two optimizer steps on one gradient."""
@@ -52,9 +56,9 @@ class Ramp(Schedule):
         return step / steps
 
 
-def rprop(parameters, *, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+def rprop(parameters, *, lr: float, weight_decay: float, etas: list[float] = (0.5, 1.2)) -> torch.optim.Optimizer:
     """Rprop, which knows no weight decay."""
-    return torch.optim.Rprop(parameters, lr=lr)
+    return torch.optim.Rprop(parameters, lr=lr, etas=tuple(etas))
 
 
 def tiny(shape, classes, *, width: int = 3) -> DGModel:
@@ -65,9 +69,9 @@ def tiny(shape, classes, *, width: int = 3) -> DGModel:
     return DGModel(features, width, classes)
 
 
-def more_digits(name: str, *, root=None, cache_dir=None) -> DomainDataset:
+def more_digits(name: str, *, root=None, cache_dir=None, side: int = 8) -> DomainDataset:
     """The digits under another name."""
-    return load_digits(name, size=8)
+    return load_digits(name, size=side)
 '''
 TABLE = '''
 """A table of a stranger's package."""
@@ -99,7 +103,15 @@ more_digits = stranger:more_digits
 states = stranger_table:states
 """
 SHORT = ["targets=[thick]", "seeds=1", "protocol.steps=12", "protocol.start_step=5", "launcher.jobs=0"]
+OWN = {
+    "step_rule.times": 3,
+    "model.width": 4,
+    "quantizer.halve.pull": 0.25,
+    "dataset.side": 16,
+    "optimizer.etas": [0.4, 1.1],
+}
 CHOICES = ["step_rule=twice", "schedule=ramp", "optimizer=rprop", "model=tiny", "dataset=more_digits"]
+WRITTEN = [f"{name}={value}".replace(" ", "") for name, value in OWN.items()]
 
 
 def install(folder, version="1.0", entry_points=ENTRY_POINTS):
@@ -124,7 +136,8 @@ def made(tmp_path_factory):
     """The stranger's site folder, a finished run folder, and what the run printed."""
     folder = tmp_path_factory.mktemp("stranger")
     site = install(folder / "site")
-    done = quantdg(site, "run", *SHORT, *CHOICES, "quantizer=[float,lsq,halve]", f"out={folder / 'runs'}")
+    words = [*SHORT, *CHOICES, *WRITTEN, "quantizer=[float,lsq,halve]", f"out={folder / 'runs'}"]
+    done = quantdg(site, "run", *words)
     assert done.returncode == 0, done.stderr
     return site, folder / "runs", done.stdout
 
@@ -138,6 +151,26 @@ def test_every_part_counts_and_says_whose_it_is(made):
         assert settings[group]["origin"] == "stranger 1.0", group
     assert "origin" not in records["lsq"].settings["quantizer"]
     assert records["halve"].labels.algorithm == "erm+twice+rprop+ramp"
+
+
+def test_every_keyword_of_a_part_is_a_setting(made):
+    record = next(r for r in RunStore(made[1]).records() if r.labels.quantizer == "halve")
+    found = {
+        group: record.settings[group]["options"]
+        for group in ("step_rule", "model", "quantizer", "dataset", "optimizer")
+    }
+    for name, value in OWN.items():
+        assert found[name.partition(".")[0]][name.rpartition(".")[2]] == value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "word", ["quantizer.halve.pul=1", "+step_rule.time=1", "+model.wdth=1", "optimizer.eta=1", "schedule.x=1"]
+)
+def test_what_is_no_keyword_of_a_part_is_refused(made, word):
+    done = quantdg(made[0], "run", "--plan", *SHORT, *CHOICES, "quantizer=[float,lsq,halve]", word)
+    assert done.returncode == 2
+    assert f"named '{word.partition('=')[0].rpartition('.')[2]}'" in done.stderr
 
 
 def test_the_control_is_a_control(made):
@@ -169,7 +202,7 @@ def test_a_cell_of_a_stranger_opens_only_where_the_same_package_is(made, tmp_pat
 def test_another_version_is_another_cell(made, tmp_path):
     site, runs, _ = made
     newer = install(tmp_path / "newer", "2.0")
-    words = ("run", "--plan", *SHORT, *CHOICES, "quantizer=[float,lsq,halve]", f"out={runs}")
+    words = ("run", "--plan", *SHORT, *CHOICES, *WRITTEN, "quantizer=[float,lsq,halve]", f"out={runs}")
     assert "to run: 0 cells" in quantdg(site, *words).stdout
     assert "to run: 3 cells" in quantdg(newer, *words).stdout
 

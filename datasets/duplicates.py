@@ -19,12 +19,13 @@ def read_list(path: Path) -> list[str]:
         DataError: it cannot be read or is empty.
     """
     if path.exists() and not path.is_file():
-        raise DataError(f"the list of duplicates {path} must be a file; write dataset.duplicates=null")
+        raise DataError(f"the list of duplicates {path} must be a file; write its full path or null")
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"cannot read the list of duplicates {path}: {error.strerror}; write dataset.duplicates=null"
+            f"cannot read the list of duplicates {path}: {error.strerror}; write its full path, one below the data set's "
+            "folder, or dataset.duplicates=null"
         ) from error
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = content.decode("utf-16" if wide else "utf-8-sig", errors="replace" if wide else "surrogateescape")

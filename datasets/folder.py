@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..core.paths import user_path
 from .base import DomainDataset
 from .cache import Progress
 from .duplicates import read_list
@@ -47,5 +48,6 @@ def load_folder(
     base = find_root(name, root, folder)
     if domains is None and name in IMAGE_SETS:
         domains = IMAGE_SETS[name].domains
-    listing = scan(base, domains, () if duplicates is None else read_list(base / duplicates))
+    lines = () if duplicates is None else read_list(base / user_path(str(duplicates), "dataset.duplicates"))
+    listing = scan(base, domains, lines)
     return listed_dataset(name, listing, size, cache_dir, progress=progress)

@@ -198,6 +198,18 @@ def test_a_line_that_names_no_image_is_an_error(listed: Callable[..., list[int]]
         listed(content)
 
 
+def test_a_list_is_looked_for_where_it_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(root.parent))
+    (root.parent / "mine.txt").write_text("a/cat/0.png\n")
+    for name in ("~/mine.txt", str(root.parent / "mine.txt"), "../mine.txt"):
+        assert counts(load(root, duplicates=name)) == [3, 4, 4]
+    for name, message in (("gone.txt", "No such file .*; write its full path"), ("a", "must be a file")):
+        with pytest.raises(DataError, match=message):
+            load(root, duplicates=name)
+    with pytest.raises(ConfigError, match=r"dataset\.duplicates must be a path, got ''"):
+        load(root, duplicates="")
+
+
 def test_lines_of_domains_that_are_not_used_may_stay(listed: Callable[..., list[int]]) -> None:
     content = b"a/cat/0.png\nc\\dog\\1.png\n"
     assert listed(content, domains=["a", "b"]) == [3, 4]

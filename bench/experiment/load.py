@@ -29,6 +29,7 @@ from .scale import at_scale
 from .unread import refuse_data, refuse_names, refuse_parts, refuse_words
 
 CONFIG = "quantdg.bench.conf"
+_OPEN = ("search.ranges.", "launcher.options.")
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def _reaching(word: str) -> str:
     """The word; one of a part's settings, or a range of one, also reaches what its configuration file does not list."""
     key = word.partition("=")[0]
     group, dot, _ = key.partition(".")
-    return f"++{word}" if (dot and group in COMPONENTS) or key.startswith("search.ranges.") else word
+    return f"++{word}" if (dot and group in COMPONENTS) or key.startswith(_OPEN) else word
 
 
 def _alone(words: Words, shared: Composed) -> list[Composed]:

@@ -18,12 +18,17 @@ _SHUFFLE, _NOISE, _COLOUR = 1, 2, 1000  # Philox streams; colour counts up by en
 
 def _read_idx(folder: Path, name: str, magic: int) -> NDArray[np.uint8]:
     plain, packed = folder / name, folder / f"{name}.gz"
-    if not plain.is_file() and not packed.is_file():
-        raise DataError(f"no MNIST file {plain} (nor .gz); put the four idx files there or set data.root above MNIST/")
     try:
-        content = plain.read_bytes() if plain.is_file() else gzip.decompress(packed.read_bytes())
+        whole = plain.is_file()
+        if not whole and not packed.is_file():
+            raise DataError(
+                f"no MNIST file {plain} (nor .gz); put the four idx files there or set data.root above MNIST/"
+            )
+        content = plain.read_bytes() if whole else gzip.decompress(packed.read_bytes())
+    except PermissionError as error:
+        raise DataError(f"cannot read {plain} (or .gz): {error.strerror}; change its permissions") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read {plain if plain.is_file() else packed}: {error}; fetch the file again") from error
+        raise DataError(f"cannot read {plain} (or .gz): {error}; mount the folder or fetch the file again") from error
     rank = magic & 255
     start = content[: 4 * (1 + rank)]
     header = np.frombuffer(start if len(start) == 4 * (1 + rank) else b"", ">i4")

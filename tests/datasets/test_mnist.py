@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +71,19 @@ def test_a_damaged_file_is_named(fake: Path, damage: str) -> None:
     packed.write_bytes(damaged[damage])
     plain.unlink()
     with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte.*fetch the file again"):
+        read_mnist(fake)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE])
+@pytest.mark.parametrize("call", ["is_file", "read_bytes"])
+def test_a_file_that_cannot_be_read_is_named(
+    fake: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, call, refuse)
+    with pytest.raises(DataError, match=rf"cannot read .*train-images-idx3-ubyte .*{os.strerror(number)}"):
         read_mnist(fake)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,6 +171,30 @@ def test_a_damaged_table_of_camelyon17(camelyon: Path, old: str, new: str, words
     file.write_text(file.read_text().replace(old, new, 1))
     with pytest.raises(DataError, match=words):
         load_camelyon17("c", root=camelyon, cache_dir=None, size=8)
+
+
+def stale(monkeypatch: pytest.MonkeyPatch, name: str, call: str) -> None:
+    """A network drive went away below the folder of this name."""
+    real = getattr(os, call)
+
+    def refuse(path: object = ".", *args: object, **options: object) -> object:
+        if f"/{name}" in str(path):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(os, call, refuse)
+
+
+def test_a_stale_folder_of_camelyon17(camelyon: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale(monkeypatch, "patches", "stat")
+    with pytest.raises(DataError, match=r"must be readable, .*\.png is not \(Stale file handle\)"):
+        load_camelyon17("c", root=camelyon, cache_dir=None, size=8)
+
+
+def test_a_stale_folder_of_digits_dg(digits_dg: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale(monkeypatch, "svhn/val/1", "scandir")
+    with pytest.raises(DataError, match=r"must be readable, .*svhn/val/1 is not \(Stale file handle\)"):
+        load_digits_dg("d", root=digits_dg, cache_dir=None, size=8)
 
 
 def test_no_table(camelyon: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from .completion import completion
 from .errors import QuantDGError, UnknownNameError, one_line
 from .streams import drop_output, open_streams
-from .text import say
+from .text import in_a_line, say
 
 Command = Callable[[Sequence[str]], int]
 
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except QuantDGError as error:
-        say(f"quantdg: error: {error}", file=sys.stderr)
+        say(in_a_line(f"quantdg: error: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         say("quantdg: stopped", file=sys.stderr)

@@ -76,7 +76,7 @@ def numbers(results: Results, root: Path) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["key", "selection", *MEASURE])
     known = _cells(results)
     said = pd.DataFrame(_provenance(root), columns=["key", *PROVENANCE, "settings"]).set_index("key")
-    whole = frame.join(known, on="key", how="inner").join(said, on="key")
+    whole = frame.join(known, on="key", how="inner").reset_index(drop=True).join(said, on="key")
     own = whole["selection"].isin(_RULES) | (whole["selection"] == "")
     whole["averaging"] = whole["selection"].where(~own, NO_AVERAGING)
     place = {key: i for i, key in enumerate(known.index)}

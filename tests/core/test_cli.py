@@ -184,6 +184,7 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
         (["run", "--plan", "seeds=range(0,3)"], r"seeds takes one value or a list in brackets, .*write 'seeds=\[VALUE"),
         (["run", "--plan", "protocol.lr=1e-3,1e-4"], "protocol.lr takes one value or a list in brackets"),
         (["status", "/dev/null"], "is not a run folder"),
+        (["status", "no\nfolder\there"], r"no\\nfolder\\there is not a run folder"),
     ],
 )
 def test_a_setting_that_cannot_be_meant(words, message, capsys, tmp_path, monkeypatch):

@@ -129,3 +129,10 @@ def test_without_pyarrow_the_error_says_what_to_install(
     with pytest.raises(MissingPackageError, match=r"pip install 'quantdg\[export\]'; or write --csv FILE"):
         export([str(golden.root), "--parquet", str(tmp_path / "all.parquet")])
     assert len(exported(golden.root, tmp_path / "all.csv"))
+
+
+def test_a_folder_without_cells_has_no_numbers(tmp_path: Path) -> None:
+    store = RunStore(tmp_path / "runs", create=True)
+    frame = exported(store.root, tmp_path / "n.csv")
+    assert list(frame.columns) == [column for column in COLUMNS if column != "settings"]
+    assert len(frame) == 0

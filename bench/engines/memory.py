@@ -3,7 +3,8 @@
 The estimate is a lower bound, so that nothing is refused that would fit: the images of a step as float32, twice (as read and as
 augmented), and what autograd keeps of a forward pass of the float network, measured on three images and scaled. Of several
 processes that train one cell each has all its images, and keeps the pass of its own share of them. Gradients, the optimizer, the
-quantizer's own tensors and the interpreter come on top. A GPU says by itself when it is full.
+quantizer's own tensors and the interpreter come on top. The batches for calibration are there at once, before that. A GPU says by
+itself when it is full.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def refuse_large_networks() -> Iterator[None]:
 
 
 def check_memory(setup: Setup, outline: Outline, launcher: Launcher, cells: int) -> None:
-    """Raise ConfigError where training steps are larger than the memory that is free, or asked for on a cluster.
+    """Raise ConfigError where a training step or the calibration exceeds the memory that is free, or asked for on a cluster.
 
     Args:
         setup: what is to be trained.
@@ -77,17 +78,24 @@ def check_memory(setup: Setup, outline: Outline, launcher: Launcher, cells: int)
     images = batch * (len(outline.domains) - 1)
     at_once = max(1, min(jobs_of(launcher), cells)) if local else 1
     processes, pixels = setup.protocol.processes, images * prod(shape) * 4 / GB
-    if limit is None or launcher.device != "cpu" or at_once * pixels * (2 * processes + MOST_PER_PIXEL) < limit:
+    if limit is None or launcher.device != "cpu":
         return
-    with without_weights():
-        network = setup.model.build(shape, len(outline.classes))
-    need = 2 * processes * pixels + images * kept_bytes(network, shape) / GB
-    if need * at_once > limit:
-        each = f" in {processes} processes" if processes > 1 else ""
+    each = f" in {processes} processes" if processes > 1 else ""
+    there = f"{limit:.3g} GB are {f'free for {at_once} at a time' if local else 'asked for by launcher.memory_gb'}"
+    if at_once * pixels * (2 * processes + MOST_PER_PIXEL) >= limit:
+        with without_weights():
+            network = setup.model.build(shape, len(outline.classes))
+        need = 2 * processes * pixels + images * kept_bytes(network, shape) / GB
+        if need * at_once > limit:
+            raise ConfigError(
+                f"a step of {images} images{each} needs at least {need:.3g} GB, and {there}; write "
+                f"{_advice(batch, need, limit, at_once=at_once, local=local)}"
+            )
+    batches = setup.protocol.calibration_batches
+    if (held := processes * batches * pixels) * at_once > limit:
         raise ConfigError(
-            f"a step of {images} images{each} needs at least {need:.3g} GB, and {limit:.3g} GB are "
-            f"{f'free for {at_once} at a time' if local else 'asked for by launcher.memory_gb'}; write "
-            f"{_advice(batch, need, limit, at_once=at_once, local=local)}"
+            f"{batches} batches of {images} images for calibration{each} need {held:.3g} GB, and {there}; write "
+            f"protocol.calibration_batches={max(1, int(batches * limit / (2 * held * at_once)))}"
         )
 
 

@@ -34,6 +34,18 @@ def test_a_huge_batch_is_refused_before_anything_is_written(quick):
     assert len(list(experiment.paths.out.glob("cells/*"))) == 0
 
 
+def test_batches_for_calibration_are_there_at_once(quick, monkeypatch):
+    """One image is 3 x 16 x 16 float32, 3,072 bytes; 7 x 32 of them 0.000641 GB, a thousand such batches 0.641 GB."""
+    words = ("protocol.batch_size=32", "protocol.calibration_batches=1000")
+    for free, fits in ((0.64, False), (0.65, True)):
+        monkeypatch.setattr(memory, "free_gb", lambda free=free: free)
+        if fits:
+            check(quick(*words))
+        else:
+            with pytest.raises(ConfigError, match=r"1000 batches of 224 .* need 0\.641 GB, .*calibration_batches=499"):
+                check(quick(*words))
+
+
 def test_a_huge_network_is_refused_before_it_is_filled(quick, monkeypatch):
     """The second layer of convnet has 9 x 8,000 x 16,000 weights, 4.29 GB; with gradients and the first layer 8.58 GB."""
     monkeypatch.setattr(memory, "free_gb", lambda: 1.0)
@@ -87,7 +99,8 @@ def test_each_process_of_a_cell_has_all_images_and_keeps_the_pass_of_its_own(
 ):
     """7 x 50,000 images of 3 x 16 x 16 floats are 1.001 GB, had twice by each process; 1,000 bytes kept of each are 0.326."""
     monkeypatch.setattr(memory, "kept_bytes", lambda network, shape: 1000.0)
-    experiment = quick("protocol.batch_size=50000", f"protocol.processes={processes}", f"launcher.jobs={cells}")
+    words = ("protocol.batch_size=50000", "protocol.calibration_batches=1")
+    experiment = quick(*words, f"protocol.processes={processes}", f"launcher.jobs={cells}")
     monkeypatch.setattr(memory, "free_gb", lambda: cells * (need + 0.001))
     check(experiment, cells)
     monkeypatch.setattr(memory, "free_gb", lambda: cells * (need - 0.001))

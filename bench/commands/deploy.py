@@ -16,7 +16,8 @@ from ..results.deployment import Deployment
 def deploy(argv: Sequence[str]) -> int:
     """Write a cell as a file with integer weights, then compare it with its float32 twin in the same runtime.
 
-    The record goes into the run folder, where ``quantdg report`` finds it.
+    The record goes into the run folder, where ``quantdg report`` finds it. Ends with 1 where no file can be written or the file
+    is not the same model.
     """
     options = deploy_parser().parse_args(argv)
     from ..cells.temporary import mark_temporary_folder
@@ -48,7 +49,7 @@ def deploy(argv: Sequence[str]) -> int:
             raise
     write_deployment(store.root, deployment)
     say(comparison(deployment, out))
-    return 1 if deployment.same_model is False else 0
+    return 1 if deployment.same_model is False or deployment.kind == "not exportable" else 0
 
 
 def deploy_parser() -> argparse.ArgumentParser:

@@ -73,9 +73,10 @@ def load(overrides: Sequence[str]) -> Experiment:
             alone = _alone(words, whole)
             shared = whole._replace(config=without_others(whole.config, {*words.names, *choices("dataset")}))
             refuse_names(shared.config)
+            refuse_parts(shared.config)
             for own in (shared, *alone):
                 refuse_data(own.config)
-                refuse_parts(own.config)
+                refuse_parts(own.config, ["averaging"])  # the other parts are those of ``shared``
             return assemble(shared, alone, _reference(shared.config))
         except OverrideParseException as error:
             raise ConfigError(f"cannot read {error.override!r}: {one_line(error, kind=False)}") from error

@@ -55,9 +55,9 @@ def refuse_data(config: Mapping[str, Any]) -> None:
             raise UnknownNameError("setting", f"data.{name}", {f"data.{k}" for k in known})
 
 
-def refuse_parts(config: Mapping[str, Any]) -> None:
-    """Raise UnknownNameError for settings of a part that is not chosen."""
-    for group in SEVERAL:
+def refuse_parts(config: Mapping[str, Any], groups: Sequence[str] = SEVERAL) -> None:
+    """Raise UnknownNameError for settings of a part of these groups that is not chosen."""
+    for group in groups:
         parts = config.get(group) or {}
         chosen = [name for name, node in parts.items() if isinstance(node, Mapping) and "_target_" in node]
         for name in set(parts) - set(chosen):

@@ -247,7 +247,7 @@ def test_the_runtime_is_held_against_the_network_that_was_trained(finished, tmp_
     assert "distance to the trained network: unknown" in capsys.readouterr().out
 
 
-def test_a_zero_point_that_is_not_whole_has_no_integer_form(finished):
+def test_a_zero_point_that_is_not_whole_has_no_integer_form(finished, capsys):
     store, experiment, keys = finished
     key = keys["lsq W7A8"]
     change_inputs(store, key, shift=0.34)
@@ -258,6 +258,8 @@ def test_a_zero_point_that_is_not_whole_has_no_integer_form(finished):
         "zero point must be a whole number from -128 to 127 for integer arithmetic, this one is 0.34" in d.reason
         or ("zero point must be a whole number from 0 to 255 for integer arithmetic, this one is 0.34" in d.reason)
     )
+    assert deploy([str(store.root / key)]) == 1
+    assert "written" not in capsys.readouterr().out
 
 
 def test_logits_of_a_record_that_are_not_of_its_images_are_refused(finished):

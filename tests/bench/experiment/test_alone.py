@@ -257,6 +257,16 @@ def test_an_experiment_file_chooses_a_suite(monkeypatch):
     assert [s.protocol.lr for s in setups("experiment=mine", "dataset=pacs").values()] == [1e-3]
 
 
+def test_an_experiment_file_of_several_sets_a_quantizer():
+    """Quantizers are composed once for all data sets; the file's settings of one must not count as another's alone."""
+    made = config.load(["experiment=evidence_scale", "model.weights=none", "protocol.weights=none"])
+    assert {q.name: q.options.get("scale_factor") for q in made.quantizers} == {"float": None, "lsq": 0.4}
+    with pytest.raises(ConfigError, match="no quantizer chosen for this run named 'pact'"):
+        config.load(
+            ["experiment=evidence_scale", "model.weights=none", "protocol.weights=none", "quantizer.pact.lr_ratio=0.2"]
+        )
+
+
 def test_an_experiment_that_has_its_own_data_set_and_a_suite():
     with pytest.raises(
         ConfigError, match="suite=natural_small runs several data sets, but the experiment file has one, pacs"

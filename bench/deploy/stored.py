@@ -74,7 +74,7 @@ class StoredCell:
 
     def _normal(self, images: NDArray[np.uint8]) -> Array:
         expected = self.network.inputs or self.dataset
-        out: Array = normalise(torch.from_numpy(images), expected.mean, expected.std).numpy()
+        out: Array = normalise(torch.from_numpy(np.array(images)), expected.mean, expected.std).numpy()
         return out
 
     def target_in(self) -> NDArray[np.int64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...bench.results.verdict_rules import Rules
@@ -55,8 +57,15 @@ def decide(stated: StatedClaim, ground: Ground, datasets: tuple[str, ...], resul
         absent = [_MEASURED_BY.get(stated.metric, f"{stated.metric} in each record (flatness=quick)")]
     if absent:
         return Finding(word="not run", takes=_to_run(f"It takes {' and '.join(absent)}", stated))
+    made = _answer(here, ground, found, results)
+    if stated.metric == TOGETHER:  # one number for each domain, of so many seeds
+        made = replace(made, n_seeds=len(ground.ensembles["members"].iloc[0]))
+    return made
+
+
+def _answer(stated: StatedClaim, ground: Ground, found: Differences, results: Results) -> Finding:
     if stated.goes_with:
-        return correlation(here, ground, found, results.rules)
+        return correlation(stated, ground, found, results.rules)
     if stated.alternative == "equal":
         return equal(found, results.rules)
     if stated.together == "differ":

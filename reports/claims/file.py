@@ -15,7 +15,7 @@ import yaml
 from ...core.errors import ConfigError, UnknownNameError, one_line
 from ..frames.ensembles import ENSEMBLE, SINGLE
 from ..frames.flatness_rows import PLACES, SCALARS
-from .statement import ACCURACY, COLUMNS, TOGETHER, ClaimFile, Direction, Joined, RowPick, StatedClaim
+from .statement import COLUMNS, TOGETHER, ClaimFile, Direction, Joined, RowPick, StatedClaim
 
 SHIPPED = "qtdog"
 _ENTRIES = tuple(field.name for field in fields(StatedClaim))
@@ -172,20 +172,20 @@ def _claim(raw: object, scopes: Mapping[str, tuple[str, ...]]) -> StatedClaim:
 
 
 def _check_contrast(what: str, made: StatedClaim) -> None:
-    if made.metric not in (ACCURACY, TOGETHER) and not _MEASURE.fullmatch(made.metric):
+    if not made.in_points and not _MEASURE.fullmatch(made.metric):
         raise ConfigError(
             f"metric is accuracy, {TOGETHER}, or a measure of flatness on source or target, {what} has {made.metric!r}; write for "
             "example F(0.01) on source"
         )
     _check_selections(what, made)
-    if made.alternative == "equal" and (made.metric not in (ACCURACY, TOGETHER) or made.together != "every"):
+    if made.alternative == "equal" and (not made.in_points or made.together != "every"):
         raise ConfigError(
             f"equal is within the run's margin in points of accuracy, of every difference; {what} has metric {made.metric} and "
             f"together {made.together}, leave both out"
         )
     if made.goes_with:
         _choice("quantity to go with", made.goes_with, ("gap",))
-        if made.metric in (ACCURACY, TOGETHER) or made.against or made.when or not made.rows:
+        if made.in_points or made.against or made.when or not made.rows:
             raise ConfigError(
                 f"goes_with correlates a measure of flatness over rows: {what} needs metric and rows, and no against or when"
             )

@@ -103,6 +103,11 @@ class StatedClaim:
         return -1 if self.alternative == "less" else 1
 
     @property
+    def in_points(self) -> bool:
+        """Whether the contrast is of accuracies, in points, and not of flatness."""
+        return self.metric in (ACCURACY, TOGETHER)
+
+    @property
     def is_gain(self) -> bool:
         """Whether the contrast is a gain over float, of which the verdict has a family."""
         plain = self.metric == ACCURACY and self.when is None

@@ -17,7 +17,7 @@ from ..verdict.sentences import rules_sentence, units_and_seeds
 from .decide import decide
 from .finding import Finding
 from .ground import Ground, check_names, grounds
-from .statement import ACCURACY, ClaimFile, StatedClaim
+from .statement import ClaimFile, StatedClaim
 
 _TESTS = (
     "Effect: points of target accuracy, for flatness in the loss; of several rows both ends, the interval of the one less like the claim, where at least one is claimed of the one more like it.",
@@ -129,7 +129,7 @@ def effect_text(claim: StatedClaim, found: Finding) -> str:
     """Write effect and interval; a dash where there is none."""
     if math.isnan(found.mean):
         return DASH
-    form = "+.2f" if claim.metric == ACCURACY or claim.goes_with else "+.3f"
+    form = "+.2f" if claim.in_points or claim.goes_with else "+.3f"
     form = ".2f" if claim.together == "differ" else form
     interval = "" if math.isnan(found.low) else f" ({_signed(found.low, form)} to {_signed(found.high, form)})"
     said = f"{_signed(found.mean, form)}{interval}"

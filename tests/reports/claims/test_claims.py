@@ -226,7 +226,12 @@ def test_what_is_not_there_is_not_run_and_says_what_it_takes(ask: Ask) -> None:
 def test_seeds_together_are_compared_with_one_and_with_as_many(ask: Ask, against: str, mean: float, p: float) -> None:
     rows = "{quantizer: lsq, bits: W7, selection: ensemble}"
     found = ask(metric="seeds together", rows=rows, against=against)
-    assert (found.mean, found.p, found.n_domains) == (approx(mean), approx(p), 8)  # 63 + 0.1 d, d to 7, over 61
+    assert (found.mean, found.p, found.n_domains, found.n_seeds) == (
+        approx(mean),
+        approx(p),
+        8,
+        2,
+    )  # 63 + 0.1 d, d to 7, over 61
 
 
 def test_ensembles_that_are_not_there_are_not_run(ask: Ask) -> None:

@@ -1,0 +1,139 @@
+"""What quantizers lose beside the noise of their layers, by kind of layer; asked after the run.
+
+``python tests/reports/publish/test_evidence_noise.py docs/records/evidence docs/evidence.md`` writes the table of that page.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean, median
+
+from pytest import approx
+from scipy import stats
+
+from quantdg.bench.results.archive import run_folder
+from quantdg.bench.results.record import HEADLINE, Record
+from quantdg.bench.results.store import RunStore
+from quantdg.core.cli import main as cli
+from quantdg.reports.claims.section import with_section
+
+ROOT = Path(__file__).parents[3]
+EVIDENCE, PAGE = ROOT / "docs" / "records" / "evidence", ROOT / "docs" / "evidence.md"
+NATURAL = ("pacs", "office_caltech")
+DATASETS = (*NATURAL, "digits_real")
+KINDS = {"conv_dw": "depthwise", "conv_pw": "pointwise"}
+OTHER_WEIGHTS = ("dorefa", "inq")
+"""They put other weights in place of the network's, from which their noise is not measured."""
+
+
+class Row:
+    """One quantizer.
+
+    Attributes:
+        noise: by kind of layer, median over layers and cells of the audit's noise over signal.
+        gain: over float in points, by data set, mean over domains and seeds.
+        method: whether it is a quantizer proper and no control.
+    """
+
+    def __init__(self, noise: dict[str, list[float]], gains: dict[str, list[float]], *, method: bool) -> None:
+        self.method = method
+        self.noise = {kind: median(noise[kind]) for kind in KINDS.values()}
+        self.gain = {name: fmean(gains[name]) for name in DATASETS}
+
+    @property
+    def natural(self) -> float:
+        """The mean over the natural data sets, as the verdict's."""
+        return fmean(self.gain[name] for name in NATURAL)
+
+
+def rows(root: Path) -> dict[str, Row]:
+    """Read the quantizers and controls of a run folder that round or disturb weights."""
+    with run_folder(root) as folder:
+        records = [r for r in RunStore(folder).records() if isinstance(r, Record)]
+    accuracy = {(r.labels.quantizer, place(r)): 100 * r.rows[HEADLINE].target_in for r in records}
+    noise: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    gains: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for r in records:
+        name = r.labels.quantizer
+        gains[name][r.labels.dataset].append(accuracy[name, place(r)] - accuracy["float", place(r)])
+        for layer, audit in r.audit.items():
+            kind = KINDS.get(layer.rpartition(".")[2], "")
+            noise[name][kind].append(float(audit["noise_to_signal"] or 0))
+    methods = {r.labels.quantizer for r in records if r.role == "method"}
+    return {name: Row(noise[name], gains[name], method=name in methods) for name in noise}
+
+
+def place(record: Record) -> tuple[str, str, int]:
+    labels = record.labels
+    return labels.dataset, labels.target, labels.seed
+
+
+def kept(found: dict[str, Row]) -> list[Row]:
+    """Return the quantizers proper that keep the network's weights."""
+    return [row for name, row in found.items() if row.method and name not in OTHER_WEIGHTS]
+
+
+def correlations(found: dict[str, Row]) -> dict[tuple[str, str], float]:
+    """Return the rank correlation of noise and gain, by kind of layer and data set; ``natural`` is the mean of two."""
+    quantizers = kept(found)
+    out = {}
+    for kind in KINDS.values():
+        for where in (*DATASETS, "natural"):
+            gains = [r.natural if where == "natural" else r.gain[where] for r in quantizers]
+            out[kind, where] = float(stats.spearmanr([row.noise[kind] for row in quantizers], gains).statistic)
+    return out
+
+
+def report(root: Path) -> str:
+    """Write table and sentence."""
+    found = rows(root)
+    lines = [
+        "| | noise, depthwise | noise, pointwise | natural images | PACS | Office-Caltech | digits |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in sorted(found.items(), key=lambda item: item[1].noise["pointwise"]):
+        numbers = [f"{row.noise[kind]:.3f}" for kind in KINDS.values()]
+        numbers += [f"{value:+.1f}" for value in (row.natural, *row.gain.values())]
+        lines.append(f"| {name} | {' | '.join(numbers)} |")
+    said = correlations(found)
+    words = [
+        f"{kind} {said[kind, 'natural']:+.2f} ({', '.join(f'{name} {said[kind, name]:+.2f}' for name in DATASETS)})"
+        for kind in KINDS.values()
+    ]
+    return "\n".join(
+        [
+            *lines,
+            f"\nRank correlation of noise and gain over the {len(kept(found))} quantizers that keep the network's weights: {', '.join(words)}.",
+        ]
+    )
+
+
+def test_the_page_has_what_the_records_give() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert with_section(page, report(EVIDENCE), "noise", PAGE) == page
+
+
+def test_gains_are_those_of_the_claims(capsys) -> None:
+    assert cli(["claims", str(EVIDENCE), "--format", "csv"]) == 0
+    lines = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    said = {line["scope"]: float(line["mean"]) for line in lines if line["id"] == "gain"}
+    lsq = rows(EVIDENCE)["lsq"]
+    assert (lsq.natural, lsq.gain["pacs"]) == approx((said["natural images"], said["PACS"]))
+
+
+def main(runs: str, into: str = "") -> None:
+    """Print the table, or write it between the markers of a page."""
+    text = report(Path(runs))
+    if into:
+        page = Path(into)
+        page.write_text(with_section(page.read_text(encoding="utf-8"), text, "noise", into), encoding="utf-8")
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

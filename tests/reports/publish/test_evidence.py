@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import yaml
 
 from quantdg.bench.results.archive import run_folder
@@ -17,9 +18,10 @@ EVIDENCE = ROOT / "docs" / "records" / "evidence"
 FEW_BYTES = 5_000_000
 
 
-def test_the_verdict_comes_out_to_the_byte(capsys):
-    assert main(["verdict", str(EVIDENCE), "--json"]) == 0
-    assert capsys.readouterr().out.rstrip() == (EVIDENCE / "verdict.json").read_text(encoding="utf-8").rstrip()
+@pytest.mark.parametrize("records", [EVIDENCE, EVIDENCE.with_name("evidence_scale")])
+def test_the_verdict_comes_out_to_the_byte(capsys, records):
+    assert main(["verdict", str(records), "--json"]) == 0
+    assert capsys.readouterr().out.rstrip() == (records / "verdict.json").read_text(encoding="utf-8").rstrip()
 
 
 def test_what_was_asked_after_the_run_is_answered_as_the_page_of_results_says(capsys):

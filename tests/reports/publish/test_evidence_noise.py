@@ -23,6 +23,8 @@ from quantdg.reports.claims.section import with_section
 
 ROOT = Path(__file__).parents[3]
 EVIDENCE, PAGE = ROOT / "docs" / "records" / "evidence", ROOT / "docs" / "evidence.md"
+SCALE = EVIDENCE.with_name("evidence_scale")
+"""LSQ with smaller first scales, its own run."""
 NATURAL = ("pacs", "office_caltech")
 DATASETS = (*NATURAL, "digits_real")
 KINDS = {"conv_dw": "depthwise", "conv_pw": "pointwise"}
@@ -42,7 +44,7 @@ class Row:
     def __init__(self, noise: dict[str, list[float]], gains: dict[str, list[float]], *, method: bool) -> None:
         self.method = method
         self.noise = {kind: median(noise[kind]) for kind in KINDS.values()}
-        self.gain = {name: fmean(gains[name]) for name in DATASETS}
+        self.gain = {name: fmean(found) for name, found in gains.items()}
 
     @property
     def natural(self) -> float:
@@ -91,13 +93,16 @@ def correlations(found: dict[str, Row]) -> dict[tuple[str, str], float]:
 def report(root: Path) -> str:
     """Write table and sentence."""
     found = rows(root)
+    others = {f"{name}, scales x 0.4": row for name, row in rows(SCALE).items() if name != "float"}
     lines = [
         "| | noise, depthwise | noise, pointwise | natural images | PACS | Office-Caltech | digits |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, row in sorted(found.items(), key=lambda item: item[1].noise["pointwise"]):
+    for name, row in sorted((found | others).items(), key=lambda item: item[1].noise["pointwise"]):
         numbers = [f"{row.noise[kind]:.3f}" for kind in KINDS.values()]
-        numbers += [f"{value:+.1f}" for value in (row.natural, *row.gain.values())]
+        numbers += [
+            f"{value:+.1f}" if value is not None else "" for value in (row.natural, *map(row.gain.get, DATASETS))
+        ]
         lines.append(f"| {name} | {' | '.join(numbers)} |")
     said = correlations(found)
     words = [

@@ -11,6 +11,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 from statistics import fmean, median
+from textwrap import wrap
 
 from pytest import approx
 from scipy import stats
@@ -109,12 +110,10 @@ def report(root: Path) -> str:
         f"{kind} {said[kind, 'natural']:+.2f} ({', '.join(f'{name} {said[kind, name]:+.2f}' for name in DATASETS)})"
         for kind in KINDS.values()
     ]
-    return "\n".join(
-        [
-            *lines,
-            f"\nRank correlation of noise and gain over the {len(kept(found))} quantizers that keep the network's weights: {', '.join(words)}.",
-        ]
+    count = (
+        f"Rank correlation of noise and gain over the {len(kept(found))} quantizers that keep the network's weights:"
     )
+    return "\n".join([*lines, "", *wrap(f"{count} {', '.join(words)}.", 140, break_on_hyphens=False)])
 
 
 def test_the_page_has_what_the_records_give() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 import pytest
@@ -196,9 +197,11 @@ def report(root: Path, repeats: int = 20_000) -> str:
     head = [f"{' + '.join(map(str, sizes.values()))}, {seeds} seed{'s' * (seeds > 1)}" for sizes, seeds in designs]
     found = [rates(known, sizes, seeds, repeats) for sizes, seeds in designs]
     lines = [
-        (
+        *wrap(
             f"Measured on {', '.join(known.spread)} with {known.seeds} seed{'s' * (known.seeds > 1)}: standard deviation of a gain between "
-            f"domains, one seed, in points: {varies}. The seeds' share of its variance: {known.share:.2f} ({told})."
+            f"domains, one seed, in points: {varies}. The seeds' share of its variance: {known.share:.2f} ({told}).",
+            140,
+            break_on_hyphens=False,
         ),
         f"\n| claim made though false | {' | '.join(head)} |\n|---|{'---|' * len(head)}",
     ]

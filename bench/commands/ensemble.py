@@ -52,12 +52,12 @@ def _over_seeds(names: Sequence[str], how: str, paths: Paths) -> None:
     groups = seed_groups(names)
     new = [group for group in groups if not group.is_stored]
     console = Console(stderr=True)
-    for _ in track(combine_seeds(new, paths), f"{len(new)} ensembles", total=len(new), console=console):
+    for _ in track(combine_seeds(new, paths), "ensembles", total=len(new), console=console):
         pass
-    counts = sorted({len(group.records) for group in groups})
+    counts = " or ".join(map(str, sorted({len(group.records) for group in groups})))
     folders = ", ".join(sorted({f"{group.store.root}" for group in groups}))
     say(
-        f"{len(new)} ensembles of {' or '.join(map(str, counts))} seeds added, {len(groups) - len(new)} were there: quantdg report {folders}"
+        f"ensembles of {counts} seeds: {len(new)} added, {len(groups) - len(new)} there already; quantdg report {folders}"
     )
 
 

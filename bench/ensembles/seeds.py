@@ -39,13 +39,6 @@ class SeedGroup:
         return tuple(record.key for record in self.records)
 
     @property
-    def words(self) -> str:
-        """Name the row and its domain, for example ``pacs/sketch/erm/lsq/W7, seeds 0, 1``."""
-        label = self.records[0].labels
-        row = f"{label.dataset}/{label.target}/{label.algorithm}/{label.quantizer}/{label.bits}"
-        return f"{row}, seeds {', '.join(str(record.labels.seed) for record in self.records)}"
-
-    @property
     def is_stored(self) -> bool:
         """Whether the run folder has this ensemble."""
         return is_regular(ensemble_path(self.store.root, ensemble_key(self.members)))
@@ -82,7 +75,7 @@ def _groups(store: RunStore, keys: Sequence[str]) -> Iterator[SeedGroup]:
         yield SeedGroup(store, tuple(sorted(records, key=lambda record: record.labels.seed)))
 
 
-def combine_seeds(groups: Sequence[SeedGroup], paths: Paths) -> Iterator[tuple[SeedGroup, EnsembleRecord]]:
+def combine_seeds(groups: Sequence[SeedGroup], paths: Paths) -> Iterator[EnsembleRecord]:
     """Combine each group that is not stored yet by the mean of logits, store it, and yield it.
 
     Raises:
@@ -101,4 +94,4 @@ def combine_seeds(groups: Sequence[SeedGroup], paths: Paths) -> Iterator[tuple[S
             versions=versions(),
         )  # fmt: skip
         write_ensemble(group.store.root, record)
-        yield group, record
+        yield record

@@ -17,10 +17,10 @@ ENSEMBLES = ["target", "seed", "seeds", "members", ENSEMBLE, SINGLE, "bytes", "f
 
 
 def ensemble_rows(found: Iterable[EnsembleRecord], cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Make one row for each ensemble whose members are all there.
+    """Make one row for each ensemble.
 
     Args:
-        found: ensembles of a run folder.
+        found: ensembles of cells that are all there.
         cells: rows with ``key``, ``target`` and ``seed``.
 
     Returns:
@@ -40,7 +40,6 @@ def ensemble_rows(found: Iterable[EnsembleRecord], cells: Iterable[dict[str, Any
             "float_bytes": one.float_bytes,
         }
         for one in found
-        if known.keys() >= {*one.members}
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from ...bench.results.codec import WRONG
 from ...bench.results.deployment import Deployment, deployments
-from ...bench.results.ensemble import EnsembleRecord, ensembles
+from ...bench.results.ensemble import EnsembleRecord, ensemble_path, ensembles
 from ...bench.results.record import Record
 from ...bench.results.store import RunStore, Unreadable
 from ...bench.results.trials import Searched, read_search
@@ -91,7 +91,14 @@ class Reader:
             self._add(record)
         self.latency += [latency_row(latency) for latency in self._whole(store.latencies())]
         self.deployed += self._whole(deployments(self.root))
-        self.ensembles += self._whole(ensembles(store))
+        known = {cell["key"] for cell in self.cells}
+        for one in self._whole(ensembles(store)):
+            if known >= {*one.members}:
+                self.ensembles.append(one)
+            else:
+                self._problem(
+                    ensemble_path(self.root, one.key), "not all of its members are in this folder; combine them again"
+                )
 
     def _whole(self, found: Iterable[T | Unreadable]) -> Iterator[T]:
         """Yield what could be read and note the rest."""

@@ -110,9 +110,9 @@ def test_each_row_gets_the_ensemble_of_its_seeds_once(stored, capsys):
             (0, 1),
         )
         assert one.float_bytes == records[algorithm, 0].sizes.float_file
-    assert capsys.readouterr().out.startswith("2 ensembles of 2 seeds added, 0 were there")
+    assert capsys.readouterr().out.startswith("ensembles of 2 seeds: 2 added, 0 there already")
     assert main(["ensemble", "--over-seeds", f"{root}/digits/thick/*/erm"]) == 0
-    assert capsys.readouterr().out.startswith("0 ensembles of 2 seeds added, 1 were there")
+    assert capsys.readouterr().out.startswith("ensembles of 2 seeds: 0 added, 1 there already")
     (table,) = ensembles_tables(load(root))
     assert table.text["thick"].tolist() == [
         f"{100 * made[tuple(records[a, s].key for s in (0, 1))].accuracy:.1f}" for a in ("erm", "coral")

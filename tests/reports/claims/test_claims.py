@@ -234,6 +234,15 @@ def test_seeds_together_are_compared_with_one_and_with_as_many(ask: Ask, against
     )  # 63 + 0.1 d, d to 7, over 61
 
 
+def test_an_ensemble_of_cells_that_are_elsewhere_is_named(tmp_path: Path, make_many: Callable[..., Record]) -> None:
+    store = RunStore(tmp_path / "runs", create=True)
+    store.write(record := make_many("d0", 0, "erm", "float", {"iid": 0.6}, bits="float"))
+    together(store, [record.key, "0" * 16], (0.6, 0.6))
+    ((file, reason),) = load(store.root).problems
+    assert file.startswith("ensembles/")
+    assert reason.startswith("not all of its members are in this folder")
+
+
 def test_ensembles_that_are_not_there_are_not_run(ask: Ask) -> None:
     rows = "{algorithm: coral, quantizer: lsq, bits: W7, selection: ensemble}"
     assert ask(metric="seeds together", rows=rows, against=FLOAT).word == "not run"

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...core.errors import ConfigError
 from ..deploy.stored import open_cell
 from ..experiment.grid import Paths
-from ..results.ensemble import EnsembleRecord, ensemble_key, ensemble_path, write_ensemble
+from ..results.ensemble import EnsembleRecord, ensemble_file, ensemble_key, write_ensemble
 from ..results.find import find_cells
 from ..results.folder import is_regular
 from ..results.provenance import machine, versions
@@ -41,7 +41,7 @@ class SeedGroup:
     @property
     def is_stored(self) -> bool:
         """Whether the run folder has this ensemble."""
-        return is_regular(ensemble_path(self.store.root, ensemble_key(self.members)))
+        return is_regular(self.store.path(ensemble_file(ensemble_key(self.members))))
 
 
 def seed_groups(names: Sequence[str]) -> list[SeedGroup]:
@@ -76,14 +76,12 @@ def _groups(store: RunStore, keys: Sequence[str]) -> Iterator[SeedGroup]:
 
 
 def combine_seeds(groups: Sequence[SeedGroup], paths: Paths) -> Iterator[EnsembleRecord]:
-    """Combine each group that is not stored yet by the mean of logits, store it, and yield it.
+    """Combine each group by the mean of logits, store the ensemble, and yield it.
 
     Raises:
         RecordError: a cell has no stored model.
     """
     for group in groups:
-        if group.is_stored:
-            continue
         cells = [open_cell(group.store, record, paths) for record in group.records]
         made = combine_cells(cells, "logits")
         sizes = cells[0].record.sizes

@@ -12,7 +12,7 @@ import msgspec
 from ...core.errors import RecordError
 from .codec import decoded, encoded, reading
 from .files import write_atomic
-from .folder import check_key, inside
+from .folder import check_key, check_name, inside
 from .loading import DESCRIPTIONS
 from .record import Labels
 from .store import Unreadable, parsed
@@ -208,6 +208,5 @@ def deployments(root: Path) -> Iterator[Deployment | Unreadable]:
 
 def _named(text: str, path: Path) -> Deployment:
     made = Deployment.from_json(text, str(path))
-    if path.name != Path(made.file).name:
-        raise RecordError(f"{path} must be named {Path(made.file).name[:80]!r} for what it holds; remove it")
+    check_name(path, made.file)
     return made

@@ -15,7 +15,7 @@ import msgspec
 from ...core.errors import RecordError
 from .codec import Schema, decoded, encoded, reading
 from .files import write_atomic
-from .folder import check_key, inside
+from .folder import check_key, check_name, inside
 from .record import fingerprint
 from .store import RunStore, Unreadable, parsed
 
@@ -87,14 +87,14 @@ def ensemble_key(members: Sequence[str]) -> str:
     return fingerprint({"how": "logits", "members": list(members)})
 
 
-def ensemble_path(root: Path, key: str) -> Path:
-    """Return where the ensemble of this key is stored below the run folder ``root``."""
-    return inside(root, f"{FOLDER}/{key}.json")
+def ensemble_file(key: str) -> str:
+    """Return where the ensemble of this key is stored, relative to the run folder."""
+    return f"{FOLDER}/{key}.json"
 
 
 def write_ensemble(root: Path, ensemble: EnsembleRecord) -> None:
     """Store atomically below the run folder ``root``."""
-    write_atomic(ensemble_path(root, ensemble.key), ensemble.to_json())
+    write_atomic(inside(root, ensemble_file(ensemble.key)), ensemble.to_json())
 
 
 def ensembles(store: RunStore) -> Iterator[EnsembleRecord | Unreadable]:
@@ -104,6 +104,5 @@ def ensembles(store: RunStore) -> Iterator[EnsembleRecord | Unreadable]:
 
 def _named(text: str, path: Path) -> EnsembleRecord:
     made = EnsembleRecord.from_json(text, str(path))
-    if path.stem != made.key:
-        raise RecordError(f"{path} must be named {made.key}.json for what it holds; remove it")
+    check_name(path, ensemble_file(made.key))
     return made

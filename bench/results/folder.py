@@ -28,6 +28,13 @@ def check_key(key: object, name: str) -> None:
         raise RecordError(f"{name} must have a key of 16 hexadecimal digits, got {str(key)[:40]!r}; run the cell again")
 
 
+def check_name(path: Path, file: str) -> None:
+    """Raise RecordError unless a file lies under the name of ``file``, which its content gives: a copy is no second one."""
+    name = Path(file).name
+    if path.name != name:
+        raise RecordError(f"{path} must be named {name[:80]!r} for what it holds; remove it")
+
+
 def inside(root: Path, relative: str) -> Path:
     """Return the path of a file of a run folder.
 

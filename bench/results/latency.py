@@ -10,7 +10,7 @@ import msgspec
 
 from ...core.errors import RecordError
 from .codec import Schema, decoded, encoded, reading
-from .folder import check_key
+from .folder import check_key, check_name
 from .record import Labels
 
 SCHEMA = 1
@@ -74,6 +74,5 @@ class Latency:
     def named(cls, text: str, path: Path) -> Latency:
         """Parse and check the file at ``path``, which must be named for what it holds: a copy is no second measurement."""
         made = cls.from_json(text, str(path))
-        if path.name != Path(made.file).name:
-            raise RecordError(f"{path} must be named {Path(made.file).name[:80]!r} for what it holds; remove it")
+        check_name(path, made.file)
         return made

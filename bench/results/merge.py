@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import ConfigError, RecordError
-from .archive import run_folder
+from .archive import FOLDERS, run_folder
 from .codec import WRONG, complaint
-from .ensemble import FOLDER as ENSEMBLES
 from .files import remove, write_first
 from .folder import listed, read_file
 from .record import Record, fingerprint
 from .seal import check_seal
 from .store import CELLS, RunStore
-from .trials import FOLDER as SEARCH
 from .trials import check_searches
 from .verdict_rules import fix_rules, read_rules
 
 _MACHINE = ("provenance", "timings", "logits", "log", "confusion")
 """What two runs of one cell may differ in, or one of them not have."""
+OF_CELLS = (CELLS, "log")
+"""Folders of what comes along with its cell; all else that is text is copied as it is."""
 
 
 @dataclass
@@ -82,7 +82,7 @@ def _merge(stores: Sequence[RunStore], out: Path) -> Merged:
             with _leaving_out(merged, store.cell_path(record.key)):
                 same = known.setdefault(fingerprint(record.settings), record.key)
                 _merge_record(record, store, target, same, merged=merged)
-        for folder in ("float", "latency", "deploy", ENSEMBLES, "plans", SEARCH):
+        for folder in ("float", *(name for name in FOLDERS if name not in OF_CELLS)):
             for path in listed(store.root, folder):
                 _copy(store, target, f"{folder}/{path.name}", merged)
     return merged

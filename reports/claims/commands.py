@@ -27,7 +27,8 @@ def claims(argv: Sequence[str]) -> int:
     with run_folder(options.runs) as root:
         results = load(root)
     if options.into:
-        rewrite(options.into, claim_tables(stated, results))
+        body = "\n".join(table.markdown(level=2) for table in claim_tables(stated, results))
+        rewrite(options.into, body, "claims")
         say(f"{len(stated.claims)} claims of {stated.name} in {options.into}")
     elif options.format in (None, "text"):
         show(claims_summary(stated, answered(stated, results), status_counts(results)))

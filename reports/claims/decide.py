@@ -58,8 +58,9 @@ def decide(stated: StatedClaim, ground: Ground, datasets: tuple[str, ...], resul
     if absent:
         return Finding(word="not run", takes=_to_run(f"It takes {' and '.join(absent)}", stated))
     made = _answer(here, ground, found, results)
-    if stated.metric == TOGETHER:  # one number for each domain, of so many seeds
-        made = replace(made, n_seeds=len(ground.ensembles["members"].iloc[0]))
+    if stated.metric == TOGETHER:  # one number for each domain, of at least so many seeds
+        own = ground.ensembles[ground.ensembles["key"].isin(cube.keys.ravel())]
+        made = replace(made, n_seeds=min(map(len, own["members"]), default=0))
     return made
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from ...bench.results.files import write_atomic
 from ...bench.results.folder import read_text
 from ...core.errors import ConfigError
-from ..tables.table import Table
 
 
 def with_section(page: str, body: str, part: str, name: str) -> str:
@@ -31,7 +29,6 @@ def with_section(page: str, body: str, part: str, name: str) -> str:
     return f"{before}{begin}\n\n{body.rstrip()}\n\n{end}{after}"
 
 
-def rewrite(page: Path, tables: Iterable[Table]) -> None:
-    """Rewrite a page's part called claims."""
-    body = "\n".join(table.markdown(level=2) for table in tables)
-    write_atomic(page, with_section(read_text(page), body, "claims", str(page)))
+def rewrite(page: Path, body: str, part: str) -> None:
+    """Rewrite a part of a page, as `with_section` has it."""
+    write_atomic(page, with_section(read_text(page), body, part, str(page)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from statistics import fmean
 from typing import Any
 
@@ -13,34 +13,21 @@ from .columns import SECTION
 
 ENSEMBLE, SINGLE = "ensemble", "single"
 """Names of the two accuracies: of the ensemble, and the mean of its members' own."""
-ENSEMBLES = ["target", "seed", "seeds", "members", ENSEMBLE, SINGLE, "bytes", "float_bytes"]
+ENSEMBLES = ["target", "seeds", "members", ENSEMBLE, SINGLE, "bytes", "float_bytes"]
 
 
-def ensemble_rows(found: Iterable[EnsembleRecord], cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Make one row for each ensemble.
-
-    Args:
-        found: ensembles of cells that are all there.
-        cells: rows with ``key``, ``target`` and ``seed``.
-
-    Returns:
-        Rows with ENSEMBLES and ``key``, the first member's, whose target and seed they have; accuracies from 0 to 1.
-    """
-    known = {cell["key"]: (cell["target"], cell["seed"]) for cell in cells}
-    return [
-        {
-            "key": one.members[0],
-            "target": known[one.members[0]][0],
-            "seed": known[one.members[0]][1],
-            "seeds": one.seeds,
-            "members": one.members,
-            ENSEMBLE: one.accuracy,
-            SINGLE: fmean(one.single),
-            "bytes": one.bytes,
-            "float_bytes": one.float_bytes,
-        }
-        for one in found
-    ]
+def ensemble_row(one: EnsembleRecord, target: str) -> dict[str, Any]:
+    """Make a row with ENSEMBLES and ``key``, the first member's; accuracies from 0 to 1."""
+    return {
+        "key": one.members[0],
+        "target": target,
+        "seeds": one.seeds,
+        "members": one.members,
+        ENSEMBLE: one.accuracy,
+        SINGLE: fmean(one.single),
+        "bytes": one.bytes,
+        "float_bytes": one.float_bytes,
+    }
 
 
 def of_equal_seeds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -57,7 +44,7 @@ def as_cells(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """Return cells with the accuracies of ensembles: rows of the selections `ENSEMBLE` and `SINGLE`.
 
     Args:
-        rows: as of `ensemble_rows`.
+        rows: as of `ensemble_row`.
         cells: columns of `quantdg.reports.frames.results.CELL`, one row for each key.
     """
     own = cells.merge(rows[["key", ENSEMBLE, SINGLE]], on="key")

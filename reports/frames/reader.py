@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 
 from ...bench.results.codec import WRONG
 from ...bench.results.deployment import Deployment, deployments
-from ...bench.results.ensemble import EnsembleRecord, ensemble_path, ensembles
+from ...bench.results.ensemble import ensemble_file, ensembles
 from ...bench.results.record import Record
 from ...bench.results.store import RunStore, Unreadable
 from ...bench.results.trials import Searched, read_search
 from ...core.errors import RecordError, one_line
 from .columns import SECTION
+from .ensembles import ensemble_row
 from .flatness_rows import flatness_rows
 from .metric_rows import MetricReader
 from .record_rows import audit_row, curve_rows, latency_row, provenance_items, size_row
@@ -58,7 +59,7 @@ class Reader:
         metrics: one row a record and metric of another package.
         measured: applies those metrics.
         deployed: the deployment records.
-        ensembles: of seeds.
+        ensembles: one row an ensemble of seeds.
         problems: (file, reason) of what could not be used.
         provenance: (path, value) -> number of records.
         searched: which records are trials of which row.
@@ -75,7 +76,7 @@ class Reader:
         self.flatness: list[dict[str, Any]] = []
         self.metrics: list[dict[str, Any]] = []
         self.deployed: list[Deployment] = []
-        self.ensembles: list[EnsembleRecord] = []
+        self.ensembles: list[dict[str, Any]] = []
         self.problems: list[tuple[str, str]] = []
         self.provenance: Counter[tuple[str, str]] = Counter()
         self.measured = MetricReader()
@@ -91,13 +92,13 @@ class Reader:
             self._add(record)
         self.latency += [latency_row(latency) for latency in self._whole(store.latencies())]
         self.deployed += self._whole(deployments(self.root))
-        known = {cell["key"] for cell in self.cells}
+        targets = {cell["key"]: cell["target"] for cell in self.cells}
         for one in self._whole(ensembles(store)):
-            if known >= {*one.members}:
-                self.ensembles.append(one)
+            if targets.keys() >= {*one.members}:
+                self.ensembles.append(ensemble_row(one, targets[one.members[0]]))
             else:
                 self._problem(
-                    ensemble_path(self.root, one.key), "not all of its members are in this folder; combine them again"
+                    self.root / ensemble_file(one.key), "not all of its members are in this folder; combine them again"
                 )
 
     def _whole(self, found: Iterable[T | Unreadable]) -> Iterator[T]:

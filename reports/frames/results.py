@@ -20,7 +20,7 @@ from ..text import escape
 from .columns import METHOD, ROW, SECTION, Section, of_section, ordered
 from .cube import Cube
 from .deployments import with_labels
-from .ensembles import ENSEMBLES, ensemble_rows, of_equal_seeds
+from .ensembles import ENSEMBLES, of_equal_seeds
 from .flatness_rows import FLATNESS
 from .line_ups import LineUp, line_ups
 from .metric_rows import METRIC
@@ -204,7 +204,7 @@ def _results(reader: Reader, rules: Rules) -> Results:
         curves=pd.DataFrame(reader.curves, columns=CURVE),
         flatness=labelled(reader.flatness, FLATNESS),
         metrics=labelled(reader.metrics, METRIC),
-        ensembles=of_equal_seeds(labelled(ensemble_rows(reader.ensembles, reader.cells), ENSEMBLES)),
+        ensembles=of_equal_seeds(labelled(reader.ensembles, ENSEMBLES)),
         roles=roles,
         rules=rules,
         deployed=with_labels((d for d in reader.deployed if d.key not in chosen.hidden), names),

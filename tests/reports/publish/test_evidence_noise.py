@@ -20,7 +20,7 @@ from quantdg.bench.results.archive import run_folder
 from quantdg.bench.results.record import HEADLINE, Record
 from quantdg.bench.results.store import RunStore
 from quantdg.core.cli import main as cli
-from quantdg.reports.claims.section import with_section
+from quantdg.reports.claims.section import rewrite, with_section
 
 ROOT = Path(__file__).parents[3]
 EVIDENCE, PAGE = ROOT / "docs" / "records" / "evidence", ROOT / "docs" / "evidence.md"
@@ -132,11 +132,7 @@ def test_gains_are_those_of_the_claims(capsys) -> None:
 def main(runs: str, into: str = "") -> None:
     """Print the table, or write it between the markers of a page."""
     text = report(Path(runs))
-    if into:
-        page = Path(into)
-        page.write_text(with_section(page.read_text(encoding="utf-8"), text, "noise", into), encoding="utf-8")
-    else:
-        print(text)
+    rewrite(Path(into), text, "noise") if into else print(text)
 
 
 if __name__ == "__main__":

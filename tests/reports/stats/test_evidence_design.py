@@ -21,7 +21,7 @@ from pytest import approx
 
 from quantdg.bench.results.archive import run_folder
 from quantdg.bench.results.record import HEADLINE
-from quantdg.reports.claims.section import with_section
+from quantdg.reports.claims.section import rewrite
 from quantdg.reports.frames.gains import over_float
 from quantdg.reports.frames.results import load
 from quantdg.reports.stats.multiple import conjunction, holm
@@ -223,11 +223,7 @@ def report(root: Path, repeats: int = 20_000) -> str:
 def main(runs: str, into: str = "") -> None:
     """Print the tables, or write them between the markers of a page."""
     text = report(Path(runs))
-    if into:
-        page = Path(into)
-        page.write_text(with_section(page.read_text(encoding="utf-8"), text, "calibration", into), encoding="utf-8")
-    else:
-        print(text)
+    rewrite(Path(into), text, "calibration") if into else print(text)
 
 
 if __name__ == "__main__":

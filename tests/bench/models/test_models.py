@@ -60,6 +60,16 @@ def test_same_padding_puts_the_odd_pixel_right_and_below():
     assert layer(x).flatten().tolist() == [1, 1, 0, 1, 1, 0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (8, 9)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_same_padding_is_the_same_by_the_convolution_and_by_a_padded_copy(size: tuple[int, int], stride: int):
+    layer = SameConv2d(4, 4, 3, stride, groups=4)
+    x = torch.randn(2, 4, *size).contiguous(memory_format=torch.channels_last)
+    height, width = (-(-n // stride) * stride - stride + 3 - n for n in size)
+    padded = nn.functional.pad(x, [width // 2, width - width // 2, height // 2, height - height // 2])
+    assert torch.equal(layer(x), nn.functional.conv2d(padded, layer.weight, layer.bias, stride, groups=4))
+
+
 def test_mobilenet_v1_has_thirteen_blocks_and_the_published_size():
     network = mobilenet_v1((3, 64, 64), 7)
     # Howard et al. count 4.2 million parameters with a classifier of 1000 classes (1,025,000)

@@ -10,6 +10,8 @@ float keys and an overridden ``train()`` at once.
 from __future__ import annotations
 
 import copyreg
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -43,11 +45,13 @@ class Quantized:
             else:
                 first = next(iter(kwargs))
                 kwargs = {**kwargs, first: in_float32(self.act_quant, kwargs[first])}
-        self.__dict__["_values"] = {}
+        kept = "_values" in self.__dict__  # for longer than this call: see `quantized_once`
+        self.__dict__.setdefault("_values", {})
         try:
             out = super().forward(*args, **kwargs)  # type: ignore[misc]
         finally:
-            del self.__dict__["_values"]
+            if not kept:
+                del self.__dict__["_values"]
         return self.finished(out)
 
     def finished(self, out: Any) -> Any:
@@ -69,6 +73,22 @@ class Quantized:
         if not made_here or reduced[0] is not copyreg.__newobj__:  # type: ignore[attr-defined]
             return reduced
         return _blank, (self.float_class, self.quantized), *reduced[2:]
+
+
+@contextmanager
+def quantized_once(model: nn.Module) -> Iterator[None]:
+    """Quantize each weight once for all forwards in this context, where no weight changes: an evaluation.
+
+    The model is in eval mode, in which no fake quantizer draws or observes, and no gradients are wanted.
+    """
+    modules = [m for m in model.modules() if isinstance(m, Quantized)]
+    for module in modules:
+        module.__dict__["_values"] = {}
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.__dict__["_values"]
 
 
 def _quantized_parameter(name: str) -> property:

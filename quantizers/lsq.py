@@ -51,7 +51,7 @@ class _RoundToScale(torch.autograd.Function):
             low, high = torch.aminmax(v)
             ctx.all_inside = bool((low >= codes.qmin) & (high <= codes.qmax))
         inside = () if ctx.all_inside else ((v >= codes.qmin) & (v <= codes.qmax),)
-        out = v.round_().clamp_(*codes).mul_(scale)
+        out = _to_grid_(v, scale, codes)
         ctx.save_for_backward(x, out, scale, *inside)
         ctx.grad_scale = grad_scale
         return out
@@ -64,6 +64,11 @@ class _RoundToScale(torch.autograd.Function):
         error = out - x if ctx.all_inside else out - x * inside[0]  # scale * dw_q/ds, clipped values included
         grad_of_scale = (grad * error).sum_to_size(scale.shape) / scale * ctx.grad_scale
         return grad_x, grad_of_scale, None, None
+
+
+def _to_grid_(v: Tensor, scale: Tensor, codes: IntegerRange) -> Tensor:
+    """Round ``v``, a tensor in units of ``scale``, in place and return it in its own unit."""
+    return v.round_().clamp_(*codes).mul_(scale)
 
 
 def initial_scale(x: Tensor, per_channel: bool, qmax: int) -> Tensor:
@@ -152,6 +157,8 @@ class LSQQuant(FakeQuant):
 
     def rounded(self, x: Tensor) -> Tensor:
         """Return x on the grid of the present scale."""
+        if not torch.is_grad_enabled():
+            return _to_grid_(x / self.step_size, self.step_size, self.codes)
         sharing = 1 if self.gradient == "tensor" else self.step_size.numel()
         shared = x[0].numel() if self.is_input else x.numel() // sharing
         grad_scale = 1 / math.sqrt(shared * self.codes.qmax)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from ...quantizers.class_swap import quantized_once
 from ..algorithms.base import Algorithm
 from .data import CellData
 from .sharded import divided
@@ -39,7 +40,7 @@ def evaluate(algorithm: Algorithm, data: CellData, domain: int, index: NDArray[n
     """Score the algorithm's predictions on examples of one domain; leaves it in eval mode. A GPU is waited for once."""
     algorithm.eval()
     answers, losses = [], []
-    with divided(algorithm.network.featurizer, data.ranks):
+    with quantized_once(algorithm), divided(algorithm.network.featurizer, data.ranks):
         for x, y in data.evaluation(domain, index):
             logits = algorithm.predict(x)
             losses.append(F.cross_entropy(logits, y, reduction="sum"))

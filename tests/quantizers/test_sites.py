@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from quantdg.core.errors import ConfigError, QuantizerError
+from quantdg.quantizers.class_swap import quantized_once
 from quantdg.quantizers.export import QTensor
 from quantdg.quantizers.fake_quant import QParams, to_qtensor
 from quantdg.quantizers.insertion import latent_parameter
@@ -67,6 +68,30 @@ def test_calibration_without_a_batch_is_an_error():
     model, quantizer = prepared()
     with pytest.raises(QuantizerError, match="at least one batch"):
         quantizer.calibrate(model, [])
+
+
+def test_within_an_evaluation_each_weight_is_quantized_once():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    quantizer = LSQ(QuantSpec(weight_bits=4, act_bits=4, rules=(Rule("*"),)))
+    x = torch.randn(5, 4)
+    quantizer.prepare(model, x)
+    quantizer.calibrate(model, [x])
+    model.eval()
+    calls = []
+    for name, module in model.named_modules():
+        if name.endswith("weight_quant"):
+            module.register_forward_hook(lambda *_, name=name: calls.append(name))
+    with torch.no_grad():
+        alone = [model(x), model(2 * x)]
+        assert len(calls) == 4
+        calls.clear()
+        with quantized_once(model):
+            together = [model(x), model(2 * x)]
+        assert calls == ["0.weight_quant", "2.weight_quant"]
+        assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
+        latent_parameter(model[0], "weight").mul_(3)
+        assert not torch.equal(model(x), alone[0])
 
 
 def test_the_weights_of_attention_are_sites():

@@ -3,46 +3,69 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...core.paths import output_file, user_path
 from ...core.text import say
 from ..text.formats import add_format
 
+if TYPE_CHECKING:
+    from ..frames.results import Results
+
 
 def claims(argv: Sequence[str]) -> int:
     """Answer each claim of a file from the records: QT-DoG's, or your own, as registered before a run."""
-    from ...bench.results.archive import run_folder
     from ..answer.terminal import show
-    from ..frames.results import load
     from ..listing import print_table, print_tables
     from ..tables.provenance import status_counts
     from .file import read_claims, shipped
     from .section import rewrite
-    from .table import answered, claim_tables
+    from .table import answered_by, claim_tables
     from .terminal import claims_summary
 
     options = claims_parser().parse_args(argv)
     stated = read_claims(options.file or shipped())
-    with run_folder(options.runs) as root:
-        results = load(root)
+    folders = _loaded(options.runs)
     if options.into:
-        body = "\n".join(table.markdown(level=2) for table in claim_tables(stated, results))
+        body = "\n".join(table.markdown(level=2) for table in claim_tables(stated, folders))
         rewrite(options.into, body, "claims")
         say(f"{len(stated.claims)} claims of {stated.name} in {options.into}")
     elif options.format in (None, "text"):
-        show(claims_summary(stated, answered(stated, results), status_counts(results)))
+        counts = {name: status_counts(results) for name, results in folders.items()}
+        head = "; ".join([f"{name}: {said}" for name, said in counts.items()] if len(counts) > 1 else counts.values())
+        show(claims_summary(stated, answered_by(stated, folders), head))
     elif options.format == "md":
-        print_tables(claim_tables(stated, results), options.format)
+        print_tables(claim_tables(stated, folders), options.format)
     else:
-        print_table(claim_tables(stated, results)[0], options.format)
+        print_table(claim_tables(stated, folders)[0], options.format)
     return 0
+
+
+def _loaded(runs: Sequence[Path]) -> dict[str, Results]:
+    """The results of each folder by its name, by its path where two have one name."""
+    from ...bench.results.archive import run_folder
+    from ..frames.results import load
+
+    names = Counter(path.name for path in dict.fromkeys(runs))
+    folders = {}
+    for path in runs:
+        with run_folder(path) as root:
+            folders[path.name if path.name and names[path.name] == 1 else str(path)] = load(root)
+    return folders
 
 
 def claims_parser() -> argparse.ArgumentParser:
     """The options of ``quantdg claims``."""
     parser = argparse.ArgumentParser("quantdg claims", description=claims.__doc__)
-    parser.add_argument("runs", type=user_path, help="folder of a quantdg run, or a published one")
+    parser.add_argument(
+        "runs",
+        type=user_path,
+        nargs="+",
+        help="folder of a quantdg run, or a published one; of several each claim is answered from the first that has its rows",
+    )
     parser.add_argument("--file", type=user_path, help="YAML file of claims (docs/claims.md); default: QT-DoG's")
     parser.add_argument(
         "--into",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -39,12 +39,14 @@ class Line:
         ground: model and protocol.
         scope: name of the domains.
         found: the answer.
+        records: the run folder, where there are several.
     """
 
     claim: StatedClaim
     ground: str
     scope: str
     found: Finding
+    records: str = ""
 
     @property
     def own(self) -> bool:
@@ -71,6 +73,25 @@ def answered(stated: ClaimFile, results: Results) -> list[Line]:
     return [line for i, own in enumerate(made) for line in own if i == 0 or line.claim.id in there[i]]
 
 
+def answered_by(stated: ClaimFile, folders: Mapping[str, Results]) -> list[Line]:
+    """Answer each claim from the first folder that has its rows, or from the first of all where none has.
+
+    Rows are compared within one folder, never across two: a group of cells that are paired is trained in one place.
+    """
+    made = {name: answered(stated, results) for name, results in folders.items()}
+    if len(made) == 1:
+        return next(iter(made.values()))
+    there = {
+        name: {line.claim.id for line in lines if line.own and line.found.word != "not run"}
+        for name, lines in made.items()
+    }
+    out = []
+    for claim in stated.claims:
+        records = next((name for name, ids in there.items() if claim.id in ids), next(iter(made)))
+        out += [replace(line, records=records) for line in made[records] if line.claim.id == claim.id]
+    return out
+
+
 def _on(ground: Ground, stated: ClaimFile, results: Results) -> Iterator[Line]:
     """Answer each claim on each scope; scopes that come to the same data sets have one answer."""
     for claim in stated.claims:
@@ -82,23 +103,24 @@ def _on(ground: Ground, stated: ClaimFile, results: Results) -> Iterator[Line]:
             yield Line(claim=claim, ground=ground.name, scope=scope, found=known[named])
 
 
-def claim_tables(stated: ClaimFile, results: Results) -> list[Table]:
+def claim_tables(stated: ClaimFile, folders: Mapping[str, Results]) -> list[Table]:
     """Make the table of claims, each on its own scope, and where there are several scopes the claims by scope.
 
     Args:
         stated: the file.
-        results: of a run folder.
+        folders: run folders by name, as for `answered_by`.
     """
-    found = answered(stated, results)
+    found = answered_by(stated, folders)
     several = len({line.ground for line in found}) > 1
-    first = _by_claim(stated, found, results, several=several)
+    first = _by_claim(stated, found, folders, several=several)
     return [first, _by_scope(stated, found, several=several)] if len(stated.scopes) > 1 else [first]
 
 
-def _by_claim(stated: ClaimFile, found: list[Line], results: Results, *, several: bool) -> Table:
+def _by_claim(stated: ClaimFile, found: list[Line], folders: Mapping[str, Results], *, several: bool) -> Table:
     own = [line for line in found if line.own]
     text = pd.DataFrame([dict(_shown(line, several=several)) for line in own]).astype(str)
-    file = f"File {stated.name}, sha256 {stated.digest}…. {rules_sentence(results.rules)}"
+    rules = " ".join(dict.fromkeys(rules_sentence(results.rules) for results in folders.values()))
+    file = f"File {stated.name}, sha256 {stated.digest}…. {rules}"
     return Table(
         name="claims",
         title=stated.title,
@@ -122,6 +144,8 @@ def _shown(line: Line, *, several: bool) -> Iterator[tuple[str, str]]:
     yield "p", p_text(found.p)
     yield "on", f"{line.scope}{f': {units_and_seeds(found.n_domains, found.n_seeds)}' if found.n_domains else ''}"
     yield "contrast", claim.contrast
+    if line.records:
+        yield "records", line.records
     yield "what it takes", found.takes
 
 
@@ -154,7 +178,7 @@ def _numbers(line: Line) -> dict[str, Any]:
         "scope": line.scope, "primary": line.own, "domains": found.n_domains, "seeds": found.n_seeds,
         "rows": found.several, "row": found.row, "mean": found.mean, "low": found.low, "high": found.high,
         "other_end": found.most[1], "other_mean": found.most[0], "p": found.p, "answer": found.word,
-        "takes": found.takes,
+        "takes": found.takes, "records": line.records,
     }  # fmt: skip
 
 

@@ -44,5 +44,6 @@ def _paragraph(line: Line) -> Iterable[Text]:
     yield Text.assemble(word, in_a_line(f" {claim.id}: {claim.says} ({claim.source})"))
     on = f"{line.scope}, {units_and_seeds(found.n_domains, found.n_seeds)}: " if found.n_domains else ""
     said = f"{on}{effect_text(claim, found)}, {p_phrase(found.p)}" if found.n_domains else line.scope
+    said = f"{line.records}: {said}" if line.records else said
     for text in (f"{claim.contrast}; {said}", found.takes):
         yield from (Text(f"{_INDENT}{in_a_line(row)}") for row in wrap(text, WIDTH - len(_INDENT)))

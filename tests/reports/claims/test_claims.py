@@ -383,6 +383,32 @@ def test_the_command_prints_every_form(
         assert [row["mean"] for row in json.loads(said)] == [approx(2.0)]
 
 
+def test_of_several_folders_each_claim_is_answered_by_the_first_that_has_its_rows(
+    make: Callable[..., Record], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Float is another in each folder, since bits differ between machines: no row is compared with one of another folder."""
+    for name, level, rows in (("first", 0.5, {"W7": 0.51}), ("second", 0.4, {"W7": 0.9, "W8": 0.43})):
+        store = RunStore(tmp_path / name, create=True)
+        for d in range(2):
+            store.write(make(f"d{d}", quantizer="float", bits="float", rows={"iid": level}))
+            for bits, value in rows.items():
+                store.write(make(f"d{d}", quantizer="lsq", bits=bits, rows={"iid": value}))
+    file = tmp_path / "mine.yaml"
+    claim = "- {{id: {0}, source: us, says: so, rows: {{quantizer: lsq, bits: {0}}}, against: {1}}}\n"
+    file.write_text("claims:\n" + "".join(claim.format(bits, FLOAT) for bits in ("W8", "W7", "W3")))
+    words = [str(tmp_path / "first"), str(tmp_path / "second"), "--file", str(file), "--format"]
+    assert claims([*words, "csv"]) == 0
+    found = [
+        (line["id"], line["records"], line["mean"][:3]) for line in csv.DictReader(io.StringIO(capsys.readouterr().out))
+    ]
+    assert found == [("W8", "second", "3.0"), ("W7", "first", "1.0"), ("W3", "first", "")]
+    assert claims([*words, "text"]) == 0
+    said = capsys.readouterr().out
+    assert "first: 4 cells" in said
+    assert "second: so" not in said
+    assert "lsq W8 - float > 0; second: all domains, 2 domains x 1 seed: +3.00" in said
+
+
 def test_the_page_of_results_comes_out_of_the_records_to_the_byte(tmp_path: Path) -> None:
     """`quantdg claims docs/records/evidence --into docs/results.md` writes it again."""
     page = ROOT / "docs" / "results.md"

@@ -410,12 +410,15 @@ def test_of_several_folders_each_claim_is_answered_by_the_first_that_has_its_row
 
 
 def test_the_page_of_results_comes_out_of_the_records_to_the_byte(tmp_path: Path) -> None:
-    """`quantdg claims docs/records/evidence --into docs/results.md` writes it again."""
+    """The command that the page itself names writes it again."""
     page = ROOT / "docs" / "results.md"
     copy = tmp_path / "results.md"
     copy.write_bytes(page.read_bytes())
-    assert claims([str(ROOT / "docs" / "records" / "evidence"), "--into", str(copy)]) == 0
-    assert copy.read_bytes() == page.read_bytes(), "run quantdg claims docs/records/evidence --into docs/results.md"
+    folders = ["docs/records/evidence", "docs/records/evidence_bits"]
+    assert claims([*(str(ROOT / folder) for folder in folders), "--into", str(copy)]) == 0
+    command = f"quantdg claims {' '.join(folders)} --into docs/results.md"
+    assert command in page.read_text(encoding="utf-8")
+    assert copy.read_bytes() == page.read_bytes(), f"run {command}"
 
 
 def test_a_page_without_the_markers_is_refused() -> None:

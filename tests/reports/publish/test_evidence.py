@@ -18,7 +18,10 @@ EVIDENCE = ROOT / "docs" / "records" / "evidence"
 FEW_BYTES = 5_000_000
 
 
-@pytest.mark.parametrize("records", [EVIDENCE, EVIDENCE.with_name("evidence_scale")])
+BITS = EVIDENCE.with_name("evidence_bits")
+
+
+@pytest.mark.parametrize("records", [EVIDENCE, BITS, EVIDENCE.with_name("evidence_scale")])
 def test_the_verdict_comes_out_to_the_byte(capsys, records):
     assert main(["verdict", str(records), "--json"]) == 0
     assert capsys.readouterr().out.rstrip() == (records / "verdict.json").read_text(encoding="utf-8").rstrip()
@@ -40,17 +43,49 @@ def test_what_was_asked_after_the_run_is_answered_as_the_page_of_results_says(ca
     assert f"a standard deviation of {spread:.1f} points ({least:.1f} to {most:.1f}), p = {p:.3f}," in page
 
 
+def records_of(published: Path) -> list[Record]:
+    """The records of a published folder, each with a commit of its own."""
+    with run_folder(published) as folder:
+        records = [r for r in RunStore(folder).records() if isinstance(r, Record)]
+    assert all(r.provenance["git"]["commit"] and not r.provenance["git"]["dirty"] for r in records)
+    return records
+
+
 def test_groups_are_whole_and_every_cell_is_one_of_the_design():
     """A group never crosses machines, so half of one could not be gone on with elsewhere."""
     design = yaml.safe_load((ROOT / "bench" / "conf" / "experiment" / "evidence.yaml").read_text(encoding="utf-8"))
     (rows,) = (part["override /quantizer"] for part in design["defaults"] if "override /quantizer" in part)
-    with run_folder(EVIDENCE) as folder:
-        records = [r for r in RunStore(folder).records() if isinstance(r, Record)]
+    records = records_of(EVIDENCE)
     cells = Counter((r.labels.dataset, r.labels.target, r.labels.seed, r.labels.quantizer) for r in records)
     groups = {cell[:3] for cell in cells}
     assert cells == Counter((*group, row) for group in groups for row in rows)
     assert {r.settings["protocol"]["name"] for r in records} == {"evidence"}
-    assert all(r.provenance["git"]["commit"] and not r.provenance["git"]["dirty"] for r in records)
+
+
+def test_each_group_of_the_further_widths_is_whole():
+    rows: dict[tuple[object, ...], set[str]] = {}
+    for r in records_of(BITS):
+        rows.setdefault((r.labels.dataset, r.labels.target, r.labels.seed), set()).add(
+            f"{r.labels.quantizer} {r.labels.bits}"
+        )
+    weights = {"float float", *(f"lsq W{bits}" for bits in (8, 7, 6, 4, 3))}
+    inputs = {f"lsq W{bits}A{act}" for bits in (7, 4, 3) for act in (8, 4)}
+    assert all(found in (weights, weights | inputs) for found in rows.values())
+    assert len(rows) >= 8
+
+
+def test_a_cell_that_was_trained_twice_is_the_same_to_the_bit():
+    """At the commits before and after training became faster."""
+    first = {r.key: r for r in records_of(EVIDENCE)}
+    twice = [(first[r.key], r) for r in records_of(BITS) if r.key in first]
+    same_machine = [(a, b) for a, b in twice if a.provenance["machine"] == b.provenance["machine"]]
+    assert len(same_machine) >= 16
+    assert {a.provenance["git"]["commit"] for a, _ in same_machine} - {
+        b.provenance["git"]["commit"] for _, b in same_machine
+    }
+    for a, b in same_machine:
+        assert a.provenance["final_weights_sha256"] == b.provenance["final_weights_sha256"]
+        assert (a.rows, a.curve, a.logits, a.audit, a.flatness) == (b.rows, b.curve, b.logits, b.audit, b.flatness)
 
 
 def test_the_records_stay_small():

@@ -23,7 +23,7 @@ the paper searches the start of inputs by least squares, here it is as above).
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +51,7 @@ class _RoundToScale(torch.autograd.Function):
             low, high = torch.aminmax(v)
             ctx.all_inside = bool((low >= codes.qmin) & (high <= codes.qmax))
         inside = () if ctx.all_inside else ((v >= codes.qmin) & (v <= codes.qmax),)
-        out = _to_grid_(v, scale, codes)
+        out = v.round_().clamp_(*codes).mul_(scale)
         ctx.save_for_backward(x, out, scale, *inside)
         ctx.grad_scale = grad_scale
         return out
@@ -64,11 +64,6 @@ class _RoundToScale(torch.autograd.Function):
         error = out - x if ctx.all_inside else out - x * inside[0]  # scale * dw_q/ds, clipped values included
         grad_of_scale = (grad * error).sum_to_size(scale.shape) / scale * ctx.grad_scale
         return grad_x, grad_of_scale, None, None
-
-
-def _to_grid_(v: Tensor, scale: Tensor, codes: IntegerRange) -> Tensor:
-    """Round ``v``, a tensor in units of ``scale``, in place and return it in its own unit."""
-    return v.round_().clamp_(*codes).mul_(scale)
 
 
 def initial_scale(x: Tensor, per_channel: bool, qmax: int) -> Tensor:
@@ -158,12 +153,10 @@ class LSQQuant(FakeQuant):
     def rounded(self, x: Tensor) -> Tensor:
         """Return x on the grid of the present scale."""
         if not torch.is_grad_enabled():
-            return _to_grid_(x / self.step_size, self.step_size, self.codes)
-        sharing = 1 if self.gradient == "tensor" else self.step_size.numel()
-        shared = x[0].numel() if self.is_input else x.numel() // sharing
-        grad_scale = 1 / math.sqrt(shared * self.codes.qmax)
-        out: Tensor = _RoundToScale.apply(x, self.step_size, self.codes, grad_scale)
-        return out
+            return (x / self.step_size).round_().clamp_(*self.codes).mul_(self.step_size)
+        scales = 1 if self.gradient == "tensor" else self.step_size.numel()
+        grad_scale = 1 / math.sqrt((x[0].numel() if self.is_input else x.numel() // scales) * self.codes.qmax)
+        return cast(Tensor, _RoundToScale.apply(x, self.step_size, self.codes, grad_scale))
 
     def project(self) -> None:
         """Keep the scale positive: the update may overshoot zero."""

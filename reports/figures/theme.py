@@ -106,9 +106,9 @@ FILE = Look(
 """A file of the report; the letters are those that vl-convert brings, the same on every machine."""
 PAPER = Look(
     ink="#000000", muted="#3f454c", grid="#e3e6ea", paper="#ffffff", band="#eef1f4", series=LIGHT,
-    font="Liberation Serif", points=8, columns=2,
+    font="Liberation Sans", points=8, columns=2,
 )  # fmt: skip
-"""A column of a paper: the measures of Times, at 8 points."""
+"""A column of a paper, at 8 points; with letters that a machine may lack it would be as wide as those that stand in for them."""
 PAGE = Look(
     ink="var(--fg)", muted="var(--muted)", grid="var(--line)", paper=None, band="var(--band)", spoken=True,
     series=tuple(f"var(--series-{i})" for i in range(len(LIGHT))), font="system-ui, sans-serif", points=12,

@@ -27,15 +27,14 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""
-        around: list[int] = []
-        odd: list[int] = []
-        for size, kernel, stride in zip(x.shape[2:], self.kernel_size, self.stride, strict=True):
+        pads = []
+        for size, kernel, stride in zip(x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
             total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            around.append(total // 2)
-            odd = [total // 2, total - total // 2, *odd]
-        if odd[0] == odd[1] and odd[2] == odd[3]:  # the convolution pads by itself, without a padded copy of its input
-            return F.conv2d(x, self.weight, self.bias, self.stride, around, self.dilation, self.groups)
-        return super().forward(F.pad(x, odd))
+            pads += [total // 2, total - total // 2]
+        left, right, top, bottom = pads
+        if (left, top) == (right, bottom):  # the convolution pads by itself, without a padded copy of its input
+            return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
+        return super().forward(F.pad(x, pads))
 
 
 def _bn(channels: int) -> nn.BatchNorm2d:

@@ -49,9 +49,10 @@ def _loaded(runs: Sequence[Path]) -> dict[str, Results]:
     from ...bench.results.archive import run_folder
     from ..frames.results import load
 
-    names = Counter(path.name for path in dict.fromkeys(runs))
+    paths = dict.fromkeys(runs)
+    names = Counter(path.name for path in paths)
     folders = {}
-    for path in runs:
+    for path in paths:
         with run_folder(path) as root:
             folders[path.name if path.name and names[path.name] == 1 else str(path)] = load(root)
     return folders

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,8 @@ from quantdg.core.cli import main
 
 ROOT = Path(__file__).parents[3]
 EVIDENCE = ROOT / "docs" / "records" / "evidence"
-FEW_BYTES = 5_000_000
-
-
 BITS = EVIDENCE.with_name("evidence_bits")
+FEW_BYTES = 5_000_000
 
 
 @pytest.mark.parametrize("records", [EVIDENCE, BITS, EVIDENCE.with_name("evidence_scale")])
@@ -43,6 +42,7 @@ def test_what_was_asked_after_the_run_is_answered_as_the_page_of_results_says(ca
     assert f"a standard deviation of {spread:.1f} points ({least:.1f} to {most:.1f}), p = {p:.3f}," in page
 
 
+@cache
 def records_of(published: Path) -> list[Record]:
     """The records of a published folder, each with a commit of its own."""
     with run_folder(published) as folder:

@@ -6,11 +6,15 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.errors import ConfigError
 from ..core.paths import output_file, output_folder, user_path
 from ..core.text import say
 from .text.formats import add_format
+
+if TYPE_CHECKING:
+    from .tables.table import Table
 
 
 def _parser(name: str, about: str | None) -> argparse.ArgumentParser:
@@ -33,18 +37,20 @@ def report(argv: Sequence[str]) -> int:
     from ..bench.results.archive import beside, run_folder
     from ..bench.results.folder import inside
     from .answer.terminal import show, summary
-    from .listing import print_measured, print_table
+    from .listing import print_measured
     from .page.cell_pages import FOLDER, address, write_cell_pages
     from .page.page import write_html
     from .report import Report
 
     options = report_parser().parse_args(argv)
     _check_format(options, "--table NAME or --full", options.table or options.full)
+    if options.into and not options.table:
+        raise ConfigError("--into takes one table; write --table NAME with it")
     out = options.out or inside(beside(options.runs), f"report/{FOLDER}/-").parent.parent
     with run_folder(options.runs) as root:
         made = Report.of(root, options.margin, options.alpha, options.accuracy_from)
         if options.table:
-            print_table(made.table(options.table), options.format or "text")
+            _one_table(made.table(options.table), options)
             return 0
         if options.full:
             print_measured(made, options.format or "text")
@@ -59,6 +65,17 @@ def report(argv: Sequence[str]) -> int:
             say(f"{there} pages of cells in {folder}, reached from the page's numbers")
         say(f"page: {write_html(made, page, address(folder, page) if there else '')}")
     return 0
+
+
+def _one_table(table: Table, options: argparse.Namespace) -> None:
+    from .listing import print_table
+    from .text.section import rewrite
+
+    if options.into:
+        rewrite(options.into, table.markdown(level=2), table.name)
+        say(f"{table.name} in {options.into}")
+    else:
+        print_table(table, options.format or "text")
 
 
 def _figure_forms(files: Sequence[Path]) -> str:
@@ -86,6 +103,12 @@ def report_parser() -> argparse.ArgumentParser:
         "--table",
         metavar="NAME",
         help="print this table alone, by its file name or a beginning of it, and write no file",
+    )
+    parser.add_argument(
+        "--into",
+        type=output_file,
+        metavar="PAGE",
+        help="with --table: rewrite the part of a Markdown page between <!-- NAME --> and <!-- end of NAME -->",
     )
     add_format(parser)
     parser.add_argument("--accuracy-from", metavar="RUNTIME", help="openvino or onnxruntime: as recomputed there")

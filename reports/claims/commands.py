@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def claims(argv: Sequence[str]) -> int:
-    """Answer each claim of a file from the records: QT-DoG's, or your own, as registered before a run."""
+    """Answer each claim of a file from the records: QT-DoG's, or your own, as registered before a run; --full in words."""
     from ..answer.terminal import show
     from ..listing import print_table, print_tables
     from ..tables.provenance import status_counts
+    from ..text.section import rewrite
     from .file import read_claims, shipped
-    from .section import rewrite
     from .table import answered_by, claim_tables
-    from .terminal import claims_summary
+    from .terminal import claims_at_a_glance, claims_in_words
 
     options = claims_parser().parse_args(argv)
     stated = read_claims(options.file or shipped())
@@ -33,10 +33,11 @@ def claims(argv: Sequence[str]) -> int:
         body = "\n".join(table.markdown(level=2) for table in claim_tables(stated, folders))
         rewrite(options.into, body, "claims")
         say(f"{len(stated.claims)} claims of {stated.name} in {options.into}")
-    elif options.format in (None, "text"):
+    elif options.full or options.format in (None, "text"):
         counts = {name: status_counts(results) for name, results in folders.items()}
         head = "; ".join([f"{name}: {said}" for name, said in counts.items()] if len(counts) > 1 else counts.values())
-        show(claims_summary(stated, answered_by(stated, folders), head))
+        said = claims_in_words if options.full else claims_at_a_glance
+        show(said(stated, answered_by(stated, folders), head))
     elif options.format == "md":
         print_tables(claim_tables(stated, folders), options.format)
     else:
@@ -68,6 +69,9 @@ def claims_parser() -> argparse.ArgumentParser:
         help="folder of a quantdg run, or a published one; of several each claim is answered from the first that has its rows",
     )
     parser.add_argument("--file", type=user_path, help="YAML file of claims (docs/claims.md); default: QT-DoG's")
+    parser.add_argument(
+        "--full", action="store_true", help="a paragraph for each claim: what it says, its contrast, what it takes"
+    )
     parser.add_argument(
         "--into",
         type=output_file,

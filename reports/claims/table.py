@@ -104,7 +104,7 @@ def _on(ground: Ground, stated: ClaimFile, results: Results) -> Iterator[Line]:
 
 
 def claim_tables(stated: ClaimFile, folders: Mapping[str, Results]) -> list[Table]:
-    """Make the table of claims, each on its own scope, and where there are several scopes the claims by scope.
+    """Make the tables of claims on their own scopes, of their contrasts, and where there are several scopes of claims by scope.
 
     Args:
         stated: the file.
@@ -112,8 +112,9 @@ def claim_tables(stated: ClaimFile, folders: Mapping[str, Results]) -> list[Tabl
     """
     found = answered_by(stated, folders)
     several = len({line.ground for line in found}) > 1
-    first = _by_claim(stated, found, folders, several=several)
-    return [first, _by_scope(stated, found, several=several)] if len(stated.scopes) > 1 else [first]
+    own = [line for line in found if line.own]
+    made = [_by_claim(stated, found, folders, several=several), _contrasts(stated, own, several=several)]
+    return [*made, _by_scope(stated, found, several=several)] if len(stated.scopes) > 1 else made
 
 
 def _by_claim(stated: ClaimFile, found: list[Line], folders: Mapping[str, Results], *, several: bool) -> Table:
@@ -136,34 +137,45 @@ def _shown(line: Line, *, several: bool) -> Iterator[tuple[str, str]]:
     claim, found = line.claim, line.found
     if several:
         yield "network", line.ground
-    yield "id", claim.id
-    yield "who says so", claim.source
-    yield "claim", claim.says
+    yield "claim", claim.id
+    yield "says", claim.says
     yield "answer", found.word
     yield "effect", effect_text(claim, found)
     yield "p", p_text(found.p)
     yield "on", f"{line.scope}{f': {units_and_seeds(found.n_domains, found.n_seeds)}' if found.n_domains else ''}"
-    yield "contrast", claim.contrast
-    if line.records:
-        yield "records", line.records
-    yield "what it takes", found.takes
 
 
-def effect_text(claim: StatedClaim, found: Finding) -> str:
-    """Write effect and interval; a dash where there is none."""
+def _contrasts(stated: ClaimFile, own: list[Line], *, several: bool) -> Table:
+    """Who makes each claim, what tests it, and what it takes where the answer is open."""
+    rows = []
+    for line in own:
+        row = {"network": line.ground} if several else {}
+        row |= {"claim": line.claim.id, "who says so": line.claim.source, "contrast": line.claim.contrast}
+        row |= {"records": line.records} if line.records else {}
+        rows.append(row | {"what it takes": line.found.takes})
+    text = pd.DataFrame(rows).astype(str)
+    numbers = pd.DataFrame([_numbers(line) for line in own])
+    title = f"{stated.title}: contrasts"
+    return Table(name="claims-contrasts", title=title, text=text, numbers=numbers, labels=text.shape[1])
+
+
+def effect_text(claim: StatedClaim, found: Finding, *, named: bool = True) -> str:
+    """Write effect and interval; a dash where there is none; of several rows both ends, by name or without."""
     if math.isnan(found.mean):
         return DASH
     form = "+.2f" if claim.in_points or claim.goes_with else "+.3f"
     form = ".2f" if claim.together == "differ" else form
     interval = "" if math.isnan(found.low) else f" ({_signed(found.low, form)} to {_signed(found.high, form)})"
     said = f"{_signed(found.mean, form)}{interval}"
+    rows = counted(found.several, "row")
     if claim.together == "differ":
-        return f"standard deviation {said} over {counted(found.several, 'row')}"
+        return f"standard deviation {said} over {rows}" if named else f"sd {said} of {rows}"
     if claim.goes_with:
-        return f"r = {said} over {counted(found.several, 'row')}"
+        return f"r = {said} over {rows}"
     if not found.row:
         return said
-    return f"{found.row} {said} … {found.most[1]} {_signed(found.most[0], form)}; {found.several} rows"
+    most = _signed(found.most[0], form)
+    return f"{found.row} {said} … {found.most[1]} {most}; {rows}" if named else f"{said} … {most} in {rows}"
 
 
 def _signed(value: float, form: str) -> str:
@@ -188,12 +200,12 @@ def _by_scope(stated: ClaimFile, found: list[Line], *, several: bool) -> Table:
     for ground in dict.fromkeys(line.ground for line in found):
         for claim in stated.claims:
             row = {"network": ground} if several else {}
-            row["id"] = claim.id
+            row["claim"] = claim.id
             if claim.outside or (ground, claim.id, claim.scope) not in at:
                 continue
             for scope in stated.scopes:
                 one = at[ground, claim.id, scope].found
-                row[scope] = one.word if math.isnan(one.mean) else f"{one.word}: {effect_text(claim, one)}"
+                row[scope] = one.word if math.isnan(one.mean) else f"{one.word}: {effect_text(claim, one, named=False)}"
             rows.append(row)
     text = pd.DataFrame(rows).astype(str)
     note = "Each scope is tested for itself; the scope that a claim is about was fixed in the file."

@@ -1,24 +1,66 @@
-"""Claims as a terminal shows them: a paragraph each, the answer first."""
+"""Claims as a terminal shows them: a line each, or, asked for, a paragraph each; the answer first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 
-from rich.console import Group
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from ...core.text import in_a_line
 from ..answer.terminal import STYLES, WIDTH
-from ..text.numbers import p_phrase
+from ..text.numbers import DASH, counted, p_phrase, p_text
 from ..verdict.sentences import units_and_seeds
 from .statement import ClaimFile
 from .table import Line, effect_text
 
 _INDENT = "  "
+_MOST = 30
+"""Claims that are shown a line each; of more, the first."""
 
 
-def claims_summary(stated: ClaimFile, found: Iterable[Line], head: str) -> Group:
+def claims_at_a_glance(stated: ClaimFile, found: Iterable[Line], head: str) -> Group:
+    """Return a line for each claim on its own scope, at most 40 in all.
+
+    Args:
+        stated: the file.
+        found: the answers.
+        head: a line about the folder.
+    """
+    own = [line for line in found if line.own]
+    counts = Counter(line.found.word for line in own)
+    parts: list[RenderableType] = [
+        Text(in_a_line(stated.title), "bold"),
+        Text(in_a_line(head)),
+        Text(", ".join(f"{count} {word}" for word, count in counts.most_common())),
+    ]
+    shown = own[:_MOST]
+    for network in dict.fromkeys(line.ground for line in shown):
+        parts += [Text(""), Text(in_a_line(network)), _grid([line for line in shown if line.ground == network])]
+    more = f"; {counted(len(own) - _MOST, 'more claim')}" if len(own) > _MOST else ""
+    return Group(*parts, Text(""), Text(f"--full: what each says, its contrast and what it takes{more}"))
+
+
+def _grid(lines: Sequence[Line]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("answer", "claim", "effect"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    table.add_column("p", justify="right", no_wrap=True)
+    table.add_column("domains", justify="right", no_wrap=True)
+    for line in lines:
+        claim, made = line.claim, line.found
+        on = units_and_seeds(made.n_domains, made.n_seeds).replace("domains ", "") if made.n_domains else DASH
+        table.add_row(
+            _word(line), in_a_line(claim.id), in_a_line(effect_text(claim, made, named=False)), p_text(made.p), Text(on)
+        )
+    return table
+
+
+def claims_in_words(stated: ClaimFile, found: Iterable[Line], head: str) -> Group:
     """Return a paragraph for each claim on its own scope.
 
     Args:
@@ -37,11 +79,15 @@ def claims_summary(stated: ClaimFile, found: Iterable[Line], head: str) -> Group
     return Group(*parts)
 
 
-def _paragraph(line: Line) -> Iterable[Text]:
+def _word(line: Line) -> Text:
+    word = line.found.word
+    return Text(f" {word.upper()} ", STYLES["incomplete" if word == "not run" else word])
+
+
+def _paragraph(line: Line) -> Iterator[Text]:
     claim, found = line.claim, line.found
-    word = Text(f" {found.word.upper()} ", STYLES["incomplete" if found.word == "not run" else found.word])
     yield Text("")
-    yield Text.assemble(word, in_a_line(f" {claim.id}: {claim.says} ({claim.source})"))
+    yield Text.assemble(_word(line), in_a_line(f" {claim.id}: {claim.says} ({claim.source})"))
     on = f"{line.scope}, {units_and_seeds(found.n_domains, found.n_seeds)}: " if found.n_domains else ""
     said = f"{on}{effect_text(claim, found)}, {p_phrase(found.p)}" if found.n_domains else line.scope
     said = f"{line.records}: {said}" if line.records else said

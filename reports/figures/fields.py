@@ -105,7 +105,7 @@ def legend_of(rows: Rows, names: Sequence[str], **look: Any) -> alt.Legend:
     return alt.Legend(title="quantizer", values=[name for name in names if name in shown], **look)
 
 
-def coloured(names: Sequence[str], legend: alt.Legend) -> alt.Color:
+def coloured(names: Sequence[str], legend: alt.Legend | None) -> alt.Color:
     """Return the colour of the field ``quantizer``, by its place in ``names``."""
     return alt.Color("quantizer:N", scale=alt.Scale(domain=[*names]), legend=legend)
 

@@ -8,6 +8,7 @@ import json
 import math
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +106,15 @@ def test_an_unknown_table_and_a_form_of_nothing_are_refused(golden: RunStore) ->
         print_tables(made.measured, "csv")
     with pytest.raises(ConfigError, match="--format is the form of tables"):
         report([str(golden.root), "--format", "md"])
+
+
+def test_a_table_is_written_into_a_page(golden: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"# Mine\n\n<!-- {NAME} -->\n<!-- end of {NAME} -->\n\nMore.\n")
+    table = Report.of(golden.root).table(NAME)
+    for _ in range(2):
+        assert printed(capsys, str(golden.root), "--table", "accuracy", "--into", str(page)) == f"{NAME} in {page}\n"
+        head, _, rest = page.read_text().partition(f"<!-- {NAME} -->\n\n")
+        assert (head, rest) == ("# Mine\n\n", f"{table.markdown(2)}\n<!-- end of {NAME} -->\n\nMore.\n")
+    with pytest.raises(ConfigError, match="write --table NAME with it"):
+        report([str(golden.root), "--into", str(page)])

@@ -75,6 +75,23 @@ def test_the_sentence_says_the_effect_and_no_p(store: RunStore, fill: Fill) -> N
     )
 
 
+def test_widths_of_a_quantizer_are_not_more_quantizers(store: RunStore, make: Callable[..., Record]) -> None:
+    for d in range(8):
+        for quantizer, bits, gain in (
+            ("float", "float", 0),
+            ("lsq", "W7", 2),
+            ("lsq", "W3", -9),
+            ("freeze", "float", -3),
+        ):
+            store.write(
+                make(f"d{d}", quantizer=quantizer, bits=bits, rows={"iid": (70 + d + gain * (1 + d / 50)) / 100})
+            )
+    found = _answer(store)
+    assert found.sentence.startswith("Under erm 2 widths of 1 quantizer change accuracy on unseen domains by -9.6")
+    assert "1 quantizer, 1 control" in found.counts
+    assert "1 of 2 widths of 1 quantizer are shown to beat freezing" in found.controls
+
+
 def test_several_data_sets_answer_together(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 2.0}, 4)
     fill({"lsq": 2.0}, 3, dataset="digits")

@@ -23,9 +23,9 @@ from quantdg.quantizers.spec import QuantSpec, Rule
 from quantdg.reports.claims.commands import claims
 from quantdg.reports.claims.file import read_claims
 from quantdg.reports.claims.finding import Finding
-from quantdg.reports.claims.section import with_section
 from quantdg.reports.claims.table import answered
 from quantdg.reports.frames.results import Results, load
+from quantdg.reports.text.section import with_section
 from quantdg.reports.verdict.judge import judge
 
 Ask = Callable[..., Finding]
@@ -77,10 +77,15 @@ def together(store: RunStore, members: list[str], accuracies: tuple[float, float
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory, make_many: Callable[..., Record]) -> Results:
+def folder(tmp_path_factory: pytest.TempPathFactory, make_many: Callable[..., Record]) -> Path:
     store = RunStore(tmp_path_factory.mktemp("claims") / "runs", create=True)
     fill(store, make_many)
-    return load(store.root)
+    return store.root
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path) -> Results:
+    return load(folder)
 
 
 @pytest.fixture
@@ -402,11 +407,32 @@ def test_of_several_folders_each_claim_is_answered_by_the_first_that_has_its_row
         (line["id"], line["records"], line["mean"][:3]) for line in csv.DictReader(io.StringIO(capsys.readouterr().out))
     ]
     assert found == [("W8", "second", "3.0"), ("W7", "first", "1.0"), ("W3", "first", "")]
-    assert claims([*words, "text"]) == 0
+    assert claims([*words[:-1], "--full"]) == 0
     said = capsys.readouterr().out
     assert "first: 4 cells" in said
     assert "second: so" not in said
     assert "lsq W8 - float > 0; second: all domains, 2 domains x 1 seed: +3.00" in said
+
+
+def test_at_a_glance_a_claim_is_a_line_and_all_are_at_most_40(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.yaml"
+    rows = {"every": "{quantizer: methods, bits: W7}", "gain": LSQ, "absent": "{quantizer: lsq, bits: W6}"}
+    rows |= {f"more-{i}": LSQ for i in range(40)}
+    said = "".join(
+        f"- {{id: {name}, source: us, says: so, rows: {row}, against: {FLOAT}}}\n" for name, row in rows.items()
+    )
+    file.write_text(f"start: 0.4\nclaims:\n{said}")
+    assert claims([str(folder), "--file", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 120
+    assert lines[2] == "41 yes, 1 no, 1 not run"
+    every = "NO every -1.03 (-1.06 to -1.01) … +1.04 in 2 rows 1 8 x 2 seeds"
+    assert [" ".join(line.split()) for line in lines if line.startswith(" NO ")] == [every]
+    assert [line.split() for line in lines if " absent " in line] == [["NOT", "RUN", "absent", "—", "—", "—"]]
+    assert lines[-1].endswith("what it takes; 13 more claims")
 
 
 def test_the_page_of_results_comes_out_of_the_records_to_the_byte(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from quantdg.reports.answer.matrix import matrix_of
 from quantdg.reports.figures import critical_difference, flatness, forest, gain_curves, pareto, training
 from quantdg.reports.figures.drawing import Drawing
 from quantdg.reports.figures.fields import Field, fields
-from quantdg.reports.figures.rendering import drawing_of
+from quantdg.reports.figures.rendering import drawing_of, drawn_files
 from quantdg.reports.frames.columns import METHOD
 from quantdg.reports.frames.results import load
 from quantdg.reports.report import Report
@@ -88,6 +88,39 @@ def test_the_forest_has_a_mark_for_each_domain(golden: RunStore) -> None:
     (mean,) = [row for row in rows_of(drawing) if "mean" in row]
     assert mean["mean"] == pytest.approx(2)
     assert mean["high"] - mean["low"] == pytest.approx(2 * 12.7062, rel=1e-5)  # t(0.975, 1) * se 1
+
+
+def forest_rows(*means: float) -> list[dict[str, Any]]:
+    named = [{"panel": "erm", "selection": "iid", "method": f"m{i}"} for i in range(len(means))]
+    marks = [{**own, "domain": "a", "gain": mean - 1} for own, mean in zip(named, means, strict=True)]
+    return marks + [
+        {**own, "mean": mean, "low": mean - 2, "high": mean + 2} for own, mean in zip(named, means, strict=True)
+    ]
+
+
+def test_a_row_far_out_is_written_at_the_end_of_the_axis() -> None:
+    """Quartiles of -60, -3, -1, 0, 1: -3 and 0; outer fences -12 and 9. Without -60 the axis is -5 to 3 in place of -62 to 3."""
+    far = {(row["method"], row["far"]) for row in forest.cut(forest_rows(-60, -3, -1, 0, 1)) if "far" in row}
+    assert far == {("m0", "◄ -60.00")}
+    assert {row["far"] for row in forest.cut(forest_rows(45.5, -3, -1, 0, 1)) if "far" in row} == {"+45.50 ►"}
+
+
+@pytest.mark.parametrize("means", [(-9, -3, -1, 0, 1), (-2, -0.1, 0, 0, 0.1), (1,), ()])
+def test_an_axis_that_is_a_third_full_or_has_no_row_far_out_is_not_cut(means: tuple[float, ...]) -> None:
+    rows = forest_rows(*means)
+    assert forest.cut(rows) == rows
+
+
+def test_what_is_far_out_does_not_stretch_the_axis(store: RunStore, make: Make) -> None:
+    for target in ("a", "b", "c"):
+        store.write(make(target, rows={"iid": 0.7}))
+        for quantizer, gain in (("lsq", 0.01), ("pact", 0.0), ("apot", -0.01), ("ewgs", 0.02), ("dorefa", -0.6)):
+            store.write(make(target, quantizer=quantizer, rows={"iid": 0.7 + gain}))
+    (drawing,) = drawn(store, forest.gain_figures)
+    (drawn_file,) = drawn_files(drawing).values()
+    assert "◄ -60.00" in drawn_file
+    assert "−60" not in drawn_file  # a label of the axis has a minus sign
+    assert drawing.caption.endswith("◄ ►: a mean beyond the end of the axis.")
 
 
 def test_no_mean_where_a_domain_is_incomplete(golden: RunStore) -> None:
@@ -209,6 +242,20 @@ def test_flatness_curves_are_means_over_cells(store: RunStore, make: Make) -> No
     found = {(row["place"], row["radius"]): row["rise"] for row in flatness.rises(only(store))}
     expected = {("source", 0.01): 0.2, ("source", 0.02): 0.8, ("target", 0.01): 0.4}
     assert found == {key: pytest.approx(value) for key, value in expected.items()}
+
+
+def test_flatness_at_one_radius_is_a_line_for_each_quantizer(store: RunStore, make: Make) -> None:
+    """Against the radius all would stand above each other."""
+    for quantizer, rise in (("float", 0.1), ("lsq", 0.3)):
+        measured = {
+            "settings": {"radii": [0.01], "rhos": []},
+            "deployed": {"local_source": [rise], "local_target": [rise]},
+        }
+        store.write(make(quantizer=quantizer, rows={"iid": 0.5}, flatness=measured))
+    (drawing,) = drawn(store, flatness.flatness_figures)
+    (marks,) = [part["encoding"] for part in parts(drawing.spec) if "encoding" in part]
+    assert (marks["x"]["field"], marks["x"]["title"]) == ("rise", "F(0.01), rise of the loss, nats")
+    assert (marks["y"]["field"], marks["y"]["sort"]) == ("quantizer", ["float", "lsq W7"])
 
 
 def test_groups_join_ranks_within_the_critical_difference() -> None:

@@ -20,7 +20,7 @@ from quantdg.bench.results.archive import run_folder
 from quantdg.bench.results.record import HEADLINE, Record
 from quantdg.bench.results.store import RunStore
 from quantdg.core.cli import main as cli
-from quantdg.reports.claims.section import rewrite, with_section
+from quantdg.reports.text.section import rewrite, with_section
 
 ROOT = Path(__file__).parents[3]
 EVIDENCE, PAGE = ROOT / "docs" / "records" / "evidence", ROOT / "docs" / "evidence.md"

@@ -21,11 +21,11 @@ from pytest import approx
 
 from quantdg.bench.results.archive import run_folder
 from quantdg.bench.results.record import HEADLINE
-from quantdg.reports.claims.section import rewrite
 from quantdg.reports.frames.gains import over_float
 from quantdg.reports.frames.results import load
 from quantdg.reports.stats.multiple import conjunction, holm
 from quantdg.reports.stats.units import DomainsOfDataSets
+from quantdg.reports.text.section import rewrite
 
 Floats = NDArray[np.float64]
 Rate = tuple[float, float]

@@ -46,7 +46,7 @@ def lines(
             f"{x.field}:Q",
             title=x.title,
             scale=alt.Scale(zero=False, nice=False, padding=8),
-            axis=alt.Axis(tickCount=6),
+            axis=alt.Axis(tickCount=6, tickMinStep=1 if _counts(rows, x) else alt.Undefined),
         ),
         y=alt.Y(f"{y.field}:Q", title=y.title, scale=alt.Scale(zero=False, padding=8)),
         opacity=highlighted(picked),
@@ -57,6 +57,10 @@ def lines(
     if zero:
         layers.insert(0, alt.Chart(alt.InlineData(values=[{}])).mark_rule(style="zero").encode(y=alt.datum(0)))
     return panels(alt.layer(*layers) if len(layers) > 1 else layers[0], rows, height=_HEIGHT, choice=choice)
+
+
+def _counts(rows: Rows, axis: Axis) -> bool:
+    return all(isinstance(row[axis.field], int) for row in rows)
 
 
 def _dashed(base: alt.Chart, rows: Rows, names: Sequence[str]) -> Any:

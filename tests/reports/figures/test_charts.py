@@ -195,6 +195,9 @@ def test_gain_by_bits_joins_the_widths_of_one_quantizer(store: RunStore, make: M
         store.write(make(quantizer="lsq", rows={"iid": value}, bits=bits))
     found = {row["bits"]: row["gain"] for row in gain_curves.by_bits(only(store))}
     assert found == {4: pytest.approx(-3), 7: pytest.approx(2)}
+    (drawing,) = drawn(store, gain_curves.gain_by_bits_figures)
+    (drawn_file,) = drawn_files(drawing).values()
+    assert ">5<" in drawn_file and "4.5" not in drawn_file  # there is no half bit
 
 
 def test_gain_by_noise_takes_the_audit(golden: RunStore) -> None:

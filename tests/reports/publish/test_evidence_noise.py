@@ -12,7 +12,9 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import fmean, median
 from textwrap import wrap
+from typing import Any
 
+import altair as alt
 from pytest import approx
 from scipy import stats
 
@@ -20,6 +22,9 @@ from quantdg.bench.results.archive import run_folder
 from quantdg.bench.results.record import HEADLINE, Record
 from quantdg.bench.results.store import RunStore
 from quantdg.core.cli import main as cli
+from quantdg.reports.figures.drawing import titled
+from quantdg.reports.figures.rendering import svg
+from quantdg.reports.figures.theme import FILE
 from quantdg.reports.text.section import rewrite, with_section
 
 ROOT = Path(__file__).parents[3]
@@ -31,6 +36,9 @@ DATASETS = (*NATURAL, "digits_real")
 KINDS = {"conv_dw": "depthwise", "conv_pw": "pointwise"}
 OTHER_WEIGHTS = ("dorefa", "inq")
 """They put other weights in place of the network's, from which their noise is not measured."""
+
+NEAR = {"noise": 0.012, "gain": 0.35}
+"""Marks nearer than this share a label."""
 
 
 class Row:
@@ -114,6 +122,39 @@ def report(root: Path) -> str:
         f"Rank correlation of noise and gain over the {len(kept(found))} quantizers that keep the network's weights:"
     )
     return "\n".join([*lines, "", *wrap(f"{count} {', '.join(words)}.", 140, break_on_hyphens=False)])
+
+
+def picture(root: Path) -> str:
+    """Draw gain against noise in pointwise layers, of what keeps the network's weights; marks that all but meet share a label."""
+    found = {name: row for name, row in rows(root).items() if name not in {"float", *OTHER_WEIGHTS}}
+    marks = [
+        {"name": n, "noise": r.noise["pointwise"], "gain": r.natural, "method": r.method} for n, r in found.items()
+    ]
+    labels: list[dict[str, Any]] = []
+    for mark in sorted(marks, key=lambda m: (m["noise"], -m["gain"])):
+        near = [label for label in labels if all(abs(mark[a] - label[a]) < NEAR[a] for a in NEAR)]
+        if near:
+            near[0] |= {"name": f"{near[0]['name']}, {mark['name']}", "noise": mark["noise"]}
+        else:
+            labels.append({**mark})
+    zero = alt.Chart(alt.InlineData(values=[{}])).mark_rule(style="zero").encode(y=alt.datum(0))
+    x, y = (
+        alt.X("noise:Q", title="noise in pointwise layers, over the weights' size"),
+        alt.Y("gain:Q", title="gain over float, points"),
+    )
+    shape = alt.Shape("method:N", scale=alt.Scale(domain=[True, False], range=["circle", "diamond"]), legend=None)
+    base = alt.Chart(alt.InlineData(values=marks)).encode(x=x, y=y)
+    dots = base.mark_point(style="dot", filled=True, size=80).encode(
+        shape=shape, color=alt.Color("method:N", scale=alt.Scale(domain=[True, False]), legend=None)
+    )
+    words = (
+        alt.Chart(alt.InlineData(values=labels))
+        .mark_text(style="words", align="left", dx=8)
+        .encode(x=x, y=y, text="name:N")
+    )
+    drawn = alt.layer(zero, dots, words).properties(width=520, height=300).to_dict()
+    del drawn["config"], drawn["$schema"]
+    return svg(titled(drawn, "Gain by noise", "eight natural domains, three seeds; diamonds: controls"), FILE)
 
 
 def test_the_page_has_what_the_records_give() -> None:

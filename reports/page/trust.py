@@ -12,6 +12,7 @@ from ..tables.table import Table
 from ..text.numbers import counted
 
 _REASONS = 3
+_WARNING = "Warning: "
 
 
 class Check(NamedTuple):
@@ -80,12 +81,18 @@ def _rules(report: Report) -> Iterator[Check]:
 
 
 def _quantizers(report: Report) -> Iterator[Check]:
-    """What the audits and the deployed models say."""
+    """What the audits and the deployed models say: of each kind of table the first warning, and how many more there are."""
+    warned: dict[str, list[tuple[Table, str]]] = {}
     for table in report.measured:
-        warnings = [note for note in table.notes if note.startswith("Warning: ")]
-        if warnings:
-            more = f" And {counted(len(warnings) - 1, 'warning')} more." if len(warnings) > 1 else ""
-            yield Check(False, f"{warnings[0].removeprefix('Warning: ')}{more}", f"table-{table.name}")
+        for note in table.notes:
+            if note.startswith(_WARNING):
+                warned.setdefault(table.title.partition(":")[0], []).append((table, note.removeprefix(_WARNING)))
+    for (first, said), *others in warned.values():
+        places = dict.fromkeys(table.section[0] for table, _ in [(first, said), *others] if table.section)
+        where = f", in {', '.join(places)}" if len(places) > 1 else ""
+        more = f" And {counted(len(others), 'warning')} more{where}." if others else ""
+        about = f"{first.section[0]}: " if first.section and where else ""
+        yield Check(False, f"{about}{said}{more}", f"table-{first.name}")
     proofs = [table for table in report.measured if table.name.startswith("deployed-proof-")]
     if proofs:
         same, of = (sum(int(table.numbers[name].sum()) for table in proofs) for name in ("same", "n"))

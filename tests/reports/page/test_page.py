@@ -22,6 +22,7 @@ from quantdg.reports.answer.answer import answer_of
 from quantdg.reports.frames.results import load
 from quantdg.reports.page.page import write_html
 from quantdg.reports.page.places import ranges
+from quantdg.reports.page.trust import checks
 from quantdg.reports.report import Report
 from quantdg.reports.tables.published import published_tables
 from quantdg.reports.text.numbers import DASH, p_text, points
@@ -238,11 +239,11 @@ def _opened(text: str) -> dict[str, tuple[str, str]]:
     return {about: (shown, opened) for about, shown, opened in cells}
 
 
-def test_the_page_opens_with_the_answer_and_the_table_of_the_field(several: tuple[Report, str]) -> None:
+def test_the_page_opens_with_the_answer_and_pictures_before_the_table_of_the_field(several: tuple[Report, str]) -> None:
     report, text = several
     answer = answer_of(report.verdict, report.results)
     assert answer is not None
-    parts = ("question", "trust", "field", "matrix", "figures", "verdict", "glossary")
+    parts = ("question", "trust", "matrix", "figures", "field", "verdict", "glossary")
     order = [text.index(f'id="{part}"') for part in parts]
     assert order == sorted(order)
     card = text[text.index('id="answer"') : text.index('id="trust"')]
@@ -250,9 +251,25 @@ def test_the_page_opens_with_the_answer_and_the_table_of_the_field(several: tupl
     assert answer.counts in card
     assert answer.sentence in card
     assert not re.search(r"\bp [=<]", card)
-    trust = text[text.index('id="trust"') : text.index('id="field"')]
+    trust = text[text.index('id="trust"') : text.index('id="matrix"')]
     assert "3 of 39 cells have no result: 1 failed, 2 missing." in trust
     assert "no &lt;memory&gt;" in trust
+
+
+def test_a_layer_that_is_warned_of_in_each_data_set_is_said_once(store: RunStore, make: Make) -> None:
+    def layer(noise: float) -> dict[str, float | int | None]:
+        return {"moved": 1, "noise_to_signal": noise, "saturation": 0.0}
+
+    audit = {f"conv{i}": layer(0.01 if i else 0.3) for i in range(6)}
+    for dataset in ("digits", "pacs", "vlcs"):
+        store.write(make(quantizer="float", bits="float", rows={"iid": 0.5}, dataset=dataset))
+        store.write(make(quantizer="lsq", rows={"iid": 0.5}, dataset=dataset, audit=audit))
+    report = Report.of(store.root)
+    said = [
+        check.text for check in checks(report, answer_of(report.verdict, report.results)) if "layer conv" in check.text
+    ]
+    assert [text.partition(": ")[0] for text in said] == ["digits"]
+    assert said[0].endswith("And 2 warnings more, in digits, pacs, vlcs.")
 
 
 def test_the_matrix_has_the_numbers_of_the_csv(several: tuple[Report, str]) -> None:

@@ -35,7 +35,8 @@ def claims(argv: Sequence[str]) -> int:
         say(f"{len(stated.claims)} claims of {stated.name} in {options.into}")
     elif options.full or options.format in (None, "text"):
         counts = {name: status_counts(results) for name, results in folders.items()}
-        head = "; ".join([f"{name}: {said}" for name, said in counts.items()] if len(counts) > 1 else counts.values())
+        several = [f"{name} {said.partition('. ')[0]}" for name, said in counts.items()]
+        head = "; ".join(several if len(counts) > 1 else counts.values())
         said = claims_in_words if options.full else claims_at_a_glance
         show(said(stated, answered_by(stated, folders), head))
     elif options.format == "md":

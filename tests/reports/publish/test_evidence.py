@@ -18,9 +18,15 @@ ROOT = Path(__file__).parents[3]
 EVIDENCE = ROOT / "docs" / "records" / "evidence"
 BITS = EVIDENCE.with_name("evidence_bits")
 FEW_BYTES = 5_000_000
+FURTHER = {
+    "evidence_bits": [f"lsq W{bits}" for bits in (8, 7, 6, 4, 3)],
+    "evidence_inputs": [f"lsq W{bits}A{inputs}" for bits in (7, 4, 3) for inputs in (8, 4)],
+    "evidence_noise": [f"{name} N=lsq" for name in ("uniform_noise", "torch_ao", "dorefa", "apot", "inq")],
+}
+"""The rows beside float of each group of a further folder, as docs/evidence.md has them."""
 
 
-@pytest.mark.parametrize("records", [EVIDENCE, BITS, EVIDENCE.with_name("evidence_scale")])
+@pytest.mark.parametrize("records", [file.parent for file in sorted(EVIDENCE.parent.glob("*/verdict.json"))])
 def test_the_verdict_comes_out_to_the_byte(capsys, records):
     assert main(["verdict", str(records), "--json"]) == 0
     assert capsys.readouterr().out.rstrip() == (records / "verdict.json").read_text(encoding="utf-8").rstrip()
@@ -62,15 +68,16 @@ def test_groups_are_whole_and_every_cell_is_one_of_the_design():
     assert {r.settings["protocol"]["name"] for r in records} == {"evidence"}
 
 
-def test_each_group_of_the_further_widths_is_whole():
-    rows: dict[tuple[object, ...], set[str]] = {}
-    for r in records_of(BITS):
-        rows.setdefault((r.labels.dataset, r.labels.target, r.labels.seed), set()).add(
-            f"{r.labels.quantizer} {r.labels.bits}"
-        )
-    weights = {"float float", *(f"lsq W{bits}" for bits in (8, 7, 6, 4, 3))}
-    assert all(found == weights for found in rows.values())
-    assert len(rows) >= 8
+@pytest.mark.parametrize("folder", FURTHER)
+def test_each_group_of_the_further_rows_is_whole(folder):
+    rows: dict[tuple[object, ...], list[str]] = {}
+    for r in records_of(EVIDENCE.with_name(folder)):
+        apart = (r.settings["protocol"][name] for name in ("start_step", "lr"))
+        own = rows.setdefault((r.labels.dataset, r.labels.target, r.labels.seed, *apart), [])
+        own.append(f"{r.labels.quantizer} {r.labels.bits}".removesuffix(" float"))
+    assert {tuple(sorted(found)) for found in rows.values()} == {tuple(sorted(["float", *FURTHER[folder]]))}
+    natural = {(r.labels.dataset, r.labels.target) for r in records_of(EVIDENCE) if r.labels.dataset != "digits_real"}
+    assert {group[:2] for group in rows} == natural
 
 
 def test_a_cell_that_was_trained_twice_is_the_same_to_the_bit():

@@ -29,8 +29,8 @@ from quantdg.reports.text.section import rewrite, with_section
 
 ROOT = Path(__file__).parents[3]
 EVIDENCE, PAGE = ROOT / "docs" / "records" / "evidence", ROOT / "docs" / "evidence.md"
-SCALE = EVIDENCE.with_name("evidence_scale")
-"""LSQ with smaller first scales, its own run."""
+OTHERS = {"evidence_scale": "scales x 0.4", "evidence_noise": "as noisy as lsq"}
+"""Runs of their own whose weights are rounded otherwise, and what their rows are called."""
 NATURAL = ("pacs", "office_caltech")
 DATASETS = (*NATURAL, "digits_real")
 KINDS = {"conv_dw": "depthwise", "conv_pw": "pointwise"}
@@ -64,7 +64,7 @@ class Row:
 def rows(root: Path) -> dict[str, Row]:
     """Read the quantizers and controls of a run folder that round or disturb weights."""
     with run_folder(root) as folder:
-        records = [r for r in RunStore(folder).records() if isinstance(r, Record)]
+        records = [r for r in RunStore(folder).records() if isinstance(r, Record) and r.status == "done"]
     accuracy = {(r.labels.quantizer, place(r)): 100 * r.rows[HEADLINE].target_in for r in records}
     noise: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     gains: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -99,15 +99,24 @@ def correlations(found: dict[str, Row]) -> dict[tuple[str, str], float]:
     return out
 
 
+def others() -> dict[str, Row]:
+    """Return the rows of the other runs by what they are called."""
+    return {
+        f"{name}, {said}": row
+        for folder, said in OTHERS.items()
+        for name, row in rows(EVIDENCE.with_name(folder)).items()
+        if name != "float"
+    }
+
+
 def report(root: Path) -> str:
     """Write table and sentence."""
     found = rows(root)
-    others = {f"{name}, scales x 0.4": row for name, row in rows(SCALE).items() if name != "float"}
     lines = [
         "| | noise, depthwise | noise, pointwise | natural images | PACS | Office-Caltech | digits |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, row in sorted((found | others).items(), key=lambda item: item[1].noise["pointwise"]):
+    for name, row in sorted((found | others()).items(), key=lambda item: item[1].noise["pointwise"]):
         numbers = [f"{row.noise[kind]:.3f}" for kind in KINDS.values()]
         numbers += [
             f"{value:+.1f}" if value is not None else "" for value in (row.natural, *map(row.gain.get, DATASETS))

@@ -44,8 +44,8 @@ def report(argv: Sequence[str]) -> int:
 
     options = report_parser().parse_args(argv)
     _check_format(options, "--table NAME or --full", options.table or options.full)
-    if options.into and not options.table:
-        raise ConfigError("--into takes one table; write --table NAME with it")
+    if options.into and (options.format or not options.table):
+        raise ConfigError("--into writes one table as Markdown; write --table NAME with it and no --format")
     out = options.out or inside(beside(options.runs), f"report/{FOLDER}/-").parent.parent
     with run_folder(options.runs) as root:
         made = Report.of(root, options.margin, options.alpha, options.accuracy_from)

@@ -70,14 +70,15 @@ def claims_parser() -> argparse.ArgumentParser:
         help="folder of a quantdg run, or a published one; of several each claim is answered from the first that has its rows",
     )
     parser.add_argument("--file", type=user_path, help="YAML file of claims (docs/claims.md); default: QT-DoG's")
-    parser.add_argument(
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
         "--full", action="store_true", help="a paragraph for each claim: what it says, its contrast, what it takes"
     )
-    parser.add_argument(
+    shown.add_argument(
         "--into",
         type=output_file,
         metavar="PAGE",
         help="rewrite the part of a Markdown page between <!-- claims --> and <!-- end of claims -->",
     )
-    add_format(parser)
+    add_format(shown)
     return parser

@@ -116,5 +116,6 @@ def test_a_table_is_written_into_a_page(golden: RunStore, tmp_path: Path, capsys
         assert printed(capsys, str(golden.root), "--table", "accuracy", "--into", str(page)) == f"{NAME} in {page}\n"
         head, _, rest = page.read_text().partition(f"<!-- {NAME} -->\n\n")
         assert (head, rest) == ("# Mine\n\n", f"{table.markdown(2)}\n<!-- end of {NAME} -->\n\nMore.\n")
-    with pytest.raises(ConfigError, match="write --table NAME with it"):
-        report([str(golden.root), "--into", str(page)])
+    for more in ([], ["--table", NAME, "--format", "csv"]):
+        with pytest.raises(ConfigError, match="write --table NAME with it and no --format"):
+            report([str(golden.root), "--into", str(page), *more])

@@ -447,6 +447,13 @@ def test_the_page_of_results_comes_out_of_the_records_to_the_byte(tmp_path: Path
     assert copy.read_bytes() == page.read_bytes(), f"run {command}"
 
 
+@pytest.mark.parametrize("two", [("--full", "--format", "csv"), ("--into", "page.md", "--full")])
+def test_claims_are_shown_in_one_way(folder: Path, two: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        claims([str(folder), *two])
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
 def test_a_page_without_the_markers_is_refused() -> None:
     for page in ("# None\n", "<!-- claims -->\n<!-- claims -->\n<!-- end of claims -->\n"):
         with pytest.raises(ConfigError, match="write both once into it"):

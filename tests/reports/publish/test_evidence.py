@@ -21,6 +21,10 @@ FEW_BYTES = 5_000_000
 FURTHER = {
     "evidence_bits": [f"lsq W{bits}" for bits in (8, 7, 6, 4, 3)],
     "evidence_inputs": [f"lsq W{bits}A{inputs}" for bits in (7, 4, 3) for inputs in (8, 4)],
+    "evidence_methods": [
+        "freeze",
+        *(f"{name} W7" for name in ("round_freeze", "uniform_noise", "lsq", "torch_ao", "ewgs")),
+    ],
     "evidence_noise": [f"{name} N=lsq" for name in ("uniform_noise", "torch_ao", "dorefa", "apot", "inq")],
 }
 """The rows beside float of each group of a further folder, as docs/evidence.md has them."""

@@ -39,6 +39,10 @@ OTHER_WEIGHTS = ("dorefa", "inq")
 
 NEAR = {"noise": 0.012, "gain": 0.35}
 """Marks nearer than this share a label."""
+MATCHED = "quantizer, as noisy as LSQ"
+KIND = {True: "quantizer at 7 bits", False: "control"}
+KINDS_SHOWN = [KIND[True], MATCHED, KIND[False]]
+GAIN = "gain over float, points"
 
 
 class Row:
@@ -134,36 +138,44 @@ def report(root: Path) -> str:
 
 
 def picture(root: Path) -> str:
-    """Draw gain against noise in pointwise layers, of what keeps the network's weights; marks that all but meet share a label."""
+    """Draw gain against noise in pointwise layers, of what keeps the network's weights; a line leads to the same, as noisy as LSQ."""
     found = {name: row for name, row in rows(root).items() if name not in {"float", *OTHER_WEIGHTS}}
-    marks = [
-        {"name": n, "noise": r.noise["pointwise"], "gain": r.natural, "method": r.method} for n, r in found.items()
+    marks = [{"name": name, **where(row), "kind": KIND[row.method]} for name, row in found.items()]
+    zero = alt.Chart(alt.InlineData(values=[{}])).mark_rule(style="zero").encode(y=alt.datum(0))
+    x, y = alt.X("noise:Q", title="noise in pointwise layers, over the weights' size"), alt.Y("gain:Q", title=GAIN)
+    shape, colour = (
+        alt.Shape("kind:N", title=None, scale=alt.Scale(domain=KINDS_SHOWN, range=["circle", "square", "diamond"])),
+        alt.Color("kind:N", title=None, scale=alt.Scale(domain=KINDS_SHOWN)),
+    )
+    moved = [
+        {"name": "", **where(row), "kind": MATCHED, "x2": where(found[name])["noise"], "y2": where(found[name])["gain"]}
+        for name, row in rows(EVIDENCE.with_name("evidence_noise")).items()
+        if name in found and row.method
     ]
-    labels: list[dict[str, Any]] = []
+    base = alt.Chart(alt.InlineData(values=[*marks, *moved])).encode(x=x, y=y)
+    dots = base.mark_point(style="dot", filled=True, size=80).encode(shape=shape, color=colour)
+    paths = base.transform_filter("isValid(datum.x2)").mark_rule(style="thin").encode(x2="x2:Q", y2="y2:Q")
+    words = alt.Chart(alt.InlineData(values=labels(marks))).mark_text(style="words", align="left", dx=8)
+    layers = alt.layer(zero, paths, dots, words.encode(x=x, y=y, text="name:N"))
+    drawn = layers.properties(width=520, height=300).to_dict()
+    del drawn["config"], drawn["$schema"]
+    return svg(titled(drawn, "Gain by noise", "eight natural domains, three seeds; as noisy as LSQ: seed 0"), FILE)
+
+
+def where(row: Row) -> dict[str, float]:
+    return {"noise": row.noise["pointwise"], "gain": row.natural}
+
+
+def labels(marks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the names of marks, in one label where marks all but meet."""
+    out: list[dict[str, Any]] = []
     for mark in sorted(marks, key=lambda m: (m["noise"], -m["gain"])):
-        near = [label for label in labels if all(abs(mark[a] - label[a]) < NEAR[a] for a in NEAR)]
+        near = [label for label in out if all(abs(mark[a] - label[a]) < NEAR[a] for a in NEAR)]
         if near:
             near[0] |= {"name": f"{near[0]['name']}, {mark['name']}", "noise": mark["noise"]}
         else:
-            labels.append({**mark})
-    zero = alt.Chart(alt.InlineData(values=[{}])).mark_rule(style="zero").encode(y=alt.datum(0))
-    x, y = (
-        alt.X("noise:Q", title="noise in pointwise layers, over the weights' size"),
-        alt.Y("gain:Q", title="gain over float, points"),
-    )
-    shape = alt.Shape("method:N", scale=alt.Scale(domain=[True, False], range=["circle", "diamond"]), legend=None)
-    base = alt.Chart(alt.InlineData(values=marks)).encode(x=x, y=y)
-    dots = base.mark_point(style="dot", filled=True, size=80).encode(
-        shape=shape, color=alt.Color("method:N", scale=alt.Scale(domain=[True, False]), legend=None)
-    )
-    words = (
-        alt.Chart(alt.InlineData(values=labels))
-        .mark_text(style="words", align="left", dx=8)
-        .encode(x=x, y=y, text="name:N")
-    )
-    drawn = alt.layer(zero, dots, words).properties(width=520, height=300).to_dict()
-    del drawn["config"], drawn["$schema"]
-    return svg(titled(drawn, "Gain by noise", "eight natural domains, three seeds; diamonds: controls"), FILE)
+            out.append({**mark})
+    return out
 
 
 def test_the_page_has_what_the_records_give() -> None:

@@ -27,7 +27,7 @@ class Answer:
         takes: what would decide it; empty where it is decided.
         beyond: where several data sets were run, what is known of further ones, or what it takes; else empty.
         controls: under how many quantizers the gain is shown to be more than each control gives; empty without controls.
-        counts: how many data sets, domains, seeds, quantizers and algorithms stand behind it.
+        counts: how many data sets, domains, seeds, quantizers and algorithms stand behind it; which of several answers it is.
         scope: the data it is about: the scope with the most domains; of several data sets, their further domains.
         judged: the verdict it is read from: that on ERM, where it was run.
     """
@@ -56,7 +56,7 @@ def answer_of(verdict: Verdict, results: Results) -> Answer | None:
         takes=_takes(judged, scope, word, alpha=verdict.rules.alpha),
         beyond=_beyond(scopes, scope, judged.algorithm, alpha=verdict.rules.alpha),
         controls=_controls(judged),
-        counts=_counts(scope, results),
+        counts=_counts(scope, results) + _one_of(scopes, scope),
         scope=scope,
         judged=judged,
     )
@@ -141,6 +141,12 @@ def _controls(judged: AlgorithmVerdict) -> str:
     rest = "".join(f", {count} to beat {control}" for count, control in others)
     _, _, noun = _several(judged.quantizers).partition(" ")
     return f"More than the controls? {count} {noun} are shown to beat {control}{rest}."
+
+
+def _one_of(scopes: list[Scope], scope: Scope) -> str:
+    """Name the scope where others have as many domains: another start step, or another network, is another answer."""
+    alike = [s for s in scopes if s.units.word == scope.units.word and len(s.domains) == len(scope.domains)]
+    return f"; one of {len(alike)} answers: {scope.name.removeprefix('further domains of ')}" if len(alike) > 1 else ""
 
 
 def _counts(scope: Scope, results: Results) -> str:

@@ -100,6 +100,15 @@ def test_several_data_sets_answer_together(store: RunStore, fill: Fill) -> None:
     assert found.counts.startswith("on 2 data sets, 7 domains")
 
 
+def test_one_of_several_answers_is_named(store: RunStore, make: Callable[..., Record]) -> None:
+    for start in (12, 24):
+        for d in range(3):
+            for quantizer, value in (("float", 0.5), ("lsq", 0.6)):
+                settings = {"protocol": {"name": "small", "steps": 60, "start_step": start}}
+                store.write(make(f"d{d}", quantizer=quantizer, rows={"iid": value}, settings=settings))
+    assert _answer(store).counts.endswith(", 1 algorithm; one of 2 answers: pacs, cnn, small (start_step=12)")
+
+
 def test_the_matrix_has_the_numbers_of_the_tables(store: RunStore, fill: Fill) -> None:
     fill({"lsq": 2.0, "freeze": -3.0})
     fill({"lsq": -1.0}, algorithm="coral")

@@ -25,6 +25,7 @@ FURTHER = {
         "freeze",
         *(f"{name} W7" for name in ("round_freeze", "uniform_noise", "lsq", "torch_ao", "ewgs")),
     ],
+    "evidence_start": ["lsq W7"],
     "evidence_noise": [f"{name} N=lsq" for name in ("uniform_noise", "torch_ao", "dorefa", "apot", "inq")],
 }
 """The rows beside float of each group of a further folder, as docs/evidence.md has them."""

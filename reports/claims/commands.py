@@ -39,7 +39,7 @@ def claims(argv: Sequence[str]) -> int:
         head = "; ".join(several if len(counts) > 1 else counts.values())
         said = claims_in_words if options.full else claims_at_a_glance
         show(said(stated, answered_by(stated, folders), head))
-    elif options.format == "md":
+    elif options.format in ("md", "latex"):
         print_tables(claim_tables(stated, folders), options.format)
     else:
         print_table(claim_tables(stated, folders)[0], options.format)

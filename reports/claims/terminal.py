@@ -20,7 +20,8 @@ from .table import Line, effect_text
 
 _INDENT = "  "
 _MOST = 30
-"""Claims that are shown a line each; of more, the first."""
+"""Lines of claims and of the heads of their tables; of more claims, the first are shown."""
+_HEAD = 4
 
 
 def claims_at_a_glance(stated: ClaimFile, found: Iterable[Line], head: str) -> Group:
@@ -38,10 +39,12 @@ def claims_at_a_glance(stated: ClaimFile, found: Iterable[Line], head: str) -> G
         Text(in_a_line(head)),
         Text(", ".join(f"{count} {word}" for word, count in counts.most_common())),
     ]
-    shown = own[:_MOST]
-    for network in dict.fromkeys(line.ground for line in shown):
-        parts += [Text(""), Text(in_a_line(network)), _grid([line for line in shown if line.ground == network])]
-    more = f"; {counted(len(own) - _MOST, 'more claim')}" if len(own) > _MOST else ""
+    left, room = len(own), _MOST
+    for network in dict.fromkeys(line.ground for line in own):
+        shown = [line for line in own if line.ground == network][: max(room - _HEAD, 0)]
+        parts += [Text(""), Text(in_a_line(network)), _grid(shown)] if shown else []
+        left, room = left - len(shown), room - _HEAD - len(shown)
+    more = f"; {counted(left, 'more claim')}" if left else ""
     return Group(*parts, Text(""), Text(f"--full: what each says, its contrast and what it takes{more}"))
 
 

@@ -432,7 +432,7 @@ def test_at_a_glance_a_claim_is_a_line_and_all_are_at_most_40(
     every = "NO every -1.03 (-1.06 to -1.01) … +1.04 in 2 rows 1 8 x 2 seeds"
     assert [" ".join(line.split()) for line in lines if line.startswith(" NO ")] == [every]
     assert [line.split() for line in lines if " absent " in line] == [["NOT", "RUN", "absent", "—", "—", "—"]]
-    assert lines[-1].endswith("what it takes; 13 more claims")
+    assert lines[-1].endswith("what it takes; 17 more claims")
 
 
 def test_the_page_of_results_comes_out_of_the_records_to_the_byte(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ class Ground:
         if metric == TOGETHER:
             own = as_cells(self.ensembles, own)
         elif metric != ACCURACY:
-            own = own.assign(accuracy=own["key"].map(self.measured(metric)) / 100)
+            own = own.assign(accuracy=own["key"].map(self.measured(metric)).astype(float) / 100)
         return Cube.of(own)
 
     def measured(self, metric: str, column: str = "value") -> pd.Series[float]:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +224,15 @@ def test_what_is_not_there_is_not_run_and_says_what_it_takes(ask: Ask) -> None:
     )
     assert ask(outside="'It takes files'").takes == "It takes files."
     assert "F(0.5) on target in each" in ask(rows=LSQ, against=FLOAT, metric="F(0.5) on target").takes
+
+
+def test_flatness_on_data_sets_that_are_not_there_is_not_run(results: Results, tmp_path: Path) -> None:
+    """The keys of cells that a search chose are strings to pandas: no row of them at all mapped to a number was no number."""
+    file = tmp_path / "mine.yaml"
+    claim = f"{{id: one, source: us, says: so, rows: {LSQ}, against: {FLOAT}, metric: F(0.01) on source}}"
+    file.write_text(f"start: 0.4\nscopes: [{{name: v, datasets: [vlcs]}}]\nclaims: [{claim}]\n")
+    (line,) = answered(read_claims(file), replace(results, cells=results.cells.astype({"key": "str"})))
+    assert line.found.word == "not run"
 
 
 @pytest.mark.parametrize(

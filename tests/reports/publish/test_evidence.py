@@ -25,6 +25,7 @@ FURTHER = {
         "freeze",
         *(f"{name} W7" for name in ("round_freeze", "uniform_noise", "lsq", "torch_ao", "ewgs")),
     ],
+    "evidence_search": ["lsq W7"],
     "evidence_start": ["lsq W7"],
     "evidence_noise": [f"{name} N=lsq" for name in ("uniform_noise", "torch_ao", "dorefa", "apot", "inq")],
 }

@@ -84,7 +84,7 @@ def _sentence(judged: AlgorithmVerdict, word: Word) -> str:
         span = f"{low.name} changes accuracy on unseen domains by {points(least)} points"
     else:
         span = (
-            f"{_several([c for _, c in found])} change accuracy on unseen domains by {points(least)} ({low.name}) to {points(most)} "
+            f"{len(found)} {_noun([c for _, c in found])} change accuracy on unseen domains by {points(least)} ({low.name}) to {points(most)} "
             f"points ({high.name})"
         )
     losses = sum(c.answer == "loss" for _, c in found)
@@ -96,11 +96,10 @@ def _sentence(judged: AlgorithmVerdict, word: Word) -> str:
     return f"Under {judged.algorithm} {span}; {shown.get(word, 'that cannot be told from chance here')}.{without}"
 
 
-def _several(claims: list[Claim]) -> str:
-    """``6 quantizers``, or ``6 widths of 2 quantizers`` where one was run with several."""
+def _noun(claims: list[Claim]) -> str:
+    """What several rows are: ``quantizers``, or ``widths of 2 quantizers`` where one was run with several."""
     names = {claim.name.partition(" ")[0] for claim in claims}
-    one_each = len(names) == len(claims)
-    return f"{len(claims)} quantizers" if one_each else f"{len(claims)} widths of {counted(len(names), 'quantizer')}"
+    return "quantizers" if len(names) == len(claims) else f"widths of {counted(len(names), 'quantizer')}"
 
 
 def _takes(judged: AlgorithmVerdict, scope: Scope, word: Word, alpha: float) -> str:
@@ -139,8 +138,7 @@ def _controls(judged: AlgorithmVerdict) -> str:
         return ""
     (count, control), *others = each
     rest = "".join(f", {count} to beat {control}" for count, control in others)
-    _, _, noun = _several(judged.quantizers).partition(" ")
-    return f"More than the controls? {count} {noun} are shown to beat {control}{rest}."
+    return f"More than the controls? {count} {_noun(judged.quantizers)} are shown to beat {control}{rest}."
 
 
 def _one_of(scopes: list[Scope], scope: Scope) -> str:

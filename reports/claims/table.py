@@ -112,8 +112,7 @@ def claim_tables(stated: ClaimFile, folders: Mapping[str, Results]) -> list[Tabl
     """
     found = answered_by(stated, folders)
     several = len({line.ground for line in found}) > 1
-    own = [line for line in found if line.own]
-    made = [_by_claim(stated, found, folders, several=several), _contrasts(stated, own, several=several)]
+    made = [_by_claim(stated, found, folders, several=several), _contrasts(stated, found, several=several)]
     return [*made, _by_scope(stated, found, several=several)] if len(stated.scopes) > 1 else made
 
 
@@ -145,9 +144,9 @@ def _shown(line: Line, *, several: bool) -> Iterator[tuple[str, str]]:
     yield "on", f"{line.scope}{f': {units_and_seeds(found.n_domains, found.n_seeds)}' if found.n_domains else ''}"
 
 
-def _contrasts(stated: ClaimFile, own: list[Line], *, several: bool) -> Table:
+def _contrasts(stated: ClaimFile, found: list[Line], *, several: bool) -> Table:
     """Who makes each claim, what tests it, and what it takes where the answer is open."""
-    rows = []
+    own, rows = [line for line in found if line.own], []
     for line in own:
         row = {"network": line.ground} if several else {}
         row |= {"claim": line.claim.id, "who says so": line.claim.source, "contrast": line.claim.contrast}

@@ -56,7 +56,7 @@ def _grid(lines: Sequence[Line]) -> Table:
     table.add_column("domains", justify="right", no_wrap=True)
     for line in lines:
         claim, made = line.claim, line.found
-        on = units_and_seeds(made.n_domains, made.n_seeds).replace("domains ", "") if made.n_domains else DASH
+        on = f"{made.n_domains} x {counted(made.n_seeds, 'seed')}" if made.n_domains else DASH
         table.add_row(
             _word(line), in_a_line(claim.id), in_a_line(effect_text(claim, made, named=False)), p_text(made.p), Text(on)
         )

@@ -100,9 +100,14 @@ def alone(results: Results, section: Section) -> Field:
 
 
 def legend_of(rows: Rows, names: Sequence[str], **look: Any) -> alt.Legend:
-    """Return a legend of those ``names`` that the field ``quantizer`` of a row has."""
+    """Return a legend of the ``names`` that are `there`."""
+    return alt.Legend(title="quantizer", values=there(rows, names), **look)
+
+
+def there(rows: Rows, names: Sequence[str]) -> list[str]:
+    """Return those ``names``, in their order, that the field ``quantizer`` of a row has."""
     shown = {row["quantizer"] for row in rows}
-    return alt.Legend(title="quantizer", values=[name for name in names if name in shown], **look)
+    return [name for name in names if name in shown]
 
 
 def coloured(names: Sequence[str], legend: alt.Legend | None) -> alt.Color:

@@ -10,7 +10,7 @@ import altair as alt
 from ...bench.results.record import quantizer_label
 from ..frames.columns import of_section
 from ..frames.results import Results
-from .fields import PANEL, Field, Figure, Rows, coloured, fields, panels
+from .fields import PANEL, Field, Figure, Rows, coloured, fields, panels, there
 from .lines import Axis, lines, means
 
 _CAPTION = "Rise of the loss along random directions, deployed weights, mean over cells; lower is flatter."
@@ -34,15 +34,13 @@ def _curves(rows: Rows, field: Field) -> alt.TopLevelMixin:
 
 def _at_one_radius(rows: Rows, field: Field, radius: float) -> alt.TopLevelMixin:
     title = f"F({radius:g}), rise of the loss, nats"
-    shown = {row["quantizer"] for row in rows}
-    names = [name for name in field.quantizers if name in shown]
     chart = (
         alt.Chart()
         .mark_point(style="dot", filled=True, size=60)
         .properties(name="marks")
         .encode(
             x=alt.X("rise:Q", title=title),
-            y=alt.Y("quantizer:N", title=None, sort=names, axis=alt.Axis(grid=True)),
+            y=alt.Y("quantizer:N", title=None, sort=there(rows, field.quantizers), axis=alt.Axis(grid=True)),
             color=coloured(field.quantizers, None),
             tooltip=[alt.Tooltip("quantizer:N"), alt.Tooltip("rise:Q", title=title, format=",.4~g")],
         )

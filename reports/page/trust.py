@@ -87,11 +87,11 @@ def _quantizers(report: Report) -> Iterator[Check]:
         for note in table.notes:
             if note.startswith(_WARNING):
                 warned.setdefault(table.title.partition(":")[0], []).append((table, note.removeprefix(_WARNING)))
-    for (first, said), *others in warned.values():
-        places = dict.fromkeys(table.section[0] for table, _ in [(first, said), *others] if table.section)
-        where = f", in {', '.join(places)}" if len(places) > 1 else ""
-        more = f" And {counted(len(others), 'warning')} more{where}." if others else ""
-        about = f"{first.section[0]}: " if first.section and where else ""
+    for found in warned.values():
+        first, said = found[0]
+        places = [*dict.fromkeys(table.section[0] for table, _ in found if table.section)]
+        about, where = (f"{places[0]}: ", f", in {', '.join(places)}") if len(places) > 1 else ("", "")
+        more = f" And {counted(len(found) - 1, 'warning')} more{where}." if len(found) > 1 else ""
         yield Check(False, f"{about}{said}{more}", f"table-{first.name}")
     proofs = [table for table in report.measured if table.name.startswith("deployed-proof-")]
     if proofs:

@@ -16,7 +16,7 @@ from .texts import shell_lines, value_text
 OUT = "runs/again"
 DATA = "DATA"
 """Stands for the folder of the data sets, which no record has."""
-_USUAL = {"transform": [], "step_rule": "plain", "optimizer": "adam", "schedule": "none"}
+USUAL = {"transform": [], "step_rule": "plain", "optimizer": "adam", "schedule": "none"}
 """What the configuration chooses where nothing is said, for groups that need not be said."""
 _WITHOUT_FILES = ("digits",)
 
@@ -67,7 +67,7 @@ def _choices(settings: Mapping[str, Any], parts: Sequence[Part], also: Sequence[
     ):  # one without a part may have one by default
         own = [part for part in (*parts, *also) if part.group == group]
         names: Any = [part.choice for part in own] if group in SEVERAL else own[0].choice
-        if _USUAL.get(group) != names:
+        if USUAL.get(group) != names:
             yield f"{group}={value_text(names)}"
         for part in own:
             yield from _words(part)

@@ -144,7 +144,7 @@ def _controls(judged: AlgorithmVerdict) -> str:
 def _one_of(scopes: list[Scope], scope: Scope) -> str:
     """Name the scope where others have as many domains: another start step, or another network, is another answer."""
     alike = [s for s in scopes if s.units.word == scope.units.word and len(s.domains) == len(scope.domains)]
-    return f"; one of {len(alike)} answers: {scope.name.removeprefix('further domains of ')}" if len(alike) > 1 else ""
+    return f"; one of {len(alike)} answers: {scope.where}" if len(alike) > 1 else ""
 
 
 def _counts(scope: Scope, results: Results) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from ...bench.recipes.names import installed_names
+from ...bench.recipes.recipe import USUAL
 from ...bench.results.record import HEADLINE, LAST, ORACLE
 from ...core.errors import ConfigError, UnknownNameError
 from ..frames.columns import ACROSS, SECTION, Section, in_section
@@ -157,6 +158,7 @@ def check_names(stated: ClaimFile, results: Results) -> None:
         "algorithm": {*cells["algorithm"], *map(base_name, cells["algorithm"]), *installed_names("algorithm")},
         "selection": {HEADLINE, LAST, ORACLE, ENSEMBLE, SINGLE, *cells["selection"], *installed_names("averaging")},
     }
+    added = {name for group, usual in USUAL.items() for name in installed_names(group) if name != usual}
     datasets = {*cells["dataset"], *installed_names("dataset")}
     for scope in stated.scopes.values():
         for name in scope:
@@ -166,8 +168,17 @@ def check_names(stated: ClaimFile, results: Results) -> None:
         for pick in claim.picks:
             for column, names in known.items():
                 for name in getattr(pick, column):
-                    if name not in names:
-                        raise UnknownNameError(f"{column} (claim {claim.id})", name, names)
+                    _check_name(f"{column} (claim {claim.id})", name, names, added if column == "algorithm" else set())
+
+
+def _check_name(what: str, name: str, names: set[str], added: set[str]) -> None:
+    """Refuse a name; that of an algorithm may go on with the parts it is run with, ``erm+mixup+sam``, in this or another folder."""
+    if name in names:
+        return
+    first, *others = name.split("+") if added else [name]
+    for part, known in ((first, names), *((other, added) for other in others)):
+        if part not in known:
+            raise UnknownNameError(what, part, known)
 
 
 def picked(pick: RowPick, cube: Cube, results: Results) -> tuple[list[Method], list[str]]:

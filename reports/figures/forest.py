@@ -25,6 +25,7 @@ _NEAR = "!datum.far"
 _FENCE = 3.0
 """Quartile distances beyond which a row lies far out, after Tukey."""
 _THIRD = 1 / 3
+Side = Literal["left", "right"]
 
 
 def gain_figures(results: Results) -> Iterator[Figure]:
@@ -139,7 +140,7 @@ def _chart(rows: Rows, field: Field) -> alt.TopLevelMixin:
         near.mark_rule(style="interval").encode(x="low:Q", x2="high:Q", tooltip=[*said, *ends]),
         marks.add_params(picked),
         near.mark_tick(style="mean", height=14, thickness=2.6).encode(x="mean:Q", tooltip=[*said, *ends]),
-        *(_far(base, side, tooltip=[*said, *ends]) for side in ("left", "right")),
+        *(_far(base, side, tooltip=[*said, *ends]) for side in _sides(rows)),
         base.transform_filter("datum.state")
         .mark_text(style="said", align="left", dx=4)
         .encode(x=alt.datum(0), text="state:N"),
@@ -148,7 +149,16 @@ def _chart(rows: Rows, field: Field) -> alt.TopLevelMixin:
     return panels(layered, rows, columns=1, height=alt.Step(_ROW), choice="selection")
 
 
-def _far(base: alt.Chart, side: Literal["left", "right"], tooltip: list[alt.Tooltip]) -> alt.Chart:
+def _sides(rows: Rows) -> Iterator[Side]:
+    """The ends of the axis beyond which a row lies."""
+    far = [row["mean"] for row in rows if "far" in row and "mean" in row]
+    if min(far, default=0) < 0:
+        yield "left"
+    if max(far, default=0) > 0:
+        yield "right"
+
+
+def _far(base: alt.Chart, side: Side, tooltip: list[alt.Tooltip]) -> alt.Chart:
     """The means that lie beyond an end of the axis, in words."""
     beyond, x, dx = ("<", 0, 4) if side == "left" else (">", "width", -4)
     own = base.transform_filter(f"datum.far && datum.mean {beyond} 0").mark_text(style="words", align=side, dx=dx)

@@ -78,18 +78,25 @@ class Scope:
     """One data set, or several side by side, judged.
 
     Attributes:
-        name: for headings.
+        about: what of it the claims are about, ``further domains of `` or ``further data sets beside ``; empty for one data set.
+        where: data sets, model and protocol, in words.
         file: a part of file names, unique whatever the labels hold.
         selection: the rule whose accuracies count.
         cube: the accuracies.
         algorithms: the verdict on each.
     """
 
-    name: str
+    about: str
+    where: str
     file: str
     selection: str
     cube: Cube = field(repr=False, compare=False)
     algorithms: list[AlgorithmVerdict]
+
+    @property
+    def name(self) -> str:
+        """Return what headings call it."""
+        return f"{self.about}{self.where}"
 
     @property
     def units(self) -> Domains:
@@ -162,24 +169,23 @@ def _judge_algorithm(cube: Cube, algorithm: str, selection: str, results: Result
     )
 
 
-def _judge_scope(name: str, file: str, cube: Cube, selection: str, *, results: Results) -> Scope:
+def _judged(cube: Cube, selection: str, results: Results) -> list[AlgorithmVerdict]:
     algorithms = dict.fromkeys(m[0] for m in cube.methods if m[3] == selection)
-    judged = [_judge_algorithm(cube, algorithm, selection, results) for algorithm in algorithms]
-    return Scope(name=name, file=file, selection=selection, cube=cube, algorithms=judged)
+    return [_judge_algorithm(cube, algorithm, selection, results) for algorithm in algorithms]
 
 
-def _scopes(results: Results) -> Iterator[tuple[str, str, Cube]]:
-    """Name, part of file names and accuracies: each line-up of several data sets, about their further domains and about further data sets; then each section.
+def _scopes(results: Results) -> Iterator[tuple[str, str, str, Cube]]:
+    """What it is about, where, part of file names and accuracies: each line-up of several data sets, about their further domains and about further data sets; then each section.
 
     One data set at several severities is judged at each of them, and not as if they were several.
     """
     for line_up, part in zip(results.line_ups, results.line_up_names, strict=True):
         if line_up.independent:
             together = results.cubes_together[line_up]
-            yield f"further domains of {line_up.scope}", f"domains-{part}", together
-            yield f"further data sets beside {line_up.scope}", f"datasets-{part}", together.by_dataset()
+            yield "further domains of ", line_up.scope, f"domains-{part}", together
+            yield "further data sets beside ", line_up.scope, f"datasets-{part}", together.by_dataset()
     for section, part in results.section_names.items():
-        yield ", ".join(section), part, results.cubes[section]
+        yield "", ", ".join(section), part, results.cubes[section]
 
 
 def judge(results: Results, selection: str = HEADLINE) -> Verdict:
@@ -191,7 +197,17 @@ def judge(results: Results, selection: str = HEADLINE) -> Verdict:
     """
     # thousands of small products, for which threads cost more than they give
     with threadpool_limits(1, user_api="blas"):
-        found = [_judge_scope(name, file, cube, selection, results=results) for name, file, cube in _scopes(results)]
+        found = [
+            Scope(
+                about=about,
+                where=where,
+                file=file,
+                selection=selection,
+                cube=cube,
+                algorithms=_judged(cube, selection, results),
+            )
+            for about, where, file, cube in _scopes(results)
+        ]
     return Verdict(results.rules, found)
 
 

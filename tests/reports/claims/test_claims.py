@@ -263,6 +263,12 @@ def test_ensembles_that_are_not_there_are_not_run(ask: Ask) -> None:
     assert ask(metric="seeds together", rows=rows, against=FLOAT).word == "not run"
 
 
+@pytest.mark.parametrize("algorithm", ["erm+saq", "coral+mixup+sam", "erm+sgd"])
+def test_an_algorithm_with_parts_that_the_folder_lacks_is_not_run(ask: Ask, algorithm: str) -> None:
+    """Its claim is written down before its cells."""
+    assert ask(rows=f"{{algorithm: {algorithm}, quantizer: lsq, bits: W7}}", against=FLOAT).word == "not run"
+
+
 def test_flatness_goes_with_the_gap(ask: Ask) -> None:
     rows = "[{quantizer: float}, {quantizer: [freeze, uniform_noise]}, {quantizer: methods, bits: [W3, W7]}]"
     found = ask(rows=rows, metric="F(0.01) on source", goes_with="gap")
@@ -280,6 +286,8 @@ def test_flatness_goes_with_the_gap(ask: Ask) -> None:
         ("[{quantizer: lsq, bits: w7}]", "as the tables write them, W7 or W7A8"),
         ("[{quantizer: lsq, start: 40}]", "write for example 0.4"),
         ("[{selection: swat}]", "no selection (claim one) named 'swat'; did you mean 'swad'"),
+        ("[{algorithm: erm+smm}]", "no algorithm (claim one) named 'smm'; did you mean 'sam'"),
+        ("[{algorithm: erm+plain}]", "no algorithm (claim one) named 'plain'"),
         ("[{algorithm: korall}]", "no algorithm (claim one) named 'korall'; did you mean 'coral'"),
         ("[]", "a claim has rows and what they stand against, or outside"),
     ],

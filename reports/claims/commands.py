@@ -67,7 +67,7 @@ def claims_parser() -> argparse.ArgumentParser:
         "runs",
         type=user_path,
         nargs="+",
-        help="folder of a quantdg run, or a published one; of several each claim is answered from the first that has its rows",
+        help="folder of a quantdg run, or a published one; of several each claim is answered, on each model, from the first that has its rows",
     )
     parser.add_argument("--file", type=user_path, help="YAML file of claims (docs/claims.md); default: QT-DoG's")
     shown = parser.add_mutually_exclusive_group()

@@ -30,6 +30,7 @@ class Ground:
 
     Attributes:
         name: model and protocol.
+        model: of the sections; several are joined by ``+``.
         datasets: of the sections.
         start: the share of the steps that goes without saying, where it is the same for all data sets; else empty.
         cells: their cells, with the column ``start``; the algorithm of one that starts elsewhere than usual says so.
@@ -38,6 +39,7 @@ class Ground:
     """
 
     name: str
+    model: str
     datasets: tuple[str, ...]
     start: str
     cells: pd.DataFrame = field(repr=False)
@@ -140,9 +142,16 @@ def grounds(results: Results, asked: str = "") -> Iterator[Ground]:
             named = [started(a, "" if s == usual else s) for a, s in zip(part["algorithm"], part["start"], strict=True)]
             parts.append(part.assign(algorithm=named))
         datasets = tuple(section[0] for section in found)
+        model = " + ".join(dict.fromkeys(section[1] for section in found))
         own, start = pd.concat(parts, ignore_index=True), usuals.pop() if len(usuals) == 1 else ""
         yield Ground(
-            name=name, datasets=datasets, start=start, cells=own, flatness=deployed, ensembles=results.ensembles
+            name=name,
+            model=model,
+            datasets=datasets,
+            start=start,
+            cells=own,
+            flatness=deployed,
+            ensembles=results.ensembles,
         )
 
 

@@ -37,6 +37,7 @@ class Line:
     Attributes:
         claim: what the file says.
         ground: model and protocol.
+        model: the model alone.
         scope: name of the domains.
         found: the answer.
         records: the run folder, where there are several.
@@ -44,6 +45,7 @@ class Line:
 
     claim: StatedClaim
     ground: str
+    model: str
     scope: str
     found: Finding
     records: str = ""
@@ -74,21 +76,23 @@ def answered(stated: ClaimFile, results: Results) -> list[Line]:
 
 
 def answered_by(stated: ClaimFile, folders: Mapping[str, Results]) -> list[Line]:
-    """Answer each claim from the first folder that has its rows, or from the first of all where none has.
+    """Answer each claim on each model from the first folder that has its rows, or from the first of all where none has.
 
-    Rows are compared within one folder, never across two: a group of cells that are paired is trained in one place.
+    The model of the first folder comes first, with every claim; on the others stand the claims whose rows are there. Rows are
+    compared within one folder, never across two: a group of cells that are paired is trained in one place.
     """
     made = {name: answered(stated, results) for name, results in folders.items()}
     if len(made) == 1:
         return next(iter(made.values()))
     there = {
-        name: {line.claim.id for line in lines if line.own and line.found.word != "not run"}
+        name: {(line.model, line.claim.id) for line in lines if line.own and line.found.word != "not run"}
         for name, lines in made.items()
     }
-    out = []
-    for claim in stated.claims:
-        records = next((name for name, ids in there.items() if claim.id in ids), next(iter(made)))
-        out += [replace(line, records=records) for line in made[records] if line.claim.id == claim.id]
+    models, out = [*dict.fromkeys(line.model for lines in made.values() for line in lines)], []
+    for asked in ((model, claim.id) for model in models for claim in stated.claims):
+        holding = [name for name, pairs in there.items() if asked in pairs]
+        records = holding[0] if holding else next(iter(made))
+        out += [replace(line, records=records) for line in made[records] if (line.model, line.claim.id) == asked]
     return out
 
 
@@ -100,7 +104,7 @@ def _on(ground: Ground, stated: ClaimFile, results: Results) -> Iterator[Line]:
             named = tuple(sorted(datasets or ground.datasets))
             if named not in known:
                 known[named] = decide(claim, ground, datasets, results)
-            yield Line(claim=claim, ground=ground.name, scope=scope, found=known[named])
+            yield Line(claim=claim, ground=ground.name, model=ground.model, scope=scope, found=known[named])
 
 
 def claim_tables(stated: ClaimFile, folders: Mapping[str, Results]) -> list[Table]:
@@ -111,14 +115,24 @@ def claim_tables(stated: ClaimFile, folders: Mapping[str, Results]) -> list[Tabl
         folders: run folders by name, as for `answered_by`.
     """
     found = answered_by(stated, folders)
-    several = len({line.ground for line in found}) > 1
-    made = [_by_claim(stated, found, folders, several=several), _contrasts(stated, found, several=several)]
-    return [*made, _by_scope(stated, found, several=several)] if len(stated.scopes) > 1 else made
+    networks = _networks(found)
+    made = [_by_claim(stated, found, folders, networks=networks), _contrasts(stated, found, networks)]
+    return [*made, _by_scope(stated, found, networks)] if len(stated.scopes) > 1 else made
 
 
-def _by_claim(stated: ClaimFile, found: list[Line], folders: Mapping[str, Results], *, several: bool) -> Table:
+def _networks(found: list[Line]) -> dict[str, str]:
+    """What the tables call each ground: its model, where that tells them apart; nothing where there is but one."""
+    models = {line.ground: line.model for line in found}
+    if len(models) == 1:
+        return {}
+    return models if len({*models.values()}) == len(models) else {ground: ground for ground in models}
+
+
+def _by_claim(
+    stated: ClaimFile, found: list[Line], folders: Mapping[str, Results], *, networks: Mapping[str, str]
+) -> Table:
     own = [line for line in found if line.own]
-    text = pd.DataFrame([dict(_shown(line, several=several)) for line in own]).astype(str)
+    text = pd.DataFrame([dict(_shown(line, networks)) for line in own]).astype(str)
     rules = " ".join(dict.fromkeys(rules_sentence(results.rules) for results in folders.values()))
     file = f"File {stated.name}, sha256 {stated.digest}…. {rules}"
     return Table(
@@ -132,10 +146,10 @@ def _by_claim(stated: ClaimFile, found: list[Line], folders: Mapping[str, Result
     )
 
 
-def _shown(line: Line, *, several: bool) -> Iterator[tuple[str, str]]:
+def _shown(line: Line, networks: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     claim, found = line.claim, line.found
-    if several:
-        yield "network", line.ground
+    if networks:
+        yield "network", networks[line.ground]
     yield "claim", claim.id
     yield "says", claim.says
     yield "answer", found.word
@@ -144,11 +158,11 @@ def _shown(line: Line, *, several: bool) -> Iterator[tuple[str, str]]:
     yield "on", f"{line.scope}{f': {units_and_seeds(found.n_domains, found.n_seeds)}' if found.n_domains else ''}"
 
 
-def _contrasts(stated: ClaimFile, found: list[Line], *, several: bool) -> Table:
+def _contrasts(stated: ClaimFile, found: list[Line], networks: Mapping[str, str]) -> Table:
     """Who makes each claim, what tests it, and what it takes where the answer is open."""
     own, rows = [line for line in found if line.own], []
     for line in own:
-        row = {"network": line.ground} if several else {}
+        row = {"network": networks[line.ground]} if networks else {}
         row |= {"claim": line.claim.id, "who says so": line.claim.source, "contrast": line.claim.contrast}
         row |= {"records": line.records} if line.records else {}
         rows.append(row | {"what it takes": line.found.takes})
@@ -193,12 +207,12 @@ def _numbers(line: Line) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _by_scope(stated: ClaimFile, found: list[Line], *, several: bool) -> Table:
+def _by_scope(stated: ClaimFile, found: list[Line], networks: Mapping[str, str]) -> Table:
     rows = []
     at = {(line.ground, line.claim.id, line.scope): line for line in found}
     for ground in dict.fromkeys(line.ground for line in found):
         for claim in stated.claims:
-            row = {"network": ground} if several else {}
+            row = {"network": networks[ground]} if networks else {}
             row["claim"] = claim.id
             if claim.outside or (ground, claim.id, claim.scope) not in at:
                 continue

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -430,6 +431,26 @@ def test_of_several_folders_each_claim_is_answered_by_the_first_that_has_its_row
     assert "first 4 cells: 4 done; second 6 cells" in said
     assert "second: so" not in said
     assert "lsq W8 - float > 0; second: all domains, 2 domains x 1 seed: +3.00" in said
+
+
+def test_of_several_folders_another_model_has_answers_of_its_own(
+    make: Callable[..., Record], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a second network says was left out, since the first folder had rows for each claim."""
+    for name, model, gained in (("a", "cnn", 0.01), ("b", "mlp", 0.02), ("c", "mlp", 0.03), ("d", "cnn", 0.04)):
+        store = RunStore(tmp_path / name, create=True)
+        for d, (quantizer, value) in product(range(2), (("float", 0.5), ("lsq", 0.5 + gained))):
+            store.write(make(f"d{d}", quantizer=quantizer, rows={"iid": value}, model=model))
+    file = tmp_path / "mine.yaml"
+    claim = "- {{id: {0}, source: us, says: so, rows: {{quantizer: {0}, bits: W7}}, against: {1}}}\n"
+    file.write_text("claims:\n" + "".join(claim.format(name, FLOAT) for name in ("pact", "lsq")))
+    assert claims([*(str(tmp_path / name) for name in "abcd"), "--file", str(file), "--format", "csv"]) == 0
+    lines = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert [(line["network"], line["id"], line["records"], line["mean"][:3]) for line in lines] == [
+        ("pacs, cnn, small", "pact", "a", ""),
+        ("pacs, cnn, small", "lsq", "a", "1.0"),
+        ("pacs, mlp, small", "lsq", "b", "2.0"),
+    ]
 
 
 def test_at_a_glance_a_claim_is_a_line_and_all_are_at_most_40(

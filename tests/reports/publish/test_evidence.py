@@ -19,6 +19,11 @@ EVIDENCE = ROOT / "docs" / "records" / "evidence"
 BITS = EVIDENCE.with_name("evidence_bits")
 FEW_BYTES = 5_000_000
 FURTHER = {
+    "evidence_backbone": [
+        "freeze",
+        *(f"{name} W7" for name in ("round_freeze", "uniform_noise", "lsq", "torch_ao", "ewgs")),
+        "pact W7A8",
+    ],
     "evidence_bits": [f"lsq W{bits}" for bits in (8, 7, 6, 4, 3)],
     "evidence_inputs": [f"lsq W{bits}A{inputs}" for bits in (7, 4, 3) for inputs in (8, 4)],
     "evidence_methods": [

@@ -183,6 +183,19 @@ def test_the_page_has_what_the_records_give() -> None:
     assert with_section(page, report(EVIDENCE), "noise", PAGE) == page
 
 
+def test_what_the_second_network_says_is_what_its_records_give() -> None:
+    found, page = rows(EVIDENCE.with_name("evidence_backbone")), " ".join(PAGE.read_text(encoding="utf-8").split())
+    noise = {name: f"{row.noise['pointwise']:.3f}".removeprefix("0") for name, row in found.items()}
+    loss = {name: f"{-row.natural:.1f}" for name, row in found.items()}
+    assert (
+        f"torch.ao's grid is quiet, {noise['torch_ao']} in pointwise layers, and loses {loss['torch_ao']} points"
+        in page
+    )
+    assert f"LSQ's, at {noise['lsq']}, loses {loss['lsq']}, EWGS's, equally noisy, {loss['ewgs']};" in page
+    assert f"PACT's weights are at {noise['pact']}, and it loses {loss['pact']}" in page
+    assert noise["ewgs"] == noise["lsq"]
+
+
 def test_gains_are_those_of_the_claims(capsys) -> None:
     assert cli(["claims", str(EVIDENCE), "--format", "csv"]) == 0
     lines = csv.DictReader(io.StringIO(capsys.readouterr().out))

@@ -19,10 +19,15 @@ from quantdg.reports.text.section import rewrite, with_section
 from tests.reports.publish.test_evidence_noise import EVIDENCE, ROOT, picture
 
 PAGE, IMAGES = ROOT / "docs" / "results.md", ROOT / "docs" / "images"
-TABLES = ("verdict-gain-domains", "field")
+TABLES = (
+    ("evidence", "verdict-gain-domains"),
+    ("evidence", "field"),
+    ("evidence_backbone", "verdict-gain-domains"),
+)
 PICTURES = {
     "evidence_gain": ("evidence", "figure-gain-mobilenet-v1-evidence-iid"),
     "evidence_flatness": ("evidence", "figure-flatness-mobilenet-v1-evidence-source"),
+    "evidence_backbone": ("evidence_backbone", "figure-gain-efficientnet-lite0-evidence-iid"),
     "evidence_bits": ("evidence_bits", "figure-gain-by-bits-mobilenet-v1-evidence"),
 }
 PINNED = dict(re.findall(r"(?m)^([\w-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(encoding="utf-8")))
@@ -48,9 +53,9 @@ def drawn(records: str, name: str) -> str:
     return drawn_files(figure)[name]
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_a_table_is_the_reports(name: str) -> None:
-    table, page = report_of("evidence").table(name), PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize(("records", "name"), TABLES)
+def test_a_table_is_the_reports(records: str, name: str) -> None:
+    table, page = report_of(records).table(name), PAGE.read_text(encoding="utf-8")
     assert f"`{name}`" in page
     assert with_section(page, table.markdown(2), table.name, PAGE.name) == page, AGAIN
 
@@ -68,7 +73,8 @@ def test_the_picture_of_noise_is_drawn_from_the_records() -> None:
 
 def main(page: Path = PAGE) -> None:
     """Write tables and pictures."""
-    for table in map(report_of("evidence").table, TABLES):
+    for records, name in TABLES:
+        table = report_of(records).table(name)
         rewrite(page, table.markdown(2), table.name)
     for image, (records, name) in PICTURES.items():
         (IMAGES / f"{image}.svg").write_text(drawn(records, name), encoding="utf-8")

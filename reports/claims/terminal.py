@@ -22,6 +22,8 @@ _INDENT = "  "
 _MOST = 30
 """Lines of claims and of the heads of their tables; of more claims, the first are shown."""
 _HEAD = 4
+_COUNTED = 3
+"""Networks that are counted where there is no room for their claims."""
 
 
 def claims_at_a_glance(stated: ClaimFile, found: Iterable[Line], head: str) -> Group:
@@ -33,19 +35,25 @@ def claims_at_a_glance(stated: ClaimFile, found: Iterable[Line], head: str) -> G
         head: a line about the folder.
     """
     own = [line for line in found if line.own]
-    counts = Counter(line.found.word for line in own)
     parts: list[RenderableType] = [
         Text(in_a_line(stated.title), "bold"),
         Text(in_a_line(head)),
-        Text(", ".join(f"{count} {word}" for word, count in counts.most_common())),
+        Text(_counts(own)),
     ]
-    left, room = len(own), _MOST
+    left, room, cut = len(own), _MOST, []
     for network in dict.fromkeys(line.ground for line in own):
-        shown = [line for line in own if line.ground == network][: max(room - _HEAD, 0)]
+        lines = [line for line in own if line.ground == network]
+        shown = lines[: max(room - _HEAD, 0)]
         parts += [Text(""), Text(in_a_line(network)), _grid(shown)] if shown else []
+        cut += [] if shown else [f"{network}: {_counts(lines)}"]
         left, room = left - len(shown), room - _HEAD - len(shown)
+    parts += [Text(""), *(Text(in_a_line(said)) for said in cut[:_COUNTED])] if cut else []
     more = f"; {counted(left, 'more claim')}" if left else ""
     return Group(*parts, Text(""), Text(f"--full: what each says, its contrast and what it takes{more}"))
+
+
+def _counts(lines: Iterable[Line]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in Counter(line.found.word for line in lines).most_common())
 
 
 def _grid(lines: Sequence[Line]) -> Table:

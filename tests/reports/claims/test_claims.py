@@ -451,6 +451,12 @@ def test_of_several_folders_another_model_has_answers_of_its_own(
         ("pacs, cnn, small", "lsq", "a", "1.0"),
         ("pacs, mlp, small", "lsq", "b", "2.0"),
     ]
+    many = "- {{id: c{0}, source: us, says: so, rows: {{quantizer: lsq, bits: W7}}, against: {1}}}\n"
+    file.write_text("claims:\n" + "".join(many.format(i, FLOAT) for i in range(26)))
+    assert claims([*(str(tmp_path / name) for name in "abcd"), "--file", str(file)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) <= 40
+    assert "pacs, mlp, small: 26 not decidable" in said
 
 
 def test_at_a_glance_a_claim_is_a_line_and_all_are_at_most_40(

@@ -107,5 +107,16 @@ def test_a_cell_that_was_trained_twice_is_the_same_to_the_bit():
         assert (a.rows, a.curve, a.logits, a.audit, a.flatness) == (b.rows, b.curve, b.logits, b.audit, b.flatness)
 
 
+def test_a_float_network_under_saq_is_that_under_sam_to_the_bit():
+    """Its ball is around the weights themselves."""
+    ends: dict[str, set[tuple[str, str, str]]] = {"erm+sam": set(), "erm+saq": set()}
+    for r in records_of(EVIDENCE.with_name("evidence_methods")):
+        if r.labels.quantizer == "float" and r.labels.algorithm in ends:
+            weights = r.provenance["final_weights_sha256"]
+            ends[r.labels.algorithm].add((r.labels.dataset, r.labels.target, weights))
+    assert ends["erm+sam"] == ends["erm+saq"]
+    assert len(ends["erm+sam"]) == 8
+
+
 def test_the_records_stay_small():
     assert sum(file.stat().st_size for file in EVIDENCE.parent.rglob("*") if file.is_file()) < FEW_BYTES

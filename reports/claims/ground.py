@@ -15,7 +15,7 @@ from ...core.errors import ConfigError, UnknownNameError
 from ..frames.columns import ACROSS, SECTION, Section, in_section
 from ..frames.cube import MISSING, Cube, Method
 from ..frames.ensembles import ENSEMBLE, SINGLE, as_cells
-from ..frames.line_ups import line_ups
+from ..frames.line_ups import LineUp, line_ups
 from ..frames.results import Results
 from ..frames.roles import base_name
 from ..verdict.contrasts import BASELINE
@@ -142,11 +142,10 @@ def grounds(results: Results, asked: str = "") -> Iterator[Ground]:
             named = [started(a, "" if s == usual else s) for a, s in zip(part["algorithm"], part["start"], strict=True)]
             parts.append(part.assign(algorithm=named))
         datasets = tuple(section[0] for section in found)
-        model = " + ".join(dict.fromkeys(section[1] for section in found))
         own, start = pd.concat(parts, ignore_index=True), usuals.pop() if len(usuals) == 1 else ""
         yield Ground(
             name=name,
-            model=model,
+            model=LineUp(found).model,  # type: ignore[arg-type]
             datasets=datasets,
             start=start,
             cells=own,

@@ -55,6 +55,11 @@ class Line:
         """Whether the scope is the one that the claim is about."""
         return self.scope == self.claim.scope
 
+    @property
+    def answers(self) -> bool:
+        """Whether it is on the claim's own scope, and its rows are there."""
+        return self.own and self.found.word != "not run"
+
 
 def answered(stated: ClaimFile, results: Results) -> list[Line]:
     """Answer each claim on each scope, in the file's order.
@@ -71,7 +76,7 @@ def answered(stated: ClaimFile, results: Results) -> list[Line]:
     made = [list(_on(ground, stated, results)) for ground in found]
     if not made:
         raise RecordError("claims are answered from cells, and the folder has none yet; run some with quantdg run")
-    there = [{line.claim.id for line in own if line.own and line.found.word != "not run"} for own in made]
+    there = [{line.claim.id for line in own if line.answers} for own in made]
     return [line for i, own in enumerate(made) for line in own if i == 0 or line.claim.id in there[i]]
 
 
@@ -84,10 +89,7 @@ def answered_by(stated: ClaimFile, folders: Mapping[str, Results]) -> list[Line]
     made = {name: answered(stated, results) for name, results in folders.items()}
     if len(made) == 1:
         return next(iter(made.values()))
-    there = {
-        name: {(line.model, line.claim.id) for line in lines if line.own and line.found.word != "not run"}
-        for name, lines in made.items()
-    }
+    there = {name: {(line.model, line.claim.id) for line in lines if line.answers} for name, lines in made.items()}
     models, out = [*dict.fromkeys(line.model for lines in made.values() for line in lines)], []
     for asked in ((model, claim.id) for model in models for claim in stated.claims):
         holding = [name for name, pairs in there.items() if asked in pairs]

@@ -47,6 +47,11 @@ class LineUp:
         return [[*dict.fromkeys(parts)] for parts in zip(*self.setups, strict=True)]
 
     @property
+    def model(self) -> str:
+        """Name the model; several are joined by ``+``."""
+        return " + ".join(self._kinds[0])
+
+    @property
     def words(self) -> str:
         """Name model and protocol as a title has them; several of one kind are joined by ``+``."""
         return "{}, protocol {}".format(*map(" + ".join, self._kinds))
